@@ -1,0 +1,1 @@
+"""Inpainting methods: `(Batch, seeds) -> images`."""

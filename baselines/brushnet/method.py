@@ -1,0 +1,97 @@
+"""Inpainting with BrushNet: arXiv:2403.06976, section 3 and the official `evaluate_brushnet.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+
+import torch
+from jaxtyping import UInt8
+from pydantic import Field
+from torch import Tensor
+
+from baselines.brushnet.model import BrushNetModel
+from baselines.brushnet.residuals import with_residuals
+from baselines.checkpoints import load_model
+from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, to_unit
+from brushbench.errors import UserError
+from brushbench.loading import Runtime
+from brushbench.masks import Blend, blend, check_kernel, erase
+from brushbench.types import Batch
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class BrushNetOptions:
+    """Options of `brushnet`."""
+
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    negative_prompt: str = ""
+    base: str | None = None
+    """Folder or hub id of another Stable Diffusion 1.5 model: the branch is plug-and-play."""
+    brushnet: str | None = None
+    """Folder or hub id of another branch."""
+    sampler: Sampler | None = None
+    """None: UniPC, as the official script."""
+    scale: float = 1.0
+    """The conditioning scale w."""
+    start: Fraction = 0.0
+    """The branch is added from this fraction of the steps on ..."""
+    end: Fraction = 1.0
+    """... to this one."""
+    blend: Blend = "none"
+    """How known pixels are put back into the result."""
+    blur: int = 21
+    """Kernel of `blend=blur`, pixels, odd."""
+
+    def __post_init__(self) -> None:
+        check_kernel(self.blur)
+        if self.start >= self.end:
+            raise UserError(f"start={self.start} must be less than end={self.end}")
+
+    def weight_at(self, step: Step) -> float:
+        """The conditioning scale at a step; 0 for a step that isn't wholly between start and end."""
+        outside = step.index / step.count < self.start or (step.index + 1) / step.count > self.end
+        return 0.0 if outside else self.scale
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BrushNet:
+    """A branch without attention guides a frozen diffusion model, layer by layer."""
+
+    Options: ClassVar = BrushNetOptions
+    sd: StableDiffusion
+    branch: BrushNetModel
+    options: BrushNetOptions
+
+    @classmethod
+    def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
+        """Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together."""
+        sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc")
+        if sd.unet.config.in_channels != 4:
+            raise UserError(f"brushnet needs a UNet of 4 input channels, this one has {sd.unet.config.in_channels}")
+        branch = load_model(BrushNetModel, runtime.weights.folder("brushnet", options.brushnet), runtime)
+        widths = [list(model.config.block_out_channels) for model in (branch, sd.unet)]
+        if widths[0] != widths[1]:
+            raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")
+        return cls(sd, branch, options)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """The branch reads no text, so both halves of the guidance share one pass through it."""
+        noise = self.sd.initial_noise(seeds, *batch.images.shape[2:])
+        text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
+        known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
+        condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1)
+
+        def predict(latents: Latents, step: Step) -> Latents:
+            weight = self.options.weight_at(step)
+            if weight == 0:
+                return self.sd.guided_noise(latents, step, text)
+            residuals = self.branch(latents, step.time, condition, weight)
+            with with_residuals(self.sd.unet, residuals.repeat(text.copies)) as unet:
+                return self.sd.guided_noise(latents, step, text, unet)
+
+        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return blend(painted, batch.images, batch.masks, self.options.blend, self.options.blur)

@@ -1,0 +1,223 @@
+"""The branch: a second UNet without attention, whose every feature leaves through a zero-initialised convolution."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from baselines.brushnet.residuals import Residuals
+from brushbench.errors import UserError
+
+CONDITIONING_CHANNELS = 5
+"""4 latents of the masked image, 1 mask of the known pixels."""
+NO_ATTENTION = 1
+"""A head width that diffusers' block makers ask for, and that blocks without attention don't use."""
+
+
+@final
+class BrushNetModel(ModelMixin, ConfigMixin):
+    """BrushNet's branch for Stable Diffusion 1.5, of diffusers' own blocks; Ju et al., arXiv:2403.06976, section 3.2.
+
+    It reads noisy latents, latents of the masked image and the mask of the known pixels, and gives `Residuals` for a
+    `UNet2DConditionModel` of the same widths. Folders of official checkpoints load with `from_pretrained`.
+    """
+
+    # The parameters are the fields of an official config.json; those that a branch without attention doesn't need are
+    # there because a config that is read must also be written back unchanged.
+    @register_to_config
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        in_channels: int = 4,
+        conditioning_channels: int = CONDITIONING_CHANNELS,
+        flip_sin_to_cos: bool = True,
+        freq_shift: int = 0,
+        down_block_types: Sequence[str] = ("DownBlock2D",) * 4,
+        mid_block_type: str = "MidBlock2D",
+        up_block_types: Sequence[str] = ("UpBlock2D",) * 4,
+        only_cross_attention: bool = False,
+        block_out_channels: Sequence[int] = (320, 640, 1280, 1280),
+        layers_per_block: int = 2,
+        downsample_padding: int = 1,
+        mid_block_scale_factor: int | float = 1,
+        act_fn: str = "silu",
+        norm_num_groups: int = 32,
+        norm_eps: float = 1e-5,
+        cross_attention_dim: int = 1280,
+        transformer_layers_per_block: int | Sequence[int] = 1,
+        encoder_hid_dim: int | None = None,
+        encoder_hid_dim_type: str | None = None,
+        attention_head_dim: int | Sequence[int] = 8,
+        num_attention_heads: int | None = None,
+        use_linear_projection: bool = False,
+        class_embed_type: str | None = None,
+        addition_embed_type: str | None = None,
+        addition_time_embed_dim: int | None = None,
+        num_class_embeds: int | None = None,
+        upcast_attention: bool = False,
+        resnet_time_scale_shift: str = "default",
+        projection_class_embeddings_input_dim: int | None = None,
+        brushnet_conditioning_channel_order: str = "rgb",
+        conditioning_embedding_out_channels: Sequence[int] = (16, 32, 96, 256),
+        global_pool_conditions: bool = False,
+        addition_embed_type_num_heads: int = 64,
+    ) -> None:
+        super().__init__()
+        if {*down_block_types, *up_block_types, mid_block_type} - {"DownBlock2D", "UpBlock2D", "MidBlock2D"}:
+            raise UserError(f"BrushNet's blocks have no attention; this config asks for {down_block_types}")
+        if class_embed_type or addition_embed_type or encoder_hid_dim_type:
+            raise UserError("this BrushNet config asks for class, addition or encoder embeddings, which SD 1.5 hasn't")
+        widths = list(block_out_channels)
+        time_width = widths[0] * 4
+        self.conv_in_condition = nn.Conv2d(in_channels + conditioning_channels, widths[0], kernel_size=3, padding=1)
+        self.time_proj = Timesteps(widths[0], flip_sin_to_cos, freq_shift)
+        self.time_embedding = TimestepEmbedding(widths[0], time_width, act_fn=act_fn)
+        # Any: the keywords that diffusers' block makers share.
+        shared: dict[str, Any] = {
+            "temb_channels": time_width,
+            "resnet_eps": norm_eps,
+            "resnet_act_fn": act_fn,
+            "resnet_groups": norm_num_groups,
+            "resnet_time_scale_shift": resnet_time_scale_shift,
+        }
+        self.down_blocks = _down_blocks(
+            down_block_types, widths, layers_per_block, {"downsample_padding": downsample_padding, **shared}
+        )
+        self.mid_block = UNetMidBlock2D(
+            widths[-1], add_attention=False, output_scale_factor=mid_block_scale_factor, **shared
+        )
+        self.up_blocks = _up_blocks(up_block_types, widths[::-1], layers_per_block + 1, shared)
+        exits = range(len(widths))
+        down_widths = [width for i in exits for width in [widths[i]] * (layers_per_block + (i < exits[-1]))]
+        up_widths = [width for i in exits for width in [widths[-1 - i]] * (layers_per_block + 1 + (i < exits[-1]))]
+        self.brushnet_down_blocks = nn.ModuleList(zero_convolution(width) for width in [widths[0], *down_widths])
+        self.brushnet_mid_block = zero_convolution(widths[-1])
+        self.brushnet_up_blocks = nn.ModuleList(zero_convolution(width) for width in up_widths)
+
+    @classmethod
+    def from_unet(cls, unet: UNet2DConditionModel) -> "BrushNetModel":
+        """A branch to train for this UNet: its weights where both have a layer, zero convolutions at every exit.
+
+        The first convolution reads the UNet's weights twice, for the noisy latents and for the masked image's, and
+        zeros for the mask. Raises `UserError` for a UNet that doesn't read 4 channels.
+        """
+        config = unet.config
+        if config.in_channels != 4:
+            raise UserError(f"BrushNet copies a UNet of 4 input channels, this one has {config.in_channels}")
+        depth = len(config.block_out_channels)
+        own = {name: config[name] for name in cls._get_init_keys(cls) if name in config}
+        own |= {
+            "down_block_types": ["DownBlock2D"] * depth,
+            "mid_block_type": "MidBlock2D",
+            "up_block_types": ["UpBlock2D"] * depth,
+        }
+        branch = cls(**own)
+        weights = unet.state_dict()
+        copied = {
+            name: weights[name]
+            for name, tensor in branch.state_dict().items()
+            if name in weights and weights[name].shape == tensor.shape
+        }
+        first = torch.zeros_like(branch.conv_in_condition.weight)
+        first[:, :4] = weights["conv_in.weight"]
+        first[:, 4:8] = weights["conv_in.weight"]
+        copied |= {"conv_in_condition.weight": first, "conv_in_condition.bias": weights["conv_in.bias"]}
+        branch.load_state_dict(copied, strict=False)
+        return branch.to(unet.dtype)
+
+    def forward(
+        self,
+        sample: Float[Tensor, "n 4 h w"],
+        timestep: Tensor | float,
+        brushnet_cond: Float[Tensor, "n 5 h w"],
+        conditioning_scale: float = 1.0,
+        guess_mode: bool = False,
+    ) -> Residuals:
+        """Noisy latents, timestep (one, or one per sample) and condition -> the residuals times the scale.
+
+        `brushnet_cond` is the latents of the masked image, then 1 where a pixel is known and 0 where it is painted.
+        In `guess_mode` the residuals are weighted from 0.1 at the first to 1 at the last.
+        """
+        time = self._embedded(timestep, sample)
+        hidden = self.conv_in_condition(torch.cat([sample, brushnet_cond], dim=1))
+        down = [hidden]
+        for block in self.down_blocks:
+            hidden, features = block(hidden, time)
+            down += features
+        mid = hidden = self.mid_block(hidden, time)
+        up: list[Tensor] = []
+        skips = list(down)
+        up_blocks: Any = self.up_blocks  # UpBlock2D, which diffusers doesn't type
+        for block in up_blocks:
+            for resnet in block.resnets:
+                hidden = resnet(torch.cat([hidden, skips.pop()], dim=1), time)
+                up.append(hidden)
+            for upsampler in block.upsamplers or ():
+                hidden = upsampler(hidden, skips[-1].shape[2:])
+                up.append(hidden)
+        residuals = Residuals(
+            tuple(exit_(feature) for exit_, feature in zip(self.brushnet_down_blocks, down, strict=True)),
+            self.brushnet_mid_block(mid),
+            tuple(exit_(feature) for exit_, feature in zip(self.brushnet_up_blocks, up, strict=True)),
+        )
+        return self._weighted(residuals, conditioning_scale, guess_mode)
+
+    def _embedded(self, timestep: Tensor | float, sample: Tensor) -> Tensor:
+        times = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
+        return self.time_embedding(self.time_proj(times).to(sample.dtype))
+
+    def _weighted(self, residuals: Residuals, scale: float, guess_mode: bool) -> Residuals:
+        if not guess_mode or self.config.global_pool_conditions:
+            weighted = residuals * scale
+        else:
+            count = len(residuals.down) + 1 + len(residuals.up)
+            weights = iter((torch.logspace(-1, 0, count, device=residuals.mid.device) * scale).to(residuals.mid.dtype))
+            weighted = residuals.map(lambda tensor: tensor * next(weights))
+        if self.config.global_pool_conditions:
+            return weighted.map(lambda tensor: tensor.mean(dim=(2, 3), keepdim=True))
+        return weighted
+
+
+def _down_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, Any]) -> nn.ModuleList:
+    return nn.ModuleList(
+        get_down_block(
+            kind,
+            num_layers=layers,
+            in_channels=widths[max(i - 1, 0)],
+            out_channels=widths[i],
+            add_downsample=i < len(widths) - 1,
+            attention_head_dim=NO_ATTENTION,
+            **shared,
+        )
+        for i, kind in enumerate(kinds)
+    )
+
+
+def _up_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, Any]) -> nn.ModuleList:
+    last = len(widths) - 1
+    return nn.ModuleList(
+        get_up_block(
+            kind,
+            num_layers=layers,
+            in_channels=widths[min(i + 1, last)],
+            out_channels=widths[i],
+            prev_output_channel=widths[max(i - 1, 0)],
+            add_upsample=i < last,
+            attention_head_dim=NO_ATTENTION,
+            **shared,
+        )
+        for i, kind in enumerate(kinds)
+    )
+
+
+def zero_convolution(width: int) -> nn.Conv2d:
+    """1x1, all zeros: training starts from the UNet as it is."""
+    convolution = nn.Conv2d(width, width, kernel_size=1)
+    nn.init.zeros_(convolution.weight)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return convolution

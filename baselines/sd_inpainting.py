@@ -1,0 +1,64 @@
+"""Stable Diffusion Inpainting: a UNet that also reads the mask and the masked image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, to_unit
+from brushbench.errors import UserError
+from brushbench.loading import Runtime
+from brushbench.types import Batch
+
+CHANNELS = 9
+"""4 noisy latents, 1 mask, 4 latents of the masked image."""
+
+
+@dataclass(frozen=True, slots=True)
+class StableDiffusionInpaintingOptions:
+    """Options of `sd-inpainting`."""
+
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    negative_prompt: str = ""
+    base: str | None = None
+    """Folder or hub id of another inpainting model."""
+    sampler: Sampler | None = None
+    """None: the folder's own scheduler."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StableDiffusionInpainting:
+    """Rombach et al., arXiv:2112.10752, section 4.5; the behaviour of diffusers' inpainting pipeline at strength 1.
+
+    The painted region of the image is mid-grey, 0 on [-1, 1], before the VAE sees it.
+    """
+
+    Options: ClassVar = StableDiffusionInpaintingOptions
+    sd: StableDiffusion
+    options: StableDiffusionInpaintingOptions
+
+    @classmethod
+    def load(cls, options: StableDiffusionInpaintingOptions, runtime: Runtime) -> "StableDiffusionInpainting":
+        """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
+        sd = StableDiffusion.load(runtime, options.base, options.sampler)
+        channels = sd.unet.config.in_channels
+        if channels != CHANNELS:
+            raise UserError(f"sd-inpainting needs a UNet of {CHANNELS} input channels, this one has {channels}")
+        return cls(sd, options)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """Nothing is pasted back: known pixels went through the VAE too."""
+        noise = self.sd.initial_noise(seeds, *batch.images.shape[2:])
+        text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
+        known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
+        condition = torch.cat([self.sd.to_latent_size(batch.masks), known], dim=1)
+
+        def predict(latents: Latents, step: Step) -> Latents:
+            return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)
+
+        return self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))

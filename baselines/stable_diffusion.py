@@ -1,0 +1,195 @@
+"""The components of a latent diffusion model, and the denoising loop that every diffusion method here uses.
+
+Rombach et al., arXiv:2112.10752. The components are the classes of diffusers and transformers, unmodified.
+"""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast, final
+
+import diffusers
+import ftfy
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from jaxtyping import Bool, Float, UInt8
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from baselines.checkpoints import load_model, load_scheduler_config, load_text_encoder, load_tokenizer
+from brushbench.errors import SampleError, UserError, one_line
+from brushbench.loading import Runtime
+from brushbench.weights import BASE
+
+Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0)]
+Latents = Float[Tensor, "n 4 h w"]
+
+_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
+    "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
+    "ddim": ("DDIMScheduler", {}),
+    "pndm": ("PNDMScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the denoising loop."""
+
+    index: int
+    """From 0."""
+    count: int
+    """Of the loop."""
+    time: Tensor
+    """The training timestep, a scalar."""
+
+
+Predict = Callable[[Latents, Step], Latents]
+"""(latents as the scheduler scales them, step) -> predicted noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Encoded captions for classifier-free guidance (Ho and Salimans, arXiv:2207.12598)."""
+
+    embeddings: Float[Tensor, "m 77 c"]
+    """m = 2 n with guidance, the negative prompts first; n without."""
+    guidance: float
+    """The guidance scale; 1 or less means none."""
+
+    @property
+    def copies(self) -> int:
+        """How often the batch goes through the UNet: 2 with guidance, else 1."""
+        return 2 if self.guidance > 1 else 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StableDiffusion:
+    """Tokenizer, text encoder, UNet, VAE and scheduler of one latent diffusion model, frozen."""
+
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    scheduler_config: dict[str, Any]
+    sampler: str
+    """The scheduler's class in diffusers."""
+    runtime: Runtime
+
+    @classmethod
+    def load(cls, runtime: Runtime, base: str | None, sampler: Sampler | None) -> "StableDiffusion":
+        """Load a folder in diffusers layout; `base` overrides the weights' own, `sampler` None is the folder's own.
+
+        Raises `UserError` for a component that is missing or can't be used.
+        """
+        folder = runtime.weights.folder(BASE, base)
+        config = load_scheduler_config(folder / "scheduler", runtime)
+        name, changes = _SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
+        if not name.endswith("Scheduler") or not hasattr(diffusers, name):
+            raise UserError(one_line(f"{folder / 'scheduler'}: {name!r} is not a scheduler of diffusers"))
+        return cls(
+            tokenizer=load_tokenizer(folder / "tokenizer", runtime),
+            text_encoder=load_text_encoder(folder / "text_encoder", runtime),
+            unet=load_model(UNet2DConditionModel, folder / "unet", runtime),
+            vae=load_model(AutoencoderKL, folder / "vae", runtime),
+            scheduler_config=config | changes,
+            sampler=name,
+            runtime=runtime,
+        )
+
+    def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> Text:
+        """The last hidden states of the text encoder; captions are cut at 77 tokens."""
+        prompts = [*[negative_prompt] * len(captions), *captions] if guidance > 1 else list(captions)
+        unique = list(dict.fromkeys(prompts))
+        tokens = self.tokenizer(
+            [cleaned(prompt) for prompt in unique],
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            states = self.text_encoder(tokens.input_ids.to(self.runtime.device)).last_hidden_state
+        return Text(states[[unique.index(prompt) for prompt in prompts]], guidance)
+
+    def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
+        """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor."""
+        with torch.inference_mode():
+            posterior = self.vae.encode(images.to(self.runtime.device, self.runtime.dtype)).latent_dist
+        return cast(Tensor, posterior.mode() * self.vae.config.scaling_factor)
+
+    def to_latent_size(self, masks: Bool[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:
+        """0 and 1, the top left pixel of each square of the VAE's factor, as the official code's `nearest` takes it."""
+        size = [side // self.factor for side in masks.shape[2:]]
+        return interpolate(masks.float(), size=size).to(self.runtime.device, self.runtime.dtype)
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent, along each side."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    def initial_noise(self, seeds: Sequence[int], height: int, width: int) -> Latents:
+        """The first thing drawn from each sample's own generator: float32, on the CPU, [1, 4, h, w] at a time.
+
+        Takes pixels. Raises `SampleError` if a side isn't a multiple of the VAE's factor.
+        """
+        if height % self.factor or width % self.factor:
+            raise SampleError(f"{height}x{width}: both sides must be multiples of {self.factor}")
+        shape = (1, self.vae.config.latent_channels, height // self.factor, width // self.factor)
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
+        return noise.to(self.runtime.device, self.runtime.dtype)
+
+    def guided_noise(
+        self,
+        latents: Float[Tensor, "n c h w"],
+        step: Step,
+        text: Text,
+        unet: Callable[..., tuple[Tensor]] | None = None,
+    ) -> Latents:
+        """The UNet's noise: negative + scale (caption - negative). `unet` can be the UNet with something added."""
+        doubled = latents.repeat(text.copies, 1, 1, 1)
+        predict: Callable[..., tuple[Tensor]] = unet or self.unet
+        noise = predict(doubled, step.time, encoder_hidden_states=text.embeddings, return_dict=False)[0]
+        if text.copies == 1:
+            return noise
+        negative, positive = noise.chunk(2)
+        return negative + text.guidance * (positive - negative)
+
+    def denoise(self, noise: Latents, steps: int, predict: Predict) -> Latents:
+        """From pure noise to latents, in `steps` steps of a scheduler made anew."""
+        scheduler = getattr(diffusers, self.sampler).from_config(self.scheduler_config)
+        scheduler.set_timesteps(steps, device=self.runtime.device)
+        latents: Tensor = noise * scheduler.init_noise_sigma
+        times = scheduler.timesteps
+        with torch.inference_mode():
+            for index, time in enumerate(times):
+                scaled = scheduler.scale_model_input(latents, time)
+                predicted = predict(scaled, Step(index, len(times), time))
+                latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+        return latents
+
+    def decode(self, latents: Latents) -> UInt8[Tensor, "n 3 H W"]:
+        """Latents -> images, rounded to 8 bits, on the CPU."""
+        with torch.inference_mode():
+            images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
+        return cast(Tensor, ((images.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+
+
+def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """0..255 -> [-1, 1], float32."""
+    return images.float() / 255 * 2 - 1
+
+
+def cleaned(caption: str) -> str:
+    """Text as CLIP's own tokenizer prepares it: mended Unicode, no HTML entities, single spaces, lower case."""
+    text = html.unescape(html.unescape(ftfy.fix_text(caption))).strip()
+    return re.sub(r"\s+", " ", text).strip().lower()

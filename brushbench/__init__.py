@@ -1,0 +1,54 @@
+"""BrushBench: a benchmark and evaluation suite for text-guided image inpainting.
+
+The names below are the public API; each is imported when it is first used, so that `import brushbench` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brushbench.benchmark import run, score
+    from brushbench.config import RunConfig
+    from brushbench.errors import UserError
+    from brushbench.loading import load_dataset, load_method, load_metric
+    from brushbench.types import Batch, Sample
+    from reports.frame import frame
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "RunConfig",
+    "Sample",
+    "UserError",
+    "frame",
+    "load_dataset",
+    "load_method",
+    "load_metric",
+    "run",
+    "score",
+]
+
+_HOMES = {
+    "Batch": "brushbench.types",
+    "RunConfig": "brushbench.config",
+    "Sample": "brushbench.types",
+    "UserError": "brushbench.errors",
+    "frame": "reports.frame",
+    "load_dataset": "brushbench.loading",
+    "load_method": "brushbench.loading",
+    "load_metric": "brushbench.loading",
+    "run": "brushbench.benchmark",
+    "score": "brushbench.benchmark",
+}
+
+
+# Any: the public names are classes and functions.
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return vars(importlib.import_module(_HOMES[name]))[name]
+    raise AttributeError(f"module 'brushbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,6 @@
+"""`python -m brushbench`."""
+
+from brushbench.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""The two stages of the benchmark put together: what `brushbench.run` and `brushbench.score` do."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from brushbench.config import RunConfig
+from brushbench.datasets import locate
+from brushbench.errors import UserError, one_line
+from brushbench.external import import_images
+from brushbench.generation import Generation, Outcome, Plan
+from brushbench.identity import folder_name, identity_of, identity_of_method, provenance_of
+from brushbench.loading import LoadedMethod, load_dataset, load_metric, open_method
+from brushbench.options import Value
+from brushbench.protocol import protocol_named
+from brushbench.registry import resolve
+from brushbench.scoring import Scoring
+from brushbench.store import Run
+from brushbench.types import Dataset, Metric
+from brushbench.work import Watcher, silent
+
+DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
+"""Those that need no weights."""
+GPU_BATCH = 4
+
+
+def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
+    """Generate and score; the run folder, also when single samples failed (its ledger says which).
+
+    `method` is the configured one when it is loaded already. Raises `UserError` for anything that is wrong with the
+    request, and when no sample can be used.
+
+    >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
+    """
+    metrics = metrics_named(config.metrics, config.protocol)
+    dataset = open_dataset(config)
+    done = _generate(config, dataset, method or open_configured(config), watch)
+    Scoring(done, dataset, metrics)(watch)
+    return done
+
+
+def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
+    """The first stage alone; raises `UserError` as `run` does."""
+    return _generate(config, open_dataset(config), method or open_configured(config), watch)
+
+
+def score(
+    run: str | os.PathLike[str],
+    metrics: Sequence[str] | None = None,
+    root: str | Path | None = None,
+    watch: Watcher = silent,
+) -> Run:
+    """The second stage alone, for a run folder; scores that are there and still hold are kept.
+
+    `metrics` None: the ones that need no weights. `root` is the data set's folder, None: where it was when the run was
+    made. Raises `UserError` if the data set isn't the one of the run.
+    """
+    opened = Run.open(run)
+    stored = opened.record.identity.dataset
+    name, folder = locate(stored.name, root or opened.record.provenance.get("root"))
+    dataset = load_dataset(name, root=folder, split=stored.split)
+    if dataset.digest() != stored.digest:
+        raise UserError(one_line(f"{opened.path}: this is not the data set the run was made with; valid: --root DIR"))
+    Scoring(opened, dataset, metrics_named(metrics, opened.record.identity.protocol))(watch)
+    return opened
+
+
+def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = silent) -> tuple[Run, list[str]]:
+    """Score pictures made elsewhere as the method `name`; also the names of the files that belong to no sample.
+
+    Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
+    """
+    metrics = metrics_named(config.metrics, config.protocol)
+    dataset = open_dataset(config)
+    run, extra = import_images(folder, name, dataset, config)
+    Scoring(run, dataset, metrics)(watch)
+    return run, extra
+
+
+def check(config: RunConfig) -> None:
+    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
+    open_dataset(config)
+    metrics_named(config.metrics, config.protocol)
+
+
+def open_dataset(config: RunConfig) -> Dataset:
+    """The configured data set; with none named, the paper's if it is on this machine, else the embedded one."""
+    name, root = locate(config.dataset, config.root)
+    return load_dataset(name, root=root, split=config.split)
+
+
+def open_configured(config: RunConfig) -> LoadedMethod:
+    """The configured method, loaded."""
+    return open_method(
+        config.method,
+        weights=config.weights,
+        device=config.device,
+        dtype=config.dtype,
+        options=config.method_options(),
+    )
+
+
+def metrics_named(names: Sequence[str] | None, protocol: str) -> list[Metric]:
+    """Metrics under a protocol. Raises `UserError` for an unknown name or region, or a name given twice."""
+    chosen = list(names) if names is not None else list(DEFAULT_METRICS)
+    metrics = []
+    for name in chosen:
+        cls = resolve("metric", name.partition("@")[0])
+        follows = is_dataclass(cls) and "protocol" in {field.name for field in fields(cls)}
+        options: dict[str, Value] = {"protocol": protocol} if follows else {}
+        metrics.append(load_metric(name, **options))
+    columns = [metric.info.name for metric in metrics]
+    if len(set(columns)) != len(columns):
+        raise UserError(one_line(f"metrics: one is asked for twice in {', '.join(chosen)}"))
+    return metrics
+
+
+def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: Watcher) -> Run:
+    asked = min(config.limit or len(dataset), len(dataset))
+    path = Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(method.name)
+    identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
+    run = Run.start(path, identity, asked, provenance_of(config, method.device or "cpu"))
+    batch_size = config.batch_size
+    if batch_size == "auto":
+        batch_size = GPU_BATCH if method.device.startswith("cuda") else 1
+    plan = Plan(asked, config.shard, batch_size, config.seed, config.max_failures)
+    outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
+    _judge(run, outcome)
+    return run
+
+
+def _judge(run: Run, outcome: Outcome) -> None:
+    """Nothing at all could be made of what was asked: then it was asked wrongly."""
+    done = {name for name, entry in run.ledger().items() if entry.status == "done"}
+    if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):
+        name, failure = next(iter(outcome.failures.items()))
+        count = len(outcome.failures)
+        others = f" (and {count - 1} more)" if count > 1 else ""
+        raise UserError(one_line(f"no sample can be used: {name}: {failure.error}{others}"))
+    if len(done) >= run.record.asked:
+        run.tidy()

@@ -1,0 +1,257 @@
+"""The command line. It parses, delegates and prints; nothing else prints.
+
+Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr), 3 some samples failed.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from brushbench import __version__
+from brushbench.errors import UserError, one_line
+from brushbench.registry import registered
+
+if TYPE_CHECKING:
+    from brushbench.config import RunConfig
+    from brushbench.store import Run
+    from brushbench.work import Watcher
+
+MISTAKE, SOME_FAILED, INTERRUPTED = 2, 3, 130
+TABLE_FORMATS = ("text", "markdown", "csv", "json")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    try:
+        code = cli.main(arguments and list(arguments), prog_name="brushbench", standalone_mode=False)
+    except click.ClickException as error:
+        code = _mistake(error.format_message())
+    except UserError as error:
+        code = _mistake(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        code = _mistake(one_line(f"{place}{error.strerror or error}. Finished samples are kept; run it again to go on"))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        code = INTERRUPTED
+    sys.exit(code or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="brushbench")
+def cli() -> None:
+    """Benchmark and evaluate text-guided image inpainting.
+
+    \b
+    brushbench run --method telea,biharmonic --dataset photos
+    brushbench run --method brushnet --weights FOLDER -o scale=0.5 --root BrushBench --split inside,outside
+    brushbench report runs --format markdown
+    """
+
+
+def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+data_options = _stack(
+    click.option("--dataset", metavar="D", help="Data set; see `list datasets`. Default: BrushBench if it is here."),
+    click.option("--root", metavar="DIR", help="Folder of the data set."),
+    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Which masks."),
+    click.option("--limit", type=int, metavar="N", help="Only the first N samples."),
+    click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
+    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Where run folders go."),
+)
+method_options = _stack(
+    click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
+    click.option("--weights", metavar="W", help="Family of weights, TOML file, or folder in diffusers layout."),
+    click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the method."),
+    click.option("--steps", type=int, metavar="N", help="Short for -o steps=N."),
+    click.option("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
+    click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
+    click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
+    click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
+    click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
+)
+metrics_option = click.option(
+    "--metrics", metavar="M[,M...]", help="Names, with a region as in psnr@painted; see `list metrics`."
+)
+
+
+@cli.command()
+@method_options
+@data_options
+@metrics_option
+def run(metrics: str | None, **asked: Any) -> int:
+    """Paint every sample with a method, score the results, print the table. Interrupted, it goes on when run again."""
+    from brushbench.benchmark import run as run_one
+
+    return _all_jobs(asked, metrics, run_one, table=True)
+
+
+@cli.command()
+@method_options
+@data_options
+def generate(**asked: Any) -> int:
+    """Paint every sample with a method, and store the results."""
+    from brushbench.benchmark import generate as generate_one
+
+    return _all_jobs(asked, None, generate_one, table=False)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--images", metavar="DIR", help="Score pictures made elsewhere, named like the samples.")
+@click.option("--name", default="external", show_default=True, help="What to call the method that made them.")
+@data_options
+@metrics_option
+def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | None, **asked: Any) -> int:
+    """Score run folders, or pictures made elsewhere (--images), and print the table."""
+    from brushbench.benchmark import score as score_run
+    from brushbench.benchmark import score_images
+    from brushbench.config import RunConfig
+    from brushbench.progress import shown
+    from brushbench.store import expand
+
+    if bool(runs) == bool(images):
+        raise UserError("score takes run folders, or --images DIR; exactly one of the two")
+    with shown() as watch:
+        if images is None:
+            scored = [score_run(found, _names(metrics), asked["root"], watch) for found in expand(runs)]
+            return _tables(scored)
+        config = RunConfig(method="copy", metrics=_names(metrics), **_announced(asked))
+        done, extra = score_images(Path(images), name, config, watch)
+    if extra:
+        click.echo(one_line(f"{len(extra)} files belong to no sample: {', '.join(sorted(extra))}"), err=True)
+    return _tables([done])
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
+def report(runs: tuple[str, ...], table_format: str) -> None:
+    """Print the table of run folders, or of folders that hold some."""
+    from brushbench.store import expand
+    from reports.tables import render, summarise
+
+    click.echo(render(summarise(expand(runs)), table_format))
+
+
+@cli.command("list")
+@click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
+def list_(kind: str) -> None:
+    """Print what there is."""
+    if kind == "weights":
+        from brushbench.weights import families, read_family
+
+        entries = {name: read_family(path).summary for name, path in families().items()}
+    elif kind == "methods":
+        entries = {name: entry.summary for name, entry in registered("method").items()}
+    elif kind == "metrics":
+        entries = {name: entry.summary for name, entry in registered("metric").items()}
+    else:
+        entries = {name: entry.summary for name, entry in registered("dataset").items()}
+    width = max(map(len, entries))
+    for name, summary in entries.items():
+        click.echo(f"{name:{width}}  {summary}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Print what this machine has: versions, device, data, weights, and how to get what is missing."""
+    from brushbench.doctor import findings
+
+    for name, finding in findings().items():
+        click.echo(f"{name}: {finding}")
+
+
+# Any: what click has parsed, by option.
+def _all_jobs(
+    asked: dict[str, Any], metrics: str | None, work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool
+) -> int:
+    from brushbench.benchmark import check, open_configured
+    from brushbench.config import RunConfig, Shard
+    from brushbench.jobs import ALL, expand_jobs, expand_methods
+    from brushbench.options import parse_pairs
+    from brushbench.progress import shown
+
+    names = _names(asked.pop("method")) or []
+    methods = expand_methods(names)
+    splits = _names(asked.pop("split")) or []
+    asked["options"] = parse_pairs(asked.pop("options"))
+    asked["shard"] = Shard.parse(asked["shard"])
+    asked["batch_size"] = _batch_size(asked["batch_size"])
+    template = RunConfig(method=methods[0], metrics=_names(metrics), **_announced(asked))
+    jobs = expand_jobs(template, methods, splits)
+    for config in jobs[0]:
+        check(config)
+    finished = []
+    with shown() as watch:
+        for configs in jobs:
+            try:
+                method = open_configured(configs[0])
+            except UserError as error:
+                if ALL not in names:
+                    raise
+                click.echo(f"{configs[0].method} is left out: {error}", err=True)
+                continue
+            finished += [work(config, watch, method) for config in configs]
+    if not finished:
+        raise UserError("none of the methods could be loaded")
+    return _tables(finished, table=table)
+
+
+def _announced(asked: dict[str, Any]) -> dict[str, Any]:
+    """Say which data set it will be when the user named none."""
+    from brushbench.datasets import locate
+
+    if asked["dataset"] is None:
+        name, root = locate(None, asked["root"])
+        where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
+        click.echo(f"no data set named: using {name!r}, {where}", err=True)
+    return asked
+
+
+def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
+    """Print the table and where everything is; the exit code."""
+    failures: dict[tuple[str, str], str | None] = {}
+    for run in runs:
+        failures |= {
+            (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
+        }
+    if table:
+        from reports.tables import render, summarise
+
+        click.echo(render(summarise(runs), "text") + "\n")
+    for run in runs:
+        click.echo(f"images and scores: {run.path}")
+    if failures:
+        (path, name), error = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""
+        click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
+    return SOME_FAILED if failures else 0
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _batch_size(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise UserError(one_line(f"batch size {text!r}: valid is 1 or more, or auto"))
+    return text if text == "auto" else int(text)
+
+
+def _mistake(message: str) -> int:
+    click.echo(f"brushbench: {one_line(message, 2000)}", err=True)
+    return MISTAKE

@@ -1,0 +1,165 @@
+"""BrushBench, and any data set in its format: `images/` and a mapping file with captions and run-length masks.
+
+Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapping_file.json`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+from pydantic import BaseModel, StrictStr, ValidationError
+
+from brushbench.datasets.source import (
+    check_caption,
+    check_id,
+    check_split,
+    digest_of,
+    existing_folder,
+    inside_root,
+    iterate,
+)
+from brushbench.errors import SampleError, UserError, one_line
+from brushbench.images import image_size, read_image
+from brushbench.masks import decode_rle
+from brushbench.types import Sample
+
+MAPPING_FILES = ("mapping_file.json", "mapping_file_list.json")
+FOLDERS = (".", "BrushBench", "BrushDench")
+"""Where below the root the mapping file may be; the authors' README misspells it, and real users have that folder."""
+MASK_KEYS = {"inside": "inpainting_mask", "outside": "outpainting_mask"}
+
+
+class _Record(BaseModel):
+    """What every entry of a mapping file has; its masks are read by `decode_rle`."""
+
+    image: StrictStr
+    caption: StrictStr
+
+
+@final
+class BrushBench:
+    """One split of a data set in BrushBench's format.
+
+    A damaged mapping file raises `UserError` when it is opened; a damaged entry raises `SampleError` when that sample
+    is asked for. All images of a data set have one size, the one that most of them have: the masks' run lengths mean
+    nothing on another.
+    """
+
+    def __init__(self, mapping_file: Path, split: str, name: str = "brushbench") -> None:
+        check_split(split, MASK_KEYS)
+        self.name = name
+        self.split = split
+        self._mapping_file = mapping_file
+        self._root = mapping_file.parent
+        self._entries = _read_mapping(mapping_file)
+        self._ids = tuple(self._entries)
+
+    @classmethod
+    def open(cls, root: str | Path | None, split: str) -> "BrushBench":
+        """`root` is the folder with the mapping file, the folder above it, or the file itself."""
+        path = existing_folder(root, "brushbench")
+        mapping_file = path if path.is_file() else find_mapping_file(path)
+        if mapping_file is None:
+            raise UserError(one_line(f"no {' or '.join(MAPPING_FILES)} in {path}"))
+        return cls(mapping_file, split)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The keys of the mapping file, in its order."""
+        return self._ids
+
+    def digest(self) -> str:
+        """Hash of the mapping file and of every image that it names."""
+        return digest_of([self._mapping_file.read_bytes(), *(self._image_or_none(entry) for entry in self._ids)])
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iterate(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample_id = self._ids[index]
+        check_id(sample_id)
+        record = self._record(sample_id)
+        check_caption(record.caption)
+        image = read_image(inside_root(self._root, record.image))
+        height, width = image.shape[1:]
+        if (height, width) != self._size:
+            expected = "x".join(map(str, self._size or ()))
+            raise SampleError(one_line(f"{record.image}: {height}x{width}, the data set is {expected}"))
+        mask = decode_rle(self._runs(sample_id), height, width)
+        if not mask.any():
+            raise SampleError(f"{MASK_KEYS[self.split]} is empty: there is nothing to paint")
+        return Sample(sample_id, image, mask[None], record.caption)
+
+    @cached_property
+    def _size(self) -> tuple[int, int] | None:
+        sizes = Counter(size for size in map(self._size_or_none, self._ids) if size)
+        return sizes.most_common(1)[0][0] if sizes else None
+
+    def _record(self, sample_id: str) -> _Record:
+        try:
+            return _Record.model_validate(self._entries[sample_id])
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "entry"
+            raise SampleError(one_line(f"mapping file: {where}: {first['msg'].lower()}")) from error
+
+    def _runs(self, sample_id: str) -> list[int]:
+        entry, key = self._entries[sample_id], MASK_KEYS[self.split]
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), list):
+            raise SampleError(f"mapping file: {key}: a list of runs is required")
+        return list(entry[key])
+
+    def _image_or_none(self, sample_id: str) -> Path | None:
+        try:
+            return inside_root(self._root, self._record(sample_id).image)
+        except SampleError:
+            return None
+
+    def _size_or_none(self, sample_id: str) -> tuple[int, int] | None:
+        path = self._image_or_none(sample_id)
+        try:
+            return image_size(path) if path else None
+        except SampleError:
+            return None
+
+
+def find_mapping_file(root: Path) -> Path | None:
+    """The mapping file in `root` or in the data set's folder below it, None if there is none."""
+    candidates = (root / folder / name for folder in FOLDERS for name in MAPPING_FILES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_mapping(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise UserError(one_line(f"{path}: not JSON ({error})")) from error
+    except OSError as error:
+        raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
+    if isinstance(content, list):
+        content = _without_duplicates([(_id_of(entry, index), entry) for index, entry in enumerate(content)])
+    if not isinstance(content, dict):
+        raise UserError(one_line(f"{path}: must be a dict of samples or a list of them, is {type(content).__name__}"))
+    if not content:
+        raise UserError(one_line(f"{path}: no samples"))
+    return content
+
+
+def _id_of(entry: object, index: int) -> str:
+    """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
+    name = entry.get("image_id") if isinstance(entry, dict) else None
+    return f"entry-{index}" if name is None else str(name)
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise UserError(one_line(f"mapping file: {counts.most_common(1)[0][0]!r} occurs twice"))
+    return result

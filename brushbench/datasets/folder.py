@@ -1,0 +1,141 @@
+"""A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import final
+
+from brushbench.datasets.brushbench import BrushBench, find_mapping_file
+from brushbench.datasets.source import (
+    check_caption,
+    check_id,
+    check_split,
+    digest_of,
+    existing_folder,
+    images_in,
+    inside_root,
+    iterate,
+)
+from brushbench.errors import SampleError, UserError, one_line
+from brushbench.images import read_image, read_mask
+from brushbench.types import Dataset, Sample
+
+SPLITS = ("inside", "outside")
+CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
+
+
+@final
+class Folder:
+    """Images, masks of the same stem, and captions; `outside` paints what the masks leave.
+
+    Captions: a CSV with the columns `id` (or `image`) and `caption`; a JSON object `{id: caption}`; or a text file
+    with one caption per line, in the order of the images' names. Sizes may differ from image to image.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        check_split(split, SPLITS)
+        for name in ("images", "masks"):
+            if not (root / name).is_dir():
+                raise UserError(
+                    one_line(f"{root}: no {name}/ folder; valid: images/, masks/, {' or '.join(CAPTION_FILES)}")
+                )
+        self.name = "folder"
+        self.split = split
+        self._root = root
+        self._images = images_in(root / "images")
+        self._masks = images_in(root / "masks")
+        self._ids = tuple(self._images)
+        if not self._ids:
+            raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
+        self._caption_file = _caption_file(root)
+        self._captions = _captions(self._caption_file, self._ids)
+
+    @classmethod
+    def open(cls, root: str | Path | None, split: str) -> Dataset:
+        """`root` is the folder; one with a mapping file in BrushBench's format is read as such."""
+        path = existing_folder(root, "folder")
+        if mapping_file := path if path.is_file() else find_mapping_file(path):
+            return BrushBench(mapping_file, split, name="folder")
+        return cls(path, split)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The images' names without their suffix, sorted."""
+        return self._ids
+
+    def digest(self) -> str:
+        """Hash of the captions and of every image and mask."""
+        files = ((name.encode(), self._images[name], self._masks.get(name)) for name in self._ids)
+        return digest_of([self._caption_file, *(part for parts in files for part in parts)])
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iterate(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self._ids[index]
+        check_id(name)
+        if name not in self._masks:
+            raise SampleError(one_line(f"masks/ has no mask for {name!r}"))
+        if name not in self._captions:
+            raise SampleError(one_line(f"{self._caption_file.name} has no caption for {name!r}"))
+        check_caption(self._captions[name])
+        image = read_image(inside_root(self._root, str(self._images[name].relative_to(self._root))))
+        mask = read_mask(inside_root(self._root, str(self._masks[name].relative_to(self._root))))
+        if mask.shape[1:] != image.shape[1:]:
+            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
+            raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+        if self.split == "outside":
+            mask = ~mask
+        if not mask.any():
+            raise SampleError("mask is empty: there is nothing to paint")
+        return Sample(name, image, mask, self._captions[name])
+
+
+def _caption_file(root: Path) -> Path:
+    found = [root / name for name in CAPTION_FILES if (root / name).is_file()]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise UserError(one_line(f"{root}: one of {', '.join(CAPTION_FILES)} is needed, found {names}"))
+    return found[0]
+
+
+def _captions(path: Path, ids: Sequence[str]) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(one_line(f"{path}: can't be read as UTF-8 text ({error})")) from error
+    readers = {".csv": _from_csv, ".json": _from_json}
+    return readers[path.suffix](path, text) if path.suffix in readers else _from_lines(path, text, ids)
+
+
+def _from_lines(path: Path, text: str, ids: Sequence[str]) -> dict[str, str]:
+    lines = text.splitlines()
+    if len(lines) != len(ids):
+        raise UserError(one_line(f"{path}: {len(lines)} lines for {len(ids)} images; valid is one caption per image"))
+    return dict(zip(ids, lines, strict=True))
+
+
+def _from_csv(path: Path, text: str) -> dict[str, str]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    key = next((name for name in ("id", "image") if name in (reader.fieldnames or ())), None)
+    if key is None or "caption" not in (reader.fieldnames or ()):
+        raise UserError(one_line(f"{path}: columns are {reader.fieldnames}, needed are id (or image) and caption"))
+    try:
+        return {Path(row[key] or "").stem: row["caption"] or "" for row in reader}
+    except csv.Error as error:
+        raise UserError(one_line(f"{path}: line {reader.line_num}: {error}")) from error
+
+
+def _from_json(path: Path, text: str) -> dict[str, str]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(one_line(f"{path}: not JSON ({error})")) from error
+    if not isinstance(content, dict) or not all(isinstance(caption, str) for caption in content.values()):
+        raise UserError(one_line(f"{path}: must be an object of id: caption"))
+    return {Path(name).stem: caption for name, caption in content.items()}

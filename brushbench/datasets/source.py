@@ -1,0 +1,104 @@
+"""What every reader needs: safe names, splits and digests."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from brushbench.errors import SampleError, UserError, one_line, unknown
+from brushbench.images import SUFFIXES
+from brushbench.types import Sample
+
+MAX_CAPTION = 2000
+"""Characters. Text encoders read 77 tokens; what is longer than this is no caption."""
+MAX_ID_BYTES = 128
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """Something with ids that can be asked for samples by position."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """In order."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def iterate(samples: Indexed) -> Iterator[Sample]:
+    """The samples in order."""
+    return (samples[index] for index in range(len(samples.ids)))
+
+
+def existing_folder(root: str | Path | None, dataset: str) -> Path:
+    """`root` as a path that exists. Raises `UserError` if it is missing."""
+    if root is None:
+        raise UserError(f"data set {dataset!r} needs its folder: --root DIR")
+    path = Path(root)
+    if not path.exists():
+        raise UserError(one_line(f"data set {dataset!r}: no such folder: {path}"))
+    return path
+
+
+def check_split(split: str, valid: Iterable[str]) -> None:
+    """Raises `UserError`, with the nearest valid one, for a split that the data set doesn't have."""
+    if split not in valid:
+        raise unknown("split", split, valid)
+
+
+def check_id(sample_id: str) -> None:
+    """Raises `SampleError` for an id that can't be the name of a file on every system."""
+    printable = sample_id.isprintable() and not set(sample_id) & set('/\\:*?"<>|')
+    if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
+        raise SampleError(
+            one_line(
+                f"id {sample_id!r} can't be a file name: valid are 1 to {MAX_ID_BYTES} bytes without / \\ or dots first"
+            )
+        )
+
+
+def check_caption(caption: str) -> None:
+    """Raises `SampleError` for a text that is too long to be a caption, or that can't be encoded."""
+    if len(caption) > MAX_CAPTION:
+        raise SampleError(f"caption has {len(caption)} characters: valid are up to {MAX_CAPTION}")
+    if any("\ud800" <= character <= "\udfff" for character in caption):
+        raise SampleError("caption is not valid Unicode: it has a lone surrogate")
+
+
+def inside_root(root: Path, name: str) -> Path:
+    """`root/name`. Raises `SampleError` if it leads out of `root`, also through a link."""
+    if "\0" in name:
+        raise SampleError(one_line(f"file name {name!r} has a null character"))
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise SampleError(one_line(f"image {name!r} is outside the data set's folder"))
+    return path
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            if path.stem in found:
+                raise UserError(one_line(f"{folder.name}/ has two images for {path.stem!r}"))
+            found[path.stem] = path
+    return found
+
+
+def digest_of(parts: Iterable[bytes | Path | None]) -> str:
+    """SHA-256 over the SHA-256 of every part: bytes, or a file's; a missing file counts as such."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(_digest(part))
+    return total.hexdigest()
+
+
+def _digest(part: bytes | Path | None) -> bytes:
+    if isinstance(part, bytes):
+        return hashlib.sha256(part).digest()
+    if part is None or not part.is_file():
+        return b"missing"
+    with part.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,44 @@
+"""What this machine has, for `brushbench doctor` and for bug reports."""
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+
+from brushbench.datasets import VARIABLE, locate
+from brushbench.identity import PACKAGES, version_of
+from brushbench.weights import families, present, read_family
+
+
+def findings() -> dict[str, str]:
+    """One line for each thing that a run depends on."""
+    name, root = locate(None, None)
+    return {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        **{package: version_of(package) for package in PACKAGES},
+        "device": _device(),
+        "free disk": f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB in {Path.cwd()}",
+        "data": f"{name} in {root}" if root else f"{name} (embedded); for BrushBench set {VARIABLE} or give --root DIR",
+        "hub": f"cache {constants.HF_HUB_CACHE}, {'offline' if constants.HF_HUB_OFFLINE else 'online'}",
+        **{f"weights {family}": _weights(path) for family, path in families().items()},
+    }
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return ", ".join(names)
+    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _weights(path: Path) -> str:
+    components = read_family(path).components
+    missing = [component.source for component in components.values() if not present(component.source)]
+    if not missing:
+        return "all here"
+    return f"not here: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"

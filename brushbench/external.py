@@ -1,0 +1,44 @@
+"""Pictures made elsewhere: bring them into a run folder, from where they are scored like any other."""
+
+from pathlib import Path
+
+from brushbench.config import RunConfig
+from brushbench.datasets.source import check_id, digest_of, images_in
+from brushbench.errors import UserError, one_line
+from brushbench.identity import identity_of, provenance_of
+from brushbench.store import Entry, MethodIdentity, Run
+from brushbench.types import Dataset
+
+
+def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) -> tuple[Run, list[str]]:
+    """Copy the images of a folder, byte for byte, into a run of the method `name`.
+
+    They belong to the sample whose id is their file name without suffix; a sample without one is recorded as failed.
+    Returns the run, and the names of the files that belong to no sample. Raises `UserError` if none does.
+    """
+    if not folder.is_dir():
+        raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named like the samples"))
+    check_id(name)
+    wanted = dataset.ids[: config.limit]
+    images = images_in(folder)
+    if not images.keys() & set(wanted):
+        raise UserError(one_line(f"{folder} has no image for any sample; the first would be {wanted[0]}.png"))
+    digest = digest_of(part for key in wanted for part in (key.encode(), images.get(key)))
+    method = MethodIdentity(name=name, options={}, digests={"images": digest})
+    path = Path(config.output) / f"{dataset.name}-{dataset.split}" / name
+    identity = identity_of(config, dataset, method, dtype="")
+    run = Run.start(path, identity, len(wanted), provenance_of(config, device="none"))
+    ledger = run.ledger()
+    for sample_id in wanted:
+        entry = _imported(run, sample_id, images.get(sample_id))
+        if not entry.same_outcome(ledger.get(sample_id)):
+            run.append(entry)
+    run.tidy()
+    return run, [path.name for key, path in images.items() if key not in set(wanted)]
+
+
+def _imported(run: Run, sample_id: str, source: Path | None) -> Entry:
+    if source is None:
+        return Entry(id=sample_id, status="failed", error="no image given")
+    digest = run.write_image(source.name, source.read_bytes())
+    return Entry(id=sample_id, status="done", image=source.name, sha256=digest)

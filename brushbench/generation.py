@@ -1,0 +1,170 @@
+"""Samples to images: run a method over a data set and store what it paints."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from brushbench.config import Shard
+from brushbench.errors import UserError
+from brushbench.images import encode_image
+from brushbench.protocol import Protocol
+from brushbench.store import Entry, Run
+from brushbench.types import Batch, Dataset, Method, Sample
+from brushbench.work import THREADS, Failure, Watcher, ahead, attempt
+
+SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which samples are to be made, and in which batches."""
+
+    asked: int
+    """The first so many samples of the data set."""
+    shard: Shard
+    batch_size: int
+    seed: int
+    max_failures: int | None
+
+    def positions(self) -> range:
+        """The shard's samples."""
+        return range(self.shard.index - 1, self.asked, self.shard.count)
+
+    def chunks(self) -> Iterator[Sequence[int]]:
+        """The shard's samples, a batch at a time. It doesn't depend on what is already done."""
+        mine = self.positions()
+        return (mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a generation ended."""
+
+    failures: dict[str, Failure]
+    stopped: bool
+    """More samples failed than were allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    sample_id: str
+    image: UInt8[Tensor, "3 h w"] | Failure
+    seconds: float
+
+
+@final
+class Generation:
+    """Paints what a run has no intact image of, in the data set's order.
+
+    Every call of the method gets a full batch: a sample keeps its place in it, and places without work are filled with
+    copies of the first sample that has some. So the arithmetic of a sample, and with it every byte of its image, is
+    the same whether the run was interrupted or not.
+
+    Samples are decoded ahead, and images encoded and written, in threads of their own; the ledger is written here, in
+    order.
+    """
+
+    def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
+        self._run = run
+        self._method = method
+        self._dataset = dataset
+        self._protocol = protocol
+        self._plan = plan
+        self._ledger = run.ledger()
+        self._done = run.intact()
+        self._failures: dict[str, Failure] = {}
+
+    def __call__(self, watch: Watcher) -> Outcome:
+        """Run to the end, or until too many samples failed."""
+        positions = self._plan.positions()
+        finished = sum(self._dataset.ids[index] in self._done for index in positions)
+        method = self._run.record.identity.method.name
+        advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
+        with ThreadPoolExecutor(THREADS) as pool:
+            storing: deque[list[tuple[Entry, Future[str] | None]]] = deque()
+            for slots in ahead(self._decoded(pool)):
+                results = self._painted(slots)
+                storing.append([self._stored(pool, results[place]) for place in sorted(results)])
+                if len(storing) > 1:
+                    advance(*self._commit(storing.popleft()))
+                if self._too_many():
+                    break
+            while storing:
+                advance(*self._commit(storing.popleft()))
+        return Outcome(self._failures, self._too_many())
+
+    def _decoded(self, pool: ThreadPoolExecutor) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
+        """The unfinished samples of each chunk, by their place in it."""
+        for chunk in self._plan.chunks():
+            wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
+            yield {place: pool.submit(self._sample, index) for place, index in wanted.items()}
+
+    def _sample(self, index: int) -> tuple[str, Sample | Failure]:
+        return self._dataset.ids[index], attempt(self._dataset.__getitem__, index)
+
+    def _painted(self, slots: Mapping[int, tuple[str, Sample | Failure]]) -> dict[int, _Result]:
+        """The results of one chunk by place. Samples of different sizes can't be stacked: each size is a call."""
+        samples = {place: sample for place, (_, sample) in slots.items() if isinstance(sample, Sample)}
+        results = {
+            place: _Result(name, failure, 0.0)
+            for place, (name, failure) in slots.items()
+            if isinstance(failure, Failure)
+        }
+        for size in dict.fromkeys(sample.image.shape for sample in samples.values()):
+            results |= self._paint({place: sample for place, sample in samples.items() if sample.image.shape == size})
+        return results
+
+    def _paint(self, samples: Mapping[int, Sample]) -> dict[int, _Result]:
+        filler = next(iter(samples.values()))
+        places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
+        start = time.perf_counter()
+        images = attempt(self._call, places)
+        seconds = (time.perf_counter() - start) / len(samples)
+        if not isinstance(images, Failure):
+            return {place: _Result(sample.id, images[place], seconds) for place, sample in samples.items()}
+        if len(samples) == 1:
+            return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
+        # One bad sample must not take the others with it: each gets a call of its own, in its place.
+        results: dict[int, _Result] = {}
+        for place, sample in samples.items():
+            results |= self._paint({place: sample})
+        return results
+
+    def _call(self, places: Sequence[Sample]) -> UInt8[Tensor, "n 3 h w"]:
+        batch = Batch.of(places)
+        seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
+        images = self._method(batch, seeds)
+        if images.dtype != torch.uint8 or images.shape != batch.images.shape:
+            raise UserError(
+                f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"
+            )
+        return images.cpu()
+
+    def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[Entry, Future[str] | None]:
+        if isinstance(result.image, Failure):
+            self._failures[result.sample_id] = result.image
+            return Entry(id=result.sample_id, status="failed", error=result.image.error), None
+        name = result.sample_id + SUFFIX[self._protocol.image_format]
+        entry = Entry(id=result.sample_id, status="done", image=name, seconds=round(result.seconds, 4))
+        return entry, pool.submit(self._store, name, result.image)
+
+    def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:
+        return self._run.write_image(name, encode_image(image, self._protocol.image_format))
+
+    def _commit(self, stored: Sequence[tuple[Entry, Future[str] | None]]) -> tuple[int, int]:
+        for pending, future in stored:
+            entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
+            # A sample that fails again as it failed before needs no second line.
+            if entry.status == "done" or not entry.same_outcome(self._ledger.get(entry.id)):
+                self._run.append(entry)
+        return len(stored), sum(future is None for _, future in stored)
+
+    def _too_many(self) -> bool:
+        return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures

@@ -1,0 +1,60 @@
+"""The identity of a run: exactly what may change a number. Versions and devices only might, and are provenance."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import torch
+
+from brushbench.config import RunConfig
+from brushbench.loading import LoadedMethod
+from brushbench.protocol import protocol_named
+from brushbench.registry import method_file
+from brushbench.store import DatasetIdentity, Identity, MethodIdentity
+from brushbench.types import Dataset
+
+PACKAGES = ("brushbench", "torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
+
+
+def identity_of(config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str) -> Identity:
+    """What the fingerprint is made of."""
+    return Identity(
+        dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest()),
+        method=method,
+        seed=config.seed,
+        dtype=dtype,
+        protocol=protocol_named(config.protocol).name,
+    )
+
+
+def identity_of_method(method: LoadedMethod) -> MethodIdentity:
+    """The method's part of it."""
+    return MethodIdentity(name=folder_name(method.name), options=dict(method.options), digests=dict(method.digests))
+
+
+def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
+    """Where and with what a run was made."""
+    versions = {name: version_of(name) for name in PACKAGES}
+    root = {"root": str(Path(config.root).absolute())} if config.root is not None else {}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **versions,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "threads": str(torch.get_num_threads()),
+        "batch_size": str(config.batch_size),
+        **root,
+    }
+
+
+def folder_name(method: str) -> str:
+    """The name of a method's folder and of its row in a table; for a file, the class in it."""
+    return method.rpartition(":")[2] if method_file(method) else method
+
+
+def version_of(package: str) -> str:
+    """Of an installed distribution."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

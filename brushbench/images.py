@@ -1,0 +1,67 @@
+"""Files to pixels and back."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from brushbench.errors import SampleError, one_line
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_PIXELS = 1 << 26
+"""64 megapixels: more is taken for a decompression bomb."""
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
+    """A PNG, JPEG or WebP file as RGB. Raises `SampleError` if there is none, or it can't be decoded."""
+    return torch.from_numpy(_pixels(path, "RGB")).permute(2, 0, 1).contiguous()
+
+
+def read_mask(path: Path) -> Bool[Tensor, "1 h w"]:
+    """A picture of a mask, white = paint; grey counts from 128 on, unless the file holds only 0 and 1.
+
+    Raises `SampleError` if there is no such file, or it can't be decoded.
+    """
+    grey = _pixels(path, "L")
+    threshold = 1 if grey.max(initial=0) == 1 else 128
+    return torch.from_numpy(grey >= threshold)[None]
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the file's header. Raises `SampleError` as `read_image` does."""
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
+    """`PNG` (lossless) or `JPEG` at Pillow's default quality, which is what the official script stores."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(buffer, format=image_format)
+    return buffer.getvalue()
+
+
+def _pixels(path: Path, mode: str) -> np.ndarray:
+    with _opened(path) as image:
+        try:
+            return np.array(image.convert(mode))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise SampleError(one_line(f"{path.name}: not a readable image ({error})")) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except FileNotFoundError as error:
+        raise SampleError(one_line(f"image not found: {path}")) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, *_BOMBS) as error:
+        raise SampleError(one_line(f"{path.name}: not a PNG, JPEG or WebP image ({error})")) from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise SampleError(one_line(f"{path.name}: {image.width}x{image.height} is over {MAX_PIXELS} pixels"))
+    return image

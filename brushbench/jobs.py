@@ -1,0 +1,46 @@
+"""One command line to many runs: methods x splits, each with the options that it knows."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from brushbench.config import RunConfig
+from brushbench.errors import UserError, one_line, unknown
+from brushbench.loading import options_type
+from brushbench.options import Value, build
+from brushbench.registry import registered, resolve
+
+ALL = "all"
+
+
+def expand_methods(names: Sequence[str]) -> list[str]:
+    """The methods meant; `all` is every registered one."""
+    chosen = [*registered("method")] if ALL in names else list(names)
+    if len(set(chosen)) != len(chosen):
+        raise UserError(one_line(f"a method is named twice in {', '.join(chosen)}"))
+    return chosen
+
+
+def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[str]) -> list[list[RunConfig]]:
+    """For each method its runs, one per split.
+
+    An option goes to the methods that have it. Raises `UserError` for an option that none of them has, and for a value
+    that a method refuses.
+    """
+    options = template.method_options()
+    known = {method: _option_names(method) for method in methods}
+    for key in options:
+        if not any(key in names for names in known.values()):
+            raise unknown(f"option of {', '.join(methods)}", key, {name for names in known.values() for name in names})
+    jobs = []
+    for method in methods:
+        own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
+        build(method, options_type(resolve("method", method)), own)
+        config = replace(template, method=method, options=own, steps=None, guidance=None)
+        jobs.append([replace(config, split=split) for split in splits])
+    return jobs
+
+
+def _option_names(method: str) -> set[str]:
+    options = options_type(resolve("method", method))
+    return {field.name for field in dataclasses.fields(options)} if dataclasses.is_dataclass(options) else set()

@@ -1,0 +1,148 @@
+"""Names to objects: methods with their options and weights, metrics, data sets."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from brushbench.datasets.source import digest_of
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import REGIONS
+from brushbench.options import Value, build
+from brushbench.registry import method_file, resolve
+from brushbench.types import Dataset, Method, Metric
+from brushbench.weights import Weights
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a method with weights is loaded with."""
+
+    device: torch.device
+    dtype: torch.dtype
+    weights: Weights
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMethod:
+    """A method ready to paint, and everything about it that may change a number."""
+
+    name: str
+    call: Method
+    options: Mapping[str, Value]
+    """All of them, also the ones left at their default."""
+    digests: Mapping[str, str]
+    """Of its weights, by component; of its file, for a method that is a file."""
+    dtype: str
+    """Empty for a method without weights."""
+    device: str
+    """Likewise."""
+
+
+def open_method(
+    name: str, *, weights: str | Path | None, device: str, dtype: str, options: Mapping[str, Value]
+) -> LoadedMethod:
+    """Load a method. Raises `UserError` for an unknown name or option, and for weights that can't be used.
+
+    A method is a class. If it has a classmethod `load(options, runtime)` and an options type `Options`, it is loaded
+    with these; otherwise its own dataclass fields are its options.
+    """
+    cls = resolve("method", name)
+    built = build(name, options_type(cls), options)
+    file = method_file(name)
+    digests = {"file": digest_of([file])} if file else {}
+    values = {} if not dataclasses.is_dataclass(built) else dataclasses.asdict(cast(Any, built))
+    if not _loads(cls):
+        if weights is not None:
+            raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
+        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="")
+    torch_device = _device(device)
+    torch_dtype = _dtype(dtype, torch_device)
+    source = Weights(weights, name)
+    method = _callable(name, cls.load(built, Runtime(torch_device, torch_dtype, source)))
+    dtype_name = str(torch_dtype).removeprefix("torch.")
+    return LoadedMethod(name, method, values, digests | source.digests, dtype_name, str(torch_device))
+
+
+def load_method(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Value,
+) -> Method:
+    """A method by name, or by `path/to/file.py:Class`, with its options as keywords.
+
+    `device` and `dtype` `auto`: float16 on a GPU if there is one, else float32 on the CPU.
+
+    Raises `UserError` for an unknown name or option, and for weights that can't be used.
+
+    >>> method = load_method("telea", radius=5)
+    """
+    return open_method(name, weights=weights, device=device, dtype=dtype, options=options).call
+
+
+def load_metric(name: str, **options: Value) -> Metric:
+    """A metric by name, also with its region as `psnr@painted`. Raises `UserError` for an unknown name or option.
+
+    >>> metric = load_metric("psnr", protocol="paper")
+    """
+    base, separator, region = name.partition("@")
+    if separator:
+        if region not in REGIONS:
+            raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))
+        options = {**options, "region": region}
+    return cast(Metric, build(base, resolve("metric", base), options))
+
+
+def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside") -> Dataset:
+    """A data set by name. Raises `UserError` for an unknown name or split, and for files that aren't that data set.
+
+    >>> dataset = load_dataset("photos", split="outside")
+    """
+    return cast(Dataset, resolve("dataset", name).open(root, split))
+
+
+# Any: the class of a method, which nobody has checked yet.
+def options_type(cls: Any) -> type[Any]:
+    """The dataclass whose fields are the options of a method's class."""
+    return cast(type[Any], cls.Options if _loads(cls) else cls)
+
+
+def _loads(cls: Any) -> bool:
+    return hasattr(cls, "load") and hasattr(cls, "Options")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(one_line(f"device {name!r}: valid are auto, cpu, cuda, cuda:N, mps")) from error
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        valid = ", ".join(kind for kind, here in available.items() if here)
+        raise UserError(one_line(f"device {name!r} is not available here; valid: auto, {valid}"))
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise UserError(one_line(f"dtype {name!r}: valid are auto, {', '.join(DTYPES)}"))
+    return DTYPES[name]
+
+
+# Any: an object that should be a method.
+def _callable(name: str, method: Any) -> Method:
+    if not callable(method):
+        raise UserError(one_line(f"method {name!r} has no __call__(batch, seeds)"))
+    return cast(Method, method)

@@ -1,0 +1,114 @@
+"""Masks and what is done with them: run lengths, bringing them to latent size, erasing and blending.
+
+A mask is True where the image is painted.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from brushbench.errors import UserError
+
+Blend = Literal["none", "paste", "blur"]
+
+
+def decode_rle(runs: Sequence[int], height: int, width: int) -> Bool[Tensor, "h w"]:
+    """Run lengths `[start, length, ...]` of BrushBench -> mask; starts are 1-based, rows come one after the other.
+
+    The order of the runs is free, and a run of length 0 marks nothing. The official decoder clips runs that leave the
+    image, joins runs that overlap and drops an odd last number; such a mask is damaged, so here it is an error.
+
+    Raises `UserError` for anything but whole numbers, an odd count, a run outside the image, or runs that overlap.
+    """
+    starts, lengths = _starts_and_lengths(runs)
+    ends = starts + lengths
+    pixels = height * width
+    outside = (starts < 1) | (lengths < 0) | (ends - 1 > pixels)
+    if outside.any():
+        k = int(outside.argmax())
+        raise UserError(
+            f"RLE run (start {starts[k]}, length {lengths[k]}) is out of bounds for {height}x{width}: valid 1..{pixels}"
+        )
+    order = np.argsort(starts[lengths > 0], kind="stable")
+    first, last = starts[lengths > 0][order], ends[lengths > 0][order]
+    overlapping = first[1:] < last[:-1]
+    if overlapping.any():
+        raise UserError(f"RLE runs overlap at pixel {first[1:][overlapping][0]}")
+    # +1 where a run begins, -1 behind its end; touching runs meet in one place and add up to nothing there.
+    steps = np.zeros(pixels + 1, dtype=np.int8)
+    np.add.at(steps, first - 1, 1)
+    np.add.at(steps, last - 1, -1)
+    return torch.from_numpy(np.cumsum(steps[:-1], dtype=np.int8).astype(bool).reshape(height, width))
+
+
+def encode_rle(mask: Bool[Tensor, "h w"]) -> list[int]:
+    """The inverse of `decode_rle`: the fewest runs, in rising order."""
+    padded = np.concatenate([[False], mask.numpy().reshape(-1), [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    runs = np.stack([edges[::2] + 1, edges[1::2] - edges[::2]], axis=1)
+    return [int(number) for number in runs.reshape(-1)]
+
+
+def erase(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """The images with black painted regions, as BrushNet's official script gives them to the pipeline."""
+    return images * ~masks
+
+
+def blend(
+    painted: UInt8[Tensor, "n 3 h w"],
+    images: UInt8[Tensor, "n 3 h w"],
+    masks: Bool[Tensor, "n 1 h w"],
+    how: Blend,
+    kernel: int,
+) -> UInt8[Tensor, "n 3 h w"]:
+    """Put the known pixels of `images` back into `painted`.
+
+    `none` doesn't; `paste` copies them exactly; `blur` fades over `kernel` pixels, odd, around the border, as the
+    official script's `--blended` does: alpha = 1 - (1 - m)(1 - blur(m)), and the sum is truncated, not rounded. The
+    blurred mask is computed in 8 bits there, so it is here.
+    """
+    if how == "none":
+        return painted
+    if how == "paste":
+        return torch.where(masks, painted, images)
+    return torch.stack([_faded(*triple, kernel) for triple in zip(painted, images, masks, strict=True)])
+
+
+def check_kernel(kernel: int) -> None:
+    """Raises `UserError` unless it is an odd number of pixels, at least 1."""
+    if kernel < 1 or kernel % 2 == 0:
+        raise UserError(f"blur={kernel}: the kernel is an odd number of pixels, at least 1")
+
+
+def _faded(
+    painted: UInt8[Tensor, "3 h w"], image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"], kernel: int
+) -> UInt8[Tensor, "3 h w"]:
+    hole = mask[0].cpu().numpy().astype(np.uint8)
+    blurred = cv2.GaussianBlur(hole * np.uint8(255), (kernel, kernel), 0).astype(np.float64) / 255
+    alpha = 1 - (1 - hole.astype(np.float64)) * (1 - blurred)
+    mixed = image.cpu().numpy() * (1 - alpha) + painted.cpu().numpy() * alpha
+    return torch.from_numpy(mixed.astype(np.uint8))
+
+
+def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(runs, str):
+        raise UserError("RLE is a string, must be a list of whole numbers")
+    try:
+        values = np.asarray(runs)
+        # Numeric strings occur in copies of the mapping file; the official decoder reads them too.
+        numbers = values.astype(np.int64)
+        whole = values.dtype.kind in "iuU" or bool((numbers == values).all())
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError("RLE must be a list of whole numbers") from error
+    if not whole or numbers.ndim != 1:
+        raise UserError("RLE must be a flat list of whole numbers")
+    if len(numbers) % 2:
+        raise UserError(f"RLE has an odd count of numbers ({len(numbers)}): start and length come in pairs")
+    if len(numbers) and np.abs(numbers).max() > 2**40:
+        raise UserError(f"RLE has a number out of bounds: {np.abs(numbers).max()}")
+    return numbers[0::2], numbers[1::2]

@@ -1,0 +1,37 @@
+"""What a metric says of itself: all that reports need, without importing torch."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Region = Literal["known", "painted", "whole"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+IDENTICAL = "identical"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What a reader must know of a metric to read its numbers."""
+
+    name: str
+    """The name it was asked for by, with the region if it isn't the usual one: `psnr`, `ssim@whole`."""
+    unit: str
+    """For example `dB`; empty for a pure number."""
+    higher_is_better: bool
+    region: Region
+    """Which pixels count."""
+    version: str
+    """Changes whenever the number that the metric gives on the same pixels changes."""
+    scale: float = 1.0
+    """Factor with which papers print the value."""
+
+
+def unscored(value: float) -> str:
+    """Why a metric's value is not a score; empty for a score.
+
+    Infinite is `identical` (nothing differs, so the ratio has no value); NaN is `nothing to score` (its region is
+    empty).
+    """
+    if math.isnan(value):
+        return "nothing to score"
+    return IDENTICAL if math.isinf(value) else ""

@@ -1,0 +1,102 @@
+"""How far the work is, on stderr: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from brushbench.work import Advance, Watcher
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@contextmanager
+def shown() -> Iterator[Watcher]:
+    """A watcher that shows every stage: images done, images per second, time left."""
+    if not sys.stderr.isatty():
+        yield Lines(sys.stderr)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[failed]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bars(progress)
+
+
+@final
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, stage: str, total: int, finished: int) -> Advance:
+        task = self._progress.add_task(stage, total=total, completed=finished, rate="", failed="")
+        count = _Count(total, finished)
+
+        def advance(done: int, failed: int) -> None:
+            count.add(done, failed)
+            self._progress.update(task, advance=done, rate=count.rate(), failed=count.failures())
+
+        return advance
+
+
+@final
+class Lines:
+    """One line at the end of a stage, and one every ten seconds until then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, stage: str, total: int, finished: int) -> Advance:
+        """See `brushbench.work.Watcher`."""
+        count = _Count(total, finished)
+        if finished:
+            self._stream.write(f"{stage}: {finished}/{total} images are there already\n")
+        written = time.monotonic()
+
+        def advance(done: int, failed: int) -> None:
+            nonlocal written
+            count.add(done, failed)
+            finished = count.done == count.total
+            if done and (finished or time.monotonic() - written > SECONDS_BETWEEN_LINES):
+                written = time.monotonic()
+                parts = [f"{stage}: {count.done}/{count.total} images", count.rate(), count.left(), count.failures()]
+                self._stream.write(", ".join(filter(None, parts)) + "\n")
+                self._stream.flush()
+
+        return advance
+
+
+@final
+class _Count:
+    def __init__(self, total: int, finished: int) -> None:
+        self.total = total
+        self.done = finished
+        self._finished = finished
+        self._failed = 0
+        self._start = time.monotonic()
+
+    def add(self, done: int, failed: int) -> None:
+        self.done += done
+        self._failed += failed
+
+    def rate(self) -> str:
+        return f"{self._per_second():.2f} images/s"
+
+    def left(self) -> str:
+        seconds = (self.total - self.done) / self._per_second() if self.done > self._finished else 0
+        return f"{seconds:.0f} s left" if seconds else ""
+
+    def failures(self) -> str:
+        return f"{self._failed} failed" if self._failed else ""
+
+    def _per_second(self) -> float:
+        return (self.done - self._finished) / max(time.monotonic() - self._start, 1e-9)

@@ -1,0 +1,110 @@
+"""Names of methods, metrics and data sets, each a `module:Class` that is imported only when it is asked for.
+
+Other distributions add theirs with the entry-point groups `brushbench.methods`, `brushbench.metrics` and
+`brushbench.datasets`; a method can also be a file: `path/to/file.py:Class`.
+"""
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from brushbench.errors import UserError, one_line, unknown
+
+Kind = Literal["method", "metric", "dataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A name of the suite, and where the class behind it is."""
+
+    name: str
+    target: str
+    """`module:Class`."""
+    summary: str
+    """One line for `brushbench list`."""
+
+
+BUILTIN: dict[Kind, tuple[Registered, ...]] = {
+    "method": (
+        Registered("biharmonic", "baselines.classical:Biharmonic", "biharmonic interpolation (scikit-image)"),
+        Registered("brushnet", "baselines.brushnet:BrushNet", "BrushNet, arXiv:2403.06976"),
+        Registered("copy", "baselines.classical:Copy", "the source image itself: what a perfect method would score"),
+        Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels: a floor"),
+        Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)"),
+        Registered("sd-inpainting", "baselines.sd_inpainting:StableDiffusionInpainting", "Stable Diffusion Inpainting"),
+        Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)"),
+    ),
+    "metric": (
+        Registered("mse", "metrics.pixel:MSE", "mean squared error on [0, 1]"),
+        Registered("psnr", "metrics.pixel:PSNR", "peak signal-to-noise ratio, dB"),
+        Registered("ssim", "metrics.pixel:SSIM", "structural similarity, Wang et al. 2004"),
+    ),
+    "dataset": (
+        Registered("brushbench", "brushbench.datasets.brushbench:BrushBench", "BrushBench, or any set in its format"),
+        Registered("folder", "brushbench.datasets.folder:Folder", "images/, masks/ and captions of one's own"),
+        Registered("photos", "brushbench.datasets.photos:Photos", "embedded photographs with drawn object masks"),
+    ),
+}
+
+
+@cache
+def registered(kind: Kind) -> dict[str, Registered]:
+    """Every name of that kind. The suite's own names can't be taken by an entry point."""
+    plugins = {
+        point.name: Registered(point.name, point.value, f"plug-in {point.value}")
+        for point in entry_points(group=f"brushbench.{kind}s")
+    }
+    entries = plugins | {entry.name: entry for entry in BUILTIN[kind]}
+    return dict(sorted(entries.items()))
+
+
+def check_name(kind: Kind, name: str) -> None:
+    """Raise `UserError`, with the nearest valid name, unless `name` is registered or (a method) a file that exists."""
+    if kind == "method" and (file := method_file(name)):
+        if not file.is_file():
+            raise UserError(f"method file not found: {file}")
+    elif name not in registered(kind):
+        raise unknown(kind, name, registered(kind))
+
+
+def method_file(name: str) -> Path | None:
+    """The file of a method given as `path/to/file.py:Class`, None for a registered name."""
+    path, separator, _ = name.rpartition(":")
+    return Path(path) if separator and path.endswith(".py") else None
+
+
+# Any: the caller checks what the class is.
+def resolve(kind: Kind, name: str) -> Any:
+    """Import and return the class behind a name. Raises `UserError` if there is none or it can't be imported."""
+    check_name(kind, name)
+    if kind == "method" and (file := method_file(name)):
+        return _class_of(_module_of(file), name)
+    target = registered(kind)[name].target
+    try:
+        return _class_of(importlib.import_module(target.partition(":")[0]), target)
+    except ImportError as error:
+        raise UserError(one_line(f"{kind} {name!r} can't be imported: {error}")) from error
+
+
+def _module_of(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"brushbench_method_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise UserError(one_line(f"{file} can't be imported: {type(error).__name__}: {error}")) from error
+    return module
+
+
+def _class_of(module: Any, target: str) -> Any:
+    name = target.rpartition(":")[2]
+    if name not in vars(module):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise unknown(f"class of {module.__name__}", name, classes)
+    return vars(module)[name]

@@ -1,0 +1,158 @@
+"""Images to scores: read what a run stored, hold it against the data set, and write scores.parquet."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import pandas as pd
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from brushbench.errors import SampleError
+from brushbench.images import read_image
+from brushbench.metric_info import MetricInfo, unscored
+from brushbench.score_file import Scores, read_scores, status_column, write_scores
+from brushbench.store import Entry, Run
+from brushbench.types import Batch, Dataset, Metric, Sample
+from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
+
+CHUNK = 8
+Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's answer for one sample: a value, or why there is none."""
+
+    value: float | None
+    status: str = ""
+
+
+@final
+class Scoring:
+    """Scores what a run has stored and isn't scored yet; scores of images that are still the same are kept.
+
+    Every image is decoded once for all metrics, in threads, a chunk ahead.
+    """
+
+    def __init__(self, run: Run, dataset: Dataset, metrics: Sequence[Metric]) -> None:
+        self._run = run
+        self._dataset = dataset
+        self._metrics = {metric.info.name: metric for metric in metrics}
+
+    def __call__(self, watch: Watcher) -> Scores:
+        """Score, write scores.parquet, return all of it."""
+        with self._run.scoring():
+            entries = self._entries()
+            kept, infos = self._kept(entries)
+            missing = [name for name in entries if not self._metrics.keys() <= kept[name].keys()]
+            method = self._run.record.identity.method.name
+            stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
+            advance = watch(stage, len(entries), len(entries) - len(missing))
+            scored = dict(self._scored({name: entries[name] for name in missing}, kept, advance))
+            infos |= {name: metric.info for name, metric in self._metrics.items()}
+            rows = {name: kept[name] | scored.get(name, {}) for name in entries}
+            scores = Scores(_table(entries, rows, list(infos)), infos)
+            write_scores(self._run, scores)
+            return scores
+
+    def _entries(self) -> dict[str, Entry | None]:
+        ledger = self._run.ledger()
+        return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
+
+    def _kept(self, entries: Mapping[str, Entry | None]) -> tuple[dict[str, dict[str, Score]], dict[str, MetricInfo]]:
+        """The scores on disk that hold: of the same image, by a metric that hasn't changed."""
+        kept: dict[str, dict[str, Score]] = {name: {} for name in entries}
+        stored = read_scores(self._run)
+        if stored is None:
+            return kept, {}
+        same = {
+            name: info
+            for name, info in stored.metrics.items()
+            if name not in self._metrics or self._metrics[name].info == info
+        }
+        for name, row in stored.table.iterrows():
+            entry = entries.get(str(name))
+            if entry is not None and entry.sha256 is not None and entry.sha256 == row["sha256"]:
+                kept[str(name)] = {metric: _score(row[metric], row[status_column(metric)]) for metric in same}
+        return kept, same
+
+    def _scored(
+        self, entries: Mapping[str, Entry | None], kept: Mapping[str, Mapping[str, Score]], advance: Advance
+    ) -> Iterator[tuple[str, dict[str, Score]]]:
+        positions = {name: index for index, name in enumerate(self._dataset.ids)}
+        with ThreadPoolExecutor(THREADS) as pool:
+            chunks = self._decoding(pool, {positions[name]: entry for name, entry in entries.items()})
+            for pairs in ahead(chunks):
+                names = {index: self._dataset.ids[index] for index in pairs}
+                needed = [
+                    metric for metric in self._metrics if any(metric not in kept[name] for name in names.values())
+                ]
+                for index, scores in self._score_chunk(pairs, needed).items():
+                    yield names[index], scores
+                advance(len(pairs), sum(isinstance(pair, Failure) for pair in pairs.values()))
+
+    def _decoding(
+        self, pool: ThreadPoolExecutor, entries: Mapping[int, Entry | None]
+    ) -> Iterator[dict[int, Future[Pair | Failure]]]:
+        indices = list(entries)
+        for start in range(0, len(indices), CHUNK):
+            chunk = indices[start : start + CHUNK]
+            yield {index: pool.submit(attempt, self._pair, index, entries[index]) for index in chunk}
+
+    def _pair(self, index: int, entry: Entry | None) -> Pair:
+        if entry is None:
+            raise SampleError("not generated")
+        if entry.status == "failed":
+            raise SampleError(f"failed: {entry.error}")
+        image = read_image(self._run.image_path(entry))
+        sample = self._dataset[index]
+        if image.shape != sample.image.shape:
+            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image)]
+            raise SampleError(f"the image is {sizes[0]}, its source is {sizes[1]}")
+        return sample, image
+
+    def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:
+        scores = {
+            index: {metric: Score(None, pair.error) for metric in metrics}
+            for index, pair in pairs.items()
+            if isinstance(pair, Failure)
+        }
+        read = {index: pair for index, pair in pairs.items() if not isinstance(pair, Failure)}
+        for size in dict.fromkeys(image.shape for _, image in read.values()):
+            group = {index: pair for index, pair in read.items() if pair[1].shape == size}
+            by_metric = {metric: self._score(self._metrics[metric], list(group.values())) for metric in metrics}
+            for place, index in enumerate(group):
+                scores[index] = {metric: by_metric[metric][place] for metric in metrics}
+        return scores
+
+    def _score(self, metric: Metric, pairs: Sequence[Pair]) -> list[Score]:
+        batch = Batch.of([sample for sample, _ in pairs])
+        values = attempt(metric, batch, torch.stack([image for _, image in pairs]))
+        if not isinstance(values, Failure):
+            return [_score(value, unscored(value)) for value in values.tolist()]
+        if len(pairs) == 1:
+            return [Score(None, values.error)]
+        return [score for pair in pairs for score in self._score(metric, [pair])]
+
+
+def _score(value: float, status: str) -> Score:
+    return Score(None, status) if status else Score(float(value))
+
+
+def _table(
+    entries: Mapping[str, Entry | None], rows: Mapping[str, Mapping[str, Score]], metrics: Sequence[str]
+) -> pd.DataFrame:
+    columns: dict[str, pd.Series] = {
+        "sha256": pd.Series([entry.sha256 if entry else None for entry in entries.values()], dtype="string")
+    }
+    unknown = Score(None, "not scored")
+    for metric in metrics:
+        scores = [rows[name].get(metric, unknown) for name in entries]
+        columns[metric] = pd.Series([score.value for score in scores], dtype="Float64")
+        columns[status_column(metric)] = pd.Series([score.status for score in scores], dtype="string")
+    table = pd.DataFrame(columns)
+    table.index = pd.Index(list(entries), name="id", dtype="string")
+    return table

@@ -1,0 +1,257 @@
+"""The run folder: what was asked, every image, every score. Append-only, atomic, resumable.
+
+    run.json        RunRecord: identity, fingerprint, provenance
+    samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts
+    images/<id>.png one per finished sample (.jpg under the paper protocol)
+    scores.parquet  one row per sample, one column per metric
+    .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
+
+A file gets its name only when it is complete and on the disk, and a ledger line follows its image: killed at any
+instant and started again, a run ends with the same bytes as one never killed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, final
+
+from filelock import FileLock
+from pydantic import BaseModel, ValidationError
+
+from brushbench.errors import UserError, one_line
+from brushbench.options import Value
+from brushbench.protocol import ProtocolName
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class Entry(BaseModel, extra="forbid", frozen=True):
+    """A line of the ledger."""
+
+    id: str
+    status: Literal["done", "failed"]
+    image: str | None = None
+    """The file's name in images/."""
+    sha256: str | None = None
+    """Of that file."""
+    seconds: float | None = None
+    """Of the method's call, divided by the batch size."""
+    error: str | None = None
+
+    def same_outcome(self, other: "Entry | None") -> bool:
+        """Equal in everything but the time it took."""
+        return other is not None and self.model_dump(exclude={"seconds"}) == other.model_dump(exclude={"seconds"})
+
+
+class DatasetIdentity(BaseModel, extra="forbid", frozen=True):
+    """Which samples, to the byte."""
+
+    name: str
+    split: str
+    digest: str
+
+
+class MethodIdentity(BaseModel, extra="forbid", frozen=True):
+    """Which method, with every option and the digests of what it was loaded from."""
+
+    name: str
+    options: dict[str, Value]
+    digests: dict[str, str]
+
+
+class Identity(BaseModel, extra="forbid", frozen=True):
+    """Exactly what may change a number."""
+
+    dataset: DatasetIdentity
+    method: MethodIdentity
+    seed: int
+    dtype: str
+    protocol: ProtocolName
+
+    def fingerprint(self) -> str:
+        """Hash of the identity: equal for equal ones, whether made from a configuration or read from a run."""
+        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RunRecord(BaseModel, extra="forbid", frozen=True):
+    """run.json."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    fingerprint: str
+    identity: Identity
+    asked: int
+    """How many samples, from the first, this run is to have."""
+    provenance: dict[str, str]
+    """What it ran on: device, versions. It should not change a number."""
+
+
+@final
+class Run:
+    """A run folder that exists."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path = path
+        self.record = record
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def start(cls, path: Path, identity: Identity, asked: int, provenance: Mapping[str, str]) -> "Run":
+        """Make the folder, or go on with the one that is there.
+
+        Raises `UserError`, with what differs, if it holds a run with another fingerprint.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        with FileLock(path / ".lock"):
+            if (path / "run.json").exists():
+                record = cls.open(path).record
+                if record.fingerprint != identity.fingerprint():
+                    changed = "; ".join(_differences(record.identity.model_dump(), identity.model_dump()))
+                    raise UserError(one_line(f"{path} holds another run: {changed}. Use another --output", 2000))
+                record = record.model_copy(update={"asked": max(record.asked, asked)})
+            elif any(not child.name.startswith(".") for child in path.iterdir()):
+                raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
+            else:
+                record = RunRecord(
+                    fingerprint=identity.fingerprint(), identity=identity, asked=asked, provenance=dict(provenance)
+                )
+            _write(path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+            (path / "images").mkdir(exist_ok=True)
+            run = cls(path, record)
+            run._mend_ledger()
+            return run
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Run":
+        """Read a run. Raises `UserError` if the folder holds none, or one that this version can't read."""
+        folder = Path(path)
+        try:
+            record = RunRecord.model_validate_json((folder / "run.json").read_bytes())
+        except OSError as error:
+            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json")) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(one_line(f"{folder / 'run.json'}: {where}: {first['msg']}")) from error
+        if record.fingerprint != record.identity.fingerprint():
+            raise UserError(
+                one_line(f"{folder / 'run.json'}: the fingerprint doesn't fit; the file was changed by hand")
+            )
+        return cls(folder, record)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def ledger(self) -> dict[str, Entry]:
+        """The last entry of every id. Raises `UserError` for a damaged line."""
+        file = self.path / "samples.jsonl"
+        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+        entries = {}
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = Entry.model_validate_json(line)
+            except ValidationError as error:
+                raise UserError(
+                    one_line(f"{file}: line {number} is damaged; remove it to have it made again")
+                ) from error
+            entries[entry.id] = entry
+        return entries
+
+    def intact(self) -> dict[str, Entry]:
+        """The entries that are done and whose image is still the one that was stored."""
+        return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
+
+    def write_image(self, name: str, content: bytes) -> str:
+        """Store an image so that it is complete or not there at all; its SHA-256."""
+        _write(self.path / "images" / name, content, self.path / ".partial")
+        return hashlib.sha256(content).hexdigest()
+
+    def append(self, entry: Entry) -> None:
+        """Add a line to the ledger, on the disk when this returns."""
+        line = entry.model_dump_json(exclude_none=True).encode() + b"\n"
+        with self._lock, (self.path / "samples.jsonl").open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def image_path(self, entry: Entry) -> Path:
+        """Where the image of a finished sample is. Raises `UserError` if the entry has none."""
+        if entry.image is None or Path(entry.image).name != entry.image:
+            raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
+        return self.path / "images" / entry.image
+
+    def scoring(self) -> FileLock:
+        """Held while scores are read, added to and written back. The ledger can be written meanwhile."""
+        return FileLock(self.path / ".scores.lock")
+
+    def scores_path(self) -> Path:
+        """scores.parquet, which need not be there."""
+        return self.path / "scores.parquet"
+
+    def write_scores(self, content: bytes) -> None:
+        """Replace scores.parquet in one step."""
+        _write(self.scores_path(), content)
+
+    def tidy(self) -> None:
+        """Remove what an interrupted write left behind; call it when all samples are finished."""
+        partial = self.path / ".partial"
+        for leftover in partial.glob("*"):
+            leftover.unlink(missing_ok=True)
+        if partial.exists():
+            partial.rmdir()
+
+    def _is_intact(self, entry: Entry) -> bool:
+        if entry.status != "done":
+            return False
+        path = self.image_path(entry)
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+
+    def _mend_ledger(self) -> None:
+        """Cut off a last line that was not written to its end."""
+        file = self.path / "samples.jsonl"
+        if file.exists() and not (content := file.read_bytes()).endswith(b"\n"):
+            os.truncate(file, content.rfind(b"\n") + 1)
+
+
+def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """The runs in these folders: each is a run folder, or holds some at any depth. Raises `UserError` for none."""
+    runs: list[Run] = []
+    for path in map(Path, paths):
+        folders = [path] if (path / "run.json").exists() else sorted(found.parent for found in path.rglob("run.json"))
+        if not folders:
+            raise UserError(one_line(f"{path} is not a run folder, and holds none"))
+        runs += [Run.open(folder) for folder in folders]
+    if not runs:
+        raise UserError("no run folder given")
+    return runs
+
+
+def _write(path: Path, content: bytes, folder: Path | None = None) -> None:
+    """Write to a temporary name on the same file system, sync, rename, sync the folder."""
+    folder = folder or path.parent
+    folder.mkdir(exist_ok=True)
+    partial = folder / f".{path.name}.partial" if folder == path.parent else folder / path.name
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _differences(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> list[str]:
+    """One `name: value there, value asked` for each value in which two identities differ."""
+    found = []
+    for key in dict.fromkeys([*stored, *asked]):
+        old, new = stored.get(key), asked.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key} is {old!r} there and {new!r} here")
+    return found

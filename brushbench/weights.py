@@ -1,0 +1,138 @@
+"""Where the components of a method come from, and the digests of the files that were used.
+
+A source is a local folder in diffusers layout or a hub id. A *family* is a TOML file that names the source of every
+component of every method; a folder given instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and,
+beside them, the methods' own parts.
+"""
+
+import hashlib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import final
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from pydantic import BaseModel, ValidationError
+
+from brushbench.errors import UserError, one_line, unknown
+
+BASE = "base"
+"""The part that holds the diffusion model itself; other parts are named like their folder."""
+DEFAULT_FAMILY = "sd15"
+FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_DOWNLOADED = [
+    "model_index.json",
+    "config.json",
+    "*/*.json",
+    "tokenizer*/*.txt",
+    "diffusion_pytorch_model.safetensors",
+    "*/diffusion_pytorch_model.safetensors",
+    "*/model.safetensors",
+]
+
+
+class _Component(BaseModel, extra="forbid"):
+    source: str
+    revision: str | None = None
+    licence: str
+    citation: str
+
+
+class Family(BaseModel, extra="forbid"):
+    """A family file: components, and for each method which component each of its parts is."""
+
+    summary: str
+    components: dict[str, _Component]
+    methods: dict[str, dict[str, str]]
+
+
+def families() -> dict[str, Path]:
+    """The families that come with the suite."""
+    return {path.stem: path for path in sorted(FAMILIES.glob("*.toml"))}
+
+
+def read_family(path: Path) -> Family:
+    """Raises `UserError` for a file that isn't a family."""
+    try:
+        return Family.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
+
+
+def present(source: str) -> bool:
+    """Whether a source can be used without a download."""
+    if Path(source).is_dir():
+        return True
+    try:
+        snapshot_download(source, allow_patterns=_DOWNLOADED, local_files_only=True)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        return False
+    return True
+
+
+@final
+class Weights:
+    """The components of one method. `digests` grows as their files are opened."""
+
+    def __init__(self, source: str | Path | None, method: str) -> None:
+        self.digests: dict[str, str] = {}
+        self._method = method
+        self._folder: Path | None = None
+        self._family: Family | None = None
+        name = str(DEFAULT_FAMILY if source is None else source)
+        if name in families():
+            self._family = read_family(families()[name])
+        elif name.endswith(".toml"):
+            self._family = read_family(Path(name))
+        elif Path(name).is_dir():
+            self._folder = Path(name)
+        elif "/" in name or os.sep in name or name.startswith("."):
+            raise UserError(one_line(f"weights: no such folder: {name}"))
+        else:
+            raise unknown("weights", name, families())
+
+    def folder(self, part: str, override: str | None = None) -> Path:
+        """The folder of a part, downloaded if it is on the hub; `override` is a folder or a hub id given by option.
+
+        Raises `UserError` if it is neither here nor to be had.
+        """
+        if override is not None:
+            return _fetched(override, part, None)
+        if self._folder is not None:
+            path = self._folder if part == BASE else self._folder / part
+            if not path.is_dir():
+                raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
+            return path
+        assert self._family is not None
+        parts = self._family.methods.get(self._method, {})
+        if part not in parts:
+            raise UserError(f"these weights have no {part!r} for {self._method}; valid: -o {part}=FOLDER")
+        component = self._family.components[parts[part]]
+        return _fetched(component.source, part, component.revision)
+
+    def record(self, name: str, files: list[Path]) -> None:
+        """Remember the digest of the files that a component was loaded from."""
+        total = hashlib.sha256()
+        for path in sorted(files):
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        self.digests[name] = total.hexdigest()
+
+
+def _fetched(source: str, part: str, revision: str | None) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
+    if not _HUB_ID.fullmatch(source):
+        raise UserError(one_line(f"{part}={source}: no such folder, and not a hub id of the form owner/name"))
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=_DOWNLOADED))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = "not on this machine, and it can't be downloaded"
+        raise UserError(
+            one_line(
+                f"{part}: {source} is {reason} ({type(error).__name__}); give a folder: -o {part}=FOLDER or --weights"
+            )
+        ) from error

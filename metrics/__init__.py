@@ -1,0 +1,1 @@
+"""Metrics: `(Batch, images) -> scores`, one number per sample."""

@@ -1,0 +1,174 @@
+"""Pixel metrics: MSE, PSNR and SSIM on the known, the painted or all pixels.
+
+Official code: `examples/brushnet/evaluate_brushnet.py` of the BrushNet authors, for what `protocol="paper"` does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, UInt8
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from brushbench.metric_info import MetricInfo, Region
+from brushbench.protocol import ProtocolName
+from brushbench.types import Batch
+
+IDENTICAL_PSNR = 1000.0
+"""What the official code calls the PSNR of images whose MSE is below `IDENTICAL_MSE`."""
+IDENTICAL_MSE = 1e-10
+SSIM_WINDOW = 11
+"""Pixels."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MSE:
+    """Mean squared error between image and source, both on [0, 1]; lower is better.
+
+    `strict`: sum over the region's pixels and channels of (a - b)^2 / (3 x pixels), from exact integer sums.
+    `paper`: divided by the pixels alone, so 3 times as much, in the official code's float32 arithmetic.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty.
+    """
+
+    protocol: ProtocolName = "strict"
+    region: Region = "known"
+
+    @property
+    def info(self) -> MetricInfo:
+        """Printed x 1e3, as in the paper."""
+        return MetricInfo(
+            name_of("mse", self.region), "", higher_is_better=False, region=self.region, version="1", scale=1e3
+        )
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        return mean_squared_error(images, batch.images, region_of(batch, self.region), self.protocol)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PSNR:
+    """Peak signal-to-noise ratio in dB, 10 log10(1 / MSE) with the protocol's MSE; higher is better.
+
+    Identical images have none: `strict` gives +inf, which counts as the status `identical` and enters no mean;
+    `paper` gives 1000 from an MSE below 1e-10 on, as the official code does, and 1000 enters the mean.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty.
+    """
+
+    protocol: ProtocolName = "strict"
+    region: Region = "known"
+
+    @property
+    def info(self) -> MetricInfo:
+        """In dB."""
+        return MetricInfo(name_of("psnr", self.region), "dB", higher_is_better=True, region=self.region, version="1")
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        error = mean_squared_error(images, batch.images, region_of(batch, self.region), self.protocol)
+        psnr = -10 * torch.log10(error)
+        if self.protocol == "paper":
+            return torch.where(error < IDENTICAL_MSE, IDENTICAL_PSNR, psnr)
+        return psnr
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SSIM:
+    """Structural similarity, Wang et al. 2004; higher is better, 1 for identical images.
+
+    Gaussian window of 11x11 with sigma 1.5, k1 = 0.01, k2 = 0.03, biased covariance, mean over the windows that lie
+    inside the image and over the channels, in float64. That is scikit-image's `gaussian_weights=True`, and torchmetrics
+    up to 1.4.1, as in the official code's time; later ones also average over windows that leave the image.
+
+    On a region, the other pixels of both images are black, as the official code does it for LPIPS. They count as
+    equal, so such a number can only be held against others with the same masks. The protocols don't differ.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty or a side is under 11 pixels.
+    """
+
+    protocol: ProtocolName = "strict"
+    region: Region = "known"
+
+    @property
+    def info(self) -> MetricInfo:
+        """A number up to 1."""
+        return MetricInfo(name_of("ssim", self.region), "", higher_is_better=True, region=self.region, version="1")
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        region = region_of(batch, self.region)
+        scores = structural_similarity_of(images * region, batch.images * region)
+        return torch.where(region.flatten(1).any(dim=1), scores, torch.nan)
+
+
+def name_of(metric: str, region: Region) -> str:
+    """`psnr`, or `psnr@painted` for another region than the usual one."""
+    return metric if region == "known" else f"{metric}@{region}"
+
+
+def region_of(batch: Batch, region: Region) -> Bool[Tensor, "n 1 h w"]:
+    """True at the pixels that count."""
+    regions: dict[Region, Callable[[], Tensor]] = {
+        "known": lambda: ~batch.masks,
+        "painted": lambda: batch.masks,
+        "whole": lambda: torch.ones_like(batch.masks),
+    }
+    return regions[region]()
+
+
+def mean_squared_error(
+    images: UInt8[Tensor, "n 3 h w"],
+    sources: UInt8[Tensor, "n 3 h w"],
+    region: Bool[Tensor, "n 1 h w"],
+    protocol: ProtocolName,
+) -> Float64[Tensor, " n"]:
+    """The protocol's MSE of each image over its region, on [0, 1]; NaN where the region is empty."""
+    if protocol == "paper":
+        return torch.tensor(
+            [_official_mse(*triple) for triple in zip(images, sources, region, strict=True)], dtype=torch.float64
+        )
+    squares = ((images.int() - sources.int()) ** 2 * region).flatten(1).sum(dim=1, dtype=torch.int64)
+    pixels = region.flatten(1).sum(dim=1, dtype=torch.int64)
+    return squares.double() / (255**2 * 3 * pixels).double()
+
+
+def structural_similarity_of(
+    images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"]
+) -> Float64[Tensor, " n"]:
+    """SSIM over the windows inside the images; NaN for images under 11 pixels high or wide."""
+    if min(images.shape[2:]) < SSIM_WINDOW:
+        return torch.full((len(images),), torch.nan, dtype=torch.float64)
+    pairs = zip(images.double().numpy(), sources.double().numpy(), strict=True)
+    return torch.tensor([_ssim(*pair) for pair in pairs], dtype=torch.float64)
+
+
+def _ssim(image: np.ndarray, source: np.ndarray) -> float:
+    return float(
+        structural_similarity(
+            image,
+            source,
+            data_range=255,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def _official_mse(
+    image: UInt8[Tensor, "3 h w"], source: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]
+) -> float:
+    """float32 images of [h, w, 3], both times the region; squared differences summed, divided by the pixel count."""
+    weights = region.permute(1, 2, 0).numpy().astype(np.uint8)
+    planes = [part.permute(1, 2, 0).contiguous().numpy().astype(np.float32) / 255 for part in (image, source)]
+    difference = planes[0] * weights - planes[1] * weights
+    pixels = int(weights.sum())
+    return float((difference**2).sum() / pixels) if pixels else float("nan")

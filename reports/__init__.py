@@ -1,0 +1,1 @@
+"""Reports: runs -> one tidy pandas frame -> tables."""

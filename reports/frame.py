@@ -1,0 +1,82 @@
+"""Runs to one tidy frame."""
+
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+
+from brushbench.metric_info import MetricInfo
+from brushbench.score_file import read_scores, status_column
+from brushbench.store import Run, expand
+
+COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status")
+
+
+def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
+    """One row per data set, split, protocol, method, sample and metric.
+
+    `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
+    why; it is empty for a score. A run that isn't scored has no rows. Methods that were run with different options on
+    the same samples are told apart by these, as in `brushnet scale=0.5`.
+
+    Raises `UserError` for a folder that holds no run, or a run that can't be read.
+    """
+    return frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
+
+
+def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """The same, for opened runs."""
+    labels = _labels(runs)
+    parts = [_rows(run, label) for run, label in zip(runs, labels, strict=True)]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
+
+
+def metrics_of(runs: Sequence[Run]) -> dict[str, MetricInfo]:
+    """What the metrics of these runs are, by column, in the order in which they first occur."""
+    infos: dict[str, MetricInfo] = {}
+    for run in runs:
+        scores = read_scores(run)
+        infos |= {name: info for name, info in (scores.metrics if scores else {}).items() if name not in infos}
+    return infos
+
+
+def _rows(run: Run, label: str) -> pd.DataFrame:
+    scores = read_scores(run)
+    identity = run.record.identity
+    if scores is None:
+        return pd.DataFrame(columns=list(COLUMNS))
+    parts = [
+        pd.DataFrame(
+            {
+                "run": str(run.path),
+                "dataset": identity.dataset.name,
+                "split": identity.dataset.split,
+                "protocol": identity.protocol,
+                "method": label,
+                "sample": scores.table.index.astype("string"),
+                "metric": metric,
+                "value": scores.table[metric].astype("Float64").to_numpy(dtype="float64", na_value=float("nan")),
+                "status": scores.table[status_column(metric)].to_numpy(),
+            }
+        )
+        for metric in scores.metrics
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Method names, with the options in which runs of one method on the same samples differ."""
+    labels = []
+    for run in runs:
+        identity = run.record.identity
+        rivals = [
+            other.record.identity.method.options
+            for other in runs
+            if other.record.identity.method.name == identity.method.name
+            and other.record.identity.dataset == identity.dataset
+        ]
+        own = identity.method.options
+        varied = [key for key in own if any(options.get(key) != own[key] for options in rivals)]
+        labels.append(" ".join([identity.method.name, *(f"{key}={own[key]}" for key in varied)]))
+    return labels

@@ -1,0 +1,77 @@
+"""Small data sets and tiny real models for all tests."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from PIL import Image
+
+from brushbench.masks import encode_rle
+
+torch.set_num_threads(1)
+
+GOLDEN = Path(__file__).parent / "golden"
+SIDE = 64
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def tiny_weights() -> Path:
+    """Stable Diffusion 1.5 and BrushNet in miniature, random: a folder in diffusers layout."""
+    return GOLDEN / "brushnet" / "weights"
+
+
+@pytest.fixture(scope="session")
+def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a UNet of nine input channels."""
+    folder = tmp_path_factory.mktemp("inpainting") / "weights"
+    shutil.copytree(tiny_weights, folder, ignore=shutil.ignore_patterns("unet", "brushnet"))
+    config = json.loads((tiny_weights / "unet" / "config.json").read_text())
+    torch.manual_seed(0)
+    UNet2DConditionModel.from_config(config | {"in_channels": 9}).save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.fixture
+def write_bench(tmp_path: Path) -> Write:
+    return lambda **changes: write_benchmark(tmp_path / "bench", **changes)
+
+
+def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[str, object] | None = None) -> Path:
+    """A data set in BrushBench's format: smooth random pictures, a rectangle as mask; `entries` are added as they are."""
+    (root / "images").mkdir(parents=True)
+    mapping: dict[str, object] = {}
+    for index in range(count):
+        name = f"{index:09d}"
+        Image.fromarray(picture(index, side)).save(root / "images" / f"{name}.png")
+        mask = rectangle(index, side)
+        mapping[name] = {
+            "image": f"images/{name}.png",
+            "caption": f"picture number {index}",
+            "inpainting_mask": encode_rle(mask),
+            "outpainting_mask": encode_rle(~mask),
+        }
+    (root / "mapping_file.json").write_text(json.dumps(mapping | (entries or {})))
+    return root
+
+
+def picture(seed: int, side: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def rectangle(seed: int, side: int) -> torch.Tensor:
+    mask = torch.zeros(side, side, dtype=torch.bool)
+    top, left = 4 + 3 * seed % (side // 4), 8 + 5 * seed % (side // 4)
+    mask[top : top + side // 2, left : left + side // 3] = True
+    return mask
