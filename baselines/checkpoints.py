@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -39,7 +41,8 @@ def load_model(cls: type[M], folder: Path, runtime: Runtime) -> M:
     """
     weights = _weight_file(folder)
     try:
-        model, report = cls.from_pretrained(
+        model, report = _quietly(
+            cls.from_pretrained,
             folder,
             dtype=runtime.dtype,
             output_loading_info=True,
@@ -58,7 +61,8 @@ def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
     """CLIP's text encoder from its folder. Raises `UserError` as `load_model` does."""
     weights = _weight_file(folder)
     try:
-        model, report = CLIPTextModel.from_pretrained(
+        model, report = _quietly(
+            CLIPTextModel.from_pretrained,
             folder,
             dtype=runtime.dtype,
             output_loading_info=True,
@@ -129,6 +133,14 @@ def _check_report(folder: Path, report: dict[str, Any]) -> None:
         keys = sorted(str(key) for key in report.get(what) or ())
         if keys:
             raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} tensors in all)"))
+
+
+# Any: whatever a loader of diffusers or transformers takes and gives.
+def _quietly(load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """What a checkpoint is worth a warning for is either checked here or of no interest to the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load(*arguments, **keywords)
 
 
 def _unusable(path: Path, error: Exception) -> UserError:

@@ -6,7 +6,7 @@ Rombach et al., arXiv:2112.10752. The components are the classes of diffusers an
 import html
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast, final
 
 import diffusers
@@ -83,6 +83,8 @@ class StableDiffusion:
     sampler: str
     """The scheduler's class in diffusers."""
     runtime: Runtime
+    texts: dict[str, Tensor] = field(default_factory=dict)
+    """What has been encoded so far."""
 
     @classmethod
     def load(cls, runtime: Runtime, base: str | None, sampler: Sampler | None) -> "StableDiffusion":
@@ -93,32 +95,38 @@ class StableDiffusion:
         folder = runtime.weights.folder(BASE, base)
         config = load_scheduler_config(folder / "scheduler", runtime)
         name, changes = _SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
-        if not name.endswith("Scheduler") or not hasattr(diffusers, name):
-            raise UserError(one_line(f"{folder / 'scheduler'}: {name!r} is not a scheduler of diffusers"))
+        config = config | changes
+        try:
+            _scheduler(name, config)
+        except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+            raise UserError(one_line(f"{folder / 'scheduler'}: {name} can't be made from it: {error}")) from error
         return cls(
             tokenizer=load_tokenizer(folder / "tokenizer", runtime),
             text_encoder=load_text_encoder(folder / "text_encoder", runtime),
             unet=load_model(UNet2DConditionModel, folder / "unet", runtime),
             vae=load_model(AutoencoderKL, folder / "vae", runtime),
-            scheduler_config=config | changes,
+            scheduler_config=config,
             sampler=name,
             runtime=runtime,
         )
 
     def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> Text:
-        """The last hidden states of the text encoder; captions are cut at 77 tokens."""
+        """The last hidden states of the text encoder; captions are cut at 77 tokens.
+
+        Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
+        """
         prompts = [*[negative_prompt] * len(captions), *captions] if guidance > 1 else list(captions)
-        unique = list(dict.fromkeys(prompts))
-        tokens = self.tokenizer(
-            [cleaned(prompt) for prompt in unique],
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        with torch.inference_mode():
-            states = self.text_encoder(tokens.input_ids.to(self.runtime.device)).last_hidden_state
-        return Text(states[[unique.index(prompt) for prompt in prompts]], guidance)
+        return Text(torch.cat([self._encoded(cleaned(prompt)) for prompt in prompts]), guidance)
+
+    def _encoded(self, prompt: str) -> Float[Tensor, "1 77 c"]:
+        if prompt not in self.texts:
+            length = self.tokenizer.model_max_length
+            tokens = self.tokenizer(
+                prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                self.texts[prompt] = self.text_encoder(tokens.input_ids.to(self.runtime.device)).last_hidden_state
+        return self.texts[prompt]
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
         """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor."""
@@ -166,7 +174,7 @@ class StableDiffusion:
 
     def denoise(self, noise: Latents, steps: int, predict: Predict) -> Latents:
         """From pure noise to latents, in `steps` steps of a scheduler made anew."""
-        scheduler = getattr(diffusers, self.sampler).from_config(self.scheduler_config)
+        scheduler = _scheduler(self.sampler, self.scheduler_config)
         scheduler.set_timesteps(steps, device=self.runtime.device)
         latents: Tensor = noise * scheduler.init_noise_sigma
         times = scheduler.timesteps
@@ -182,6 +190,13 @@ class StableDiffusion:
         with torch.inference_mode():
             images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
         return cast(Tensor, ((images.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+
+
+# Any: the schedulers of diffusers share an interface but no type.
+def _scheduler(name: str, config: dict[str, Any]) -> Any:
+    if not name.endswith("Scheduler"):
+        raise ValueError(f"{name!r} is not a scheduler of diffusers")
+    return getattr(diffusers, name).from_config(config)
 
 
 def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr),
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,7 +126,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
 
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
-    with shown() as watch:
+    with shown(partial(click.echo, err=True)) as watch:
         if images is None:
             scored = [score_run(found, _names(metrics), asked["root"], watch) for found in expand(runs)]
             return _tables(scored)
@@ -196,7 +197,7 @@ def _all_jobs(
     for config in jobs[0]:
         check(config)
     finished = []
-    with shown() as watch:
+    with shown(partial(click.echo, err=True)) as watch:
         for configs in jobs:
             try:
                 method = open_configured(configs[0])

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from brushbench.errors import UserError
 
+MAX_NUMBER = 2**40
 Blend = Literal["none", "paste", "blur"]
 
 
-def decode_rle(runs: Sequence[int], height: int, width: int) -> Bool[Tensor, "h w"]:
+def decode_rle(runs: Sequence[object] | np.ndarray, height: int, width: int) -> Bool[Tensor, "h w"]:
     """Run lengths `[start, length, ...]` of BrushBench -> mask; starts are 1-based, rows come one after the other.
 
     The order of the runs is free, and a run of length 0 marks nothing. The official decoder clips runs that leave the
@@ -96,10 +97,11 @@ def _faded(
 
 
 def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(runs, str):
-        raise UserError("RLE is a string, must be a list of whole numbers")
     try:
         values = np.asarray(runs)
+        # A float that is no finite number of this size has no integer.
+        if values.dtype.kind == "f" and not (np.abs(values) < MAX_NUMBER).all():
+            raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
         # Numeric strings occur in copies of the mapping file; the official decoder reads them too.
         numbers = values.astype(np.int64)
         whole = values.dtype.kind in "iuU" or bool((numbers == values).all())
@@ -109,6 +111,6 @@ def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
         raise UserError("RLE must be a flat list of whole numbers")
     if len(numbers) % 2:
         raise UserError(f"RLE has an odd count of numbers ({len(numbers)}): start and length come in pairs")
-    if len(numbers) and np.abs(numbers).max() > 2**40:
-        raise UserError(f"RLE has a number out of bounds: {np.abs(numbers).max()}")
+    if (np.abs(numbers) >= MAX_NUMBER).any():
+        raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
     return numbers[0::2], numbers[1::2]

@@ -7,6 +7,9 @@ from typing import Literal, get_args
 Region = Literal["known", "painted", "whole"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 IDENTICAL = "identical"
+NOTHING = "nothing to score"
+HOLDING = ("", IDENTICAL, NOTHING)
+"""Statuses that say something of the image; with any other, scoring again may end differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +36,5 @@ def unscored(value: float) -> str:
     empty).
     """
     if math.isnan(value):
-        return "nothing to score"
+        return NOTHING
     return IDENTICAL if math.isinf(value) else ""

@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO, final
+from typing import final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,10 +15,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def shown() -> Iterator[Watcher]:
-    """A watcher that shows every stage: images done, images per second, time left."""
+def shown(write: Callable[[str], None]) -> Iterator[Watcher]:
+    """A watcher that shows every stage: images done, images per second, time left. `write` takes the plain lines."""
     if not sys.stderr.isatty():
-        yield Lines(sys.stderr)
+        yield Lines(write)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -52,14 +52,14 @@ class _Bars:
 class Lines:
     """One line at the end of a stage, and one every ten seconds until then."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
         """See `brushbench.work.Watcher`."""
         count = _Count(total, finished)
         if finished:
-            self._stream.write(f"{stage}: {finished}/{total} images are there already\n")
+            self._write(f"{stage}: {finished}/{total} images are there already")
         written = time.monotonic()
 
         def advance(done: int, failed: int) -> None:
@@ -69,8 +69,7 @@ class Lines:
             if done and (finished or time.monotonic() - written > SECONDS_BETWEEN_LINES):
                 written = time.monotonic()
                 parts = [f"{stage}: {count.done}/{count.total} images", count.rate(), count.left(), count.failures()]
-                self._stream.write(", ".join(filter(None, parts)) + "\n")
-                self._stream.flush()
+                self._write(", ".join(filter(None, parts)))
 
         return advance
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brushbench.errors import SampleError
 from brushbench.images import read_image
-from brushbench.metric_info import MetricInfo, unscored
+from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.score_file import Scores, read_scores, status_column, write_scores
 from brushbench.store import Entry, Run
 from brushbench.types import Batch, Dataset, Metric, Sample
@@ -76,7 +76,11 @@ class Scoring:
         for name, row in stored.table.iterrows():
             entry = entries.get(str(name))
             if entry is not None and entry.sha256 is not None and entry.sha256 == row["sha256"]:
-                kept[str(name)] = {metric: _score(row[metric], row[status_column(metric)]) for metric in same}
+                kept[str(name)] = {
+                    metric: Score(None if status else float(row[metric]), status)
+                    for metric in same
+                    if (status := row[status_column(metric)]) in HOLDING
+                }
         return kept, same
 
     def _scored(
@@ -132,14 +136,10 @@ class Scoring:
         batch = Batch.of([sample for sample, _ in pairs])
         values = attempt(metric, batch, torch.stack([image for _, image in pairs]))
         if not isinstance(values, Failure):
-            return [_score(value, unscored(value)) for value in values.tolist()]
+            return [Score(None if (why := unscored(value)) else value, why) for value in values.tolist()]
         if len(pairs) == 1:
             return [Score(None, values.error)]
         return [score for pair in pairs for score in self._score(metric, [pair])]
-
-
-def _score(value: float, status: str) -> Score:
-    return Score(None, status) if status else Score(float(value))
 
 
 def _table(

@@ -20,6 +20,7 @@ from brushbench.types import Batch
 IDENTICAL_PSNR = 1000.0
 """What the official code calls the PSNR of images whose MSE is below `IDENTICAL_MSE`."""
 IDENTICAL_MSE = 1e-10
+SUM_BUFFER = 8192
 SSIM_WINDOW = 11
 """Pixels."""
 
@@ -169,6 +170,10 @@ def _official_mse(
     """float32 images of [h, w, 3], both times the region; squared differences summed, divided by the pixel count."""
     weights = region.permute(1, 2, 0).numpy().astype(np.uint8)
     planes = [part.permute(1, 2, 0).contiguous().numpy().astype(np.float32) / 255 for part in (image, source)]
-    difference = planes[0] * weights - planes[1] * weights
-    pixels = int(weights.sum())
-    return float((difference**2).sum() / pixels) if pixels else float("nan")
+    squares = ((planes[0] * weights - planes[1] * weights) ** 2).ravel()
+    # The order of a float32 sum shows in its last digits: the official one goes through a buffer of 8,192 numbers.
+    total = np.float32(0)
+    for start in range(0, len(squares), SUM_BUFFER):
+        total += squares[start : start + SUM_BUFFER].sum()
+    pixels = weights.sum(dtype=np.int64)
+    return float(total / np.float32(pixels)) if pixels else float("nan")

@@ -48,7 +48,7 @@ def write_bench(tmp_path: Path) -> Write:
 
 
 def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[str, object] | None = None) -> Path:
-    """A data set in BrushBench's format: smooth random pictures, a rectangle as mask; `entries` are added as they are."""
+    """A data set in BrushBench's format: smooth random pictures, a rectangle each as mask; `entries` are added."""
     (root / "images").mkdir(parents=True)
     mapping: dict[str, object] = {}
     for index in range(count):

@@ -109,7 +109,7 @@ class BrushBench:
             where = ".".join(map(str, first["loc"])) or "entry"
             raise SampleError(one_line(f"mapping file: {where}: {first['msg'].lower()}")) from error
 
-    def _runs(self, sample_id: str) -> list[int]:
+    def _runs(self, sample_id: str) -> list[object]:
         entry, key = self._entries[sample_id], MASK_KEYS[self.split]
         if not isinstance(entry, dict) or not isinstance(entry.get(key), list):
             raise SampleError(f"mapping file: {key}: a list of runs is required")

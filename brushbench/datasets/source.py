@@ -51,11 +51,8 @@ def check_id(sample_id: str) -> None:
     """Raises `SampleError` for an id that can't be the name of a file on every system."""
     printable = sample_id.isprintable() and not set(sample_id) & set('/\\:*?"<>|')
     if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
-        raise SampleError(
-            one_line(
-                f"id {sample_id!r} can't be a file name: valid are 1 to {MAX_ID_BYTES} bytes without / \\ or dots first"
-            )
-        )
+        valid = f"valid are 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
+        raise SampleError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"))
 
 
 def check_caption(caption: str) -> None:

@@ -1,0 +1,83 @@
+"""Run lengths, blending and latent-size masks, against the official code's results."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from brushbench.errors import UserError
+from brushbench.images import read_image
+from brushbench.masks import blend, decode_rle, encode_rle, erase
+
+DAMAGED = {"overlapping", "start 0", "overrun", "odd number", "floats", "one space", "string of"}
+
+
+def test_decoding_is_the_official_one_for_sound_runs(golden: Path) -> None:
+    cases = json.loads((golden / "brushnet/evaluation/evaluation.json").read_text())["rle2mask"]
+    checked = 0
+    for case in cases:
+        if "result" not in case or "column-major" in case["name"] or "in place" in case["name"]:
+            continue
+        if any(case["name"].startswith(word) for word in DAMAGED):
+            with pytest.raises(UserError):
+                decode_rle(case["rle"], *case["shape"])
+        else:
+            mask = decode_rle(case["rle"], *case["shape"])
+            assert mask.flatten().nonzero().flatten().tolist() == case["result"]["ones_flat_indices"], case["name"]
+            checked += 1
+    assert checked >= 10
+
+
+def test_the_callers_array_is_left_alone() -> None:
+    runs = np.array([3, 2, 10, 4])
+    decode_rle(runs, 4, 6)
+    assert runs.tolist() == [3, 2, 10, 4]
+
+
+@given(arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_encoding_and_decoding_are_inverse(array: np.ndarray) -> None:
+    mask = torch.from_numpy(array)
+    runs = encode_rle(mask)
+    assert torch.equal(decode_rle(runs, *mask.shape), mask)
+    assert len(runs) == 2 * int(np.sum(np.diff(array.ravel().astype(int), prepend=0) == 1))
+
+
+@given(st.lists(st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.none(), st.booleans()), max_size=8))
+def test_only_user_errors_come_out(runs: list[object]) -> None:
+    with contextlib.suppress(UserError):
+        assert decode_rle(runs, 5, 7).shape == (5, 7)
+
+
+@pytest.mark.parametrize("name", ["inside_ellipse"])
+def test_blurred_blending_is_the_official_one(name: str, golden: Path) -> None:
+    folder = golden / "brushnet/evaluation"
+    runs = json.loads((folder / "hole_masks_rle.json").read_text())[name]
+    mask = decode_rle(runs["rle"], runs["height"], runs["width"])[None, None]
+    source = read_image(folder / "photo_astronaut.png")[None]
+    painted = read_image(folder / "photo_chelsea.png")[None]
+    official = read_image(folder / f"blended_astronaut_{name}.png")
+    assert torch.equal(blend(painted, source, mask, "blur", 21)[0], official)
+
+
+def test_pasting_keeps_known_pixels_exactly() -> None:
+    mask = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    mask[..., 2:5, 3:7] = True
+    source, painted = torch.full((1, 3, 8, 8), 10, dtype=torch.uint8), torch.full((1, 3, 8, 8), 200, dtype=torch.uint8)
+    pasted = blend(painted, source, mask, "paste", 21)
+    assert (pasted == torch.where(mask, 200, 10)).all()
+    assert torch.equal(blend(painted, source, mask, "none", 21), painted)
+    assert torch.equal(blend(painted, source, mask, "blur", 1), pasted)
+
+
+def test_erasing_makes_the_painted_region_black() -> None:
+    mask = torch.rand(2, 1, 8, 8) > 0.5
+    images = torch.randint(1, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    erased = erase(images, mask)
+    assert torch.equal(erased == 0, mask.expand_as(images))
+    assert torch.equal(erased + erase(images, ~mask), images)

@@ -1,0 +1,122 @@
+"""Pixel metrics against the official script, torchmetrics and closed forms."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+import brushbench
+from brushbench.images import read_image, read_mask
+from brushbench.metric_info import unscored
+from brushbench.types import Batch, Sample
+
+CROPPED = "cropped_5px_border (torchmetrics<=1.4.1; agrees with skimage gaussian_weights)"
+
+
+@pytest.fixture(scope="module")
+def official(golden: Path) -> dict[str, object]:
+    return json.loads((golden / "metrics/pixel.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def pairs(golden: Path) -> tuple[Batch, torch.Tensor]:
+    folder = golden / "metrics/photos"
+    samples = [
+        Sample(str(k), read_image(folder / f"src_{k}.png"), read_mask(folder / f"mask_{k}.png"), "") for k in (0, 1)
+    ]
+    return Batch.of(samples), torch.stack([read_image(folder / f"tgt_{k}.png") for k in (0, 1)])
+
+
+def scores(name: str, pairs: tuple[Batch, torch.Tensor], **options: str) -> list[float]:
+    return brushbench.load_metric(name, **options)(*pairs).tolist()
+
+
+def test_paper_is_exactly_the_official_script(official, pairs) -> None:
+    assert scores("psnr", pairs, protocol="paper") == [row["psnr"] for row in official["rows"]]
+    assert scores("mse", pairs, protocol="paper") == [row["mse"] for row in official["rows"]]
+    whole = scores("psnr@whole", pairs, protocol="paper")
+    assert whole == [row["psnr_full_ones_mask"] for row in official["rows"]]
+
+
+def test_strict_is_the_mean_over_pixels_and_channels(official, pairs) -> None:
+    expected = [row["standard_psnr_region"] for row in official["rows"]]
+    assert scores("psnr", pairs) == pytest.approx(expected, rel=1e-9)
+    expected = [row["exact_int_sum_sq"] / (255**2 * 3 * row["mask_pixels_kept"]) for row in official["rows"]]
+    assert scores("mse", pairs) == pytest.approx(expected, rel=1e-12)
+
+
+def test_ssim_is_that_of_the_reference(official, pairs) -> None:
+    rows = official["ssim"][CROPPED]["rows"]
+    assert scores("ssim@whole", pairs) == pytest.approx([row["full_f64"] for row in rows], rel=1e-9)
+    assert scores("ssim", pairs) == pytest.approx([row["masked_zeroed_f64"] for row in rows], rel=1e-9)
+    assert scores("ssim", pairs, protocol="paper") == scores("ssim", pairs)
+
+
+def test_ssim_agrees_with_torchmetrics_where_windows_are_whole(pairs) -> None:
+    batch, images = pairs
+    small, sources = images[:, :, 100:140, 100:140], batch.images[:, :, 100:140, 100:140]
+    _, full = structural_similarity_index_measure(
+        small.double() / 255, sources.double() / 255, data_range=1.0, return_full_image=True
+    )
+    expected = full[..., 5:-5, 5:-5].flatten(1).mean(dim=1)
+    nothing = Batch(("a", "b"), sources, torch.zeros(2, 1, 40, 40, dtype=torch.bool), ("", ""))
+    assert torch.allclose(brushbench.load_metric("ssim@whole")(nothing, small), expected, rtol=1e-9)
+
+
+def one(image: int, source: int, mask: torch.Tensor) -> tuple[Batch, torch.Tensor]:
+    shape = (1, 3, *mask.shape)
+    sources = torch.full(shape, source, dtype=torch.uint8)
+    return Batch(("one",), sources, mask[None, None], ("",)), torch.full(shape, image, dtype=torch.uint8)
+
+
+HALF = torch.arange(16 * 16).reshape(16, 16) % 16 < 8
+NONE, ALL = torch.zeros(16, 16, dtype=torch.bool), torch.ones(16, 16, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("region", ["known", "painted", "whole"])
+def test_closed_forms(region: str) -> None:
+    pair = one(255, 0, HALF)
+    assert scores(f"mse@{region}", pair) == [1.0]
+    assert scores(f"psnr@{region}", pair) == [0.0]
+    assert scores(f"mse@{region}", pair, protocol="paper") == [3.0]
+    assert scores(f"psnr@{region}", pair, protocol="paper") == pytest.approx([-10 * math.log10(3)], rel=1e-7)
+
+
+def test_only_the_region_counts() -> None:
+    batch, images = one(100, 100, HALF)
+    images[:, :, HALF] = 0
+    assert scores("mse", (batch, images)) == [0.0]
+    assert scores("mse@painted", (batch, images)) == pytest.approx([(100 / 255) ** 2])
+    assert scores("mse@whole", (batch, images)) == pytest.approx([(100 / 255) ** 2 / 2])
+
+
+def test_identical_images_have_no_psnr_but_in_the_paper() -> None:
+    pair = one(7, 7, HALF)
+    assert scores("psnr", pair) == [math.inf]
+    assert unscored(math.inf) == "identical"
+    assert scores("psnr", pair, protocol="paper") == [1000.0]
+    assert scores("ssim", pair) == [1.0]
+
+
+@pytest.mark.parametrize("name", ["psnr", "mse", "ssim"])
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
+def test_an_empty_region_is_not_scored(name: str, protocol: str) -> None:
+    for region, mask in (("known", ALL), ("painted", NONE)):
+        value = scores(f"{name}@{region}", one(1, 2, mask), protocol=protocol)[0]
+        assert unscored(value) == "nothing to score"
+
+
+@pytest.mark.parametrize("name", ["psnr", "mse", "ssim"])
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
+def test_a_batch_is_its_samples_in_any_order(name: str, protocol: str, pairs) -> None:
+    batch, images = pairs
+    together = scores(name, pairs, protocol=protocol)
+    turned = Batch(batch.ids[::-1], batch.images.flip(0), batch.masks.flip(0), batch.captions[::-1])
+    assert scores(name, (turned, images.flip(0)), protocol=protocol) == together[::-1]
+    alone = [
+        Batch((batch.ids[k],), batch.images[k : k + 1], batch.masks[k : k + 1], (batch.captions[k],)) for k in (0, 1)
+    ]
+    assert [scores(name, (alone[k], images[k : k + 1]), protocol=protocol)[0] for k in (0, 1)] == together
