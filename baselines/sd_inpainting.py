@@ -53,7 +53,7 @@ class StableDiffusionInpainting:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Nothing is pasted back: known pixels went through the VAE too."""
-        noise = self.sd.initial_noise(seeds, *batch.images.shape[2:])
+        noise = self.sd.initial_noise(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
         condition = torch.cat([self.sd.to_latent_size(batch.masks), known], dim=1)

@@ -20,8 +20,9 @@ from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.checkpoints import load_model, load_scheduler_config, load_text_encoder, load_tokenizer
-from brushbench.errors import SampleError, UserError, one_line
+from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
+from brushbench.types import Batch
 from brushbench.weights import BASE
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
@@ -144,13 +145,16 @@ class StableDiffusion:
         """Pixels per latent, along each side."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
-    def initial_noise(self, seeds: Sequence[int], height: int, width: int) -> Latents:
+    def initial_noise(self, seeds: Sequence[int], batch: Batch) -> Latents:
         """The first thing drawn from each sample's own generator: float32, on the CPU, [1, 4, h, w] at a time.
 
-        Takes pixels. Raises `SampleError` if a side isn't a multiple of the VAE's factor.
+        Raises `UserError` unless there is a seed for each sample, and both sides are multiples of the VAE's factor.
         """
+        height, width = batch.images.shape[2:]
+        if len(seeds) != len(batch):
+            raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
         if height % self.factor or width % self.factor:
-            raise SampleError(f"{height}x{width}: both sides must be multiples of {self.factor}")
+            raise UserError(f"{height}x{width}: both sides must be multiples of {self.factor}")
         shape = (1, self.vae.config.latent_channels, height // self.factor, width // self.factor)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])

@@ -33,7 +33,7 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    metrics = metrics_named(config.metrics, config.protocol)
+    metrics = metrics_named(config.metric_names(), config.protocol)
     dataset = open_dataset(config)
     done = _generate(config, dataset, method or open_configured(config), watch)
     Scoring(done, dataset, metrics)(watch)
@@ -71,7 +71,7 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
-    metrics = metrics_named(config.metrics, config.protocol)
+    metrics = metrics_named(config.metric_names(), config.protocol)
     dataset = open_dataset(config)
     run, extra = import_images(folder, name, dataset, config)
     Scoring(run, dataset, metrics)(watch)
@@ -81,7 +81,7 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
 def check(config: RunConfig) -> None:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
     open_dataset(config)
-    metrics_named(config.metrics, config.protocol)
+    metrics_named(config.metric_names(), config.protocol)
 
 
 def open_dataset(config: RunConfig) -> Dataset:
@@ -124,7 +124,7 @@ def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: 
     batch_size = config.batch_size
     if batch_size == "auto":
         batch_size = GPU_BATCH if method.device.startswith("cuda") else 1
-    plan = Plan(asked, config.shard, batch_size, config.seed, config.max_failures)
+    plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
     outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
     _judge(run, outcome)
     return run

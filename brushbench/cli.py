@@ -120,7 +120,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
     """Score run folders, or pictures made elsewhere (--images), and print the table."""
     from brushbench.benchmark import score as score_run
     from brushbench.benchmark import score_images
-    from brushbench.config import RunConfig
+    from brushbench.config import RunConfig, split_names
     from brushbench.progress import shown
     from brushbench.store import expand
 
@@ -128,9 +128,9 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
     with shown(partial(click.echo, err=True)) as watch:
         if images is None:
-            scored = [score_run(found, _names(metrics), asked["root"], watch) for found in expand(runs)]
-            return _tables(scored)
-        config = RunConfig(method="copy", metrics=_names(metrics), **_announced(asked))
+            names = split_names(metrics) if metrics else None
+            return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
+        config = RunConfig(method="copy", metrics=metrics, **_announced(asked))
         done, extra = score_images(Path(images), name, config, watch)
     if extra:
         click.echo(one_line(f"{len(extra)} files belong to no sample: {', '.join(sorted(extra))}"), err=True)
@@ -181,18 +181,17 @@ def _all_jobs(
     asked: dict[str, Any], metrics: str | None, work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool
 ) -> int:
     from brushbench.benchmark import check, open_configured
-    from brushbench.config import RunConfig, Shard
+    from brushbench.config import RunConfig, split_names
     from brushbench.jobs import ALL, expand_jobs, expand_methods
     from brushbench.options import parse_pairs
     from brushbench.progress import shown
 
-    names = _names(asked.pop("method")) or []
+    names = split_names(asked.pop("method"))
     methods = expand_methods(names)
-    splits = _names(asked.pop("split")) or []
+    splits = split_names(asked.pop("split"))
     asked["options"] = parse_pairs(asked.pop("options"))
-    asked["shard"] = Shard.parse(asked["shard"])
     asked["batch_size"] = _batch_size(asked["batch_size"])
-    template = RunConfig(method=methods[0], metrics=_names(metrics), **_announced(asked))
+    template = RunConfig(method=methods[0], metrics=metrics, **_announced(asked))
     jobs = expand_jobs(template, methods, splits)
     for config in jobs[0]:
         check(config)
@@ -241,10 +240,6 @@ def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
         more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""
         click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
     return SOME_FAILED if failures else 0
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _batch_size(text: str) -> int | str:

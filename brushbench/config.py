@@ -36,6 +36,11 @@ class Shard:
 WHOLE = Shard(1, 1)
 
 
+def split_names(text: str) -> list[str]:
+    """`"psnr, mse"` -> `["psnr", "mse"]`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 @dataclass(frozen=True, slots=True)
 class RunConfig:
     """One method on one split of one data set. Raises `UserError` for values that can't be right.
@@ -54,8 +59,8 @@ class RunConfig:
     """A family's name, a TOML file, or a folder in diffusers layout; None: the method's usual family."""
     options: Mapping[str, Value] = field(default_factory=dict)
     """The method's options."""
-    metrics: Sequence[str] | None = None
-    """None: every metric that needs no weights."""
+    metrics: str | Sequence[str] | None = None
+    """Names, or one text with commas between them; None: those that need no weights."""
     limit: int | None = None
     """Only the first so many samples."""
     batch_size: int | Literal["auto"] = "auto"
@@ -69,7 +74,8 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     output: str | Path = "runs"
-    shard: Shard = WHOLE
+    shard: Shard | str = WHOLE
+    """Or a text like `2/8`."""
     max_failures: int | None = None
     """Stop as soon as more samples than this have failed."""
 
@@ -77,13 +83,14 @@ class RunConfig:
         check_name("method", self.method)
         if self.dataset is not None:
             check_name("dataset", self.dataset)
-        for metric in self.metrics or ():
+        for metric in self.metric_names() or ():
             check_name("metric", metric.partition("@")[0])
         protocol_named(self.protocol)
         if self.dtype not in DTYPES:
             raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))
-        if self.metrics is not None and not self.metrics:
-            raise UserError("metrics: none are given; valid is at least one, or None for the usual ones")
+        if self.metric_names() == []:
+            raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
+        self.part()
         if not 0 <= self.seed < 2**63:
             raise UserError(f"seed={self.seed}: valid is 0 to 2**63 - 1")
         if self.limit is not None and self.limit < 1:
@@ -92,6 +99,16 @@ class RunConfig:
             raise UserError(f"batch_size={self.batch_size}: valid is 1 or more, or auto")
         if self.max_failures is not None and self.max_failures < 0:
             raise UserError(f"max_failures={self.max_failures}: valid is 0 or more")
+
+    def metric_names(self) -> list[str] | None:
+        """The metrics as a list, None for the usual ones."""
+        if self.metrics is None:
+            return None
+        return split_names(self.metrics) if isinstance(self.metrics, str) else list(self.metrics)
+
+    def part(self) -> Shard:
+        """The shard, parsed."""
+        return Shard.parse(self.shard) if isinstance(self.shard, str) else self.shard
 
     def method_options(self) -> dict[str, Value]:
         """`options` together with `steps` and `guidance`. Raises `UserError` when they say two different things."""

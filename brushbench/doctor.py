@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import constants
 
+from brushbench import __version__
 from brushbench.datasets import VARIABLE, locate
 from brushbench.identity import PACKAGES, version_of
 from brushbench.weights import families, present, read_family
@@ -18,6 +19,7 @@ def findings() -> dict[str, str]:
     """One line for each thing that a run depends on."""
     name, root = locate(None, None)
     return {
+        "brushbench": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
         **{package: version_of(package) for package in PACKAGES},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from brushbench import __version__
 from brushbench.config import RunConfig
 from brushbench.loading import LoadedMethod
 from brushbench.protocol import protocol_named
@@ -13,7 +14,7 @@ from brushbench.registry import method_file
 from brushbench.store import DatasetIdentity, Identity, MethodIdentity
 from brushbench.types import Dataset
 
-PACKAGES = ("brushbench", "torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
+PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
 
 
 def identity_of(config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str) -> Identity:
@@ -39,6 +40,7 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "brushbench": __version__,
         **versions,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": str(torch.get_num_threads()),

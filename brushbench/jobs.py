@@ -16,6 +16,8 @@ ALL = "all"
 def expand_methods(names: Sequence[str]) -> list[str]:
     """The methods meant; `all` is every registered one."""
     chosen = [*registered("method")] if ALL in names else list(names)
+    if not chosen:
+        raise UserError("no method is named; valid: `brushbench list methods`, or all")
     if len(set(chosen)) != len(chosen):
         raise UserError(one_line(f"a method is named twice in {', '.join(chosen)}"))
     return chosen
@@ -27,6 +29,8 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
     An option goes to the methods that have it. Raises `UserError` for an option that none of them has, and for a value
     that a method refuses.
     """
+    if not splits or len(set(splits)) != len(splits):
+        raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
     options = template.method_options()
     known = {method: _option_names(method) for method in methods}
     for key in options:

@@ -1,14 +1,16 @@
 """Options of methods, metrics and data sets: the typed fields of a dataclass, from Python or from `-o key=value`."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from brushbench.errors import UserError, one_line, unknown
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | Path | None
 T = TypeVar("T")
 
 
@@ -46,6 +48,8 @@ def build(owner: str, options_type: type[T], values: Mapping[str, Value]) -> T:
 def _converted(owner: str, key: str, value: Value, hint: Any) -> Any:
     if value == "none" and _allows(hint, None):
         return None
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:

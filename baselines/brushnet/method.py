@@ -80,7 +80,7 @@ class BrushNet:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch reads no text, so both halves of the guidance share one pass through it."""
-        noise = self.sd.initial_noise(seeds, *batch.images.shape[2:])
+        noise = self.sd.initial_noise(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
         condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1)
