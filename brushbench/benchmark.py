@@ -7,22 +7,20 @@ from pathlib import Path
 
 from brushbench.config import RunConfig
 from brushbench.datasets import locate
+from brushbench.engines.local import generate_here
+from brushbench.engines.ray import generate_on_cluster
 from brushbench.errors import UserError, one_line
 from brushbench.external import import_images
-from brushbench.generation import Generation, Outcome, Plan
-from brushbench.identity import folder_name, identity_of, identity_of_method, provenance_of
-from brushbench.loading import LoadedMethod, load_dataset, load_metric, open_method
+from brushbench.loading import LoadedMethod, configured_dataset, configured_method, load_dataset, load_metric
 from brushbench.options import Value
-from brushbench.protocol import protocol_named
 from brushbench.registry import resolve
 from brushbench.scoring import Scoring
 from brushbench.store import Run
-from brushbench.types import Dataset, Metric
+from brushbench.types import Metric
 from brushbench.work import Watcher, silent
 
 DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
 """Those that need no weights."""
-GPU_BATCH = 4
 
 
 def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
@@ -34,15 +32,17 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
     metrics = metrics_named(config.metric_names(), config.protocol)
-    dataset = open_dataset(config)
-    done = _generate(config, dataset, method or open_configured(config), watch)
-    Scoring(done, dataset, metrics)(watch)
+    done = generate(config, watch, method)
+    Scoring(done, configured_dataset(config), metrics)(watch)
     return done
 
 
 def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
-    return _generate(config, open_dataset(config), method or open_configured(config), watch)
+    dataset = configured_dataset(config)
+    if config.engine == "ray":
+        return generate_on_cluster(config, dataset, watch)
+    return generate_here(config, dataset, method or configured_method(config), watch)
 
 
 def score(
@@ -72,7 +72,7 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
     metrics = metrics_named(config.metric_names(), config.protocol)
-    dataset = open_dataset(config)
+    dataset = configured_dataset(config)
     run, extra = import_images(folder, name, dataset, config)
     Scoring(run, dataset, metrics)(watch)
     return run, extra
@@ -80,25 +80,8 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
 
 def check(config: RunConfig) -> None:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
-    open_dataset(config)
+    configured_dataset(config)
     metrics_named(config.metric_names(), config.protocol)
-
-
-def open_dataset(config: RunConfig) -> Dataset:
-    """The configured data set; with none named, the paper's if it is on this machine, else the embedded one."""
-    name, root = locate(config.dataset, config.root)
-    return load_dataset(name, root=root, split=config.split)
-
-
-def open_configured(config: RunConfig) -> LoadedMethod:
-    """The configured method, loaded."""
-    return open_method(
-        config.method,
-        weights=config.weights,
-        device=config.device,
-        dtype=config.dtype,
-        options=config.method_options(),
-    )
 
 
 def metrics_named(names: Sequence[str] | None, protocol: str) -> list[Metric]:
@@ -114,29 +97,3 @@ def metrics_named(names: Sequence[str] | None, protocol: str) -> list[Metric]:
     if len(set(columns)) != len(columns):
         raise UserError(one_line(f"metrics: one is asked for twice in {', '.join(chosen)}"))
     return metrics
-
-
-def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: Watcher) -> Run:
-    asked = min(config.limit or len(dataset), len(dataset))
-    path = Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(method.name)
-    identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
-    run = Run.start(path, identity, asked, provenance_of(config, method.device or "cpu"))
-    batch_size = config.batch_size
-    if batch_size == "auto":
-        batch_size = GPU_BATCH if method.device.startswith("cuda") else 1
-    plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
-    outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
-    _judge(run, outcome)
-    return run
-
-
-def _judge(run: Run, outcome: Outcome) -> None:
-    """Nothing at all could be made of what was asked: then it was asked wrongly."""
-    done = {name for name, entry in run.ledger().items() if entry.status == "done"}
-    if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):
-        name, failure = next(iter(outcome.failures.items()))
-        count = len(outcome.failures)
-        others = f" (and {count - 1} more)" if count > 1 else ""
-        raise UserError(one_line(f"no sample can be used: {name}: {failure.error}{others}"))
-    if len(done) >= run.record.asked:
-        run.tidy()

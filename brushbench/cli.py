@@ -81,6 +81,7 @@ method_options = _stack(
     click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
     click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
+    click.option("--engine", default="local", show_default=True, help="local, or ray: a cluster shares the samples."),
     click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
     click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
@@ -180,9 +181,10 @@ def doctor() -> None:
 def _all_jobs(
     asked: dict[str, Any], metrics: str | None, work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool
 ) -> int:
-    from brushbench.benchmark import check, open_configured
+    from brushbench.benchmark import check
     from brushbench.config import RunConfig, split_names
     from brushbench.jobs import ALL, expand_jobs, expand_methods
+    from brushbench.loading import configured_method
     from brushbench.options import parse_pairs
     from brushbench.progress import shown
 
@@ -199,7 +201,7 @@ def _all_jobs(
     with shown(partial(click.echo, err=True)) as watch:
         for configs in jobs:
             try:
-                method = open_configured(configs[0])
+                method = configured_method(configs[0]) if template.engine == "local" else None
             except UserError as error:
                 if ALL not in names:
                     raise

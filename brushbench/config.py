@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, one_line, unknown
 from brushbench.options import Value
 from brushbench.protocol import protocol_named
 from brushbench.registry import check_name
 
+ENGINES = ("local", "ray")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -74,6 +75,8 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     output: str | Path = "runs"
+    engine: str = "local"
+    """`local`, or `ray`: every worker of a Ray cluster takes a shard."""
     shard: Shard | str = WHOLE
     """Or a text like `2/8`."""
     max_failures: int | None = None
@@ -88,6 +91,8 @@ class RunConfig:
         protocol_named(self.protocol)
         if self.dtype not in DTYPES:
             raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
         if self.metric_names() == []:
             raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
         self.part()

@@ -44,7 +44,6 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
         **versions,
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": str(torch.get_num_threads()),
-        "batch_size": str(config.batch_size),
         **root,
     }
 

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import torch
 
+from brushbench.config import RunConfig
+from brushbench.datasets import locate
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import REGIONS
@@ -107,6 +109,23 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
     >>> dataset = load_dataset("photos", split="outside")
     """
     return cast(Dataset, resolve("dataset", name).open(root, split))
+
+
+def configured_dataset(config: RunConfig) -> Dataset:
+    """The configured data set; with none named, the paper's if it is on this machine, else the embedded one."""
+    name, root = locate(config.dataset, config.root)
+    return load_dataset(name, root=root, split=config.split)
+
+
+def configured_method(config: RunConfig) -> LoadedMethod:
+    """The configured method, loaded."""
+    return open_method(
+        config.method,
+        weights=config.weights,
+        device=config.device,
+        dtype=config.dtype,
+        options=config.method_options(),
+    )
 
 
 # Any: the class of a method, which nobody has checked yet.

@@ -101,22 +101,17 @@ class Run:
     def start(cls, path: Path, identity: Identity, asked: int, provenance: Mapping[str, str]) -> "Run":
         """Make the folder, or go on with the one that is there.
 
-        Raises `UserError`, with what differs, if it holds a run with another fingerprint.
+        Raises `UserError`, with what differs, if it holds images of a run with another fingerprint.
         """
         path.mkdir(parents=True, exist_ok=True)
+        record = RunRecord(
+            fingerprint=identity.fingerprint(), identity=identity, asked=asked, provenance=dict(provenance)
+        )
         with FileLock(path / ".lock"):
             if (path / "run.json").exists():
-                record = cls.open(path).record
-                if record.fingerprint != identity.fingerprint():
-                    changed = "; ".join(_differences(record.identity.model_dump(), identity.model_dump()))
-                    raise UserError(one_line(f"{path} holds another run: {changed}. Use another --output", 2000))
-                record = record.model_copy(update={"asked": max(record.asked, asked)})
+                record = cls.open(path)._continued(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
                 raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
-            else:
-                record = RunRecord(
-                    fingerprint=identity.fingerprint(), identity=identity, asked=asked, provenance=dict(provenance)
-                )
             _write(path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
             (path / "images").mkdir(exist_ok=True)
             run = cls(path, record)
@@ -207,6 +202,17 @@ class Run:
             return False
         path = self.image_path(entry)
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+
+    def _continued(self, asked: RunRecord) -> RunRecord:
+        """The record to go on with; a run of something else that has no image yet is given up."""
+        if asked.fingerprint == self.record.fingerprint:
+            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked)})
+        if any(entry.status == "done" for entry in self.ledger().values()):
+            changed = "; ".join(_differences(self.record.identity.model_dump(), asked.identity.model_dump()))
+            raise UserError(one_line(f"{self.path} holds another run: {changed}. Use another --output", 2000))
+        for file in (self.path / "samples.jsonl", self.scores_path()):
+            file.unlink(missing_ok=True)
+        return asked
 
     def _mend_ledger(self) -> None:
         """Cut off a last line that was not written to its end."""

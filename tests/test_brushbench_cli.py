@@ -155,6 +155,8 @@ def test_only_bad_samples(changes, part: str, brushbench, tmp_path: Path, write_
     bad_files(root)
     (root / "mapping_file.json").write_text(json.dumps({"bad": entry}))
     assert_one_line(brushbench(*run_on(root, tmp_path / "runs")), part)
+    (root / "mapping_file.json").write_text(json.dumps({"good": GOOD}))
+    assert brushbench(*run_on(root, tmp_path / "runs"))[0] == 0
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", "x" * 300, "new\nline", "\x1b[31m", ".hidden"])

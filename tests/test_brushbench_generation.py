@@ -271,3 +271,19 @@ def test_a_full_disk_is_one_line(tmp_path: Path, write_bench, noise: str, monkey
     monkeypatch.undo()
     run = brushbench.run(config)
     assert len(run.intact()) == 4
+
+
+def test_a_cluster_makes_the_same_run(tmp_path: Path, write_bench, noise: str) -> None:
+    root = write_bench(count=5)
+    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole"))
+    command = [
+        *(sys.executable, "-m", "brushbench", "run", "--engine", "ray", "--method", noise),
+        *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "cluster")),
+    ]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert stored(Run.open(tmp_path / "cluster" / "brushbench-inside" / "Noise")) == stored(whole)
+    assert "5/5" in result.stdout
+    again = subprocess.run([*command, "--seed", "7"], check=False, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "seed is 1234 there and 7 here" in again.stderr.splitlines()[-1]
+    assert not again.stdout

@@ -1,0 +1,55 @@
+"""`--engine local`: one shard of a run, by this process."""
+
+from pathlib import Path
+
+from brushbench.config import RunConfig
+from brushbench.errors import UserError, one_line
+from brushbench.generation import Generation, Outcome, Plan
+from brushbench.identity import folder_name, identity_of, identity_of_method, provenance_of
+from brushbench.loading import LoadedMethod
+from brushbench.protocol import protocol_named
+from brushbench.store import Run
+from brushbench.types import Dataset
+from brushbench.work import Watcher
+
+GPU_BATCH = 4
+
+
+def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: Watcher) -> Run:
+    """Paint the configuration's shard of a data set with a loaded method.
+
+    Raises `UserError` if the run folder holds another run, or if nothing at all could be made of what was asked.
+    """
+    batch_size = config.batch_size
+    if batch_size == "auto":
+        batch_size = GPU_BATCH if method.device.startswith("cuda") else 1
+    identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
+    provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
+    asked = asked_of(config, dataset)
+    run = Run.start(run_path(config, dataset), identity, asked, provenance)
+    plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
+    outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
+    _judge(run, outcome)
+    return run
+
+
+def asked_of(config: RunConfig, dataset: Dataset) -> int:
+    """How many samples of the data set are asked for."""
+    return min(config.limit or len(dataset), len(dataset))
+
+
+def run_path(config: RunConfig, dataset: Dataset) -> Path:
+    """The run folder of a configuration."""
+    return Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(config.method)
+
+
+def _judge(run: Run, outcome: Outcome) -> None:
+    """Nothing at all could be made of what was asked: then it was asked wrongly."""
+    done = {name for name, entry in run.ledger().items() if entry.status == "done"}
+    if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):
+        name, failure = next(iter(outcome.failures.items()))
+        count = len(outcome.failures)
+        others = f" (and {count - 1} more)" if count > 1 else ""
+        raise UserError(one_line(f"no sample can be used: {name}: {failure.error}{others}"))
+    if len(done) >= run.record.asked:
+        run.tidy()
