@@ -31,10 +31,11 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 
 
-def load_model(cls: type[M], folder: Path, runtime: Runtime) -> M:
+def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     """A diffusers model from its folder, frozen, in evaluation mode, on the runtime's device and in its dtype.
 
-    Safetensors if there are any; a pickle is read with `weights_only`, so code in it is an error.
+    Its digest is recorded as that of `part`. Safetensors if there are any; a pickle is read with `weights_only`, so
+    code in it is an error.
 
     Raises `UserError` if the folder, its config or weights are missing, or tensors are missing, left over or of
     another shape than the config says.
@@ -53,7 +54,7 @@ def load_model(cls: type[M], folder: Path, runtime: Runtime) -> M:
     except _UNREADABLE as error:
         raise _unusable(folder, error) from error
     _check_report(folder, report)
-    runtime.weights.record(folder.name, [folder / "config.json", weights])
+    runtime.weights.record(part, [folder / "config.json", weights])
     return cast(M, model.requires_grad_(False).eval().to(runtime.device))
 
 
@@ -74,7 +75,7 @@ def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
     # Old checkpoints store the position ids 0..76, which are computed today.
     report["unexpected_keys"] = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
     _check_report(folder, report)
-    runtime.weights.record(folder.name, [folder / "config.json", weights])
+    runtime.weights.record("text_encoder", [folder / "config.json", weights])
     return cast(CLIPTextModel, model.requires_grad_(False).eval().to(runtime.device))
 
 
@@ -87,7 +88,7 @@ def load_tokenizer(folder: Path, runtime: Runtime) -> CLIPTokenizer:
         tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except _UNREADABLE as error:
         raise _unusable(folder, error) from error
-    runtime.weights.record(folder.name, files)
+    runtime.weights.record("tokenizer", files)
     return tokenizer
 
 
@@ -104,7 +105,7 @@ def load_scheduler_config(folder: Path, runtime: Runtime) -> dict[str, Any]:
         raise _unusable(file, error) from error
     if not isinstance(config, dict):
         raise UserError(one_line(f"{file}: must be an object"))
-    runtime.weights.record(folder.name, [file])
+    runtime.weights.record("scheduler", [file])
     return config
 
 

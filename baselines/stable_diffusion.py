@@ -104,8 +104,8 @@ class StableDiffusion:
         return cls(
             tokenizer=load_tokenizer(folder / "tokenizer", runtime),
             text_encoder=load_text_encoder(folder / "text_encoder", runtime),
-            unet=load_model(UNet2DConditionModel, folder / "unet", runtime),
-            vae=load_model(AutoencoderKL, folder / "vae", runtime),
+            unet=load_model(UNet2DConditionModel, folder / "unet", "unet", runtime),
+            vae=load_model(AutoencoderKL, folder / "vae", "vae", runtime),
             scheduler_config=config,
             sampler=name,
             runtime=runtime,

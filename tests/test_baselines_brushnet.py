@@ -35,12 +35,12 @@ def runtime(tiny_weights: Path) -> Runtime:
 
 @pytest.fixture(scope="module")
 def branch(tiny_weights: Path, runtime: Runtime) -> BrushNetModel:
-    return load_model(BrushNetModel, tiny_weights / "brushnet", runtime)
+    return load_model(BrushNetModel, tiny_weights / "brushnet", "brushnet", runtime)
 
 
 @pytest.fixture(scope="module")
 def unet(tiny_weights: Path, runtime: Runtime) -> UNet2DConditionModel:
-    return load_model(UNet2DConditionModel, tiny_weights / "unet", runtime)
+    return load_model(UNet2DConditionModel, tiny_weights / "unet", "unet", runtime)
 
 
 def named(residuals: Residuals) -> dict[str, Tensor]:
@@ -157,7 +157,7 @@ def test_a_branch_survives_saving(tmp_path: Path, unet: UNet2DConditionModel, ru
     branch = BrushNetModel.from_unet(unet)
     torch.nn.init.ones_(branch.brushnet_mid_block.weight)
     branch.save_pretrained(tmp_path / "brushnet")
-    loaded = load_model(BrushNetModel, tmp_path / "brushnet", runtime)
+    loaded = load_model(BrushNetModel, tmp_path / "brushnet", "brushnet", runtime)
     assert loaded.state_dict().keys() == branch.state_dict().keys()
     assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in branch.state_dict().items())
 

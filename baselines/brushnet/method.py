@@ -18,6 +18,7 @@ from brushbench.loading import Runtime
 from brushbench.masks import Blend, blend, check_kernel, erase
 from brushbench.types import Batch
 
+PART = "brushnet"
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -72,7 +73,7 @@ class BrushNet:
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc")
         if sd.unet.config.in_channels != 4:
             raise UserError(f"brushnet needs a UNet of 4 input channels, this one has {sd.unet.config.in_channels}")
-        branch = load_model(BrushNetModel, runtime.weights.folder("brushnet", options.brushnet), runtime)
+        branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
         widths = [list(model.config.block_out_channels) for model in (branch, sd.unet)]
         if widths[0] != widths[1]:
             raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")
