@@ -17,6 +17,8 @@ from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 
 M = TypeVar("M", bound=ModelMixin)
+SchedulerConfig = dict[str, object]
+"""What a scheduler's `from_config` takes."""
 _UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError)
 _WEIGHT_FILES = (
     "diffusion_pytorch_model.safetensors",
@@ -92,7 +94,7 @@ def load_tokenizer(folder: Path, runtime: Runtime) -> CLIPTokenizer:
     return tokenizer
 
 
-def load_scheduler_config(folder: Path, runtime: Runtime) -> dict[str, Any]:
+def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
     """The scheduler's config as the file has it: what the file leaves out, the scheduler that is built decides.
 
     Raises `UserError` if it is missing or isn't JSON.

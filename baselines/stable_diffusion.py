@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.checkpoints import load_model, load_scheduler_config, load_text_encoder, load_tokenizer
+from baselines.checkpoints import SchedulerConfig, load_model, load_scheduler_config, load_text_encoder, load_tokenizer
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -30,7 +30,7 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0)]
 Latents = Float[Tensor, "n 4 h w"]
 
-_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+_SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
     # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
     "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
     "ddim": ("DDIMScheduler", {}),
@@ -80,7 +80,7 @@ class StableDiffusion:
     text_encoder: CLIPTextModel
     unet: UNet2DConditionModel
     vae: AutoencoderKL
-    scheduler_config: dict[str, Any]
+    scheduler_config: SchedulerConfig
     sampler: str
     """The scheduler's class in diffusers."""
     runtime: Runtime
@@ -197,7 +197,7 @@ class StableDiffusion:
 
 
 # Any: the schedulers of diffusers share an interface but no type.
-def _scheduler(name: str, config: dict[str, Any]) -> Any:
+def _scheduler(name: str, config: SchedulerConfig) -> Any:
     if not name.endswith("Scheduler"):
         raise ValueError(f"{name!r} is not a scheduler of diffusers")
     return getattr(diffusers, name).from_config(config)

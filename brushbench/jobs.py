@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.loading import options_type
+from brushbench.loading import loads_weights, options_type
 from brushbench.options import Value, build
 from brushbench.registry import registered, resolve
 
@@ -26,13 +26,16 @@ def expand_methods(names: Sequence[str]) -> list[str]:
 def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[str]) -> list[list[RunConfig]]:
     """For each method its runs, one per split.
 
-    An option goes to the methods that have it. Raises `UserError` for an option that none of them has, and for a value
-    that a method refuses.
+    An option goes to the methods that have it, weights to those that are made from some. Raises `UserError` for what
+    none of them takes, and for a value that a method refuses.
     """
     if not splits or len(set(splits)) != len(splits):
         raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
     options = template.method_options()
     known = {method: _option_names(method) for method in methods}
+    weighty = {method: loads_weights(resolve("method", method)) for method in methods}
+    if template.weights is not None and not any(weighty.values()):
+        raise UserError(one_line(f"weights: {', '.join(methods)} has none"))
     for key in options:
         if not any(key in names for names in known.values()):
             raise unknown(f"option of {', '.join(methods)}", key, {name for names in known.values() for name in names})
@@ -40,7 +43,8 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
     for method in methods:
         own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
         build(method, options_type(resolve("method", method)), own)
-        config = replace(template, method=method, options=own, steps=None, guidance=None)
+        weights = template.weights if weighty[method] else None
+        config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])
     return jobs
 

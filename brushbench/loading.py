@@ -59,7 +59,7 @@ def open_method(
     file = method_file(name)
     digests = {"file": digest_of([file])} if file else {}
     values = {} if not dataclasses.is_dataclass(built) else dataclasses.asdict(cast(Any, built))
-    if not _loads(cls):
+    if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
         return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="")
@@ -131,10 +131,12 @@ def configured_method(config: RunConfig) -> LoadedMethod:
 # Any: the class of a method, which nobody has checked yet.
 def options_type(cls: Any) -> type[Any]:
     """The dataclass whose fields are the options of a method's class."""
-    return cast(type[Any], cls.Options if _loads(cls) else cls)
+    return cast(type[Any], cls.Options if loads_weights(cls) else cls)
 
 
-def _loads(cls: Any) -> bool:
+# Any: likewise.
+def loads_weights(cls: Any) -> bool:
+    """Whether a method's class is made from weights: by its classmethod `load`, with its type of options, `Options`."""
     return hasattr(cls, "load") and hasattr(cls, "Options")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.work import Failure, attempt
 
 Kind = Literal["method", "metric", "dataset"]
 
@@ -95,10 +96,9 @@ def _module_of(file: Path) -> Any:
     if spec is None or spec.loader is None:
         raise UserError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise UserError(one_line(f"{file} can't be imported: {type(error).__name__}: {error}")) from error
+    executed = attempt(spec.loader.exec_module, module)
+    if isinstance(executed, Failure):
+        raise UserError(one_line(f"{file} can't be imported: {executed.error}"))
     return module
 
 

@@ -1,4 +1,4 @@
-"""What generating and scoring share: the sample boundary, decoding ahead, and telling how far the work is."""
+"""What generating and scoring share: the boundary around a sample, decoding ahead, and telling how far the work is."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
@@ -26,7 +26,7 @@ class Failure:
 
 
 def attempt(make: Callable[..., T], *arguments: object) -> T | Failure:
-    """The sample boundary: whatever goes wrong with one sample is that sample's failure, and the run goes on."""
+    """The boundary around a sample, and around a user's own file: whatever goes wrong inside is a `Failure`."""
     try:
         return make(*arguments)
     except UserError as error:

@@ -231,7 +231,7 @@ def test_a_mistake_is_one_line(
     elif "--root" in arguments:
         arguments = [*arguments, "--dataset", "brushbench"]
     if "--weights" in arguments and "telea" in arguments:
-        parts = ["method 'telea' has no weights"]
+        parts = ["weights: telea has none"]
     assert_one_line(brushbench(*arguments), *parts)
     assert not list(tmp_path.iterdir())
 
@@ -372,6 +372,13 @@ def test_options_go_to_the_methods_that_have_them(brushbench, tmp_path: Path, wr
     code, out, _ = brushbench(*(("telea,copy" if item == "mean-fill" else item) for item in arguments))
     assert code == 0
     assert "telea" in out
+
+
+def test_weights_go_to_the_methods_that_have_them(brushbench, tmp_path: Path, write_bench, tiny_weights: Path) -> None:
+    arguments = run_on(write_bench(count=1), tmp_path / "runs", "--weights", tiny_weights, "--steps", "1")
+    code, out, _ = brushbench(*(("telea,brushnet" if item == "mean-fill" else item) for item in arguments))
+    assert code == 0
+    assert {"telea", "brushnet"} <= set(out.split())
 
 
 def test_all_leaves_out_what_can_not_be_loaded(

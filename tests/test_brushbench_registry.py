@@ -111,6 +111,7 @@ def test_plugins_are_used_by_name(plugin, tmp_path: Path, write_bench) -> None:
         ("class Other:\n    pass\n", "unknown class .*'Mine'.*valid: Other"),
         ("import nothing_of_that_name\n", "can't be imported: ModuleNotFoundError"),
         ("def (\n", "can't be imported: SyntaxError"),
+        ("1 / 0\n", "can't be imported: ZeroDivisionError"),
         ("class Mine:\n    pass\n", "has no __call__"),
     ],
 )
