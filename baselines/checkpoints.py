@@ -1,25 +1,24 @@
 """Folders in diffusers layout to models in memory: complete, of the right shapes, without executing anything."""
 
 import json
-import pickle
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from diffusers import ModelMixin
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
+from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=ModelMixin)
 SchedulerConfig = dict[str, object]
 """What a scheduler's `from_config` takes."""
-_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError)
 _WEIGHT_FILES = (
     "diffusion_pytorch_model.safetensors",
     "model.safetensors",
@@ -42,43 +41,12 @@ def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     Raises `UserError` if the folder, its config or weights are missing, or tensors are missing, left over or of
     another shape than the config says.
     """
-    weights = _weight_file(folder)
-    try:
-        model, report = _quietly(
-            cls.from_pretrained,
-            folder,
-            dtype=runtime.dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            use_safetensors=weights.suffix == ".safetensors",
-        )
-    except _UNREADABLE as error:
-        raise _unusable(folder, error) from error
-    _check_report(folder, report)
-    runtime.weights.record(part, [folder / "config.json", weights])
-    return cast(M, model.requires_grad_(False).eval().to(runtime.device))
+    return cast(M, _load_checked(partial(cls.from_pretrained, low_cpu_mem_usage=False), folder, part, runtime))
 
 
 def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
     """CLIP's text encoder from its folder. Raises `UserError` as `load_model` does."""
-    weights = _weight_file(folder)
-    try:
-        model, report = _quietly(
-            CLIPTextModel.from_pretrained,
-            folder,
-            dtype=runtime.dtype,
-            output_loading_info=True,
-            local_files_only=True,
-            use_safetensors=weights.suffix == ".safetensors",
-        )
-    except _UNREADABLE as error:
-        raise _unusable(folder, error) from error
-    # Old checkpoints store the position ids 0..76, which are computed today.
-    report["unexpected_keys"] = [key for key in report["unexpected_keys"] if not key.endswith("position_ids")]
-    _check_report(folder, report)
-    runtime.weights.record("text_encoder", [folder / "config.json", weights])
-    return cast(CLIPTextModel, model.requires_grad_(False).eval().to(runtime.device))
+    return cast(CLIPTextModel, _load_checked(CLIPTextModel.from_pretrained, folder, "text_encoder", runtime))
 
 
 def load_tokenizer(folder: Path, runtime: Runtime) -> CLIPTokenizer:
@@ -86,10 +54,7 @@ def load_tokenizer(folder: Path, runtime: Runtime) -> CLIPTokenizer:
     files = [file for file in _files(folder) if file.suffix in (".json", ".txt")]
     if not {"tokenizer.json", "vocab.json"} & {file.name for file in files}:
         raise UserError(one_line(f"{folder}: no vocab.json with merges.txt, and no tokenizer.json"))
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except _UNREADABLE as error:
-        raise _unusable(folder, error) from error
+    tokenizer = _loaded(folder, CLIPTokenizer.from_pretrained)
     runtime.weights.record("tokenizer", files)
     return tokenizer
 
@@ -101,10 +66,7 @@ def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
     """
     file = folder / "scheduler_config.json"
     _files(folder)
-    try:
-        config = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _unusable(file, error) from error
+    config = _loaded(file, lambda path, **_: json.loads(path.read_bytes()))
     if not isinstance(config, dict):
         raise UserError(one_line(f"{file}: must be an object"))
     runtime.weights.record("scheduler", [file])
@@ -127,24 +89,38 @@ def _weight_file(folder: Path) -> Path:
     return folder / found
 
 
-def _check_report(folder: Path, report: dict[str, Any]) -> None:
-    for what, problem in (
-        ("missing_keys", "lacks"),
-        ("unexpected_keys", "has unknown"),
-        ("mismatched_keys", "has tensors of another shape:"),
-    ):
-        keys = sorted(str(key) for key in report.get(what) or ())
+# Any: a `from_pretrained` of diffusers or transformers, and its model.
+def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Runtime) -> Any:
+    weights = _weight_file(folder)
+    model, report = _loaded(
+        folder,
+        load,
+        dtype=runtime.dtype,
+        output_loading_info=True,
+        use_safetensors=weights.suffix == ".safetensors",
+        # They are an error all the same: in the report they have their names.
+        ignore_mismatched_sizes=True,
+    )
+    # Old text encoders store the position ids 0..76, which are computed today.
+    unknown = sorted(key for key in report["unexpected_keys"] if not key.endswith("position_ids"))
+    for problem, keys in (("lacks", sorted(report["missing_keys"])), ("has unknown", unknown)):
         if keys:
-            raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} tensors in all)"))
+            raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} in all)"))
+    for key, found, expected in report["mismatched_keys"]:
+        raise UserError(one_line(f"{folder}: {key} has shape {list(found)}, by config.json it is {list(expected)}"))
+    runtime.weights.record(part, [folder / "config.json", weights])
+    return model.requires_grad_(False).eval().to(runtime.device)
 
 
 # Any: whatever a loader of diffusers or transformers takes and gives.
-def _quietly(load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """What a checkpoint is worth a warning for is either checked here or of no interest to the user."""
+def _loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
+    """What `load` makes of a local path. Raises `UserError` for anything that it raises.
+
+    What the libraries warn of is checked by us, or of no interest to the user.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return load(*arguments, **keywords)
-
-
-def _unusable(path: Path, error: Exception) -> UserError:
-    return UserError(one_line(f"{path}: can't be loaded: {type(error).__name__}: {error}"))
+        result = attempt(partial(load, path, local_files_only=True, **keywords))
+    if isinstance(result, Failure):
+        raise UserError(one_line(f"{path}: can't be loaded: {result.error}"))
+    return result

@@ -280,7 +280,11 @@ DAMAGES = {
         lambda root: put_pickle(root / "text_encoder", "pytorch_model.bin", pickle.dumps({"weight": Evil()})),
         "text_encoder: can't be loaded",
     ),
-    "shape": (lambda root: change_tensors(root / WEIGHTS, "shape"), "conv_in_condition.weight"),
+    "shape": (
+        lambda root: change_tensors(root / WEIGHTS, "shape"),
+        "conv_in_condition.weight has shape [16, 8, 3, 3], by config.json it is [16, 9, 3, 3]",
+    ),
+    "vocabulary": (lambda root: (root / "tokenizer/vocab.json").write_text("{"), "tokenizer: can't be loaded"),
     "missing": (lambda root: change_tensors(root / WEIGHTS, "missing"), "lacks brushnet_mid_block.weight"),
     "left over": (lambda root: change_tensors(root / WEIGHTS, "left over"), "has unknown attention.weight"),
 }
