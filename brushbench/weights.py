@@ -14,7 +14,7 @@ from typing import final
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from brushbench.errors import UserError, one_line, unknown
 
@@ -47,6 +47,13 @@ class Family(BaseModel, extra="forbid"):
     summary: str
     components: dict[str, _Component]
     methods: dict[str, dict[str, str]]
+
+    @model_validator(mode="after")
+    def _every_part_is_a_component(self) -> "Family":
+        for method, parts in self.methods.items():
+            if lost := sorted(set(parts.values()) - set(self.components)):
+                raise ValueError(f"methods.{method} names {lost[0]!r}, which is no component")
+        return self
 
 
 def families() -> dict[str, Path]:
