@@ -1,8 +1,9 @@
-"""Masks and what is done with them: run lengths, bringing them to latent size, erasing and blending.
+"""Masks and what is done with them: run lengths, brush strokes, erasing and blending.
 
 A mask is True where the image is painted.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,12 +11,18 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from brushbench.errors import UserError
 
 MAX_NUMBER = 2**40
 Blend = Literal["none", "paste", "blur"]
+MAX_STROKES = 3
+MAX_SEGMENTS = 7
+STROKE_WIDTH = 128
+"""Pixels, whatever the size of the image."""
+MEAN_ANGLE, ANGLE_RANGE = 2 * math.pi / 5, 2 * math.pi / 15
 
 
 def decode_rle(runs: Sequence[object] | np.ndarray, height: int, width: int) -> Bool[Tensor, "h w"]:
@@ -55,6 +62,28 @@ def encode_rle(mask: Bool[Tensor, "h w"]) -> list[int]:
     return [int(number) for number in runs.reshape(-1)]
 
 
+def brush_strokes(height: int, width: int, seed: int) -> Bool[Tensor, "h w"]:
+    """Up to three zig-zag strokes, True where one is; a quarter of all seeds give none.
+
+    The masks of the official `train_brushnet.py --random_mask`, bit for bit; `seed` is NumPy's, 0 to 2**32 - 1.
+
+    The official generator takes the height for the width when it chooses points, so on images that aren't square the
+    strokes keep to part of them; and it draws numbers that it doesn't use. Both are needed to get its masks.
+    """
+    draw = np.random.RandomState(seed)
+    canvas = Image.new("L", (width, height))
+    for _ in range(draw.randint(MAX_STROKES + 1)):
+        points = _zigzag(draw, height, width)
+        draw.uniform(STROKE_WIDTH, STROKE_WIDTH)
+        _draw_stroke(canvas, points)
+        draw.random_sample(2)
+    if draw.random_sample() > 0.5:
+        canvas = canvas.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    if draw.random_sample() > 0.5:
+        canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return torch.from_numpy(np.array(canvas) > 0)
+
+
 def erase(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:
     """The images with black painted regions, as BrushNet's official script gives them to the pipeline."""
     return images * ~masks
@@ -84,6 +113,30 @@ def check_kernel(kernel: int) -> None:
     """Raises `UserError` unless it is an odd number of pixels, at least 1."""
     if kernel < 1 or kernel % 2 == 0:
         raise UserError(f"blur={kernel}: the kernel is an odd number of pixels, at least 1")
+
+
+def _zigzag(draw: np.random.RandomState, height: int, width: int) -> list[tuple[int, int]]:
+    segments = draw.randint(0, MAX_SEGMENTS + 1)
+    low = MEAN_ANGLE - draw.uniform(0, ANGLE_RANGE)
+    high = MEAN_ANGLE + draw.uniform(0, ANGLE_RANGE)
+    angles = [draw.uniform(low, high) for _ in range(segments)]
+    radius = math.sqrt(height**2 + width**2) / 8
+    points = [(int(draw.randint(0, height)), int(draw.randint(0, width)))]
+    for index, angle in enumerate(angles):
+        turned = 2 * math.pi - angle if index % 2 == 0 else angle
+        length = np.clip(draw.normal(loc=radius, scale=radius // 2), 0, 2 * radius)
+        x, y = points[-1]
+        across = np.clip(x + length * math.cos(turned), 0, height)
+        points.append((int(across), int(np.clip(y + length * math.sin(turned), 0, width))))
+    return points
+
+
+def _draw_stroke(canvas: Image.Image, points: list[tuple[int, int]]) -> None:
+    brush = ImageDraw.Draw(canvas)
+    half = STROKE_WIDTH // 2
+    brush.line(points, fill=1, width=STROKE_WIDTH)
+    for x, y in points:
+        brush.ellipse((x - half, y - half, x + half, y + half), fill=1)
 
 
 def _faded(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from brushbench.errors import UserError
 from brushbench.images import read_image
-from brushbench.masks import blend, decode_rle, encode_rle, erase
+from brushbench.masks import blend, brush_strokes, decode_rle, encode_rle, erase
 
 DAMAGED = {"overlapping", "start 0", "overrun", "odd number", "floats", "one space", "string of"}
 
@@ -52,6 +53,17 @@ def test_encoding_and_decoding_are_inverse(array: np.ndarray) -> None:
 def test_only_user_errors_come_out(runs: list[object]) -> None:
     with contextlib.suppress(UserError):
         assert decode_rle(runs, 5, 7).shape == (5, 7)
+
+
+def test_brush_strokes_are_the_official_ones(golden: Path) -> None:
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    files = sorted((golden / "brushnet/evaluation").glob("brushmask_seed*.png"))
+    assert len(files) == 8
+    for file in files:
+        seed, height, width = map(int, re.fullmatch(r"brushmask_seed(\d+)_(\d+)x(\d+)", file.stem).groups())
+        official = read_image(file)[0] < 128
+        assert torch.equal(brush_strokes(height, width, seed), official), file.name
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 
 
 @pytest.mark.parametrize("name", ["inside_ellipse"])
