@@ -11,6 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
 
+from brushbench.cli import main
 from brushbench.masks import encode_rle
 
 torch.set_num_threads(1)
@@ -75,3 +76,16 @@ def rectangle(seed: int, side: int) -> torch.Tensor:
     top, left = 4 + 3 * seed % (side // 4), 8 + 5 * seed % (side // 4)
     mask[top : top + side // 2, left : left + side // 3] = True
     return mask
+
+
+@pytest.fixture
+def brushbench(capsys: pytest.CaptureFixture[str]):
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    return call

@@ -1,7 +1,6 @@
 """What a user types, and what comes back: one line and exit code 2 for a mistake, 3 for failed samples."""
 
 import json
-import pickle
 import shutil
 import subprocess
 import sys
@@ -10,42 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from support import assert_one_line, run_on
 
-from brushbench.cli import main
 from brushbench.images import read_image
 from brushbench.masks import encode_rle
 
 IMAGE = "images/000000000.png"
 GOOD = {"image": IMAGE, "caption": "a picture", "inpainting_mask": [1, 5], "outpainting_mask": [6, 64 * 64 - 5]}
-
-
-@pytest.fixture
-def brushbench(capsys: pytest.CaptureFixture[str]):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(exit_.value.code or 0), captured.out, captured.err
-
-    return call
-
-
-def run_on(root: Path, output: Path, *more: object) -> tuple[object, ...]:
-    return ("run", "--method", "mean-fill", "--dataset", "brushbench", "--root", root, "--output", output, *more)
-
-
-def assert_one_line(result: tuple[int, str, str], *parts: str) -> None:
-    code, out, err = result
-    assert code == 2, err
-    assert not out
-    lines = [line for line in err.splitlines() if not line.startswith(("generating", "scoring"))]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("brushbench: ")
-    for part in parts:
-        assert part in lines[0]
 
 
 def test_a_run_ends_with_a_table(brushbench, tmp_path: Path, write_bench) -> None:
@@ -234,70 +204,6 @@ def test_a_mistake_is_one_line(
         parts = ["weights: telea has none"]
     assert_one_line(brushbench(*arguments), *parts)
     assert not list(tmp_path.iterdir())
-
-
-class Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (exec, ("raise SystemExit('code in a pickle was executed')",))
-
-
-def change_tensors(file: Path, how: str) -> None:
-    tensors = load_file(file)
-    if how == "shape":
-        tensors["conv_in_condition.weight"] = tensors["conv_in_condition.weight"][:, :8].contiguous()
-    elif how == "missing":
-        del tensors["brushnet_mid_block.weight"]
-    else:
-        tensors["attention.weight"] = torch.zeros(1)
-    save_file(tensors, file)
-
-
-def put_pickle(folder: Path, name: str, content: bytes) -> None:
-    next(folder.glob("*.safetensors")).unlink()
-    (folder / name).write_bytes(content)
-
-
-WEIGHTS = "brushnet/diffusion_pytorch_model.safetensors"
-DAMAGES = {
-    "part": (lambda root: shutil.rmtree(root / "brushnet"), "has no brushnet/ folder, which brushnet needs"),
-    "component": (lambda root: shutil.rmtree(root / "vae"), "has no vae/ folder"),
-    "config": (lambda root: (root / "brushnet/config.json").unlink(), "brushnet has no config.json"),
-    "tokenizer": (lambda root: (root / "tokenizer/vocab.json").unlink(), "no vocab.json"),
-    "scheduler": (
-        lambda root: (root / "scheduler/scheduler_config.json").write_text('{"beta_schedule": "none"}'),
-        "scheduler: UniPCMultistepScheduler can't be made from it",
-    ),
-    "weights": (lambda root: (root / WEIGHTS).unlink(), "brushnet has no weights"),
-    "cut": (
-        lambda root: (root / WEIGHTS).write_bytes((root / WEIGHTS).read_bytes()[:999]),
-        "brushnet: can't be loaded",
-    ),
-    "pickle": (
-        lambda root: put_pickle(root / "brushnet", "diffusion_pytorch_model.bin", pickle.dumps(Evil())),
-        "brushnet: can't be loaded",
-    ),
-    "text pickle": (
-        lambda root: put_pickle(root / "text_encoder", "pytorch_model.bin", pickle.dumps({"weight": Evil()})),
-        "text_encoder: can't be loaded",
-    ),
-    "shape": (
-        lambda root: change_tensors(root / WEIGHTS, "shape"),
-        "conv_in_condition.weight has shape [16, 8, 3, 3], by config.json it is [16, 9, 3, 3]",
-    ),
-    "vocabulary": (lambda root: (root / "tokenizer/vocab.json").write_text("{"), "tokenizer: can't be loaded"),
-    "missing": (lambda root: change_tensors(root / WEIGHTS, "missing"), "lacks brushnet_mid_block.weight"),
-    "left over": (lambda root: change_tensors(root / WEIGHTS, "left over"), "has unknown attention.weight"),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-def test_weights_that_can_not_be_used(how: str, brushbench, tmp_path: Path, write_bench, tiny_weights: Path) -> None:
-    folder = shutil.copytree(tiny_weights, tmp_path / "weights")
-    damage, part = DAMAGES[how]
-    damage(folder)
-    arguments = run_on(write_bench(), tmp_path / "runs", "--weights", folder)
-    assert_one_line(brushbench(*(("brushnet" if item == "mean-fill" else item) for item in arguments)), part)
-    assert not (tmp_path / "runs").exists()
 
 
 def test_a_size_that_the_model_can_not_paint(brushbench, tmp_path: Path, write_bench, tiny_weights: Path) -> None:

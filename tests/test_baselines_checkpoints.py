@@ -1,0 +1,74 @@
+"""Folders of weights with one thing wrong: one line, exit code 2, and nothing is begun."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support import assert_one_line, run_on
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('code in a pickle was executed')",))
+
+
+def change_tensors(file: Path, how: str) -> None:
+    tensors = load_file(file)
+    if how == "shape":
+        tensors["conv_in_condition.weight"] = tensors["conv_in_condition.weight"][:, :8].contiguous()
+    elif how == "missing":
+        del tensors["brushnet_mid_block.weight"]
+    else:
+        tensors["attention.weight"] = torch.zeros(1)
+    save_file(tensors, file)
+
+
+def put_pickle(folder: Path, name: str, content: bytes) -> None:
+    next(folder.glob("*.safetensors")).unlink()
+    (folder / name).write_bytes(content)
+
+
+WEIGHTS = "brushnet/diffusion_pytorch_model.safetensors"
+DAMAGES = {
+    "part": (lambda root: shutil.rmtree(root / "brushnet"), "has no brushnet/ folder, which brushnet needs"),
+    "component": (lambda root: shutil.rmtree(root / "vae"), "has no vae/ folder"),
+    "config": (lambda root: (root / "brushnet/config.json").unlink(), "brushnet has no config.json"),
+    "tokenizer": (lambda root: (root / "tokenizer/vocab.json").unlink(), "no vocab.json"),
+    "scheduler": (
+        lambda root: (root / "scheduler/scheduler_config.json").write_text('{"beta_schedule": "none"}'),
+        "scheduler: UniPCMultistepScheduler can't be made from it",
+    ),
+    "weights": (lambda root: (root / WEIGHTS).unlink(), "brushnet has no weights"),
+    "cut": (
+        lambda root: (root / WEIGHTS).write_bytes((root / WEIGHTS).read_bytes()[:999]),
+        "brushnet: can't be loaded",
+    ),
+    "pickle": (
+        lambda root: put_pickle(root / "brushnet", "diffusion_pytorch_model.bin", pickle.dumps(Evil())),
+        "brushnet: can't be loaded",
+    ),
+    "text pickle": (
+        lambda root: put_pickle(root / "text_encoder", "pytorch_model.bin", pickle.dumps({"weight": Evil()})),
+        "text_encoder: can't be loaded",
+    ),
+    "shape": (
+        lambda root: change_tensors(root / WEIGHTS, "shape"),
+        "conv_in_condition.weight has shape [16, 8, 3, 3], by config.json it is [16, 9, 3, 3]",
+    ),
+    "vocabulary": (lambda root: (root / "tokenizer/vocab.json").write_text("{"), "tokenizer: can't be loaded"),
+    "missing": (lambda root: change_tensors(root / WEIGHTS, "missing"), "lacks brushnet_mid_block.weight"),
+    "left over": (lambda root: change_tensors(root / WEIGHTS, "left over"), "has unknown attention.weight"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_weights_that_can_not_be_used(how: str, brushbench, tmp_path: Path, write_bench, tiny_weights: Path) -> None:
+    folder = shutil.copytree(tiny_weights, tmp_path / "weights")
+    damage, part = DAMAGES[how]
+    damage(folder)
+    arguments = run_on(write_bench(), tmp_path / "runs", "--weights", folder)
+    assert_one_line(brushbench(*(("brushnet" if item == "mean-fill" else item) for item in arguments)), part)
+    assert not (tmp_path / "runs").exists()
