@@ -47,6 +47,9 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     "dataset": (
         Registered("brushbench", "brushbench.datasets.brushbench:BrushBench", "BrushBench, or any set in its format"),
         Registered("folder", "brushbench.datasets.folder:Folder", "images/, masks/ and captions of one's own"),
+        Registered(
+            "papercut", "brushbench.datasets.papercut:PaperCut", "embedded scenes of cut paper, 128x128, procedural"
+        ),
         Registered("photos", "brushbench.datasets.photos:Photos", "embedded photographs with drawn object masks"),
     ),
 }

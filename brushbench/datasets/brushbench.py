@@ -3,6 +3,7 @@
 Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapping_file.json`.
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
+from jaxtyping import Bool
 from pydantic import BaseModel, StrictStr, ValidationError
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from brushbench.datasets.source import (
     check_caption,
@@ -23,13 +27,17 @@ from brushbench.datasets.source import (
 )
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import image_size, read_image
-from brushbench.masks import decode_rle
+from brushbench.masks import brush_strokes, decode_rle
 from brushbench.types import Sample
 
 MAPPING_FILES = ("mapping_file.json", "mapping_file_list.json")
 FOLDERS = (".", "BrushBench", "BrushDench")
 """Where below the root the mapping file may be; the authors' README misspells it, and real users have that folder."""
 MASK_KEYS = {"inside": "inpainting_mask", "outside": "outpainting_mask"}
+BRUSH = "brush"
+MAX_ATTEMPTS = 100
+STROKE_SIDE = 512
+"""The size that brush strokes are drawn at; on another, they are reduced or enlarged."""
 
 
 class _Record(BaseModel):
@@ -37,6 +45,7 @@ class _Record(BaseModel):
 
     image: StrictStr
     caption: StrictStr
+    tags: dict[str, str] = {}
 
 
 @final
@@ -49,7 +58,7 @@ class BrushBench:
     """
 
     def __init__(self, mapping_file: Path, split: str, name: str = "brushbench") -> None:
-        check_split(split, MASK_KEYS)
+        check_split(split, (*MASK_KEYS, BRUSH))
         self.name = name
         self.split = split
         self._mapping_file = mapping_file
@@ -91,10 +100,14 @@ class BrushBench:
         if (height, width) != self._size:
             expected = "x".join(map(str, self._size or ()))
             raise SampleError(one_line(f"{record.image}: {height}x{width}, the data set is {expected}"))
+        mask = brush_mask(sample_id, height, width) if self.split == BRUSH else self._drawn(sample_id, height, width)
+        return Sample(sample_id, image, mask[None], record.caption, record.tags)
+
+    def _drawn(self, sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
         mask = decode_rle(self._runs(sample_id), height, width)
         if not mask.any():
             raise SampleError(f"{MASK_KEYS[self.split]} is empty: there is nothing to paint")
-        return Sample(sample_id, image, mask[None], record.caption)
+        return mask
 
     @cached_property
     def _size(self) -> tuple[int, int] | None:
@@ -127,6 +140,17 @@ class BrushBench:
             return image_size(path) if path else None
         except SampleError:
             return None
+
+
+def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
+    """The strokes of the brush split: of the first seed made from the id that gives any."""
+    for attempt in range(MAX_ATTEMPTS):
+        seed = int.from_bytes(hashlib.sha256(f"brush:{sample_id}:{attempt}".encode()).digest()[:4])
+        strokes = brush_strokes(STROKE_SIDE, STROKE_SIDE, seed)
+        mask = interpolate(strokes[None, None].float(), size=(height, width))[0, 0] > 0
+        if mask.any():
+            return mask
+    raise SampleError(f"no brush stroke meets a picture of {height}x{width}")
 
 
 def find_mapping_file(root: Path) -> Path | None:

@@ -1,0 +1,25 @@
+"""PaperCut: the paper's experiment in miniature. Procedural scenes of cut paper, with captions and exact object masks.
+
+The 200 test scenes are shipped in BrushBench's own format and read by its reader; `make` draws them again.
+"""
+
+from pathlib import Path
+from typing import final
+
+from brushbench.datasets.brushbench import BrushBench
+from brushbench.errors import UserError
+from brushbench.types import Dataset
+
+DATA = Path(__file__).parent / "data"
+
+
+@final
+class PaperCut:
+    """The test scenes, 128x128; a miniature world that says nothing about real photographs."""
+
+    @classmethod
+    def open(cls, root: str | Path | None, split: str) -> Dataset:
+        """Takes no folder: the scenes come with the suite."""
+        if root is not None:
+            raise UserError("data set 'papercut' is embedded and takes no --root")
+        return BrushBench(DATA / "mapping_file.json", split, name="papercut")
