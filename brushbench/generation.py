@@ -89,15 +89,18 @@ class Generation:
         advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
         with ThreadPoolExecutor(THREADS) as pool:
             storing: deque[list[tuple[Entry, Future[str] | None]]] = deque()
-            for slots in ahead(self._decoded(pool)):
-                results = self._painted(slots)
-                storing.append([self._stored(pool, results[place]) for place in sorted(results)])
-                if len(storing) > 1:
+            try:
+                for slots in ahead(self._decoded(pool)):
+                    results = self._painted(slots)
+                    storing.append([self._stored(pool, results[place]) for place in sorted(results)])
+                    if len(storing) > 1:
+                        advance(*self._commit(storing.popleft()))
+                    if self._too_many():
+                        break
+            finally:
+                # Also when it was interrupted: what is painted is kept.
+                while storing:
                     advance(*self._commit(storing.popleft()))
-                if self._too_many():
-                    break
-            while storing:
-                advance(*self._commit(storing.popleft()))
         return Outcome(self._failures, self._too_many())
 
     def _decoded(self, pool: ThreadPoolExecutor) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
@@ -129,6 +132,11 @@ class Generation:
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
             return {place: _Result(sample.id, images[place], seconds) for place, sample in samples.items()}
+        if images.out_of_memory:
+            smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
+            raise UserError(
+                f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}, then go on"
+            )
         if len(samples) == 1:
             return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
         # One bad sample must not take the others with it: each gets a call of its own, in its place.

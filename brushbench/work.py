@@ -23,6 +23,7 @@ class Failure:
     error: str
     by_user: bool
     """The sample, or what was asked, is wrong; False: something broke."""
+    out_of_memory: bool = False
 
 
 def attempt(make: Callable[..., T], *arguments: object) -> T | Failure:
@@ -32,7 +33,9 @@ def attempt(make: Callable[..., T], *arguments: object) -> T | Failure:
     except UserError as error:
         return Failure(one_line(str(error)), by_user=True)
     except Exception as error:  # noqa: BLE001
-        return Failure(one_line(f"{type(error).__name__}: {error}"), by_user=False)
+        # torch's own class by its name: the command line's help goes through here, and doesn't load torch.
+        exhausted = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+        return Failure(one_line(f"{type(error).__name__}: {error}"), by_user=False, out_of_memory=exhausted)
 
 
 def ahead(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:

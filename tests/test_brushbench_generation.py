@@ -166,6 +166,22 @@ def test_a_failing_sample_does_not_take_its_batch_with_it(tmp_path: Path, write_
     assert (run.path / "samples.jsonl").read_bytes() == lines
 
 
+@pytest.mark.parametrize(("size", "part"), [(2, "a smaller --batch-size"), (1, "another --device or --dtype")])
+def test_a_batch_that_is_too_large_stops_the_run(size: int, part: str, tmp_path: Path, write_bench) -> None:
+    lines = ["import torch", "class Large:", "    calls = 0", "    def __call__(self, batch, seeds):"]
+    lines += [
+        "        self.calls += 1",
+        "        if self.calls > 1:",
+        "            raise torch.OutOfMemoryError('too large')",
+    ]
+    (tmp_path / "large.py").write_text("\n".join([*lines, "        return batch.images\n"]))
+    config = RunConfig(f"{tmp_path}/large.py:Large", "brushbench", write_bench(), output=tmp_path, batch_size=size)
+    with pytest.raises(brushbench.UserError, match=f"out of memory with {size} samples per call; valid: {part}"):
+        brushbench.run(config)
+    ledger = Run.open(tmp_path / "brushbench-inside" / "Large").ledger()
+    assert [entry.status for entry in ledger.values()] == ["done"] * size
+
+
 def test_it_stops_when_too_many_samples_fail(tmp_path: Path, write_bench, noise: str) -> None:
     entries = {f"bad{index}": {"image": "images/none.png"} for index in range(20)}
     config = RunConfig(
