@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
 
 from brushbench.config import RunConfig
 from brushbench.datasets import locate
@@ -17,6 +19,7 @@ from brushbench.options import Value, build
 from brushbench.registry import method_file, resolve
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
+from brushbench.work import Failure, attempt
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -36,7 +39,7 @@ class LoadedMethod:
 
     name: str
     call: Method
-    options: Mapping[str, Value]
+    options: Mapping[str, JsonValue]
     """All of them, also the ones left at their default."""
     digests: Mapping[str, str]
     """Of its weights, by component; of its file, for a method that is a file."""
@@ -58,7 +61,7 @@ def open_method(
     built = build(name, options_type(cls), options)
     file = method_file(name)
     digests = {"file": digest_of([file])} if file else {}
-    values = {} if not dataclasses.is_dataclass(built) else dataclasses.asdict(cast(Any, built))
+    values = _stored(name, built)
     if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
@@ -151,6 +154,8 @@ def _device(name: str) -> torch.device:
     if not available.get(device.type, False):
         valid = ", ".join(kind for kind, here in available.items() if here)
         raise UserError(one_line(f"device {name!r} is not available here; valid: auto, {valid}"))
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {name!r}: there are {torch.cuda.device_count()}; the first is cuda:0")
     return device
 
 
@@ -160,6 +165,17 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise UserError(one_line(f"dtype {name!r}: valid are auto, {', '.join(DTYPES)}"))
     return DTYPES[name]
+
+
+# Any: the options of any method.
+def _stored(name: str, options: Any) -> dict[str, JsonValue]:
+    """Options as run.json holds them. Raises `UserError` for one that JSON can't."""
+    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
+    values = {field.name: getattr(options, field.name) for field in fields if field.init}
+    stored = attempt(to_jsonable_python, values)
+    if isinstance(stored, Failure):
+        raise UserError(one_line(f"the options of {name} can't be stored: {stored.error}"))
+    return cast(dict[str, JsonValue], stored)
 
 
 # Any: an object that should be a method.

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Literal, final
 
 from filelock import FileLock
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from brushbench.errors import UserError, one_line
-from brushbench.options import Value
 from brushbench.protocol import ProtocolName
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -57,7 +56,7 @@ class MethodIdentity(BaseModel, extra="forbid", frozen=True):
     """Which method, with every option and the digests of what it was loaded from."""
 
     name: str
-    options: dict[str, Value]
+    options: dict[str, JsonValue]
     digests: dict[str, str]
 
 
@@ -222,16 +221,16 @@ class Run:
 
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs in these folders: each is a run folder, or holds some at any depth. Raises `UserError` for none."""
-    runs: list[Run] = []
+    """The runs in these folders, each once: a folder is one, or holds some at any depth. Raises `UserError` for none."""
+    runs: dict[Path, Run] = {}
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else sorted(found.parent for found in path.rglob("run.json"))
         if not folders:
             raise UserError(one_line(f"{path} is not a run folder, and holds none"))
-        runs += [Run.open(folder) for folder in folders]
+        runs |= {folder.resolve(): Run.open(folder) for folder in folders if folder.resolve() not in runs}
     if not runs:
         raise UserError("no run folder given")
-    return runs
+    return list(runs.values())
 
 
 def _write(path: Path, content: bytes, folder: Path | None = None) -> None:

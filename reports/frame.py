@@ -16,8 +16,8 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     """One row per data set, split, protocol, method, sample and metric.
 
     `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
-    why; it is empty for a score. A run that isn't scored has no rows. Methods that were run with different options on
-    the same samples are told apart by these, as in `brushnet scale=0.5`.
+    why; it is empty for a score. A run that isn't scored has no rows. Runs of one method on the same samples are
+    told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`.
 
     Raises `UserError` for a folder that holds no run, or a run that can't be read.
     """
@@ -66,17 +66,26 @@ def _rows(run: Run, label: str) -> pd.DataFrame:
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
-    """Method names, with the options in which runs of one method on the same samples differ."""
+    """Method names, with whatever tells runs of one method on the same samples apart."""
+    facts = [_facts(run) for run in runs]
     labels = []
-    for run in runs:
+    for run, own in zip(runs, facts, strict=True):
         identity = run.record.identity
         rivals = [
-            other.record.identity.method.options
-            for other in runs
-            if other.record.identity.method.name == identity.method.name
-            and other.record.identity.dataset == identity.dataset
+            other
+            for rival, other in zip(runs, facts, strict=True)
+            if rival.record.identity.method.name == identity.method.name
+            and rival.record.identity.dataset == identity.dataset
+            and rival.record.identity.protocol == identity.protocol
         ]
-        own = identity.method.options
-        varied = [key for key in own if any(options.get(key) != own[key] for options in rivals)]
+        varied = [key for key in own if any(other.get(key) != own[key] for other in rivals)]
         labels.append(" ".join([identity.method.name, *(f"{key}={own[key]}" for key in varied)]))
     return labels
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Options, seed, dtype, and the beginnings of the digests of the weights."""
+    identity = run.record.identity
+    options = {key: str(value) for key, value in identity.method.options.items()}
+    digests = {f"{part}@": digest[:8] for part, digest in identity.method.digests.items()}
+    return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests

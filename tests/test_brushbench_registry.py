@@ -130,6 +130,29 @@ def test_the_method_file_of_the_readme_works(tmp_path: Path) -> None:
     assert torch.equal(images, torch.where(batch.masks, 100, batch.images).to(torch.uint8))
 
 
+OPTIONED = """
+from dataclasses import dataclass, field
+from pathlib import Path
+
+@dataclass(frozen=True)
+class Mine:
+    sizes: tuple[int, ...] = (1, 2)
+    folder: Path = Path("here")
+    model: object = field(init=False, default=print)
+
+    def __call__(self, batch, seeds):
+        return batch.images
+"""
+
+
+def test_options_of_any_type_can_be_stored(tmp_path: Path, write_bench) -> None:
+    (tmp_path / "mine.py").write_text(OPTIONED)
+    config = brushbench.RunConfig(f"{tmp_path}/mine.py:Mine", "brushbench", write_bench(), output=tmp_path / "runs")
+    run = brushbench.run(config)
+    assert run.record.identity.method.options == {"sizes": [1, 2], "folder": "here"}
+    assert brushbench.run(config).record == run.record
+
+
 def test_the_file_is_part_of_the_fingerprint(tmp_path: Path, write_bench) -> None:
     file = tmp_path / "mine.py"
     file.write_text("class Mine:\n    def __call__(self, batch, seeds):\n        return batch.images\n")

@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import brushbench
-from brushbench.store import Run
+from brushbench.store import Run, expand
 from reports.tables import render, summarise
 
 
@@ -38,6 +39,19 @@ def test_the_frame_has_a_row_per_sample_and_metric(runs: list[Run]) -> None:
     identical = tidy[(tidy["method"] == "copy") & (tidy["metric"] == "psnr") & (tidy["sample"] != "broken")]
     assert (identical["status"] == "identical").all()
     assert set(tidy["method"]) == {"telea radius=3.0", "telea radius=9.0", "copy"}
+
+
+def test_runs_that_differ_in_something_else_are_told_apart(tmp_path: Path, write_bench) -> None:
+    root = write_bench(count=1)
+    runs = [
+        brushbench.run(brushbench.RunConfig("telea", "brushbench", root, output=tmp_path / str(seed), seed=seed))
+        for seed in (1, 2)
+    ]
+    assert set(brushbench.frame(runs)["method"]) == {"telea seed=1", "telea seed=2"}
+    copy = shutil.copytree(runs[0].path, tmp_path / "copy")
+    with pytest.raises(brushbench.UserError, match="two runs are of telea"):
+        summarise(expand([runs[0], copy]))
+    assert len(expand([tmp_path / "1", runs[0], runs[0]])) == 1
 
 
 def test_folders_of_runs_are_runs_too(runs: list[Run], tmp_path: Path) -> None:
