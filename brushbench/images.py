@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from brushbench.errors import SampleError, one_line
@@ -15,11 +15,17 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 1 << 26
 """64 megapixels: more is taken for a decompression bomb."""
+ORIENTATION = 0x0112
+"""The EXIF tag: 1 is upright, and from `FIRST_ON_ITS_SIDE` on width and height change places."""
+FIRST_ON_ITS_SIDE = 5
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
-    """A PNG, JPEG or WebP file as RGB. Raises `SampleError` if there is none, or it can't be decoded."""
+    """A PNG, JPEG or WebP file as RGB, turned as its EXIF orientation says; of 16 bits the upper 8, no alpha.
+
+    Raises `SampleError` if there is no such file, or it can't be decoded.
+    """
     return torch.from_numpy(_pixels(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
@@ -34,9 +40,11 @@ def read_mask(path: Path) -> Bool[Tensor, "1 h w"]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the file's header. Raises `SampleError` as `read_image` does."""
+    """(height, width) of what `read_image` gives, from the file's header. Raises `SampleError` as it does."""
     with _opened(path) as image:
-        return image.height, image.width
+        # Asked for EXIF data that isn't in the header, Pillow would decode the whole picture.
+        turned = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= FIRST_ON_ITS_SIDE
+        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
@@ -49,7 +57,12 @@ def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
 def _pixels(path: Path, mode: str) -> np.ndarray:
     with _opened(path) as image:
         try:
-            return np.array(image.convert(mode))
+            turned = ImageOps.exif_transpose(image)
+            if turned.mode.startswith("I;16"):
+                turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+            elif turned.mode in ("I", "F"):
+                raise SampleError(f"{path.name}: pixels of mode {turned.mode}: valid are 8 or 16 bits per channel")
+            return np.array(turned.convert(mode))
         except (OSError, SyntaxError, ValueError) as error:
             raise SampleError(one_line(f"{path.name}: not a readable image ({error})")) from error
 

@@ -221,7 +221,7 @@ class Run:
 
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs in these folders, each once: a folder is one, or holds some at any depth. Raises `UserError` for none."""
+    """The runs in these folders, each once; a folder is one, or holds some at any depth. `UserError` for none."""
     runs: dict[Path, Run] = {}
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else sorted(found.parent for found in path.rglob("run.json"))
