@@ -24,6 +24,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 from brushbench.weights import BASE
+from brushbench.work import Failure, attempt
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -97,10 +98,9 @@ class StableDiffusion:
         config = load_scheduler_config(folder / "scheduler", runtime)
         name, changes = _SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
-        try:
-            _scheduler(name, config)
-        except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
-            raise UserError(one_line(f"{folder / 'scheduler'}: {name} can't be made from it: {error}")) from error
+        tried = attempt(_scheduler, name, config)
+        if isinstance(tried, Failure):
+            raise UserError(one_line(f"{folder / 'scheduler'}: {name} can't be made from it: {tried.error}"))
         return cls(
             tokenizer=load_tokenizer(folder / "tokenizer", runtime),
             text_encoder=load_text_encoder(folder / "text_encoder", runtime),
