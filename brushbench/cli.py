@@ -131,8 +131,9 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
         if images is None:
             names = split_names(metrics) if metrics else None
             return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
-        config = RunConfig(method="copy", metrics=metrics, **_announced(asked))
+        config = RunConfig(method="copy", metrics=metrics, **asked)
         done, extra = score_images(Path(images), name, config, watch)
+    _announce(config)
     if extra:
         click.echo(one_line(f"{len(extra)} files belong to no sample: {', '.join(sorted(extra))}"), err=True)
     return _tables([done])
@@ -193,11 +194,11 @@ def _all_jobs(
     splits = split_names(asked.pop("split"))
     asked["options"] = parse_pairs(asked.pop("options"))
     asked["batch_size"] = _batch_size(asked["batch_size"])
-    template = RunConfig(method=methods[0], metrics=metrics, **_announced(asked))
+    template = RunConfig(method=methods[0], metrics=metrics, **asked)
     jobs = expand_jobs(template, methods, splits)
     for config in jobs[0]:
         check(config)
-    finished = []
+    finished: list[Run] = []
     with shown(partial(click.echo, err=True)) as watch:
         for configs in jobs:
             try:
@@ -207,21 +208,22 @@ def _all_jobs(
                     raise
                 click.echo(f"{configs[0].method} is left out: {error}", err=True)
                 continue
+            if not finished:
+                _announce(template)
             finished += [work(config, watch, method) for config in configs]
     if not finished:
         raise UserError("none of the methods could be loaded")
     return _tables(finished, table=table)
 
 
-def _announced(asked: dict[str, Any]) -> dict[str, Any]:
-    """Say which data set it will be when the user named none."""
+def _announce(config: "RunConfig") -> None:
+    """Say which data set it is when the user named none; not before it is sure that there is something to do."""
     from brushbench.datasets import locate
 
-    if asked["dataset"] is None:
-        name, root = locate(None, asked["root"])
+    if config.dataset is None:
+        name, root = locate(None, config.root)
         where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
         click.echo(f"no data set named: using {name!r}, {where}", err=True)
-    return asked
 
 
 def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:

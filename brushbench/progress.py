@@ -66,7 +66,9 @@ class Lines:
             nonlocal written
             count.add(done, failed)
             finished = count.done == count.total
-            if done and (finished or time.monotonic() - written > SECONDS_BETWEEN_LINES):
+            due = finished or time.monotonic() - written > SECONDS_BETWEEN_LINES
+            # A run of which nothing succeeds ends with one line that says why; this would be a second one.
+            if done and due and count.any_succeeded():
                 written = time.monotonic()
                 parts = [f"{stage}: {count.done}/{count.total} images", count.rate(), count.left(), count.failures()]
                 self._write(", ".join(filter(None, parts)))
@@ -96,6 +98,9 @@ class _Count:
 
     def failures(self) -> str:
         return f"{self._failed} failed" if self._failed else ""
+
+    def any_succeeded(self) -> bool:
+        return self.done > self._failed
 
     def _per_second(self) -> float:
         return (self.done - self._finished) / max(time.monotonic() - self._start, 1e-9)

@@ -196,10 +196,6 @@ def test_a_mistake_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
-    if arguments[0] == "run" and "--root" not in arguments and "--dataset" not in arguments and "--method" in arguments:
-        arguments = [*arguments, "--dataset", "photos"]
-    elif "--root" in arguments:
-        arguments = [*arguments, "--dataset", "brushbench"]
     if "--weights" in arguments and "telea" in arguments:
         parts = ["weights: telea has none"]
     assert_one_line(brushbench(*arguments), *parts)
