@@ -16,7 +16,7 @@ from brushbench.options import Value
 from brushbench.registry import resolve
 from brushbench.scoring import Scoring
 from brushbench.store import Run
-from brushbench.types import Metric
+from brushbench.types import Dataset, Metric
 from brushbench.work import Watcher, silent
 
 DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
@@ -32,17 +32,15 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
     metrics = metrics_named(config.metric_names(), config.protocol)
-    done = generate(config, watch, method)
-    Scoring(done, configured_dataset(config), metrics)(watch)
+    dataset = configured_dataset(config)
+    done = _generate(config, dataset, method, watch)
+    Scoring(done, dataset, metrics)(watch)
     return done
 
 
 def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
-    dataset = configured_dataset(config)
-    if config.engine == "ray":
-        return generate_on_cluster(config, dataset, watch)
-    return generate_here(config, dataset, method or configured_method(config), watch)
+    return _generate(config, configured_dataset(config), method, watch)
 
 
 def score(
@@ -97,3 +95,9 @@ def metrics_named(names: Sequence[str] | None, protocol: str) -> list[Metric]:
     if len(set(columns)) != len(columns):
         raise UserError(one_line(f"metrics: one is asked for twice in {', '.join(chosen)}"))
     return metrics
+
+
+def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:
+    if config.engine == "ray":
+        return generate_on_cluster(config, dataset, watch)
+    return generate_here(config, dataset, method or configured_method(config), watch)

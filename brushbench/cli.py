@@ -13,7 +13,7 @@ import click
 
 from brushbench import __version__
 from brushbench.errors import UserError, one_line
-from brushbench.registry import registered
+from brushbench.registry import Kind, registered
 
 if TYPE_CHECKING:
     from brushbench.config import RunConfig
@@ -154,16 +154,13 @@ def report(runs: tuple[str, ...], table_format: str) -> None:
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
 def list_(kind: str) -> None:
     """Print what there is."""
+    kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
         from brushbench.weights import families, read_family
 
         entries = {name: read_family(path).summary for name, path in families().items()}
-    elif kind == "methods":
-        entries = {name: entry.summary for name, entry in registered("method").items()}
-    elif kind == "metrics":
-        entries = {name: entry.summary for name, entry in registered("metric").items()}
     else:
-        entries = {name: entry.summary for name, entry in registered("dataset").items()}
+        entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
     width = max(map(len, entries))
     for name, summary in entries.items():
         click.echo(f"{name:{width}}  {summary}")

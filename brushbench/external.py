@@ -5,7 +5,7 @@ from pathlib import Path
 from brushbench.config import RunConfig
 from brushbench.datasets.source import check_id, digest_of, images_in
 from brushbench.errors import UserError, one_line
-from brushbench.identity import identity_of, provenance_of
+from brushbench.identity import identity_of, provenance_of, run_path
 from brushbench.store import Entry, MethodIdentity, Run
 from brushbench.types import Dataset
 
@@ -25,9 +25,8 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
         raise UserError(one_line(f"{folder} has no image for any sample; the first would be {wanted[0]}.png"))
     digest = digest_of(part for key in wanted for part in (key.encode(), images.get(key)))
     method = MethodIdentity(name=name, options={}, digests={"images": digest})
-    path = Path(config.output) / f"{dataset.name}-{dataset.split}" / name
     identity = identity_of(config, dataset, method, dtype="")
-    run = Run.start(path, identity, len(wanted), provenance_of(config, device="none"))
+    run = Run.start(run_path(config, dataset, name), identity, len(wanted), provenance_of(config, device="none"))
     ledger = run.ledger()
     for sample_id in wanted:
         entry = _imported(run, sample_id, images.get(sample_id))

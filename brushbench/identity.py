@@ -48,6 +48,11 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
     }
 
 
+def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
+    """The run folder of a method's images."""
+    return Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(method)
+
+
 def folder_name(method: str) -> str:
     """The name of a method's folder and of its row in a table; for a file, the class in it."""
     return method.rpartition(":")[2] if method_file(method) else method

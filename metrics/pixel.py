@@ -3,6 +3,7 @@
 Official code: `examples/brushnet/evaluate_brushnet.py` of the BrushNet authors, for what `protocol="paper"` does.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -73,10 +74,9 @@ class PSNR:
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
         error = mean_squared_error(images, batch.images, region_of(batch, self.region), self.protocol)
-        psnr = -10 * torch.log10(error)
         if self.protocol == "paper":
-            return torch.where(error < IDENTICAL_MSE, IDENTICAL_PSNR, psnr)
-        return psnr
+            return torch.tensor([_official_psnr(value) for value in error.tolist()], dtype=torch.float64)
+        return -10 * torch.log10(error)
 
 
 @final
@@ -162,6 +162,11 @@ def _ssim(image: np.ndarray, source: np.ndarray) -> float:
             use_sample_covariance=False,
         )
     )
+
+
+def _official_psnr(error: float) -> float:
+    # Written as the official code writes it: the last digit depends on that.
+    return IDENTICAL_PSNR if error < IDENTICAL_MSE else 20 * math.log10(1 / math.sqrt(error))
 
 
 def _official_mse(

@@ -303,3 +303,18 @@ def test_a_cluster_makes_the_same_run(tmp_path: Path, write_bench, noise: str) -
     assert again.returncode == 2
     assert "seed is 1234 there and 7 here" in again.stderr.splitlines()[-1]
     assert not again.stdout
+
+
+def test_a_part_that_a_cluster_did_not_finish_is_no_success(tmp_path: Path, write_bench) -> None:
+    lines = ["import torch", "class Large:", "    def __call__(self, batch, seeds):"]
+    lines += ["        if batch.ids[0] == '000000003':", "            raise torch.OutOfMemoryError('too large')"]
+    (tmp_path / "large.py").write_text("\n".join([*lines, "        return batch.images\n"]))
+    command = [
+        *(sys.executable, "-m", "brushbench", "run", "--engine", "ray", "--method", f"{tmp_path}/large.py:Large"),
+        *("--dataset", "brushbench", "--root", str(write_bench()), "--output", str(tmp_path / "cluster")),
+    ]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "out of memory" in result.stderr.splitlines()[-1]
+    ledger = Run.open(tmp_path / "cluster" / "brushbench-inside" / "Large").ledger()
+    assert {"000000000", "000000002"} <= ledger.keys() < {f"{index:09d}" for index in range(4)}

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -39,6 +40,31 @@ def test_paper_is_exactly_the_official_script(official, pairs) -> None:
     assert scores("mse", pairs, protocol="paper") == [row["mse"] for row in official["rows"]]
     whole = scores("psnr@whole", pairs, protocol="paper")
     assert whole == [row["psnr_full_ones_mask"] for row in official["rows"]]
+
+
+def test_paper_is_exactly_the_official_script_on_extremes(golden: Path) -> None:
+    folder = golden / "brushnet/evaluation"
+    arrays = {name: torch.from_numpy(array) for name, array in np.load(folder / "psnr_inputs.npz").items()}
+    first, second, keep = arrays["A"], arrays["B"], arrays["M"]
+    everything, black = torch.ones_like(keep), torch.zeros_like(first)
+    large = torch.zeros(512, 512, 3, dtype=torch.uint8)
+    touched = large.clone()
+    touched[0, 0, 0] = 1
+    cases = {
+        "A vs B, mask M": (first, second, keep),
+        "A vs B, full mask": (first, second, everything),
+        "A vs A (mse 0 -> 1000)": (first, first, everything),
+        "A vs A1 (+1 with clipping)": (first, arrays["A1"], everything),
+        "black vs white full mask (official PSNR is NEGATIVE)": (black, 255 - black, everything),
+        "one pixel one channel off by 1 in 512x512": (large, touched, torch.ones_like(large[..., :1])),
+    }
+    official = {row["name"]: row for row in json.loads((folder / "evaluation.json").read_text())["psnr_mse"]}
+    for name, (source, image, kept) in cases.items():
+        mask = ~kept.permute(2, 0, 1)[None].bool()
+        batch = Batch(("one",), source.permute(2, 0, 1)[None], mask, ("",))
+        pair = (batch, image.permute(2, 0, 1)[None])
+        found = [scores(metric, pair, protocol="paper")[0] for metric in ("psnr", "mse")]
+        assert found == [official[name]["psnr"], official[name]["mse"]], name
 
 
 def test_strict_is_the_mean_over_pixels_and_channels(official, pairs) -> None:

@@ -1,11 +1,9 @@
 """`--engine local`: one shard of a run, by this process."""
 
-from pathlib import Path
-
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line
 from brushbench.generation import Generation, Outcome, Plan
-from brushbench.identity import folder_name, identity_of, identity_of_method, provenance_of
+from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod
 from brushbench.protocol import protocol_named
 from brushbench.store import Run
@@ -26,7 +24,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
     provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
     asked = asked_of(config, dataset)
-    run = Run.start(run_path(config, dataset), identity, asked, provenance)
+    run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
     outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
     _judge(run, outcome)
@@ -36,11 +34,6 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
 def asked_of(config: RunConfig, dataset: Dataset) -> int:
     """How many samples of the data set are asked for."""
     return min(config.limit or len(dataset), len(dataset))
-
-
-def run_path(config: RunConfig, dataset: Dataset) -> Path:
-    """The run folder of a configuration."""
-    return Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(config.method)
 
 
 def _judge(run: Run, outcome: Outcome) -> None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from brushbench.config import WHOLE, RunConfig, Shard
-from brushbench.engines.local import asked_of, generate_here, run_path
+from brushbench.engines.local import asked_of, generate_here
 from brushbench.errors import UserError
+from brushbench.identity import run_path
 from brushbench.loading import configured_dataset, configured_method
 from brushbench.store import Run
 from brushbench.types import Dataset
-from brushbench.work import Watcher, silent
+from brushbench.work import Failure, Watcher, attempt, silent
 
 POLL_SECONDS = 0.5
 
@@ -22,7 +23,8 @@ POLL_SECONDS = 0.5
 def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> Run:
     """Generate with one worker per GPU of the cluster, or per core if it has none.
 
-    Raises `UserError` if Ray isn't installed, if the configuration is a shard already, or if every worker raises one.
+    Raises `UserError` if Ray isn't installed, if the configuration is a shard already, if a worker didn't finish its
+    part, or if no sample can be used. What was painted is kept.
     """
     try:
         import ray
@@ -30,26 +32,33 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
         raise UserError("--engine ray needs Ray: pip install 'brushbench[ray]'; valid without it: local") from error
     if config.part() != WHOLE:
         raise UserError("--engine ray hands out the shards itself; with --shard, valid is --engine local")
-    # Ray's own messages and its warning about GPUs are no part of the output.
+    # Without it, Ray warns at every start on a machine without a GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
-    count = min(gpus or int(resources["CPU"]), asked_of(config, dataset))
+    asked = asked_of(config, dataset)
+    count = min(gpus or int(resources["CPU"]), asked)
     worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_shard)
-    everywhere = replace(config, output=Path(config.output).absolute(), engine="local")
+    # A worker's folder is not the user's.
+    root = None if config.root is None else Path(config.root).absolute()
+    everywhere = replace(config, root=root, output=Path(config.output).absolute(), engine="local")
     waiting = [worker.remote(replace(everywhere, shard=Shard(index + 1, count))) for index in range(count)]
-    done = _finished(run_path(config, dataset))
-    advance = watch(f"generating {config.method}, {dataset.name}/{dataset.split}", asked_of(config, dataset), done)
+    path = run_path(config, dataset, config.method)
+    finished, failed = _counts(path)
+    advance = watch(f"generating {config.method}, {dataset.name}/{dataset.split}", asked, finished)
     mistakes: list[str] = []
     while waiting:
         ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
-        mistakes += filter(None, ray.get(ready))
-        before, done = done, _finished(run_path(config, dataset))
-        advance(done - before, 0)
-    if len(mistakes) == count:
+        # A worker that died is told of here.
+        results = [attempt(ray.get, task) for task in ready]
+        mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
+        before = (finished, failed)
+        finished, failed = _counts(path)
+        advance(finished - before[0], failed - before[1])
+    if mistakes and (finished < asked or len(mistakes) == count):
         raise UserError(mistakes[0])
-    run = Run.open(run_path(config, dataset))
+    run = Run.open(path)
     run.tidy()
     return run
 
@@ -63,5 +72,7 @@ def _shard(config: RunConfig) -> str:
     return ""
 
 
-def _finished(path: Path) -> int:
-    return len(Run.open(path).ledger()) if (path / "run.json").exists() else 0
+def _counts(path: Path) -> tuple[int, int]:
+    """Samples in the ledger, and how many of them failed."""
+    entries = Run.open(path).ledger().values() if (path / "run.json").exists() else ()
+    return len(entries), sum(entry.status == "failed" for entry in entries)
