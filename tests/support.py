@@ -1,6 +1,11 @@
 """What several tests of the command line say."""
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 
 def run_on(root: Path, output: Path, *more: object) -> tuple[object, ...]:
@@ -16,3 +21,19 @@ def assert_one_line(result: tuple[int, str, str], *parts: str) -> None:
     assert lines[0].startswith("brushbench: ")
     for part in parts:
         assert part in lines[0]
+
+
+def assert_same_tensors(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+def with_whole_vocabulary(file: Path, size: int = 49408) -> dict[str, Tensor]:
+    """The tensors of a golden text encoder: stored are only the rows of its table that golden runs read."""
+    tensors = load_file(file)
+    ids = tensors.pop("used_ids")
+    name = next(name for name in tensors if name.endswith(("token_embedding.weight", "wrapped.weight")))
+    table = torch.zeros(size, tensors[name].shape[1], dtype=tensors[name].dtype)
+    table[ids] = tensors[name]
+    return tensors | {name: table}

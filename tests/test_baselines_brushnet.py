@@ -59,8 +59,8 @@ def only(residuals: Residuals, *names: str) -> Residuals:
     )
 
 
-def assert_close(actual: Tensor, expected: Tensor) -> None:
-    assert (actual - expected).abs().max() <= 2e-5 * expected.abs().max()
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
+    assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
 
 
 def painted(unet: UNet2DConditionModel, inputs: dict[str, Tensor], residuals: Residuals) -> Tensor:
@@ -137,6 +137,27 @@ def test_real_size_has_the_official_names_and_shapes(golden: Path) -> None:
         for text in (branch.to_json_string(), (folder / "sd15_brushnet_config.json").read_text())
     )
     assert config == official
+
+
+@torch.inference_mode()
+def test_a_branch_that_reads_text_is_powerpaint_s(golden: Path, runtime: Runtime) -> None:
+    """Version 2 of PowerPaint: the first step of a golden run, both halves of the guidance, output by output."""
+    branch = load_model(BrushNetModel, golden / "powerpaint/branch", "brushnet", runtime)
+    case = load_file(golden / "powerpaint/v2_text_astronaut.safetensors")
+    noise = case["noise_init"].repeat(2, 1, 1, 1)
+    residuals = branch(
+        noise, case["timesteps"][0], case["conditioning_latents"], encoder_hidden_states=case["prompt_embeds"]
+    )
+    for name, tensor in named(residuals).items():
+        assert_close(tensor, case[f"bn_{name}"], tolerance=5e-5)
+
+
+def test_a_branch_that_reads_text_has_the_official_names_and_shapes(golden: Path) -> None:
+    config = json.loads((golden / "brushnet/real_size/sd15_unet_config.json").read_text())
+    with torch.device("meta"):
+        branch = BrushNetModel.from_unet(UNet2DConditionModel.from_config(config), attention=True)
+    shapes = {name: list(tensor.shape) for name, tensor in branch.state_dict().items()}
+    assert shapes == json.loads((golden / "powerpaint/v2_brushnet_sd15.json").read_text())
 
 
 @torch.inference_mode()

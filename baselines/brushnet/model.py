@@ -1,4 +1,4 @@
-"""The branch: a second UNet without attention, whose every feature leaves through a zero-initialised convolution."""
+"""The branch: a second UNet, whose every feature leaves through a zero-initialised convolution."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -7,7 +7,7 @@ import torch
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, UNetMidBlock2DCrossAttn, get_down_block, get_up_block
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,8 +16,8 @@ from brushbench.errors import UserError
 
 CONDITIONING_CHANNELS = 5
 """4 latents of the masked image, 1 mask of the known pixels."""
-NO_ATTENTION = 1
-"""A head width that diffusers' block makers ask for, and that blocks without attention don't use."""
+PLAIN_BLOCKS = {"DownBlock2D", "UpBlock2D", "MidBlock2D"}
+ATTENTION_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}
 
 
 @final
@@ -26,10 +26,13 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
     It reads noisy latents, latents of the masked image and the mask of the known pixels, and gives `Residuals` for a
     `UNet2DConditionModel` of the same widths. Folders of official checkpoints load with `from_pretrained`.
+
+    BrushNet's own blocks have no attention. Those of PowerPaint's second version (Zhuang et al., arXiv:2312.03594)
+    have the UNet's, and read a text.
     """
 
-    # The parameters are the fields of an official config.json; those that a branch without attention doesn't need are
-    # there because a config that is read must also be written back unchanged.
+    # The parameters are the fields of an official config.json; some mean nothing here, and are there because a config
+    # that is read must also be written back unchanged.
     @register_to_config
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -68,8 +71,8 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         addition_embed_type_num_heads: int = 64,
     ) -> None:
         super().__init__()
-        if {*down_block_types, *up_block_types, mid_block_type} - {"DownBlock2D", "UpBlock2D", "MidBlock2D"}:
-            raise UserError(f"BrushNet's blocks have no attention; this config asks for {down_block_types}")
+        if strange := {*down_block_types, *up_block_types, mid_block_type} - PLAIN_BLOCKS - ATTENTION_BLOCKS:
+            raise UserError(f"BrushNet has no blocks of type {', '.join(sorted(strange))}")
         if class_embed_type or addition_embed_type or encoder_hid_dim_type:
             raise UserError("this BrushNet config asks for class, addition or encoder embeddings, which SD 1.5 hasn't")
         widths = list(block_out_channels)
@@ -85,13 +88,33 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             "resnet_groups": norm_num_groups,
             "resnet_time_scale_shift": resnet_time_scale_shift,
         }
-        self.down_blocks = _down_blocks(
-            down_block_types, widths, layers_per_block, {"downsample_padding": downsample_padding, **shared}
+        # Without a count of heads, `attention_head_dim` is one: a slip of diffusers that every checkpoint relies on.
+        heads, depths = (
+            _per_level(value, len(widths))
+            for value in (num_attention_heads or attention_head_dim, transformer_layers_per_block)
         )
-        self.mid_block = UNetMidBlock2D(
-            widths[-1], add_attention=False, output_scale_factor=mid_block_scale_factor, **shared
+        attention: list[dict[str, Any]] = [
+            {
+                "num_attention_heads": heads[i],
+                "transformer_layers_per_block": depths[i],
+                "cross_attention_dim": cross_attention_dim,
+                "use_linear_projection": use_linear_projection,
+                "upcast_attention": upcast_attention,
+            }
+            for i in range(len(widths))
+        ]
+        only = {"only_cross_attention": only_cross_attention, "attention_head_dim": 1}
+        down = [{"downsample_padding": downsample_padding} | shared | level | only for level in attention]
+        self.down_blocks = _down_blocks(down_block_types, widths, layers_per_block, down)
+        self.mid_block = (
+            UNetMidBlock2D(widths[-1], add_attention=False, output_scale_factor=mid_block_scale_factor, **shared)
+            if mid_block_type in PLAIN_BLOCKS
+            else UNetMidBlock2DCrossAttn(
+                widths[-1], output_scale_factor=mid_block_scale_factor, **shared, **attention[-1]
+            )
         )
-        self.up_blocks = _up_blocks(up_block_types, widths[::-1], layers_per_block + 1, shared)
+        up = [shared | level | only for level in attention[::-1]]
+        self.up_blocks = _up_blocks(up_block_types, widths[::-1], layers_per_block + 1, up)
         exits = range(len(widths))
         down_widths = [width for i in exits for width in [widths[i]] * (layers_per_block + (i < exits[-1]))]
         up_widths = [width for i in exits for width in [widths[-1 - i]] * (layers_per_block + 1 + (i < exits[-1]))]
@@ -100,9 +123,10 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         self.brushnet_up_blocks = nn.ModuleList(zero_convolution(width) for width in up_widths)
 
     @classmethod
-    def from_unet(cls, unet: UNet2DConditionModel) -> "BrushNetModel":
+    def from_unet(cls, unet: UNet2DConditionModel, *, attention: bool = False) -> "BrushNetModel":
         """A branch to train for this UNet: its weights where both have a layer, zero convolutions at every exit.
 
+        With `attention` it has the UNet's blocks, as PowerPaint's second version; without, BrushNet's own.
         The first convolution reads the UNet's weights twice, for the noisy latents and for the masked image's, and
         zeros for the mask. Raises `UserError` for a UNet that doesn't read 4 channels.
         """
@@ -111,11 +135,12 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             raise UserError(f"BrushNet copies a UNet of 4 input channels, this one has {config.in_channels}")
         depth = len(config.block_out_channels)
         own = {name: config[name] for name in cls._get_init_keys(cls) if name in config}
-        own |= {
-            "down_block_types": ["DownBlock2D"] * depth,
-            "mid_block_type": "MidBlock2D",
-            "up_block_types": ["UpBlock2D"] * depth,
-        }
+        if not attention:
+            own |= {
+                "down_block_types": ["DownBlock2D"] * depth,
+                "mid_block_type": "MidBlock2D",
+                "up_block_types": ["UpBlock2D"] * depth,
+            }
         branch = cls(**own)
         weights = unet.state_dict()
         copied = {
@@ -137,25 +162,31 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         brushnet_cond: Float[Tensor, "n 5 h w"],
         conditioning_scale: float = 1.0,
         guess_mode: bool = False,
+        encoder_hidden_states: Float[Tensor, "n tokens c"] | None = None,
     ) -> Residuals:
         """Noisy latents, timestep (one, or one per sample) and condition -> the residuals times the scale.
 
         `brushnet_cond` is the latents of the masked image, then 1 where a pixel is known and 0 where it is painted.
-        In `guess_mode` the residuals are weighted from 0.1 at the first to 1 at the last.
+        In `guess_mode` the residuals are weighted from 0.1 at the first to 1 at the last. Only a branch with attention
+        reads `encoder_hidden_states`, an encoded text.
         """
         time = self._embedded(timestep, sample)
         hidden = self.conv_in_condition(torch.cat([sample, brushnet_cond], dim=1))
+        # Any: what only blocks with attention take.
+        text: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
         down = [hidden]
         for block in self.down_blocks:
-            hidden, features = block(hidden, time)
+            hidden, features = block(hidden, time, **text if _reads_text(block) else {})
             down += features
-        mid = hidden = self.mid_block(hidden, time)
+        mid = hidden = self.mid_block(hidden, time, **text if _reads_text(self.mid_block) else {})
         up: list[Tensor] = []
         skips = list(down)
         up_blocks: Any = self.up_blocks  # UpBlock2D, which diffusers doesn't type
         for block in up_blocks:
-            for resnet in block.resnets:
+            for index, resnet in enumerate(block.resnets):
                 hidden = resnet(torch.cat([hidden, skips.pop()], dim=1), time)
+                if _reads_text(block):
+                    hidden = block.attentions[index](hidden, return_dict=False, **text)[0]
                 up.append(hidden)
             for upsampler in block.upsamplers or ():
                 hidden = upsampler(hidden, skips[-1].shape[2:])
@@ -183,7 +214,18 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         return weighted
 
 
-def _down_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, Any]) -> nn.ModuleList:
+# Any: a number, or one for each level, as the configs have it.
+def _per_level(value: Any, count: int) -> list[int]:
+    return [value] * count if isinstance(value, int) else list(value)
+
+
+def _reads_text(block: nn.Module) -> bool:
+    return bool(getattr(block, "has_cross_attention", False))
+
+
+def _down_blocks(
+    kinds: Sequence[str], widths: Sequence[int], layers: int, keywords: Sequence[dict[str, Any]]
+) -> nn.ModuleList:
     return nn.ModuleList(
         get_down_block(
             kind,
@@ -191,14 +233,15 @@ def _down_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, share
             in_channels=widths[max(i - 1, 0)],
             out_channels=widths[i],
             add_downsample=i < len(widths) - 1,
-            attention_head_dim=NO_ATTENTION,
-            **shared,
+            **keywords[i],
         )
         for i, kind in enumerate(kinds)
     )
 
 
-def _up_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, shared: dict[str, Any]) -> nn.ModuleList:
+def _up_blocks(
+    kinds: Sequence[str], widths: Sequence[int], layers: int, keywords: Sequence[dict[str, Any]]
+) -> nn.ModuleList:
     last = len(widths) - 1
     return nn.ModuleList(
         get_up_block(
@@ -208,8 +251,7 @@ def _up_blocks(kinds: Sequence[str], widths: Sequence[int], layers: int, shared:
             out_channels=widths[i],
             prev_output_channel=widths[max(i - 1, 0)],
             add_upsample=i < last,
-            attention_head_dim=NO_ATTENTION,
-            **shared,
+            **keywords[i],
         )
         for i, kind in enumerate(kinds)
     )
