@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, to_unit
+from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, Text, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -45,7 +45,11 @@ class StableDiffusionInpainting:
     @classmethod
     def load(cls, options: StableDiffusionInpaintingOptions, runtime: Runtime) -> "StableDiffusionInpainting":
         """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
-        sd = StableDiffusion.load(runtime, options.base, options.sampler)
+        return cls.of(StableDiffusion.load(runtime, options.base, options.sampler), options)
+
+    @classmethod
+    def of(cls, sd: StableDiffusion, options: StableDiffusionInpaintingOptions) -> "StableDiffusionInpainting":
+        """With a model that is loaded. Raises `UserError` if its UNet is no inpainting UNet."""
         channels = sd.unet.config.in_channels
         if channels != CHANNELS:
             raise UserError(f"sd-inpainting needs a UNet of {CHANNELS} input channels, this one has {channels}")
@@ -53,8 +57,14 @@ class StableDiffusionInpainting:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Nothing is pasted back: known pixels went through the VAE too."""
+        options = self.options
+        return self.painted(
+            batch, seeds, self.sd.encode_text(batch.captions, options.negative_prompt, options.guidance)
+        )
+
+    def painted(self, batch: Batch, seeds: Sequence[int], text: Text) -> UInt8[Tensor, "n 3 h w"]:
+        """The same with a text that is encoded."""
         noise = self.sd.initial_noise(seeds, batch)
-        text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
         condition = torch.cat([self.sd.to_latent_size(batch.masks), known], dim=1)
 

@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast, final
 
 import diffusers
@@ -35,7 +36,8 @@ _SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
     # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
     "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
     "ddim": ("DDIMScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
+    # Every Stable Diffusion skips the Runge-Kutta steps; the config of another scheduler doesn't say so.
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
     "dpm++": ("DPMSolverMultistepScheduler", {}),
     "euler": ("EulerDiscreteScheduler", {}),
 }
@@ -51,10 +53,19 @@ class Step:
     """Of the loop."""
     time: Tensor
     """The training timestep, a scalar."""
+    # Any: the schedulers of diffusers share an interface but no type.
+    scheduler: Any = None
+    """Of the loop."""
+
+    def noised(self, latents: Latents, noise: Latents) -> Latents:
+        """Clean latents with as much of the noise as belongs to this step's timestep."""
+        return cast(Tensor, self.scheduler.add_noise(latents, noise, self.time[None]))
 
 
 Predict = Callable[[Latents, Step], Latents]
 """(latents as the scheduler scales them, step) -> predicted noise."""
+After = Callable[[Latents, Step], Latents]
+"""(latents that a step has made, that step) -> the latents to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +100,30 @@ class StableDiffusion:
     """What has been encoded so far."""
 
     @classmethod
-    def load(cls, runtime: Runtime, base: str | None, sampler: Sampler | None) -> "StableDiffusion":
+    def load(cls, runtime: Runtime, base: str | None, sampler: Sampler | None, part: str = BASE) -> "StableDiffusion":
         """Load a folder in diffusers layout; `base` overrides the weights' own, `sampler` None is the folder's own.
 
+        `part` is what the family calls this base, for a method with several. A family may replace single components
+        of its `base` for a method; one of the user's own is taken whole.
         Raises `UserError` for a component that is missing or can't be used.
         """
-        folder = runtime.weights.folder(BASE, base)
-        config = load_scheduler_config(folder / "scheduler", runtime)
+        folder = runtime.weights.folder(part, base)
+
+        def inside(name: str) -> Path:
+            own = runtime.weights.replacement(name) if base is None and part == BASE else None
+            return own or folder / name
+
+        config = load_scheduler_config(inside("scheduler"), runtime)
         name, changes = _SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
         tried = attempt(_scheduler, name, config)
         if isinstance(tried, Failure):
-            raise UserError(one_line(f"{folder / 'scheduler'}: {name} can't be made from it: {tried.error}"))
+            raise UserError(one_line(f"{inside('scheduler')}: {name} can't be made from it: {tried.error}"))
         return cls(
-            tokenizer=load_tokenizer(folder / "tokenizer", runtime),
-            text_encoder=load_text_encoder(folder / "text_encoder", runtime),
-            unet=load_model(UNet2DConditionModel, folder / "unet", "unet", runtime),
-            vae=load_model(AutoencoderKL, folder / "vae", "vae", runtime),
+            tokenizer=load_tokenizer(inside("tokenizer"), runtime),
+            text_encoder=load_text_encoder(inside("text_encoder"), runtime),
+            unet=load_model(UNet2DConditionModel, inside("unet"), "unet", runtime),
+            vae=load_model(AutoencoderKL, inside("vae"), "vae", runtime),
             scheduler_config=config,
             sampler=name,
             runtime=runtime,
@@ -146,7 +164,11 @@ class StableDiffusion:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     def initial_noise(self, seeds: Sequence[int], batch: Batch) -> Latents:
-        """The first thing drawn from each sample's own generator: float32, on the CPU, [1, 4, h, w] at a time.
+        """The first thing drawn from each sample's own generator. Raises `UserError` as `noise_source` does."""
+        return self.noise_source(seeds, batch)()
+
+    def noise_source(self, seeds: Sequence[int], batch: Batch) -> Callable[[], Latents]:
+        """Gives noise at every call, from each sample's own generator: float32, on the CPU, [1, 4, h, w] at a time.
 
         Raises `UserError` unless there is a seed for each sample, and both sides are multiples of the VAE's factor.
         """
@@ -157,8 +179,12 @@ class StableDiffusion:
             raise UserError(f"{height}x{width}: both sides must be multiples of {self.factor}")
         shape = (1, self.vae.config.latent_channels, height // self.factor, width // self.factor)
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
-        return noise.to(self.runtime.device, self.runtime.dtype)
+
+        def draw() -> Latents:
+            noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
+            return noise.to(self.runtime.device, self.runtime.dtype)
+
+        return draw
 
     def guided_noise(
         self,
@@ -176,17 +202,20 @@ class StableDiffusion:
         negative, positive = noise.chunk(2)
         return negative + text.guidance * (positive - negative)
 
-    def denoise(self, noise: Latents, steps: int, predict: Predict) -> Latents:
-        """From pure noise to latents, in `steps` steps of a scheduler made anew."""
+    def denoise(
+        self, noise: Latents, steps: int, predict: Predict, *, skipped: int = 0, after: After | None = None
+    ) -> Latents:
+        """From pure noise to latents, in `steps` steps of a scheduler made anew, of which the first can be left out."""
         scheduler = _scheduler(self.sampler, self.scheduler_config)
         scheduler.set_timesteps(steps, device=self.runtime.device)
         latents: Tensor = noise * scheduler.init_noise_sigma
         times = scheduler.timesteps
         with torch.inference_mode():
-            for index, time in enumerate(times):
-                scaled = scheduler.scale_model_input(latents, time)
-                predicted = predict(scaled, Step(index, len(times), time))
+            for index, time in list(enumerate(times))[skipped:]:
+                step = Step(index, len(times), time, scheduler)
+                predicted = predict(scheduler.scale_model_input(latents, time), step)
                 latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+                latents = after(latents, step) if after else latents
         return latents
 
     def decode(self, latents: Latents) -> UInt8[Tensor, "n 3 H W"]:
@@ -196,7 +225,7 @@ class StableDiffusion:
         return cast(Tensor, ((images.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu())
 
 
-# Any: the schedulers of diffusers share an interface but no type.
+# Any: as in `Step`.
 def _scheduler(name: str, config: SchedulerConfig) -> Any:
     if not name.endswith("Scheduler"):
         raise ValueError(f"{name!r} is not a scheduler of diffusers")

@@ -21,6 +21,8 @@ from brushbench.work import Watcher, silent
 
 DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
 """Those that need no weights."""
+OWN_METRICS: dict[str, tuple[str, ...]] = {}
+"""What belongs to a data set, and means nothing on another."""
 
 
 def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
@@ -31,8 +33,8 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    metrics = metrics_named(config.metric_names(), config.protocol)
     dataset = configured_dataset(config)
+    metrics = metrics_named(config.metric_names(), config.protocol, dataset.name)
     done = _generate(config, dataset, method, watch)
     Scoring(done, dataset, metrics)(watch)
     return done
@@ -51,7 +53,7 @@ def score(
 ) -> Run:
     """The second stage alone, for a run folder; scores that are there and still hold are kept.
 
-    `metrics` None: the ones that need no weights. `root` is the data set's folder, None: where it was when the run was
+    `metrics` None: the usual ones. `root` is the data set's folder, None: where it was when the run was
     made. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
@@ -60,7 +62,7 @@ def score(
     dataset = load_dataset(name, root=folder, split=stored.split)
     if dataset.digest() != stored.digest:
         raise UserError(one_line(f"{opened.path}: this is not the data set the run was made with; valid: --root DIR"))
-    Scoring(opened, dataset, metrics_named(metrics, opened.record.identity.protocol))(watch)
+    Scoring(opened, dataset, metrics_named(metrics, opened.record.identity.protocol, dataset.name))(watch)
     return opened
 
 
@@ -69,8 +71,8 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
-    metrics = metrics_named(config.metric_names(), config.protocol)
     dataset = configured_dataset(config)
+    metrics = metrics_named(config.metric_names(), config.protocol, dataset.name)
     run, extra = import_images(folder, name, dataset, config)
     Scoring(run, dataset, metrics)(watch)
     return run, extra
@@ -78,13 +80,16 @@ def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = si
 
 def check(config: RunConfig) -> None:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
-    configured_dataset(config)
-    metrics_named(config.metric_names(), config.protocol)
+    dataset = configured_dataset(config)
+    metrics_named(config.metric_names(), config.protocol, dataset.name)
 
 
-def metrics_named(names: Sequence[str] | None, protocol: str) -> list[Metric]:
-    """Metrics under a protocol. Raises `UserError` for an unknown name or region, or a name given twice."""
-    chosen = list(names) if names is not None else list(DEFAULT_METRICS)
+def metrics_named(names: Sequence[str] | None, protocol: str, dataset: str) -> list[Metric]:
+    """Metrics under a protocol; `names` None: the usual ones, and those of the data set's own.
+
+    Raises `UserError` for an unknown name or region, or a name given twice.
+    """
+    chosen = list(names) if names is not None else [*DEFAULT_METRICS, *OWN_METRICS.get(dataset, ())]
     metrics = []
     for name in chosen:
         cls = resolve("metric", name.partition("@")[0])

@@ -48,6 +48,7 @@ def cli() -> None:
     """Benchmark and evaluate text-guided image inpainting.
 
     \b
+    brushbench run --method brushnet
     brushbench run --method telea,biharmonic --dataset photos
     brushbench run --method brushnet --weights FOLDER -o scale=0.5 --root BrushBench --split inside,outside
     brushbench report runs --format markdown
@@ -73,7 +74,11 @@ data_options = _stack(
 )
 method_options = _stack(
     click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
-    click.option("--weights", metavar="W", help="Family of weights, TOML file, or folder in diffusers layout."),
+    click.option(
+        "--weights",
+        metavar="W",
+        help="Family, TOML file, or folder in diffusers layout. Default: the data set's, or sd15.",
+    ),
     click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the method."),
     click.option("--steps", type=int, metavar="N", help="Short for -o steps=N."),
     click.option("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
@@ -122,8 +127,10 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
     from brushbench.benchmark import score as score_run
     from brushbench.benchmark import score_images
     from brushbench.config import RunConfig, split_names
+    from brushbench.loading import configured_dataset
     from brushbench.progress import shown
     from brushbench.store import expand
+    from reports.contact_sheet import write_contact_sheet
 
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
@@ -133,7 +140,8 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
             return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
         config = RunConfig(method="copy", metrics=metrics, **asked)
         done, extra = score_images(Path(images), name, config, watch)
-    _announce(config)
+    click.echo(_data_line(config), err=True)
+    write_contact_sheet(done, configured_dataset(config))
     if extra:
         click.echo(one_line(f"{len(extra)} files belong to no sample: {', '.join(sorted(extra))}"), err=True)
     return _tables([done])
@@ -182,9 +190,10 @@ def _all_jobs(
     from brushbench.benchmark import check
     from brushbench.config import RunConfig, split_names
     from brushbench.jobs import ALL, expand_jobs, expand_methods
-    from brushbench.loading import configured_method
+    from brushbench.loading import configured_dataset, configured_method
     from brushbench.options import parse_pairs
-    from brushbench.progress import shown
+    from brushbench.progress import Headed, shown
+    from reports.contact_sheet import write_contact_sheet
 
     names = split_names(asked.pop("method"))
     methods = expand_methods(names)
@@ -195,8 +204,10 @@ def _all_jobs(
     jobs = expand_jobs(template, methods, splits)
     for config in jobs[0]:
         check(config)
-    finished: list[Run] = []
-    with shown(partial(click.echo, err=True)) as watch:
+    finished: list[tuple[Run, RunConfig]] = []
+    with shown(write := partial(click.echo, err=True)) as shower:
+        watch = Headed(shower, write)
+        watch.announce(_data_line(template))
         for configs in jobs:
             try:
                 method = configured_method(configs[0]) if template.engine == "local" else None
@@ -205,22 +216,25 @@ def _all_jobs(
                     raise
                 click.echo(f"{configs[0].method} is left out: {error}", err=True)
                 continue
-            if not finished:
-                _announce(template)
-            finished += [work(config, watch, method) for config in configs]
+            if method and method.origin:
+                watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
+            finished += [(work(config, watch, method), config) for config in configs]
     if not finished:
         raise UserError("none of the methods could be loaded")
-    return _tables(finished, table=table)
+    for run, config in finished:
+        write_contact_sheet(run, configured_dataset(config))
+    return _tables([run for run, _ in finished], table=table)
 
 
-def _announce(config: "RunConfig") -> None:
-    """Say which data set it is when the user named none; not before it is sure that there is something to do."""
+def _data_line(config: "RunConfig") -> str:
+    """Which data set it is, and where."""
     from brushbench.datasets import locate
 
-    if config.dataset is None:
-        name, root = locate(None, config.root)
-        where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
-        click.echo(f"no data set named: using {name!r}, {where}", err=True)
+    name, root = locate(config.dataset, config.root)
+    if config.dataset is not None:
+        return f"data: {name}, {f'in {root}' if root else 'embedded'}"
+    where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
+    return f"no data set named: using {name!r}, {where}"
 
 
 def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
@@ -230,12 +244,16 @@ def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
         failures |= {
             (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
         }
+    from reports.contact_sheet import NAME
+
     if table:
         from reports.tables import render, summarise
 
         click.echo(render(summarise(runs), "text") + "\n")
     for run in runs:
         click.echo(f"images and scores: {run.path}")
+        if (run.path / NAME).exists():
+            click.echo(f"contact sheet: {run.path / NAME}")
     if failures:
         (path, name), error = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""

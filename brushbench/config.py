@@ -57,15 +57,15 @@ class RunConfig:
     """The data set's folder."""
     split: str = "inside"
     weights: str | Path | None = None
-    """A family's name, a TOML file, or a folder in diffusers layout; None: the method's usual family."""
+    """A family's name, a TOML file, or a folder in diffusers layout; None: the data set's own, or sd15."""
     options: Mapping[str, Value] = field(default_factory=dict)
     """The method's options."""
     metrics: str | Sequence[str] | None = None
-    """Names, or one text with commas between them; None: those that need no weights."""
+    """Names, or one text with commas between them; None: those that need no weights, and the data set's own."""
     limit: int | None = None
     """Only the first so many samples."""
     batch_size: int | Literal["auto"] = "auto"
-    """`auto`: 1 on the CPU, 4 on a GPU."""
+    """`auto`: 4 on a GPU; on the CPU as many as have 512x512 pixels together, at most 8."""
     steps: int | None = None
     """Short for `options["steps"]`."""
     guidance: int | float | None = None

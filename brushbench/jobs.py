@@ -1,12 +1,11 @@
 """One command line to many runs: methods x splits, each with the options that it knows."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.loading import loads_weights, options_type
+from brushbench.loading import loads_weights, option_names, options_type
 from brushbench.options import Value, build
 from brushbench.registry import registered, resolve
 
@@ -32,7 +31,7 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
     if not splits or len(set(splits)) != len(splits):
         raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
     options = template.method_options()
-    known = {method: _option_names(method) for method in methods}
+    known = {method: option_names(resolve("method", method)) for method in methods}
     weighty = {method: loads_weights(resolve("method", method)) for method in methods}
     if template.weights is not None and not any(weighty.values()):
         raise UserError(one_line(f"weights: {', '.join(methods)} has none"))
@@ -47,8 +46,3 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
         config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])
     return jobs
-
-
-def _option_names(method: str) -> set[str]:
-    options = options_type(resolve("method", method))
-    return {field.name for field in dataclasses.fields(options)} if dataclasses.is_dataclass(options) else set()

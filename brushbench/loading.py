@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from brushbench.config import RunConfig
-from brushbench.datasets import locate
+from brushbench.datasets import FAMILIES, locate
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import REGIONS
@@ -47,6 +47,8 @@ class LoadedMethod:
     """Empty for a method without weights."""
     device: str
     """Likewise."""
+    origin: str
+    """Where its weights come from, to read; likewise."""
 
 
 def open_method(
@@ -61,17 +63,26 @@ def open_method(
     built = build(name, options_type(cls), options)
     file = method_file(name)
     digests = {"file": digest_of([file])} if file else {}
-    values = _stored(name, built)
     if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
-        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="")
+        values = _stored(name, built)
+        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="")
     torch_device = _device(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name)
+    usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
+    built = build(name, options_type(cls), {**usual, **options})
     method = _callable(name, cls.load(built, Runtime(torch_device, torch_dtype, source)))
-    dtype_name = str(torch_dtype).removeprefix("torch.")
-    return LoadedMethod(name, method, values, digests | source.digests, dtype_name, str(torch_device))
+    return LoadedMethod(
+        name,
+        method,
+        _stored(name, built),
+        digests | source.digests,
+        str(torch_dtype).removeprefix("torch."),
+        str(torch_device),
+        source.origin,
+    )
 
 
 def load_method(
@@ -121,10 +132,13 @@ def configured_dataset(config: RunConfig) -> Dataset:
 
 
 def configured_method(config: RunConfig) -> LoadedMethod:
-    """The configured method, loaded."""
+    """The configured method, loaded; with no weights named, with those that belong to the data set."""
+    weights = config.weights
+    if weights is None and loads_weights(resolve("method", config.method)):
+        weights = FAMILIES.get(locate(config.dataset, config.root)[0])
     return open_method(
         config.method,
-        weights=config.weights,
+        weights=weights,
         device=config.device,
         dtype=config.dtype,
         options=config.method_options(),
@@ -135,6 +149,13 @@ def configured_method(config: RunConfig) -> LoadedMethod:
 def options_type(cls: Any) -> type[Any]:
     """The dataclass whose fields are the options of a method's class."""
     return cast(type[Any], cls.Options if loads_weights(cls) else cls)
+
+
+# Any: likewise.
+def option_names(cls: Any) -> set[str]:
+    """The options of a method's class."""
+    options = options_type(cls)
+    return {field.name for field in dataclasses.fields(options)} if dataclasses.is_dataclass(options) else set()
 
 
 # Any: likewise.

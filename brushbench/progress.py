@@ -77,6 +77,40 @@ class Lines:
 
 
 @final
+class Headed:
+    """A watcher that first says what the work is done with, once some of it has succeeded.
+
+    A run of which nothing succeeds ends with one line that says why.
+    """
+
+    def __init__(self, watch: Watcher, write: Callable[[str], None]) -> None:
+        self._watch = watch
+        self._write = write
+        self._heading: list[str] = []
+
+    def announce(self, line: str) -> None:
+        """One line more, for the next stage."""
+        self._heading.append(line)
+
+    def __call__(self, stage: str, total: int, finished: int) -> Advance:
+        """See `brushbench.work.Watcher`."""
+        if finished:
+            self._say()
+        tell = self._watch(stage, total, finished)
+
+        def advance(done: int, failed: int) -> None:
+            if done > failed:
+                self._say()
+            tell(done, failed)
+
+        return advance
+
+    def _say(self) -> None:
+        while self._heading:
+            self._write(self._heading.pop(0))
+
+
+@final
 class _Count:
     def __init__(self, total: int, finished: int) -> None:
         self.total = total

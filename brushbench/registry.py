@@ -32,10 +32,14 @@ class Registered:
 BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     "method": (
         Registered("biharmonic", "baselines.classical:Biharmonic", "biharmonic interpolation (scikit-image)"),
+        Registered(
+            "blended-latent", "baselines.blended_latent:BlendedLatent", "Blended Latent Diffusion, arXiv:2206.02779"
+        ),
         Registered("brushnet", "baselines.brushnet:BrushNet", "BrushNet, arXiv:2403.06976"),
         Registered("copy", "baselines.classical:Copy", "the source image itself: what a perfect method would score"),
         Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels: a floor"),
         Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)"),
+        Registered("powerpaint", "baselines.powerpaint:PowerPaint", "PowerPaint, arXiv:2312.03594, versions 1 and 2"),
         Registered("sd-inpainting", "baselines.sd_inpainting:StableDiffusionInpainting", "Stable Diffusion Inpainting"),
         Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)"),
     ),

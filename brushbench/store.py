@@ -4,6 +4,7 @@
     samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts
     images/<id>.png one per finished sample (.jpg under the paper protocol)
     scores.parquet  one row per sample, one column per metric
+    contact_sheet.png   some of the samples, to look at
     .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
 
 A file gets its name only when it is complete and on the disk, and a ledger line follows its image: killed at any
@@ -187,6 +188,12 @@ class Run:
     def write_scores(self, content: bytes) -> None:
         """Replace scores.parquet in one step."""
         _write(self.scores_path(), content)
+
+    def write_file(self, name: str, content: bytes) -> Path:
+        """Store a file that says something of the run, in one step; shards may do so at the same time."""
+        with self._lock:
+            _write(self.path / name, content)
+        return self.path / name
 
     def tidy(self) -> None:
         """Remove what an interrupted write left behind; call it when all samples are finished."""

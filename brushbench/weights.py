@@ -1,14 +1,15 @@
 """Where the components of a method come from, and the digests of the files that were used.
 
 A source is a local folder in diffusers layout or a hub id. A *family* is a TOML file that names the source of every
-component of every method; a folder given instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and,
-beside them, the methods' own parts.
+component of every method, and what its models take by default; a folder given instead of a family has `unet/ vae/
+text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts.
 """
 
 import hashlib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
@@ -17,9 +18,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import BaseModel, ValidationError, model_validator
 
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.options import Value
 
 BASE = "base"
-"""The part that holds the diffusion model itself; other parts are named like their folder."""
+"""How the parts begin that are a whole diffusion model; other parts are named like their folder."""
 DEFAULT_FAMILY = "sd15"
 FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -36,6 +38,7 @@ _DOWNLOADED = [
 
 class _Component(BaseModel, extra="forbid"):
     source: str
+    """A hub id or a folder, also one relative to the family's file."""
     revision: str | None = None
     licence: str
     citation: str
@@ -47,6 +50,9 @@ class Family(BaseModel, extra="forbid"):
     summary: str
     components: dict[str, _Component]
     methods: dict[str, dict[str, str]]
+    """For each method its parts: `base`, what it has beside that, and what replaces a component of the base."""
+    defaults: dict[str, str | int | float | bool] = {}
+    """Options that methods take with these models unless they are given."""
 
     @model_validator(mode="after")
     def _every_part_is_a_component(self) -> "Family":
@@ -64,9 +70,14 @@ def families() -> dict[str, Path]:
 def read_family(path: Path) -> Family:
     """Raises `UserError` for a file that isn't a family."""
     try:
-        return Family.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        family = Family.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:
         raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
+    for component in family.components.values():
+        beside = path.parent / component.source
+        if beside.is_dir():
+            component.source = str(beside.resolve())
+    return family
 
 
 def present(source: str) -> bool:
@@ -86,10 +97,11 @@ class Weights:
 
     def __init__(self, source: str | Path | None, method: str) -> None:
         self.digests: dict[str, str] = {}
+        self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
         self._folder: Path | None = None
         self._family: Family | None = None
-        name = str(DEFAULT_FAMILY if source is None else source)
+        name = self.name
         if name in families():
             self._family = read_family(families()[name])
         elif name.endswith(".toml"):
@@ -101,23 +113,49 @@ class Weights:
         else:
             raise unknown("weights", name, families())
 
-    def folder(self, part: str, override: str | None = None) -> Path:
-        """The folder of a part, downloaded if it is on the hub; `override` is a folder or a hub id given by option.
+    @property
+    def defaults(self) -> Mapping[str, Value]:
+        """Options that the family's models want unless the user says otherwise."""
+        return self._family.defaults if self._family else {}
 
-        Raises `UserError` if it is neither here nor to be had.
+    @property
+    def origin(self) -> str:
+        """Where the method's parts come from, for the user to read."""
+        if self._family is None:
+            return self.name
+        sources = [self._family.components[name].source for name in self._parts().values()]
+        return f"{self.name} ({', '.join(dict.fromkeys(sources))})"
+
+    def folder(self, part: str, override: str | None = None) -> Path:
+        """The folder of a part, downloaded if it is on the hub.
+
+        `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family. Raises
+        `UserError` if it is neither here nor to be had.
         """
+        if override is not None and self._family and override in self._family.components:
+            return self._component(override, part)
         if override is not None:
             return _fetched(override, part, None)
         if self._folder is not None:
-            path = self._folder if part == BASE else self._folder / part
+            path = self._folder if part.startswith(BASE) else self._folder / part
             if not path.is_dir():
                 raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
             return path
-        assert self._family is not None
-        parts = self._family.methods.get(self._method, {})
+        parts = self._parts()
         if part not in parts:
             raise UserError(f"these weights have no {part!r} for {self._method}; valid: -o {part}=FOLDER")
-        component = self._family.components[parts[part]]
+        return self._component(parts[part], part)
+
+    def replacement(self, part: str) -> Path | None:
+        """The folder of what the family gives this method in place of a component of its base, None for nothing."""
+        return self.folder(part) if part in self._parts() else None
+
+    def _parts(self) -> Mapping[str, str]:
+        return self._family.methods.get(self._method, {}) if self._family else {}
+
+    def _component(self, name: str, part: str) -> Path:
+        assert self._family is not None
+        component = self._family.components[name]
         return _fetched(component.source, part, component.revision)
 
     def record(self, name: str, files: list[Path]) -> None:

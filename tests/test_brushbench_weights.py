@@ -146,3 +146,66 @@ def test_a_base_of_ones_own_goes_under_the_branch(tiny_weights: Path, inpainting
     assert method.branch.config.block_out_channels == [16, 32, 32, 32]
     with pytest.raises(brushbench.UserError, match="base=nowhere: no such folder, and not a hub id"):
         brushbench.load_method("brushnet", weights=tiny_weights, base="nowhere", device="cpu")
+
+
+OWN = """
+summary = "a miniature beside its file"
+defaults = {{steps = 3, guidance = 1.5, radius = 9}}
+[components.sd]
+source = "models/sd"
+licence = "none"
+citation = "none"
+[components.branch]
+source = "models/sd/brushnet"
+licence = "none"
+citation = "none"
+[components.wide]
+source = "models/wide/unet"
+licence = "none"
+citation = "none"
+[methods.brushnet]
+base = "sd"
+brushnet = "branch"
+[methods.sd-inpainting]
+base = "sd"
+unet = "{unet}"
+"""
+
+
+@pytest.fixture
+def own_family(tmp_path: Path, tiny_weights: Path, inpainting_weights: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "sd").symlink_to(tiny_weights)
+    (tmp_path / "models" / "wide").symlink_to(inpainting_weights)
+    (tmp_path / "own.toml").write_text(OWN.format(unet="wide"))
+    return tmp_path / "own.toml"
+
+
+def test_sources_may_lie_beside_the_family(own_family: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    method = brushbench.load_method("brushnet", weights=own_family, device="cpu")
+    assert method.branch.config.block_out_channels == [16, 32, 32, 32]
+
+
+def test_a_family_may_replace_one_component_of_the_base(own_family: Path, tiny_weights: Path) -> None:
+    method = brushbench.load_method("sd-inpainting", weights=own_family, device="cpu")
+    assert method.sd.unet.config.in_channels == 9
+    with pytest.raises(brushbench.UserError, match="needs a UNet of 9 input channels, this one has 4"):
+        brushbench.load_method("sd-inpainting", weights=own_family, base=tiny_weights, device="cpu")
+
+
+def test_a_family_s_defaults_give_way_to_the_user_s_options(own_family: Path) -> None:
+    options = brushbench.load_method("brushnet", weights=own_family, device="cpu").options
+    assert (options.steps, options.guidance, options.scale) == (3, 1.5, 1.0)
+    options = brushbench.load_method("brushnet", weights=own_family, device="cpu", steps=7).options
+    assert (options.steps, options.guidance) == (7, 1.5)
+
+
+def test_a_component_of_the_family_can_be_named_as_an_option(own_family: Path) -> None:
+    weights = Weights(own_family, "brushnet")
+    assert weights.folder("brushnet", "branch") == weights.folder("brushnet")
+    assert weights.origin == f"{own_family} ({weights.folder('base')}, {weights.folder('brushnet')})"
+    method = brushbench.load_method("brushnet", weights=own_family, brushnet="branch", device="cpu")
+    assert method.options.brushnet == "branch"
+    with pytest.raises(brushbench.UserError, match="brushnet=brunch: no such folder, and not a hub id"):
+        brushbench.load_method("brushnet", weights=own_family, brushnet="brunch", device="cpu")

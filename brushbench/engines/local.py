@@ -8,9 +8,12 @@ from brushbench.loading import LoadedMethod
 from brushbench.protocol import protocol_named
 from brushbench.store import Run
 from brushbench.types import Dataset
-from brushbench.work import Watcher
+from brushbench.work import Failure, Watcher, attempt
 
 GPU_BATCH = 4
+CPU_BATCH = 8
+CPU_PIXELS = 512 * 512
+"""What one call paints on the CPU: small pictures one by one would mostly be overhead."""
 
 
 def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: Watcher) -> Run:
@@ -18,9 +21,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
 
     Raises `UserError` if the run folder holds another run, or if nothing at all could be made of what was asked.
     """
-    batch_size = config.batch_size
-    if batch_size == "auto":
-        batch_size = GPU_BATCH if method.device.startswith("cuda") else 1
+    batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size
     identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
     provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
     asked = asked_of(config, dataset)
@@ -34,6 +35,17 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
 def asked_of(config: RunConfig, dataset: Dataset) -> int:
     """How many samples of the data set are asked for."""
     return min(config.limit or len(dataset), len(dataset))
+
+
+def _automatic_batch(dataset: Dataset, device: str) -> int:
+    """Depends on nothing that changes when a run goes on."""
+    if device.startswith("cuda"):
+        return GPU_BATCH
+    first = attempt(dataset.__getitem__, 0)
+    if isinstance(first, Failure):
+        return 1
+    height, width = first.image.shape[1:]
+    return max(1, min(CPU_BATCH, CPU_PIXELS // (height * width)))
 
 
 def _judge(run: Run, outcome: Outcome) -> None:

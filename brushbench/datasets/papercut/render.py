@@ -108,12 +108,16 @@ SETTINGS = {
 }
 
 
-def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """The picture, uint8 [128, 128, 3], and the object's mask, bool [128, 128]."""
+def render(scene: Scene, *, empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The picture, uint8 [128, 128, 3], and the object's mask, bool [128, 128].
+
+    `empty` leaves the object and its shadow out; the mask is still where it would be.
+    """
     draw = np.random.default_rng([scene.seed, 1])
     picture = _background(scene, draw)
     layer = _object_layer(scene)
-    picture = _laid_on(picture, layer, blur=7, offset=6)
+    if not empty:
+        picture = _laid_on(picture, layer, blur=7, offset=6)
     small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
     mask = np.asarray(layer.getchannel("A").resize((SIDE, SIDE), Image.Resampling.BOX)) > 127
     return (_painted(small, draw) if scene.style == "painted" else small.copy()), mask

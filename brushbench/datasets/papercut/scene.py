@@ -30,6 +30,7 @@ PLACES = {
 SIZES = {"small": (0.36, 0.46), "": (0.46, 0.58), "big": (0.58, 0.68)}
 """Half the object's height, in units of half the picture."""
 STYLES = ("cut paper", "painted")
+WORDINGS = ["{a} {noun} {where}", "{where}, {a} {noun}", "a picture of {a} {noun} {where}"]
 HELD_OUT = 5
 """Every fifth combination of object, colour and place is kept from training."""
 
@@ -76,14 +77,30 @@ def write_caption(draw: np.random.Generator, combination: tuple[str, str, str], 
     """One of several wordings; the size is told half of the time, the style a third of it."""
     thing, colour, place = combination
     adjectives = f"{size} {colour}" if size and draw.random() < 0.5 else colour
-    noun = f"{adjectives} {thing}"
-    article = "an" if noun[0] in "aeiou" else "a"
     where = str(draw.choice(PLACES[place]))
-    wording = str(draw.choice(["{a} {noun} {where}", "{where}, {a} {noun}", "a picture of {a} {noun} {where}"]))
-    text = wording.format(a=article, noun=noun, where=where)
+    text = _worded(str(draw.choice(WORDINGS)), f"{adjectives} {thing}", where)
     if draw.random() < 1 / 3:
         text += {"cut paper": ", cut from paper", "painted": ", painted by hand"}[style]
     return text
+
+
+def plain_captions(combination: tuple[str, str, str]) -> list[str]:
+    """Every wording, with neither size nor style."""
+    thing, colour, place = combination
+    return [_worded(wording, f"{colour} {thing}", where) for wording in WORDINGS for where in PLACES[place]]
+
+
+def write_empty_caption(draw: np.random.Generator, place: str) -> str:
+    """What a picture of a place without any object is called, in training only."""
+    where = str(draw.choice(PLACES[place]))
+    wording = str(
+        draw.choice(["an empty scene {where}", "{where}, an empty scene", "a picture of an empty scene {where}"])
+    )
+    return wording.format(where=where)
+
+
+def _worded(wording: str, noun: str, where: str) -> str:
+    return wording.format(a="an" if noun[0] in "aeiou" else "a", noun=noun, where=where)
 
 
 def _is_held_out(combination: tuple[str, str, str]) -> bool:

@@ -1,0 +1,152 @@
+"""Inpainting with PowerPaint, both versions: Zhuang et al., arXiv:2312.03594, and the official `app.py`."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, final
+
+import torch
+from jaxtyping import UInt8
+from pydantic import Field
+from torch import Tensor
+
+from baselines.brushnet.model import BrushNetModel
+from baselines.brushnet.residuals import with_residuals
+from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
+from baselines.powerpaint.text import TaskText, load_checked, read_tensors
+from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, Text, to_unit
+from brushbench.errors import UserError, one_line
+from brushbench.loading import Runtime
+from brushbench.masks import erase
+from brushbench.types import Batch, Method
+
+PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
+BASES = {1: "base", 2: "base_v2"}
+"""Version 1 stands on an inpainting model, version 2 on a text-to-image model."""
+V1_UNET, V1_TEXT_ENCODER = "unet/unet.safetensors", "text_encoder/text_encoder.safetensors"
+V2_BRANCH, V2_TEXT_ENCODER = "diffusion_pytorch_model.safetensors", "pytorch_model"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPaintOptions:
+    """Options of `powerpaint`."""
+
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    negative_prompt: str = ""
+    base: str | None = None
+    """Folder or hub id of the diffusion model: an inpainting model for version 1, another for version 2."""
+    sampler: Sampler | None = None
+    """None: the folder's own for version 1 (DDIM as published), UniPC for version 2."""
+    version: Literal[1, 2] = 1
+    checkpoint: str | None = None
+    """Folder or hub id as published: `ppt-v1` of version 1, `PowerPaint_Brushnet` of version 2."""
+    task: Task = "text-guided"
+    fitting: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How closely a shape-guided object is to fit the hole."""
+
+
+@final
+class PowerPaint:
+    """Loads the version that is asked for."""
+
+    Options: ClassVar = PowerPaintOptions
+
+    @classmethod
+    def load(cls, options: PowerPaintOptions, runtime: Runtime) -> Method:
+        """Raises `UserError` for weights that can't be used."""
+        sampler = options.sampler or (None if options.version == 1 else "unipc")
+        sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version])
+        part = PARTS[options.version]
+        folder = runtime.weights.folder(part, options.checkpoint)
+        load = PowerPaintTokens.load if options.version == 1 else PowerPaintBranch.load
+        return load(sd, folder, options)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PowerPaintTokens:
+    """Version 1: Stable Diffusion Inpainting, told by learned words what filling a hole means."""
+
+    inpainting: StableDiffusionInpainting
+    text: TaskText
+    options: PowerPaintOptions
+
+    @classmethod
+    def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintTokens":
+        """UNet and text encoder of a published folder take the place of the base's.
+
+        Without `unet/` in the folder, the base's UNet stays. Raises `UserError` for files that can't be used.
+        """
+        text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, V1_TEXT_ENCODER), sd.runtime)
+        if (folder / V1_UNET).exists():
+            _replace(sd.unet, folder / V1_UNET, "powerpaint_unet", sd.runtime)
+        inner = StableDiffusionInpaintingOptions(steps=options.steps, guidance=options.guidance)
+        return cls(StableDiffusionInpainting.of(sd, inner), text, options)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """Only the text differs from Stable Diffusion Inpainting."""
+        options = self.options
+        pairs = [version_1(options.task, caption, options.negative_prompt) for caption in batch.captions]
+        return self.inpainting.painted(batch, seeds, _task_text(self.text, pairs, options))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PowerPaintBranch:
+    """Version 2: a BrushNet with attention, which reads the task, guides a model that reads the caption."""
+
+    sd: StableDiffusion
+    branch: BrushNetModel
+    text: TaskText
+    options: PowerPaintOptions
+
+    @classmethod
+    def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintBranch":
+        """Branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
+        names = [f"{V2_TEXT_ENCODER}.safetensors", f"{V2_TEXT_ENCODER}.bin"]
+        file = next((folder / name for name in names if (folder / name).exists()), folder / names[1])
+        text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), _existing(folder, file.name), sd.runtime)
+        # The published folder has no config: the branch is made for the UNet that it was trained for.
+        branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
+        _replace(branch, _existing(folder, V2_BRANCH), "powerpaint_branch", sd.runtime)
+        return cls(sd, branch.to(sd.runtime.device), text, options)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """The branch reads other tasks for the two halves of the guidance, so it runs for both."""
+        options, noise = self.options, self.sd.initial_noise(seeds, batch)
+        captions = [version_2_caption(options.task, caption) for caption in batch.captions]
+        text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
+        tasks = _task_text(self.text, [version_2(options.task)] * len(batch), options)
+        known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
+        condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1).repeat(text.copies, 1, 1, 1)
+
+        def predict(latents: Latents, step: Step) -> Latents:
+            doubled = latents.repeat(text.copies, 1, 1, 1)
+            residuals = self.branch(doubled, step.time, condition, encoder_hidden_states=tasks.embeddings)
+            with with_residuals(self.sd.unet, residuals) as unet:
+                return self.sd.guided_noise(latents, step, text, unet)
+
+        return self.sd.decode(self.sd.denoise(noise, options.steps, predict))
+
+
+def _task_text(text: TaskText, pairs: Sequence[tuple[Pair, Pair]], options: PowerPaintOptions) -> Text:
+    """What is not to be painted first, as guidance has it."""
+    painted, removed = zip(*pairs, strict=True)
+    wanted = [*removed, *painted] if options.guidance > 1 else painted
+    first, second = [pair.first for pair in wanted], [pair.second for pair in wanted]
+    return Text(text.mixed(first, second, options.fitting), options.guidance)
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise UserError(one_line(f"{folder} has no {name}, which this version of PowerPaint needs"))
+    return folder / name
+
+
+def _replace(model: torch.nn.Module, file: Path, part: str, runtime: Runtime) -> None:
+    tensors = {name: tensor.to(runtime.dtype) for name, tensor in read_tensors(file).items()}
+    load_checked(model, tensors, file)
+    runtime.weights.record(part, [file])

@@ -1,0 +1,51 @@
+"""What PowerPaint says to its text encoders, task by task: the prompts of the official code."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from baselines.powerpaint.text import CONTEXT, OBJECT, SHAPE, Prompt
+
+Task = Literal["text-guided", "shape-guided", "object-removal", "image-outpainting"]
+QUALITY = ", worst quality, low quality, normal quality, bad quality, blurry "
+EMPTY = "empty scene blur"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two prompts, mixed by the fitting degree after the encoder: all of the first at 1."""
+
+    first: Prompt
+    second: Prompt
+
+
+def version_1(task: Task, caption: str, negative: str) -> tuple[Pair, Pair]:
+    """(what is to be painted, what is not): the text encoder of version 1 reads caption and task together."""
+    if task == "text-guided":
+        one, against = Prompt(caption, OBJECT), Prompt(negative, OBJECT, behind=QUALITY)
+        return Pair(one, one), Pair(against, against)
+    if task == "shape-guided":
+        return (
+            Pair(Prompt(caption, SHAPE), Prompt(caption, CONTEXT)),
+            Pair(Prompt(negative, SHAPE, behind=QUALITY), Prompt(negative, CONTEXT, behind=QUALITY)),
+        )
+    one, against = Prompt(caption, CONTEXT, before=EMPTY), Prompt(negative, OBJECT)
+    return Pair(one, one), Pair(against, against)
+
+
+def version_2(task: Task) -> tuple[Pair, Pair]:
+    """The same for the branch of version 2, which reads the task alone."""
+    one, other = {
+        "text-guided": (OBJECT, OBJECT),
+        "shape-guided": (SHAPE, CONTEXT),
+        "object-removal": (CONTEXT, CONTEXT),
+        "image-outpainting": (CONTEXT, CONTEXT),
+    }[task]
+    painted = Pair(Prompt("", one), Prompt("", other))
+    removed = Prompt("", OBJECT)
+    return painted, Pair(removed, removed) if one == CONTEXT else painted
+
+
+def version_2_caption(task: Task, caption: str) -> str:
+    """What the UNet of version 2 reads, which knows no tasks."""
+    endings = {"object-removal": f" {EMPTY}", "image-outpainting": " empty scene"}
+    return caption + endings.get(task, "")

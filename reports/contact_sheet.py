@@ -1,0 +1,103 @@
+"""A run at a glance: source, mask, masked input, result and caption of some of its samples, as one picture."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from brushbench.errors import SampleError
+from brushbench.images import read_image
+from brushbench.masks import erase
+from brushbench.store import Run
+from brushbench.types import Dataset, Sample
+
+NAME = "contact_sheet.png"
+SHOWN = 12
+"""Samples, two in a row."""
+LARGEST = 256
+"""Longer sides are reduced to it, pixels."""
+GAP, LINE, TEXT = 6, 17, 13
+"""Pixels between pictures, between lines of text, and the height of a letter."""
+COLUMNS = ("source", "mask", "masked input", "result")
+PAPER, INK, GREY = (255, 255, 255), (40, 40, 40), (120, 120, 120)
+Shown = tuple[Sample, UInt8[Tensor, "3 h w"]]
+
+
+def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
+    """Write contact_sheet.png into the run folder: samples evenly from the first to the last that has an image.
+
+    `dataset` is the one of the run. None if no sample has an image.
+    """
+    entries = run.intact()
+    finished = [index for index, name in enumerate(dataset.ids) if name in entries]
+    chosen = [finished[round(place)] for place in np.linspace(0, len(finished) - 1, min(SHOWN, len(finished)))]
+    shown: list[Shown] = []
+    for index in chosen:
+        try:
+            shown.append((dataset[index], read_image(run.image_path(entries[dataset.ids[index]]))))
+        except SampleError:
+            # Neither can be shown; the ledger or the scores say why.
+            continue
+    if not shown:
+        return None
+    buffer = io.BytesIO()
+    draw_sheet(shown, _title(run, len(finished))).save(buffer, format="PNG", optimize=True)
+    return run.write_file(NAME, buffer.getvalue())
+
+
+def draw_sheet(shown: Sequence[Shown], title: str) -> Image.Image:
+    """Two samples in a row, each with its caption below."""
+    font = ImageFont.load_default(TEXT)
+    blocks = [_block(sample, result, font) for sample, result in shown]
+    width, height = (max(sides) for sides in zip(*(block.size for block in blocks), strict=True))
+    across = min(2, len(blocks))
+    rows = -(-len(blocks) // 2)
+    top = LINE + 2 * GAP
+    sheet = Image.new("RGB", (across * (width + 3 * GAP), top + rows * (height + GAP)), PAPER)
+    ImageDraw.Draw(sheet).text((GAP, GAP), _fitting(title, font, sheet.width - 2 * GAP), fill=INK, font=font)
+    for place, block in enumerate(blocks):
+        sheet.paste(block, (place % 2 * (width + 3 * GAP) + GAP, top + place // 2 * (height + GAP)))
+    return sheet
+
+
+def _block(
+    sample: Sample, result: UInt8[Tensor, "3 h w"], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> Image.Image:
+    images, masks = sample.image[None], sample.mask[None]
+    mask = masks[0].expand(3, -1, -1).byte() * 255
+    pictures = [_reduced(part) for part in (sample.image, mask, erase(images, masks)[0], result)]
+    width, height = pictures[0].width + GAP, pictures[0].height
+    block = Image.new("RGB", (width * len(pictures) - GAP, height + 2 * LINE), PAPER)
+    pen = ImageDraw.Draw(block)
+    for column, (name, picture) in enumerate(zip(COLUMNS, pictures, strict=True)):
+        pen.text((column * width, 0), _fitting(name, font, width), fill=GREY, font=font)
+        block.paste(picture, (column * width, LINE))
+        pen.rectangle((column * width, LINE, column * width + picture.width - 1, LINE + height - 1), outline=GREY)
+    pen.text((0, LINE + height), _fitting(f"{sample.id}: {sample.caption}", font, block.width), fill=INK, font=font)
+    return block
+
+
+def _reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((LARGEST, LARGEST))
+    return picture
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """One line, cut with dots where it would be too long."""
+    line = " ".join(text.split())
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(f"{line}...") > width:
+        line = line[:-1]
+    return f"{line}..."
+
+
+def _title(run: Run, finished: int) -> str:
+    identity = run.record.identity
+    data = f"{identity.dataset.name}, split {identity.dataset.split}, protocol {identity.protocol}"
+    return f"{identity.method.name} on {data}: {min(SHOWN, finished)} of {finished} images"
