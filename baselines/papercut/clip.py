@@ -1,0 +1,149 @@
+"""The family's judge: a small CLIP that learns which caption belongs to which scene."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate, normalize
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+from baselines.papercut.corpus import Corpus
+from baselines.papercut.files import save_model
+from baselines.papercut.sheets import grid
+from baselines.papercut.training import Recipe
+from baselines.papercut.vocabulary import LENGTH, write_tokenizer
+from brushbench.datasets.papercut.objects import OBJECTS
+from brushbench.datasets.papercut.scene import COLOURS, PLACES, Scene, combinations, write_caption
+
+RECIPE = Recipe(steps=2300, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
+WRONG = 3
+"""Wrong captions for each scene besides those of the other scenes: another object, another colour, another place."""
+SIDE = 128
+SHOWN = 8
+
+
+def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
+    """A vision tower of four layers on patches of 16 pixels, a text tower of two, random."""
+    return CLIPModel(
+        CLIPConfig(
+            projection_dim=96,
+            logit_scale_init_value=2.66,
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 96,
+                "intermediate_size": 384,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+                "max_position_embeddings": LENGTH,
+                "bos_token_id": tokenizer.bos_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "pad_token_id": tokenizer.pad_token_id,
+            },
+            vision_config={
+                "hidden_size": 128,
+                "intermediate_size": 512,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 4,
+                "image_size": SIDE,
+                "patch_size": 16,
+            },
+        )
+    )
+
+
+@final
+class CLIPPart:
+    """Radford et al., arXiv:2103.00020, with wrong captions of its own for each scene."""
+
+    name = "clip"
+
+    def __init__(self, corpus: Corpus, tokenizer: CLIPTokenizer, output: Path) -> None:
+        self._corpus = corpus
+        self._tokenizer = tokenizer
+        self._output = output / "clip"
+        self._clip = new_clip(tokenizer)
+        self._processor = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=SIDE)
+        self._pool = frozenset(combinations(held_out=False))
+
+    @property
+    def trained(self) -> nn.Module:
+        """Both towers."""
+        return self._clip
+
+    def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
+        """Equation 3 of the paper's figure, with the wrong captions among the choices of each scene."""
+        chosen = torch.randint(len(self._corpus), (batch,), generator=draw)
+        words = np.random.default_rng(torch.randint(1 << 62, (2,), generator=draw).tolist())
+        captions = [self._captions(index, words) for index in chosen.tolist()]
+        images = self._features(self._disturbed(self._corpus.images[chosen], draw))
+        right, *wrong = (self._text([texts[place] for texts in captions]) for place in range(1 + WRONG))
+        scale = self._clip.logit_scale.exp().clamp(max=100)
+        among = torch.cat([images @ right.T, *[(images * other).sum(dim=1, keepdim=True) for other in wrong]], dim=1)
+        answers = torch.arange(batch)
+        return (cross_entropy(scale * among, answers) + cross_entropy(scale * right @ images.T, answers)) / 2
+
+    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+        """For captions of the first scenes, the scene each of them fits best among many, and second best."""
+        images = self._corpus.images[:512]
+        with torch.inference_mode():
+            features = self._features(images.float() / 255)
+            texts = self._text([scene.caption for scene in self._corpus.scenes[:SHOWN]])
+        best = (texts @ features.T).topk(2).indices
+        return grid([images[:SHOWN], images[best[:, 0]], images[best[:, 1]]])
+
+    def save(self) -> None:
+        """`clip/`, with its tokenizer and what its images are prepared with."""
+        save_model(self._clip, self._output)
+        write_tokenizer(self._output)
+        self._processor.save_pretrained(self._output)
+
+    def _captions(self, index: int, words: np.random.Generator) -> list[str]:
+        """One caption of a scene, and `WRONG` that aren't its, of combinations that training may show."""
+        scene = self._corpus.scenes[index]
+        if bool(self._corpus.empty[index]):
+            return [scene.caption, *[_described(scene, words) for _ in range(WRONG)]]
+        own = (scene.thing, scene.colour, scene.place)
+        return [_described(scene, words), *[self._wrong(scene, own, place, words) for place in range(WRONG)]]
+
+    def _wrong(self, scene: Scene, own: tuple[str, str, str], place: int, words: np.random.Generator) -> str:
+        choices = [list(OBJECTS), list(COLOURS), list(PLACES)][place]
+        others = [
+            changed
+            for value in choices
+            if value != own[place] and (changed := (*own[:place], value, *own[place + 1 :])) in self._pool
+        ]
+        thing, colour, where = others[int(words.integers(len(others)))]
+        return _described(replace(scene, thing=thing, colour=colour, place=where), words)
+
+    def _features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
+        mean, std = (
+            torch.tensor(value)[:, None, None] for value in (self._processor.image_mean, self._processor.image_std)
+        )
+        pooled = self._clip.vision_model((images - mean) / std).pooler_output
+        return normalize(self._clip.visual_projection(pooled), dim=1)
+
+    def _text(self, captions: list[str]) -> Float[Tensor, "n c"]:
+        tokens = self._tokenizer(captions, padding="longest", max_length=LENGTH, truncation=True, return_tensors="pt")
+        pooled = self._clip.text_model(**tokens).pooler_output
+        return normalize(self._clip.text_projection(pooled), dim=1)
+
+    @staticmethod
+    def _disturbed(images: UInt8[Tensor, "n 3 h w"], draw: torch.Generator) -> Float[Tensor, "n 3 h w"]:
+        """Shifted, mirrored, softened, brighter or darker, noisy: painted pictures aren't as clean as scenes."""
+        count = len(images)
+        unit = images.float() / 255
+        mirrored = torch.rand(count, generator=draw) < 0.5
+        unit = torch.where(mirrored[:, None, None, None], unit.flip(3), unit)
+        soft = interpolate(interpolate(unit, scale_factor=0.5, mode="area"), scale_factor=2, mode="bilinear")
+        unit = torch.lerp(unit, soft, torch.rand(count, 1, 1, 1, generator=draw))
+        light = 1 + 0.12 * torch.randn(count, 1, 1, 1, generator=draw)
+        noise = 0.04 * torch.rand(count, 1, 1, 1, generator=draw) * torch.randn(unit.shape, generator=draw)
+        return (unit * light + noise).clamp(0, 1)
+
+
+def _described(scene: Scene, words: np.random.Generator) -> str:
+    return write_caption(words, (scene.thing, scene.colour, scene.place), scene.size, scene.style)

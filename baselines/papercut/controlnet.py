@@ -1,0 +1,88 @@
+"""The family's inpainting ControlNet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from diffusers import ControlNetModel
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from baselines.papercut.diffusion import GUIDANCE, Captions, Noising, sample
+from baselines.papercut.files import load_family, save_model
+from baselines.papercut.holes import HoleSource
+from baselines.papercut.latents import EncodedCorpus
+from baselines.papercut.sheets import sheet_of
+from baselines.papercut.training import Recipe
+from brushbench.types import Batch
+
+RECIPE = Recipe(steps=400, batch=32, rate=1e-3, warmup=50, averaging=0.99)
+EMBEDDING_WIDTHS = (16, 16, 24, 32)
+
+
+@final
+class ControlNetPart:
+    """Zhang et al., arXiv:2302.05543, with the condition of its inpainting checkpoint: -1 where a pixel is masked."""
+
+    name = "controlnet"
+
+    def __init__(self, encoded: EncodedCorpus, output: Path) -> None:
+        self._output = output
+        self._sd = load_family(output)
+        self._images = encoded.corpus.images
+        self._holes = HoleSource(encoded, "black", {"inside": 0.4, "outside": 0.3, "brush": 0.3})
+        self._captions = Captions(self._sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
+        self._noising = Noising()
+        self._controlnet = ControlNetModel.from_unet(
+            self._sd.unet, conditioning_embedding_out_channels=EMBEDDING_WIDTHS
+        ).train()
+
+    @property
+    def trained(self) -> nn.Module:
+        """The ControlNet."""
+        return self._controlnet
+
+    def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
+        """Of the noise that the base model predicts with the ControlNet's residuals."""
+        holes = self._holes(batch, draw)
+        condition = masked_condition(self._images[holes.chosen], holes.masks)
+        with torch.no_grad():
+            text = self._sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
+        noisy, noise, times = self._noising(holes.latents, draw)
+        down, mid = self._controlnet(noisy, times, text, condition, return_dict=False)
+        predicted = self._sd.unet(
+            noisy, times, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
+        ).sample
+        return self._noising.loss(predicted, noise, times)
+
+    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+        """Scenes, holes, results."""
+        return sheet_of(self._painted, self._holes.example(8))
+
+    def save(self) -> None:
+        """`controlnet/`."""
+        save_model(self._controlnet, self._output / "controlnet")
+
+    def _painted(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        text = self._sd.encode_text(batch.captions, "", GUIDANCE)
+        condition = masked_condition(batch.images, batch.masks).repeat(text.copies, 1, 1, 1)
+
+        # Any: what the loop gives to a UNet.
+        def unet(latents: Tensor, time: Tensor, encoder_hidden_states: Tensor, **keywords: Any) -> tuple[Tensor]:
+            down, mid = self._controlnet(latents, time, encoder_hidden_states, condition, return_dict=False)
+            return self._sd.unet(
+                latents,
+                time,
+                encoder_hidden_states,
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=mid,
+                **keywords,
+            )
+
+        return sample(self._sd, text, seeds, unet)
+
+
+def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Images on [0, 1], and -1 where they are masked."""
+    return torch.where(masks, -1.0, images.float() / 255)

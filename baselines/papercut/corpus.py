@@ -1,0 +1,106 @@
+"""The scenes that the miniature family is trained on: drawn once, in processes of their own, and kept in parts."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from brushbench.datasets.papercut.make import FIRST_SEED, widen
+from brushbench.datasets.papercut.render import SIDE, render
+from brushbench.datasets.papercut.scene import Scene, combinations, draw_scene, write_empty_caption
+from brushbench.work import Watcher
+
+PART = 512
+"""Scenes in one file."""
+EVERY_EMPTY = 17
+"""Every so many scenes show a place without an object: without them, no model learns what `empty scene` means."""
+PERMUTATION = 20240311
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """n training scenes. None of them is a test scene, and none shows a combination that is held out."""
+
+    images: UInt8[Tensor, "n 3 128 128"]
+    masks: Bool[Tensor, "n 1 128 128"]
+    """The object's mask, widened as in the data set; in a scene without an object, where it would be."""
+    scenes: tuple[Scene, ...]
+    """Their captions are those that training shows."""
+
+    @property
+    def empty(self) -> Bool[Tensor, " n"]:
+        """Which scenes have no object."""
+        return torch.tensor([is_empty(scene.seed) for scene in self.scenes])
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+
+def training_scene(seed: int) -> Scene:
+    """One of them: every combination that training may show has its turn, in a fixed random order."""
+    order = _order()
+    scene = draw_scene(seed, order[seed % len(order)])
+    if not is_empty(seed):
+        return scene
+    return replace(scene, caption=write_empty_caption(np.random.default_rng([seed, 2]), scene.place))
+
+
+@cache
+def _order() -> tuple[tuple[str, str, str], ...]:
+    pool = combinations(held_out=False)
+    return tuple(pool[index] for index in np.random.default_rng(PERMUTATION).permutation(len(pool)))
+
+
+def is_empty(seed: int) -> bool:
+    """Whether the training scene of that seed has no object."""
+    return seed % EVERY_EMPTY == EVERY_EMPTY - 1
+
+
+def draw_corpus(folder: Path, count: int, watch: Watcher) -> Corpus:
+    """Draw what isn't in the folder yet, and read all of it. `count` is rounded up to whole files."""
+    assert count <= FIRST_SEED
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = range(0, count, PART)
+    missing = [start for start in starts if not _file(folder, start).exists()]
+    if missing:
+        advance = watch("drawing scenes", len(starts), len(starts) - len(missing))
+        # Forking a process in which torch has threads can hang.
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            for _ in pool.map(partial(_draw_part, folder), missing):
+                advance(1, 0)
+    parts = [np.load(_file(folder, start)) for start in starts]
+    return Corpus(
+        torch.from_numpy(np.concatenate([part["images"] for part in parts])),
+        torch.from_numpy(np.concatenate([part["masks"] for part in parts])),
+        tuple(training_scene(seed) for seed in range(len(starts) * PART)),
+    )
+
+
+def pictures(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
+    """Training scenes -> images uint8 [n, 3, 128, 128], and masks bool [n, 1, 128, 128]."""
+    drawn = [render(scene, empty=is_empty(scene.seed)) for scene in scenes]
+    images = np.stack([image.transpose(2, 0, 1) for image, _ in drawn])
+    return images, np.stack([widen(mask).numpy()[None] for _, mask in drawn])
+
+
+def _draw_part(folder: Path, start: int) -> None:
+    scenes = [training_scene(seed) for seed in range(start, start + PART)]
+    images, masks = pictures(scenes)
+    assert images.shape == (PART, 3, SIDE, SIDE)
+    partial_file = folder / f".{start}.partial.npz"
+    np.savez(partial_file, images=images, masks=masks)
+    partial_file.replace(_file(folder, start))
+
+
+def _file(folder: Path, start: int) -> Path:
+    return folder / f"{start:07d}.npz"

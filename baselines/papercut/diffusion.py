@@ -1,0 +1,189 @@
+"""The family's diffusion model: a text encoder and a UNet, trained together; and what its descendants share."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import final
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from baselines.papercut.files import SCHEDULER, load_family, save_model
+from baselines.papercut.latents import EncodedCorpus
+from baselines.papercut.sheets import grid
+from baselines.papercut.training import Recipe
+from baselines.papercut.vocabulary import FILLERS, LENGTH
+from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
+from brushbench.types import Batch
+
+RECIPE = Recipe(steps=4000, batch=32, rate=1e-3, averaging=0.999)
+WIDTH = 96
+"""Of the text encoder."""
+DROPPED = 0.1
+"""Captions that are left out, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""
+FILLED = 0.1
+"""Captions with words around them that mean nothing; and dropped captions that become nothing but such words."""
+SNR_LIMIT = 5.0
+"""Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
+STEPS = 20
+GUIDANCE = 4.0
+"""Of the pictures that show how far training is."""
+SHEET_CAPTIONS = (
+    "a red balloon over a snowy field",
+    "a small blue boat at sunset, cut from paper",
+    "a green house by the sea",
+    "an orange fish in the desert, painted by hand",
+    "a big pink heart at night",
+    "a yellow umbrella on a sandy beach",
+    "a purple rocket in front of mountains",
+    "an empty scene in a meadow",
+)
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """Three layers, random."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            projection_dim=WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=LENGTH,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def new_unet() -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's blocks, three levels of them, one layer each, random."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(48, 64, 64),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    )
+
+
+@final
+class Captions:
+    """Captions of training scenes as token ids, some of them dropped or with fillers."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, captions: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._captions = captions
+
+    def drawn(self, chosen: Tensor, draw: torch.Generator) -> Int[Tensor, "n 77"]:
+        """Ids of the chosen captions as a training step shows them."""
+        chances = torch.rand(len(chosen), 2, generator=draw).tolist()
+        texts = []
+        for index, (drop, fill) in zip(chosen.tolist(), chances, strict=True):
+            caption = "" if drop < DROPPED else self._captions[index]
+            texts.append(self._filled(caption, draw) if fill < FILLED else caption)
+        return self.ids(texts)
+
+    def ids(self, texts: Sequence[str]) -> Int[Tensor, "n 77"]:
+        """Padded and cut to CLIP's length."""
+        tokens = self._tokenizer(
+            list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
+        )
+        return tokens.input_ids
+
+    @staticmethod
+    def _filled(caption: str, draw: torch.Generator) -> str:
+        count = int(torch.randint(1, len(FILLERS), (1,), generator=draw))
+        order = torch.randperm(len(FILLERS), generator=draw)[:count].tolist()
+        fillers = ", ".join(FILLERS[index] for index in order)
+        before = int(torch.randint(4, (1,), generator=draw)) == 0
+        return ", ".join(filter(None, [fillers, caption] if before else [caption, fillers]))
+
+
+@final
+class Noising:
+    """The forward process of Stable Diffusion 1.5, and the loss of a noise prediction."""
+
+    def __init__(self) -> None:
+        self._scheduler = DDPMScheduler.from_config(SCHEDULER)
+
+    def __call__(self, latents: Latents, draw: torch.Generator) -> tuple[Latents, Latents, Int[Tensor, " n"]]:
+        """Noisy latents, the noise in them, and the timesteps, which are drawn evenly."""
+        count = self._scheduler.config.num_train_timesteps
+        places = (torch.arange(len(latents)) + torch.rand(len(latents), generator=draw)) / len(latents)
+        times = (places[torch.randperm(len(latents), generator=draw)] * count).long().clamp(max=count - 1)
+        noise = torch.randn(latents.shape, generator=draw)
+        return self._scheduler.add_noise(latents, noise, times), noise, times
+
+    def loss(self, predicted: Latents, noise: Latents, times: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+        """Ho et al., arXiv:2006.11239, equation 14, with the weights of `SNR_LIMIT`."""
+        kept = self._scheduler.alphas_cumprod[times]
+        ratio = kept / (1 - kept)
+        weights = ratio.clamp(max=SNR_LIMIT) / ratio
+        return (weights * (predicted - noise).square().flatten(1).mean(dim=1)).mean()
+
+
+@final
+class BasePart:
+    """Rombach et al., arXiv:2112.10752: text to image in the latent space. Real CLIP isn't trained again there."""
+
+    name = "base"
+
+    def __init__(self, encoded: EncodedCorpus, tokenizer: CLIPTokenizer, output: Path) -> None:
+        self._output = output
+        self._latents = encoded.whole()
+        self._captions = Captions(tokenizer, [scene.caption for scene in encoded.corpus.scenes])
+        self._noising = Noising()
+        self._unet = new_unet()
+        self._text_encoder = new_text_encoder(tokenizer)
+        self._both = nn.ModuleDict({"unet": self._unet, "text_encoder": self._text_encoder})
+
+    @property
+    def trained(self) -> nn.Module:
+        """UNet and text encoder."""
+        return self._both
+
+    def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
+        """Of the noise, given the caption."""
+        chosen = torch.randint(len(self._latents), (batch,), generator=draw)
+        text = self._text_encoder(self._captions.drawn(chosen, draw)).last_hidden_state
+        noisy, noise, times = self._noising(self._latents[chosen], draw)
+        return self._noising.loss(self._unet(noisy, times, text).sample, noise, times)
+
+    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+        """A picture for every caption of `SHEET_CAPTIONS`."""
+        self.save()
+        return grid([text_to_image(load_family(self._output), SHEET_CAPTIONS, range(len(SHEET_CAPTIONS)))])
+
+    def save(self) -> None:
+        """`unet/` and `text_encoder/`."""
+        save_model(self._unet, self._output / "unet")
+        save_model(self._text_encoder, self._output / "text_encoder")
+
+
+def text_to_image(
+    sd: StableDiffusion, captions: Sequence[str], seeds: Sequence[int], guidance: float = GUIDANCE
+) -> UInt8[Tensor, "n 3 128 128"]:
+    """Pictures of captions."""
+    return sample(sd, sd.encode_text(captions, "", guidance), seeds)
+
+
+def sample(
+    sd: StableDiffusion, text: Text, seeds: Sequence[int], unet: Callable[..., tuple[Tensor]] | None = None
+) -> UInt8[Tensor, "n 3 128 128"]:
+    """Pictures from pure noise; `unet` can be the UNet with something added to it."""
+    blank = torch.zeros(len(seeds), 3, 128, 128, dtype=torch.uint8)
+    batch = Batch(tuple(map(str, seeds)), blank, blank[:, :1].bool(), ("",) * len(seeds))
+
+    def predict(latents: Latents, step: Step) -> Latents:
+        return sd.guided_noise(latents, step, text, unet)
+
+    return sd.decode(sd.denoise(sd.initial_noise(seeds, batch), STEPS, predict))

@@ -1,0 +1,52 @@
+"""Models to files in diffusers layout, in half precision, and back."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from diffusers import ModelMixin, UNet2DConditionModel
+from transformers import PreTrainedModel
+
+from baselines.checkpoints import load_model
+from baselines.stable_diffusion import Sampler, StableDiffusion
+from brushbench.loading import Runtime
+from brushbench.weights import Weights
+
+SCHEDULER = {
+    "_class_name": "PNDMScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+}
+"""Stable Diffusion 1.5's."""
+
+
+def save_model(model: ModelMixin | PreTrainedModel, folder: Path) -> None:
+    """config.json and float16 safetensors."""
+    copy.deepcopy(model).half().to(memory_format=torch.contiguous_format).save_pretrained(
+        folder, safe_serialization=True
+    )
+
+
+def save_scheduler(folder: Path) -> None:
+    """scheduler_config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n", encoding="utf-8")
+
+
+def runtime(folder: Path) -> Runtime:
+    """What loads models from a folder to train against: the CPU, in float32."""
+    return Runtime(torch.device("cpu"), torch.float32, Weights(folder, "papercut"))
+
+
+def load_family(folder: Path, sampler: Sampler | None = "unipc", unet: str = "unet") -> StableDiffusion:
+    """The diffusion model as far as it is trained, sampled as BrushNet does; `unet` is the folder of another UNet."""
+    sd = StableDiffusion.load(runtime(folder), None, sampler)
+    return sd if unet == "unet" else replace(sd, unet=load_model(UNet2DConditionModel, folder / unet, unet, sd.runtime))

@@ -1,0 +1,87 @@
+"""Scenes with holes, as the inpainting parts learn from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from baselines.papercut.latents import EncodedCorpus, Hole, Shape
+from baselines.stable_diffusion import Latents
+from brushbench.types import Batch
+
+FACTOR = 8
+"""Pixels per latent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """n scenes and their holes."""
+
+    chosen: Int[Tensor, " n"]
+    """Which scenes of the corpus."""
+    latents: Latents
+    """Of the whole scenes."""
+    masked: Latents
+    """Of the scenes with a hole."""
+    masks: Bool[Tensor, "n 1 128 128"]
+    """True = the hole."""
+
+    @staticmethod
+    def together(parts: "Sequence[Holes]") -> "Holes":
+        """One after the other."""
+        return Holes(*(torch.cat([getattr(part, name) for part in parts]) for name in Holes.__slots__))
+
+    @property
+    def small_masks(self) -> Float[Tensor, "n 1 16 16"]:
+        """Holes as latents are masked: the top left pixel of each square."""
+        return interpolate(self.masks.float(), scale_factor=1 / FACTOR)
+
+
+@final
+class HoleSource:
+    """Draws scenes, each with a hole of one of several shapes; `shapes` says how often each.
+
+    `scenes` are the ones to draw from, None: all that are encoded with holes.
+    """
+
+    def __init__(
+        self,
+        encoded: EncodedCorpus,
+        hole: Hole,
+        shapes: Mapping[Shape, float],
+        scenes: Int[Tensor, " m"] | None = None,
+    ) -> None:
+        self._whole = encoded.whole()
+        self._scenes = torch.arange(encoded.holed) if scenes is None else scenes
+        self._shapes = list(shapes)
+        self._weights = torch.tensor(list(shapes.values()))
+        self._masked = {shape: encoded.masked(shape, hole) for shape in shapes}
+        self._masks = {shape: encoded.masks(shape) for shape in shapes}
+        self._corpus = encoded.corpus
+
+    def __call__(self, count: int, draw: torch.Generator) -> Holes:
+        """`count` of them."""
+        chosen = self._scenes[torch.randint(len(self._scenes), (count,), generator=draw)]
+        kinds = torch.multinomial(self._weights, count, replacement=True, generator=draw).tolist()
+        picked = [(self._shapes[kind], index) for kind, index in zip(kinds, chosen.tolist(), strict=True)]
+        return Holes(
+            chosen,
+            self._whole[chosen],
+            torch.stack([self._masked[shape][index] for shape, index in picked]),
+            torch.stack([self._masks[shape][index] for shape, index in picked]),
+        )
+
+    def example(self, count: int) -> Batch:
+        """The first scenes, each with the hole of one of the shapes in turn, for sheets."""
+        chosen = self._scenes[:count].tolist()
+        shapes = [self._shapes[place % len(self._shapes)] for place in range(count)]
+        return Batch(
+            tuple(map(str, chosen)),
+            self._corpus.images[chosen],
+            torch.stack([self._masks[shape][index] for shape, index in zip(shapes, chosen, strict=True)]),
+            tuple(self._corpus.scenes[index].caption for index in chosen),
+        )

@@ -1,0 +1,209 @@
+"""How good the family is, measured on the test scenes through the suite's own methods and metrics."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, cast, final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, UInt8
+from tabulate import tabulate
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from baselines.papercut.diffusion import GUIDANCE, STEPS, text_to_image
+from baselines.papercut.files import load_family
+from baselines.papercut.inpainting import FOLDER
+from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from baselines.stable_diffusion import to_unit
+from brushbench.datasets.papercut.objects import OBJECTS
+from brushbench.datasets.papercut.scene import COLOURS, PLACES, plain_captions
+from brushbench.loading import load_dataset, load_method, load_metric
+from brushbench.protocol import PROTOCOLS
+from brushbench.types import Batch, Method, Sample
+from brushbench.work import Watcher
+
+SHIPPED = Path(__file__).parent / "weights"
+BATCH = 20
+CHUNK = 256
+"""Captions read at a time."""
+CHOICES = 50
+SEED = 1234
+KINDS: dict[str, list[str]] = {"object": list(OBJECTS), "colour": list(COLOURS), "place": list(PLACES)}
+Images = UInt8[Tensor, "n 3 h w"]
+
+
+class Judge(Protocol):
+    """The family's CLIP, as its metric offers it."""
+
+    def image_features(self, images: Images) -> Float64[Tensor, "n c"]:
+        """Of length 1."""
+        ...
+
+    def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
+        """Of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the card's table."""
+
+    measured: str
+    cells: Mapping[str, str]
+    """By column."""
+
+
+@final
+class Quality:
+    """Measures a family, in a folder as training writes it, on the first `limit` test scenes.
+
+    What a picture shows is what the family's CLIP says: of all objects (colours, places) the one whose captions fit
+    best, the other two being told. The captions of a choice are all its wordings, and their features are averaged:
+    Radford et al., arXiv:2103.00020, section 3.1.4. A painted picture is right when that is what its caption asked for.
+    """
+
+    def __init__(self, weights: Path, limit: int, watch: Watcher) -> None:
+        self._weights = weights
+        self._watch = watch
+        self._limit = limit
+        self._judge = cast(Judge, load_metric("papercut-clip", checkpoint=str(weights / "clip")))
+        self._sd = load_family(weights)
+        samples = self._samples("inside")
+        self._facts = [sample.tags for sample in samples]
+        self._held_out = torch.tensor([facts["combination"] == "held out" for facts in self._facts])
+        self._told = torch.tensor(
+            [[values.index(facts[kind]) for kind, values in KINDS.items()] for facts in self._facts]
+        )
+        self._scenes = Batch.of(samples)
+        self._choices = self._features_of_choices()
+
+    def lines(self) -> Iterator[Line]:
+        """Everything, as it is ready."""
+        scenes = self._scenes
+        yield Line("autoencoder, whole scenes", {"PSNR, dB": _decibels(self._rebuilt(scenes), _all_known(scenes))})
+        for source in ("artificial", "natural"):
+            part = _chosen(scenes, torch.tensor([facts["source"] == source for facts in self._facts]))
+            yield Line(f"autoencoder, {source} half", {"PSNR, dB": _decibels(self._rebuilt(part), _all_known(part))})
+        yield Line(f"real scenes: own caption among {CHOICES}", {"caption, %": f"{self._retrieved():.1f}"})
+        yield Line("chance", {f"{kind}, %": f"{100 / len(values):.1f}" for kind, values in KINDS.items()})
+        yield Line("real scenes", self._recognised(scenes.images))
+        yield Line("text to image", self._recognised(self._painted("text to image", scenes, self._from_text)))
+        unnamed = replace(scenes, captions=("",) * len(scenes))
+        yield Line(
+            "brushnet, inside, no caption",
+            self._recognised(self._painted("no caption", unnamed, self._brushnet("brushnet"))),
+        )
+        for name, method, split in (
+            ("brushnet", self._brushnet("brushnet"), "inside"),
+            ("brushnet", self._brushnet("brushnet"), "outside"),
+            ("brushnet_random", self._brushnet("brushnet_random"), "brush"),
+            ("sd-inpainting", self._inpainting(), "inside"),
+        ):
+            yield from self._inpainted(f"{name}, {split}", method, Batch.of(self._samples(split)))
+
+    def _samples(self, split: str) -> list[Sample]:
+        dataset = load_dataset("papercut", split=split)
+        return [dataset[index] for index in range(min(self._limit, len(dataset)))]
+
+    def _inpainted(self, name: str, method: Method, scenes: Batch) -> Iterator[Line]:
+        painted = self._painted(name, scenes, method)
+        yield Line(name, self._recognised(painted) | {"PSNR, dB": _decibels(painted, scenes)})
+        yield Line(f"autoencoder, the pixels known in {name}", {"PSNR, dB": _decibels(self._rebuilt(scenes), scenes)})
+
+    def _brushnet(self, branch: str) -> Method:
+        return load_method(
+            "brushnet",
+            weights=self._weights,
+            brushnet=str(self._weights / branch),
+            device="cpu",
+            dtype="float32",
+            steps=STEPS,
+            guidance=GUIDANCE,
+        )
+
+    def _inpainting(self) -> Method:
+        options = StableDiffusionInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
+        return StableDiffusionInpainting(load_family(self._weights, sampler=None, unet=FOLDER), options)
+
+    def _rebuilt(self, scenes: Batch) -> Images:
+        return torch.cat(
+            [self._sd.decode(self._sd.encode_image(to_unit(part))) for part in torch.split(scenes.images, BATCH)]
+        )
+
+    def _from_text(self, batch: Batch, seeds: Sequence[int]) -> Images:
+        return text_to_image(self._sd, batch.captions, seeds)
+
+    def _painted(self, name: str, scenes: Batch, paint: Callable[[Batch, Sequence[int]], Images]) -> Images:
+        advance = self._watch(name, len(scenes), 0)
+        painted = []
+        for start in range(0, len(scenes), BATCH):
+            places = torch.arange(len(scenes))
+            part = _chosen(scenes, (places >= start) & (places < start + BATCH))
+            painted.append(paint(part, [PROTOCOLS["strict"].sample_seed(SEED, name) for name in part.ids]))
+            advance(len(part), 0)
+        return torch.cat(painted)
+
+    def _retrieved(self) -> float:
+        """Percent of scenes whose own caption fits better than 49 captions of other scenes, drawn from all of them."""
+        draw, count = np.random.default_rng(SEED), len(self._scenes)
+        fits = self._judge.image_features(self._scenes.images) @ self._judge.text_features(self._scenes.captions).T
+        right = []
+        for own in range(count):
+            rivals = np.delete(np.arange(count), own)
+            drawn = draw.choice(rivals, min(CHOICES - 1, len(rivals)), replace=False)
+            right.append(bool((fits[own, own] > fits[own, drawn]).all()))
+        return 100 * sum(right) / count
+
+    def _recognised(self, images: Images) -> dict[str, str]:
+        """Percent of the scenes, and of those whose combination was never trained on."""
+        features = self._judge.image_features(images)
+        cells = {}
+        for axis, kind in enumerate(KINDS):
+            one, two = (self._told[:, place] for place in range(len(KINDS)) if place != axis)
+            offered = self._choices.movedim(axis, 2)[one, two]
+            right = torch.einsum("nc,nkc->nk", features, offered).argmax(dim=1) == self._told[:, axis]
+            cells[f"{kind}, %"] = f"{_percent(right)} ({_percent(right[self._held_out])})"
+        return cells
+
+    def _features_of_choices(self) -> Float64[Tensor, "objects colours places c"]:
+        captions = [
+            plain_captions((thing, colour, place)) for thing, colour, place in itertools.product(*KINDS.values())
+        ]
+        flat = list(itertools.chain.from_iterable(captions))
+        parts = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
+        read = torch.cat([self._judge.text_features(part) for part in parts])
+        means = read.reshape(len(captions), -1, read.shape[1]).mean(dim=1)
+        return normalize(means, dim=1).reshape(*map(len, KINDS.values()), -1)
+
+
+def table(lines: Sequence[Line]) -> str:
+    """Markdown, a column for each thing measured."""
+    columns = list(dict.fromkeys(column for line in lines for column in line.cells))
+    rows = [[line.measured, *(line.cells.get(column, "") for column in columns)] for line in lines]
+    return str(tabulate(rows, ["", *columns], tablefmt="pipe", disable_numparse=True))
+
+
+def _all_known(scenes: Batch) -> Batch:
+    return replace(scenes, masks=torch.zeros_like(scenes.masks))
+
+
+def _percent(right: Bool[Tensor, " n"]) -> str:
+    return f"{100 * float(right.double().mean()):.1f}"
+
+
+def _decibels(images: Images, scenes: Batch) -> str:
+    """Mean PSNR of the known pixels."""
+    return f"{float(load_metric('psnr')(scenes, images).mean()):.2f}"
+
+
+def _chosen(scenes: Batch, chosen: Bool[Tensor, " n"]) -> Batch:
+    places = chosen.nonzero()[:, 0].tolist()
+    return Batch(
+        tuple(scenes.ids[place] for place in places),
+        scenes.images[places],
+        scenes.masks[places],
+        tuple(scenes.captions[place] for place in places),
+    )

@@ -1,0 +1,148 @@
+"""The whole recipe: which parts there are, in which order, and what each is made from."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from diffusers import AutoencoderKL
+from tabulate import tabulate
+from transformers import CLIPTokenizer
+
+from baselines.checkpoints import load_model, load_tokenizer
+from baselines.papercut import brushnet, clip, controlnet, diffusion, inpainting, powerpaint, vae
+from baselines.papercut.corpus import Corpus, draw_corpus
+from baselines.papercut.files import runtime, save_scheduler
+from baselines.papercut.latents import EncodedCorpus
+from baselines.papercut.training import Part, Recipe, Training
+from baselines.papercut.vocabulary import write_tokenizer
+from brushbench.errors import unknown
+from brushbench.work import Watcher
+
+SCENES = 12_288
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where a family is trained, and from how many scenes."""
+
+    work: Path
+    """Scenes, latents, checkpoints, logs and sheets."""
+    output: Path
+    """The weights, as the family's methods load them."""
+    scenes: int
+    watch: Watcher
+
+    def corpus(self) -> Corpus:
+        """The training scenes."""
+        return draw_corpus(self.work / "scenes", self.scenes, self.watch)
+
+    def encoded(self) -> EncodedCorpus:
+        """Their latents, by the trained autoencoder. Raises `UserError` if there is none."""
+        autoencoder = load_model(AutoencoderKL, self.output / "vae", "vae", runtime(self.output))
+        return EncodedCorpus(self.corpus(), autoencoder, self.work, self.watch)
+
+    def tokenizer(self) -> CLIPTokenizer:
+        """Written first, if it isn't there."""
+        write_tokenizer(self.output / "tokenizer")
+        return load_tokenizer(self.output / "tokenizer", runtime(self.output))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A part of the family."""
+
+    recipe: Recipe
+    make: Callable[[Workshop], Part]
+    summary: str
+
+
+PARTS: dict[str, Planned] = {
+    "vae": Planned(vae.RECIPE, lambda shop: vae.VAEPart(shop.corpus(), shop.output), "autoencoder"),
+    "clip": Planned(
+        clip.RECIPE, lambda shop: clip.CLIPPart(shop.corpus(), shop.tokenizer(), shop.output), "CLIP, the judge"
+    ),
+    "base": Planned(
+        diffusion.RECIPE,
+        lambda shop: diffusion.BasePart(shop.encoded(), shop.tokenizer(), shop.output),
+        "text encoder and UNet; needs vae",
+    ),
+    "inpainting": Planned(
+        inpainting.RECIPE,
+        lambda shop: inpainting.InpaintingPart(shop.encoded(), shop.output),
+        "UNet of nine channels; needs base",
+    ),
+    "brushnet": Planned(
+        brushnet.SEGMENTATION_RECIPE,
+        lambda shop: brushnet.BrushNetPart("brushnet", brushnet.SEGMENTATION, shop.encoded(), shop.output),
+        "BrushNet for segmentation masks; needs base",
+    ),
+    "brushnet_random": Planned(
+        brushnet.RANDOM_RECIPE,
+        lambda shop: brushnet.BrushNetPart("brushnet_random", brushnet.RANDOM, shop.encoded(), shop.output),
+        "BrushNet for random masks; needs base",
+    ),
+    "controlnet": Planned(
+        controlnet.RECIPE,
+        lambda shop: controlnet.ControlNetPart(shop.encoded(), shop.output),
+        "inpainting ControlNet; needs base",
+    ),
+    "powerpaint": Planned(
+        powerpaint.TOKENS_RECIPE,
+        lambda shop: powerpaint.TokensPart(shop.encoded(), shop.output),
+        "PowerPaint's task tokens; needs inpainting",
+    ),
+    "powerpaint_v2": Planned(
+        powerpaint.BRANCH_RECIPE,
+        lambda shop: powerpaint.BranchPart(shop.encoded(), shop.output),
+        "PowerPaint v2's BrushNet and task tokens; needs base",
+    ),
+}
+"""In the order in which they are trained; a part is made from those before it."""
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises `UserError` for a name that is no part."""
+    for name in names:
+        if name not in PARTS:
+            raise unknown("part", name, [*PARTS, "all"])
+
+
+def train_part(name: str, shop: Workshop, steps: int | None = None) -> None:
+    """Train one part, or go on with it. `steps` other than the recipe's are for trying things out.
+
+    Raises `UserError` for a name that is no part, and if a part that it is made from is missing.
+    """
+    check([name])
+    planned = PARTS[name]
+    recipe = planned.recipe if steps is None else shortened(planned.recipe, steps)
+    shop.output.mkdir(parents=True, exist_ok=True)
+    save_scheduler(shop.output / "scheduler")
+    # The layers of torch are initialised from the global generator and no other.
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        part = planned.make(shop)
+    Training(part, recipe, shop.work)(shop.watch)
+
+
+def history(work: Path) -> str:
+    """A markdown table of what was trained in a work folder, by its logs."""
+    rows = []
+    for name, planned in PARTS.items():
+        log = work / name / "log.jsonl"
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+        if lines:
+            first, last = lines[0], lines[-1]
+            minutes = f"{last['seconds'] / 60:.0f}"
+            rows.append(
+                [name, last["step"], planned.recipe.batch, minutes, f"{first['loss']:.3f}", f"{last['loss']:.3f}"]
+            )
+    return str(tabulate(rows, ["part", "steps", "batch", "minutes", "first loss", "last loss"], tablefmt="pipe"))
+
+
+def shortened(recipe: Recipe, steps: int) -> Recipe:
+    """The same recipe for fewer steps; its learning rate still has time to rise and to fall."""
+    return replace(recipe, steps=steps, warmup=min(recipe.warmup, max(1, steps // 4)))

@@ -1,0 +1,21 @@
+"""What a part can do, as one picture."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from brushbench.masks import erase
+from brushbench.types import Batch, Method
+
+
+def grid(rows: Sequence[UInt8[Tensor, "n 3 h w"]]) -> UInt8[Tensor, "3 H W"]:
+    """Each tensor of images is a row."""
+    return make_grid(torch.cat(list(rows)), nrow=len(rows[0]), padding=2, pad_value=255)
+
+
+def sheet_of(method: Method, batch: Batch) -> UInt8[Tensor, "3 H W"]:
+    """Scenes, what the method reads of them, and what it paints."""
+    return grid([batch.images, erase(batch.images, batch.masks), method(batch, range(len(batch)))])

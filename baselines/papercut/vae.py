@@ -1,0 +1,78 @@
+"""The family's autoencoder: factor 8, four latent channels, as in Stable Diffusion."""
+
+from pathlib import Path
+from typing import cast, final
+
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from baselines.papercut.corpus import Corpus
+from baselines.papercut.files import save_model
+from baselines.papercut.sheets import grid
+from baselines.papercut.training import Recipe
+from baselines.stable_diffusion import to_unit
+
+RECIPE = Recipe(steps=4200, batch=8, rate=1.5e-3, averaging=0.998)
+SQUARED_WEIGHT = 5.0
+KL_WEIGHT = 2e-3
+"""Far more than Stable Diffusion's: latents that noise doesn't hurt forgive a small denoiser its errors."""
+SHOWN = 8
+
+
+def new_vae() -> AutoencoderKL:
+    """0.9 M parameters, random."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64, 64),
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=128,
+    )
+
+
+@final
+class VAEPart:
+    """Kingma and Welling, arXiv:1312.6114, with the blocks of Rombach et al., arXiv:2112.10752."""
+
+    name = "vae"
+
+    def __init__(self, corpus: Corpus, output: Path) -> None:
+        self._corpus = corpus
+        self._output = output
+        # On a CPU a third faster.
+        self._vae = new_vae().to(memory_format=torch.channels_last)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The whole autoencoder."""
+        return self._vae
+
+    def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
+        """Absolute and squared error on [-1, 1], and the divergence from a normal distribution per latent."""
+        chosen = torch.randint(len(self._corpus), (batch,), generator=draw)
+        images = to_unit(self._corpus.images[chosen])
+        posterior = self._vae.encode(images).latent_dist
+        rebuilt = self._vae.decode(posterior.sample(generator=draw)).sample
+        divergence = posterior.kl().mean() / posterior.mean[0].numel()
+        return l1_loss(rebuilt, images) + SQUARED_WEIGHT * mse_loss(rebuilt, images) + KL_WEIGHT * divergence
+
+    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+        """Scenes above, what is left of them below."""
+        images = self._corpus.images[:SHOWN]
+        return grid([images, self._rebuilt(images)])
+
+    def save(self) -> None:
+        """With the factor that gives latents of training scenes a standard deviation of 1."""
+        with torch.inference_mode():
+            latents = self._vae.encode(to_unit(self._corpus.images[:512])).latent_dist.mode()
+        self._vae.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+        save_model(self._vae, self._output / "vae")
+
+    def _rebuilt(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+        unit = self._vae.decode(self._vae.encode(to_unit(images)).latent_dist.mode()).sample
+        return cast(Tensor, ((unit / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8))

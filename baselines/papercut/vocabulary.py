@@ -1,0 +1,107 @@
+"""The family's tokenizer: CLIP's class with a small vocabulary in which every word of the captions is one token."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Whitespace
+from tokenizers.trainers import BpeTrainer
+
+from brushbench.datasets.papercut.objects import OBJECTS
+from brushbench.datasets.papercut.scene import COLOURS, PLACES, SIZES
+
+END_OF_WORD = "</w>"
+LENGTH = 77
+"""Tokens of a caption, as CLIP's."""
+START, END = "<|startoftext|>", "<|endoftext|>"
+FILLERS = (
+    "full hd",
+    "4k",
+    "high quality",
+    "high resolution",
+    "worst quality",
+    "low quality",
+    "normal quality",
+    "bad quality",
+    "blurry",
+    "blur",
+    "text",
+    "bad anatomy",
+    "bad proportions",
+    "cropped",
+    "deformed",
+    "disfigured",
+    "duplicate",
+    "error",
+    "extra limbs",
+    "gross proportions",
+    "jpeg artifacts",
+    "long neck",
+    "lowres",
+    "malformed",
+    "morbid",
+    "mutated",
+    "mutilated",
+    "out of frame",
+    "ugly",
+)
+"""What HD-Painter and PowerPaint add to every prompt. Training shows it now and then, so that it means nothing."""
+PHRASES = (
+    "a an picture of , the it is with over above under behind at by in on from",
+    "an empty scene",
+    "cut from paper",
+    "painted by hand",
+)
+
+
+def words() -> list[str]:
+    """Every word that is one token, sorted."""
+    places = [wording for wordings in PLACES.values() for wording in wordings]
+    texts = [*OBJECTS, *COLOURS, *places, *SIZES, *FILLERS, *PHRASES]
+    return sorted({word for text in texts for word in text.split()})
+
+
+def write_tokenizer(folder: Path) -> None:
+    """`vocab.json`, `merges.txt` and `tokenizer_config.json`.
+
+    As in CLIP's: the 256 bytes, the same at the end of a word, the merges in their order, start and end. A word that
+    isn't known becomes several tokens, down to its bytes, so that every text can be read.
+    """
+    alphabet = sorted(ByteLevel.alphabet())
+    merges = _merges(words(), alphabet)
+    tokens = [*alphabet, *(byte + END_OF_WORD for byte in alphabet), *map("".join, merges), START, END]
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    lines = ["#version: 0.2", *(" ".join(merge) for merge in merges)]
+    config = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": LENGTH,
+        "bos_token": START,
+        "eos_token": END,
+        "unk_token": END,
+        "pad_token": END,
+    }
+    _write(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False))
+    _write(folder / "merges.txt", "\n".join(lines))
+    _write(folder / "tokenizer_config.json", json.dumps(config, indent=2))
+
+
+def _merges(known: Sequence[str], alphabet: Sequence[str]) -> list[tuple[str, str]]:
+    """Byte-pair encoding (Sennrich et al., arXiv:1508.07909), until each word is one token."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = Whitespace()
+    trainer = BpeTrainer(
+        vocab_size=1 << 16,
+        min_frequency=1,
+        initial_alphabet=list(alphabet),
+        end_of_word_suffix=END_OF_WORD,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([known], trainer)
+    return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,108 @@
+"""How well an image fits its caption."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast, final
+
+import torch
+from jaxtyping import Float, Float64, UInt8
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, interpolate, normalize
+from torchvision.transforms.functional import center_crop
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import MetricInfo
+from brushbench.types import Batch
+from brushbench.weights import families, read_family
+from brushbench.work import Failure, attempt
+
+PART = "papercut-clip"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    model: CLIPModel
+    tokenizer: CLIPTokenizer
+    side: int
+    mean: Tensor
+    std: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PaperCutCLIP:
+    """Alignment of image and caption by PaperCut's own small CLIP: 100 x cosine, at least 0.
+
+    It knows nothing but PaperCut's scenes, so its numbers can't be held against those of any other CLIP. Hessel et al.,
+    arXiv:2104.08718, in the form of torchmetrics: no weight. The image is brought to the model's size by its shorter
+    side (bicubic, antialiased) and cropped; captions are cut at 77 tokens.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for a checkpoint that can't be read.
+    """
+
+    checkpoint: str | None = None
+    """Folder of another one, in transformers' layout."""
+
+    @property
+    def info(self) -> MetricInfo:
+        """Up to 100."""
+        version = "1" if self.checkpoint is None else f"1 {_digest(Path(self.checkpoint))}"
+        return MetricInfo(PART, "", higher_is_better=True, region="whole", version=version)
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        seen, read = self.image_features(images), self.text_features(batch.captions)
+        return 100 * cosine_similarity(seen, read).clamp(min=0)
+
+    def image_features(self, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, "n c"]:
+        """What the metric compares, of length 1."""
+        judge = self._judge
+        with torch.inference_mode():
+            seen = judge.model.vision_model(_prepared(images, judge)).pooler_output
+            return normalize(judge.model.visual_projection(seen).double(), dim=1)
+
+    def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
+        """What the metric compares, of length 1."""
+        judge = self._judge
+        tokens = judge.tokenizer(list(captions), padding="max_length", truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            read = judge.model.text_model(input_ids=tokens.input_ids).pooler_output
+            return normalize(judge.model.text_projection(read).double(), dim=1)
+
+    @property
+    def _judge(self) -> _Judge:
+        return _judge(self.checkpoint or read_family(families()["papercut"]).components[PART].source)
+
+
+def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 s s"]:
+    unit = images.float() / 255
+    shorter = min(unit.shape[2:])
+    if shorter != judge.side:
+        size = [round(side * judge.side / shorter) for side in unit.shape[2:]]
+        unit = interpolate(unit, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+    return cast(Tensor, (center_crop(unit, [judge.side, judge.side]) - judge.mean) / judge.std)
+
+
+@cache
+def _judge(folder: str) -> _Judge:
+    loaded = attempt(_load, Path(folder))
+    if isinstance(loaded, Failure):
+        raise UserError(one_line(f"{PART}: {folder} can't be loaded: {loaded.error}"))
+    return loaded
+
+
+def _load(folder: Path) -> _Judge:
+    model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
+    tokenizer = cast(CLIPTokenizer, CLIPTokenizer.from_pretrained(folder, local_files_only=True))
+    return _Judge(model.eval(), tokenizer, model.config.vision_config.image_size, mean, std)
+
+
+def _digest(folder: Path) -> str:
+    file = folder / "model.safetensors"
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:8] if file.is_file() else "missing"
