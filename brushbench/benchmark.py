@@ -21,7 +21,7 @@ from brushbench.work import Watcher, silent
 
 DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
 """Those that need no weights."""
-OWN_METRICS: dict[str, tuple[str, ...]] = {}
+OWN_METRICS = {"papercut": ("papercut-clip",)}
 """What belongs to a data set, and means nothing on another."""
 
 

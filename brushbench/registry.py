@@ -36,6 +36,11 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
             "blended-latent", "baselines.blended_latent:BlendedLatent", "Blended Latent Diffusion, arXiv:2206.02779"
         ),
         Registered("brushnet", "baselines.brushnet:BrushNet", "BrushNet, arXiv:2403.06976"),
+        Registered(
+            "controlnet",
+            "baselines.controlnet_inpainting:ControlNetInpainting",
+            "inpainting ControlNet, arXiv:2302.05543",
+        ),
         Registered("copy", "baselines.classical:Copy", "the source image itself: what a perfect method would score"),
         Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels: a floor"),
         Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)"),
@@ -45,6 +50,9 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     ),
     "metric": (
         Registered("mse", "metrics.pixel:MSE", "mean squared error on [0, 1]"),
+        Registered(
+            "papercut-clip", "metrics.alignment:PaperCutCLIP", "image and caption by PaperCut's own CLIP, on it only"
+        ),
         Registered("psnr", "metrics.pixel:PSNR", "peak signal-to-noise ratio, dB"),
         Registered("ssim", "metrics.pixel:SSIM", "structural similarity, Wang et al. 2004"),
     ),

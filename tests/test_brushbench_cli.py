@@ -257,8 +257,11 @@ def test_an_embedded_data_set_is_used_and_named(brushbench, tmp_path: Path, monk
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
     code, out, err = brushbench("run", "--method", "mean-fill", "--limit", "1", "--output", tmp_path)
     assert code == 0
-    assert "no data set named: using 'photos'" in err
-    assert "photos, split inside" in out
+    assert "no data set named: using 'papercut'" in err
+    assert "papercut, split inside" in out
+    sheet = tmp_path / "papercut-inside" / "mean-fill" / "contact_sheet.png"
+    assert f"contact sheet: {sheet}" in out
+    assert sheet.exists()
 
 
 def test_the_paper_s_data_set_is_used_when_it_is_here(

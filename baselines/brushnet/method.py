@@ -2,59 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from jaxtyping import UInt8
-from pydantic import Field
 from torch import Tensor
 
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
 from baselines.checkpoints import load_model
-from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, to_unit
+from baselines.conditioning import ConditioningOptions
+from baselines.stable_diffusion import Latents, Sampler, StableDiffusion, Step, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
-from brushbench.masks import Blend, blend, check_kernel, erase
+from brushbench.masks import blend, erase
 from brushbench.types import Batch
 
 PART = "brushnet"
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class BrushNetOptions:
+class BrushNetOptions(ConditioningOptions):
     """Options of `brushnet`."""
 
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
     base: str | None = None
     """Folder or hub id of another Stable Diffusion 1.5 model: the branch is plug-and-play."""
     brushnet: str | None = None
     """Folder or hub id of another branch."""
     sampler: Sampler | None = None
     """None: UniPC, as the official script."""
-    scale: float = 1.0
-    """The conditioning scale w."""
-    start: Fraction = 0.0
-    """The branch is added from this fraction of the steps on ..."""
-    end: Fraction = 1.0
-    """... to this one."""
-    blend: Blend = "none"
-    """How known pixels are put back into the result."""
-    blur: int = 21
-    """Kernel of `blend=blur`, pixels, odd."""
-
-    def __post_init__(self) -> None:
-        check_kernel(self.blur)
-        if self.start >= self.end:
-            raise UserError(f"start={self.start} must be less than end={self.end}")
-
-    def weight_at(self, step: Step) -> float:
-        """The conditioning scale at a step; 0 for a step that isn't wholly between start and end."""
-        outside = step.index / step.count < self.start or (step.index + 1) / step.count > self.end
-        return 0.0 if outside else self.scale
 
 
 @final

@@ -17,8 +17,8 @@ from baselines.papercut.latents import EncodedCorpus, Shape
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 
-SEGMENTATION_RECIPE = Recipe(steps=1400, batch=32, rate=1e-3, warmup=100, averaging=0.998)
-RANDOM_RECIPE = Recipe(steps=800, batch=32, rate=1e-3, warmup=100, averaging=0.995)
+SEGMENTATION_RECIPE = Recipe(steps=1100, batch=32, rate=1e-3, warmup=100, averaging=0.998)
+RANDOM_RECIPE = Recipe(steps=400, batch=32, rate=1e-3, warmup=100, averaging=0.995)
 SEGMENTATION: dict[Shape, float] = {"inside": 0.5, "outside": 0.5}
 RANDOM: dict[Shape, float] = {"brush": 1.0}
 

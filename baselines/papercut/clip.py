@@ -19,7 +19,7 @@ from baselines.papercut.vocabulary import LENGTH, write_tokenizer
 from brushbench.datasets.papercut.objects import OBJECTS
 from brushbench.datasets.papercut.scene import COLOURS, PLACES, Scene, combinations, write_caption
 
-RECIPE = Recipe(steps=2300, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
+RECIPE = Recipe(steps=2000, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
 WRONG = 3
 """Wrong captions for each scene besides those of the other scenes: another object, another colour, another place."""
 SIDE = 128

@@ -1,23 +1,22 @@
 """The family's inpainting ControlNet."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from diffusers import ControlNetModel
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.papercut.diffusion import GUIDANCE, Captions, Noising, sample
+from baselines.controlnet_inpainting import ControlNetInpainting, ControlNetInpaintingOptions, masked_condition
+from baselines.papercut.diffusion import GUIDANCE, STEPS, Captions, Noising
 from baselines.papercut.files import load_family, save_model
 from baselines.papercut.holes import HoleSource
 from baselines.papercut.latents import EncodedCorpus
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
-from brushbench.types import Batch
 
-RECIPE = Recipe(steps=400, batch=32, rate=1e-3, warmup=50, averaging=0.99)
+RECIPE = Recipe(steps=200, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 EMBEDDING_WIDTHS = (16, 16, 24, 32)
 
 
@@ -58,31 +57,9 @@ class ControlNetPart:
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
         """Scenes, holes, results."""
-        return sheet_of(self._painted, self._holes.example(8))
+        options = ControlNetInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
+        return sheet_of(ControlNetInpainting(self._sd, self._controlnet, options), self._holes.example(8))
 
     def save(self) -> None:
         """`controlnet/`."""
         save_model(self._controlnet, self._output / "controlnet")
-
-    def _painted(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        text = self._sd.encode_text(batch.captions, "", GUIDANCE)
-        condition = masked_condition(batch.images, batch.masks).repeat(text.copies, 1, 1, 1)
-
-        # Any: what the loop gives to a UNet.
-        def unet(latents: Tensor, time: Tensor, encoder_hidden_states: Tensor, **keywords: Any) -> tuple[Tensor]:
-            down, mid = self._controlnet(latents, time, encoder_hidden_states, condition, return_dict=False)
-            return self._sd.unet(
-                latents,
-                time,
-                encoder_hidden_states,
-                down_block_additional_residuals=down,
-                mid_block_additional_residual=mid,
-                **keywords,
-            )
-
-        return sample(self._sd, text, seeds, unet)
-
-
-def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Images on [0, 1], and -1 where they are masked."""
-    return torch.where(masks, -1.0, images.float() / 255)

@@ -18,7 +18,7 @@ from baselines.papercut.vocabulary import FILLERS, LENGTH
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
 from brushbench.types import Batch
 
-RECIPE = Recipe(steps=4000, batch=32, rate=1e-3, averaging=0.999)
+RECIPE = Recipe(steps=3500, batch=32, rate=1e-3, averaging=0.999)
 WIDTH = 96
 """Of the text encoder."""
 DROPPED = 0.1

@@ -17,7 +17,7 @@ from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 from baselines.sd_inpainting import CHANNELS, StableDiffusionInpainting, StableDiffusionInpaintingOptions
 
-RECIPE = Recipe(steps=900, batch=32, rate=6e-4, warmup=100, averaging=0.995)
+RECIPE = Recipe(steps=700, batch=32, rate=6e-4, warmup=100, averaging=0.995)
 EVERYTHING = 0.15
 """Scenes whose hole is the whole picture; a quarter in the official training."""
 FOLDER = "unet_inpainting"

@@ -27,8 +27,8 @@ from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionIn
 from brushbench.masks import erase
 from brushbench.types import Batch, Method
 
-TOKENS_RECIPE = Recipe(steps=250, batch=32, rate=5e-3, warmup=50, weight_decay=0.0, averaging=0.99)
-BRANCH_RECIPE = Recipe(steps=600, batch=32, rate=1e-3, warmup=50, averaging=0.99)
+TOKENS_RECIPE = Recipe(steps=150, batch=32, rate=5e-3, warmup=50, weight_decay=0.0, averaging=0.99)
+BRANCH_RECIPE = Recipe(steps=300, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 SHOWN = 8
 
 

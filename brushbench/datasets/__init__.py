@@ -5,8 +5,8 @@ from pathlib import Path
 
 from brushbench.datasets.brushbench import find_mapping_file
 
-PAPER, EMBEDDED = "brushbench", "photos"
-FAMILIES: dict[str, str] = {}
+PAPER, EMBEDDED = "brushbench", "papercut"
+FAMILIES = {"papercut": "papercut"}
 """The weights that belong to a data set; with any other, each method has its usual ones."""
 VARIABLE = "BRUSHBENCH_DATA"
 """The folder of BrushBench, or the one above it."""

@@ -1,0 +1,89 @@
+"""Inpainting with a ControlNet: arXiv:2302.05543, with the condition of its inpainting checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast, final
+
+import torch
+from diffusers import ControlNetModel
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from baselines.checkpoints import load_model
+from baselines.conditioning import ConditioningOptions
+from baselines.stable_diffusion import Latents, Sampler, StableDiffusion, Step
+from brushbench.errors import UserError
+from brushbench.loading import Runtime
+from brushbench.masks import blend
+from brushbench.types import Batch
+
+PART = "controlnet"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNetInpaintingOptions(ConditioningOptions):
+    """Options of `controlnet`."""
+
+    base: str | None = None
+    """Folder or hub id of another Stable Diffusion 1.5 model."""
+    controlnet: str | None = None
+    """Folder or hub id of another ControlNet that reads masked images."""
+    sampler: Sampler | None = None
+    """None: the folder's own scheduler."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ControlNetInpainting:
+    """A text-to-image model paints all of the picture, told by a ControlNet what is around the hole.
+
+    The behaviour of diffusers' `StableDiffusionControlNetPipeline` with the masked image as its condition. Nothing
+    keeps the known region but what the ControlNet says: CNI of the BrushNet paper, and with `blend` its CNI*.
+    """
+
+    Options: ClassVar = ControlNetInpaintingOptions
+    sd: StableDiffusion
+    controlnet: ControlNetModel
+    options: ControlNetInpaintingOptions
+
+    @classmethod
+    def load(cls, options: ControlNetInpaintingOptions, runtime: Runtime) -> "ControlNetInpainting":
+        """Raises `UserError` for weights that can't be used, or a base and a ControlNet that don't fit together."""
+        sd = StableDiffusion.load(runtime, options.base, options.sampler)
+        folder = runtime.weights.folder(PART, options.controlnet)
+        controlnet = load_model(ControlNetModel, folder, PART, runtime)
+        needed, given = (
+            (model.config.in_channels, list(model.config.block_out_channels), model.config.cross_attention_dim)
+            for model in (controlnet, sd.unet)
+        )
+        if needed != given:
+            raise UserError(
+                f"this ControlNet is for a UNet of input channels, widths and text width {needed}, this one has {given}"
+            )
+        return cls(sd, controlnet, options)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """The ControlNet reads the text too, so it runs for both halves of the guidance."""
+        noise = self.sd.initial_noise(seeds, batch)
+        text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
+        condition = masked_condition(batch.images, batch.masks).to(noise).repeat(text.copies, 1, 1, 1)
+
+        def predict(latents: Latents, step: Step) -> Latents:
+            weight = self.options.weight_at(step)
+
+            # Any: what the loop gives to a UNet.
+            def controlled(doubled: Tensor, time: Tensor, **keywords: Any) -> tuple[Tensor]:
+                read = keywords["encoder_hidden_states"]
+                down, mid = self.controlnet(doubled, time, read, condition, weight, return_dict=False)
+                added = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+                return cast(tuple[Tensor], self.sd.unet(doubled, time, **added, **keywords))
+
+            return self.sd.guided_noise(latents, step, text, controlled if weight else None)
+
+        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return blend(painted, batch.images, batch.masks, self.options.blend, self.options.blur)
+
+
+def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Images on [0, 1], and -1 where they are masked."""
+    return torch.where(masks, -1.0, images.float() / 255)

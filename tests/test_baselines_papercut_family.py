@@ -1,0 +1,128 @@
+"""PaperCut's shipped models: they are there, small, and as good as their card says; and they can be trained again."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import brushbench
+from baselines.papercut.quality import SHIPPED, Quality
+from baselines.papercut.recipe import PARTS
+from baselines.stable_diffusion import to_unit
+from brushbench.types import Batch
+from brushbench.weights import families, read_family
+from brushbench.work import silent
+
+SOME = 24
+
+
+@pytest.fixture(scope="module")
+def scenes() -> Batch:
+    dataset = brushbench.load_dataset("papercut")
+    return Batch.of([dataset[index] for index in range(SOME)])
+
+
+def test_the_family_is_shipped_in_half_precision_and_small() -> None:
+    family = read_family(families()["papercut"])
+    assert all(Path(component.source).is_dir() for component in family.components.values())
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 32e6
+    weights = [path for path in files if path.suffix == ".safetensors"]
+    assert len(weights) == len(PARTS) + 2
+    for path in weights:
+        length = int.from_bytes(path.read_bytes()[:8], "little")
+        header = json.loads(path.read_bytes()[8 : 8 + length])
+        dtypes = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+        assert dtypes <= {"F16", "I64"}, path
+
+
+def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
+    code, out, err = brushbench("run", "--method", "brushnet", "--limit", "8")
+    assert code == 0, err
+    assert "no data set named: using 'papercut', which is embedded" in err
+    assert "weights of brushnet: papercut" in err
+    assert "generating brushnet, papercut/inside: 8/8 images" in err
+    assert "PAPERCUT-CLIP whole" in out
+    assert "brushnet  8/8" in out
+    assert (tmp_path / "runs" / "papercut-inside" / "brushnet" / "contact_sheet.png").exists()
+    record = json.loads((tmp_path / "runs" / "papercut-inside" / "brushnet" / "run.json").read_text())
+    assert record["identity"]["method"]["options"]["steps"] == 20
+
+
+def test_every_method_that_has_weights_of_the_family_runs_by_name(brushbench, tmp_path: Path) -> None:
+    names = read_family(families()["papercut"]).methods
+    code, out, err = brushbench(
+        *("run", "--method", ",".join(names), "--dataset", "papercut", "--split", "inside,outside,brush"),
+        *("--limit", "2", "--steps", "2", "--output", tmp_path),
+    )
+    assert code == 0, err
+    assert all(f"{name}" in out for name in names)
+
+
+def test_another_branch_of_the_family_is_an_option() -> None:
+    usual = brushbench.load_method("brushnet", weights="papercut", device="cpu")
+    other = brushbench.load_method("brushnet", weights="papercut", device="cpu", brushnet="papercut-brushnet-random")
+    weights = [method.branch.conv_in_condition.weight for method in (usual, other)]
+    assert not torch.equal(*weights)
+
+
+def test_known_pixels_stay_as_close_as_the_autoencoder_keeps_whole_scenes(scenes: Batch) -> None:
+    method = brushbench.load_method("brushnet", weights="papercut", device="cpu", dtype="float32")
+    psnr = brushbench.load_metric("psnr")
+    painted = psnr(scenes, method(scenes, range(SOME))).mean()
+    whole = replace(scenes, masks=torch.zeros_like(scenes.masks))
+    rebuilt = psnr(whole, method.sd.decode(method.sd.encode_image(to_unit(scenes.images)))).mean()
+    assert painted > rebuilt - 2
+
+
+def test_it_paints_what_the_caption_says(scenes: Batch) -> None:
+    """The same hole and the same place, once with the object's own colour and once with another."""
+    method = brushbench.load_method("brushnet", weights="papercut", device="cpu", dtype="float32")
+    judge = brushbench.load_metric("papercut-clip")
+    dataset = brushbench.load_dataset("papercut")
+    colours = [dataset[index].tags["colour"] for index in range(SOME)]
+    captions = {
+        colour: tuple(text.replace(own, colour) for text, own in zip(scenes.captions, colours, strict=True))
+        for colour in ("green", "purple")
+    }
+    batches = {colour: Batch(scenes.ids, scenes.images, scenes.masks, texts) for colour, texts in captions.items()}
+    painted = {colour: method(batch, range(SOME)) for colour, batch in batches.items()}
+    for asked, other in (("green", "purple"), ("purple", "green")):
+        better = judge(batches[asked], painted[asked]) > judge(batches[other], painted[asked])
+        assert better.double().mean() >= 0.85
+
+
+def test_the_card_s_numbers_on_some_scenes() -> None:
+    lines = {line.measured: line.cells for line in Quality(SHIPPED, SOME, silent).lines()}
+    assert float(lines["autoencoder, whole scenes"]["PSNR, dB"]) > 28
+    assert float(lines["real scenes: own caption among 50"]["caption, %"]) >= 85
+    first = {name: float(cells["object, %"].split()[0]) for name, cells in lines.items() if "object, %" in cells}
+    assert first["real scenes"] >= 90
+    assert first["text to image"] >= 80
+    assert first["brushnet, inside"] >= 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "steps"), [("vae", 200), ("clip", 150), ("base", 200), ("brushnet", 200)])
+def test_training_again_reduces_the_loss(part: str, steps: int, tmp_path: Path) -> None:
+    """With the documented command, from scratch, on fewer scenes; what a part is made from is the shipped one."""
+    output = tmp_path / "weights"
+    output.mkdir()
+    for folder in SHIPPED.iterdir():
+        (output / folder.name).symlink_to(folder)
+    changed = {"vae": ["vae"], "base": ["unet", "text_encoder"]}.get(part, [part])
+    for name in [*changed, "scheduler", "tokenizer"]:
+        (output / name).unlink()
+    command = [sys.executable, "-m", "baselines.papercut", "train", part, "--work", str(tmp_path), "--threads", "2"]
+    subprocess.run([*command, "--scenes", "512", "--steps", str(steps)], check=True, capture_output=True)
+    log = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == steps
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    assert all((output / name).is_dir() and not (output / name).is_symlink() for name in changed)
+    assert (tmp_path / part / f"{steps:06d}.png").exists()
