@@ -313,7 +313,7 @@ def test_doctor(brushbench) -> None:
     code, out, _ = brushbench("doctor")
     assert code == 0
     assert f"torch: {torch.__version__.partition('+')[0]}" in out
-    assert "data: photos (embedded)" in out
+    assert "data: papercut (embedded)" in out
     assert "weights sd15: not here" in out
 
 
