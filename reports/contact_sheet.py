@@ -24,7 +24,8 @@ GAP, LINE, TEXT = 6, 17, 13
 """Pixels between pictures, between lines of text, and the height of a letter."""
 COLUMNS = ("source", "mask", "masked input", "result")
 PAPER, INK, GREY = (255, 255, 255), (40, 40, 40), (120, 120, 120)
-Shown = tuple[Sample, UInt8[Tensor, "3 h w"]]
+Shown = tuple[Sample, UInt8[Tensor, "3 _ _"]]
+"""A sample and the picture for it, which may have another size when it was made elsewhere."""
 
 
 def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
@@ -65,11 +66,12 @@ def draw_sheet(shown: Sequence[Shown], title: str) -> Image.Image:
 
 
 def _block(
-    sample: Sample, result: UInt8[Tensor, "3 h w"], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    sample: Sample, result: UInt8[Tensor, "3 _ _"], font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> Image.Image:
     images, masks = sample.image[None], sample.mask[None]
     mask = masks[0].expand(3, -1, -1).byte() * 255
     pictures = [_reduced(part) for part in (sample.image, mask, erase(images, masks)[0], result)]
+    pictures[-1].thumbnail(pictures[0].size)
     width, height = pictures[0].width + GAP, pictures[0].height
     block = Image.new("RGB", (width * len(pictures) - GAP, height + 2 * LINE), PAPER)
     pen = ImageDraw.Draw(block)

@@ -185,7 +185,8 @@ def test_a_batch_that_is_too_large_stops_the_run(size: int, part: str, tmp_path:
 def test_it_stops_when_too_many_samples_fail(tmp_path: Path, write_bench, noise: str) -> None:
     entries = {f"bad{index}": {"image": "images/none.png"} for index in range(20)}
     config = RunConfig(
-        noise, "brushbench", write_bench(count=2, entries=entries), output=tmp_path / "runs", max_failures=2
+        *(noise, "brushbench", write_bench(count=2, entries=entries)),
+        **{"output": tmp_path / "runs", "max_failures": 2, "batch_size": 1},
     )
     run = brushbench.run(config)
     assert 3 <= sum(entry.status == "failed" for entry in run.ledger().values()) <= 5
@@ -231,9 +232,10 @@ def test_killed_ten_times_it_ends_like_one_never_killed(
     tmp_path: Path, write_bench, noise: str, tiny_weights: Path
 ) -> None:
     root = write_bench(count=24)
-    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options={"seconds": 0.05}))
+    options = {"seconds": 0.05}
+    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options))
     command = [
-        *(sys.executable, "-m", "brushbench", "run", "--method", noise, "-o", "seconds=0.05"),
+        *(sys.executable, "-m", "brushbench", "run", "--method", noise, "-o", "seconds=0.05", "--batch-size", "1"),
         *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "killed")),
     ]
     folder = tmp_path / "killed" / "brushbench-inside" / "Noise"
@@ -249,7 +251,7 @@ def test_killed_ten_times_it_ends_like_one_never_killed(
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert stored(Run.open(folder)) == stored(whole)
     leftovers = {path.name for path in folder.iterdir()}
-    assert leftovers == {path.name for path in whole.path.iterdir()}
+    assert leftovers == {path.name for path in whole.path.iterdir()} | {"contact_sheet.png"}
 
 
 def lines_in(folder: Path) -> int:
@@ -312,6 +314,7 @@ def test_a_part_that_a_cluster_did_not_finish_is_no_success(tmp_path: Path, writ
     command = [
         *(sys.executable, "-m", "brushbench", "run", "--engine", "ray", "--method", f"{tmp_path}/large.py:Large"),
         *("--dataset", "brushbench", "--root", str(write_bench()), "--output", str(tmp_path / "cluster")),
+        *("--batch-size", "1"),
     ]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     assert result.returncode == 2
