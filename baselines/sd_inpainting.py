@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
+from diffusers import UNet2DConditionModel
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -50,9 +51,7 @@ class StableDiffusionInpainting:
     @classmethod
     def of(cls, sd: StableDiffusion, options: StableDiffusionInpaintingOptions) -> "StableDiffusionInpainting":
         """With a model that is loaded. Raises `UserError` if its UNet is no inpainting UNet."""
-        channels = sd.unet.config.in_channels
-        if channels != CHANNELS:
-            raise UserError(f"sd-inpainting needs a UNet of {CHANNELS} input channels, this one has {channels}")
+        check_channels(sd.unet, "sd-inpainting")
         return cls(sd, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -72,3 +71,10 @@ class StableDiffusionInpainting:
             return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)
 
         return self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+
+
+def check_channels(unet: UNet2DConditionModel, method: str) -> None:
+    """Raise `UserError` for a UNet that is no inpainting UNet."""
+    channels = unet.config.in_channels
+    if channels != CHANNELS:
+        raise UserError(f"{method} needs a UNet of {CHANNELS} input channels, this one has {channels}")

@@ -82,6 +82,10 @@ class Text:
         """How often the batch goes through the UNet: 2 with guidance, else 1."""
         return 2 if self.guidance > 1 else 1
 
+    def guided(self, negative: Latents, positive: Latents) -> Latents:
+        """Noise for the negative prompts and for the captions -> negative + scale (caption - negative)."""
+        return negative + self.guidance * (positive - negative)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -199,8 +203,7 @@ class StableDiffusion:
         noise = predict(doubled, step.time, encoder_hidden_states=text.embeddings, return_dict=False)[0]
         if text.copies == 1:
             return noise
-        negative, positive = noise.chunk(2)
-        return negative + text.guidance * (positive - negative)
+        return text.guided(*noise.chunk(2))
 
     def denoise(
         self, noise: Latents, steps: int, predict: Predict, *, skipped: int = 0, after: After | None = None
@@ -220,9 +223,14 @@ class StableDiffusion:
 
     def decode(self, latents: Latents) -> UInt8[Tensor, "n 3 H W"]:
         """Latents -> images, rounded to 8 bits, on the CPU."""
+        return ((self.decode_unit(latents) / 2 + 0.5) * 255).round().to(torch.uint8)
+
+    def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
+        """Latents -> images on [-1, 1], float32, on the CPU."""
         with torch.inference_mode():
-            images = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
-        return cast(Tensor, ((images.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+            scaled = (latents / self.vae.config.scaling_factor).to(self.runtime.dtype)
+            images = self.vae.decode(scaled, return_dict=False)[0]
+        return cast(Tensor, images.float().clamp(-1, 1).cpu())
 
 
 # Any: as in `Step`.

@@ -1,10 +1,11 @@
 """What several tests of the command line say."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
@@ -37,3 +38,12 @@ def with_whole_vocabulary(file: Path, size: int = 49408) -> dict[str, Tensor]:
     table = torch.zeros(size, tensors[name].shape[1], dtype=tensors[name].dtype)
     table[ids] = tensors[name]
     return tensors | {name: table}
+
+
+def unpacked(golden: Path, tokenizer: Path, folder: Path) -> Path:
+    """A folder in diffusers layout from golden weights, which are without tokenizer, and a tokenizer."""
+    shutil.copytree(golden, folder)
+    shutil.copytree(tokenizer, folder / "tokenizer")
+    file = folder / "text_encoder" / "model.safetensors"
+    save_file(with_whole_vocabulary(file), file)
+    return folder

@@ -1,13 +1,12 @@
 """Blended Latent Diffusion against the official script's outputs on a tiny random model."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from support import with_whole_vocabulary
+from safetensors.torch import load_file
+from support import unpacked
 from torch import Tensor
 
 import brushbench
@@ -22,12 +21,7 @@ CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_
 @pytest.fixture(scope="module")
 def weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden model; its tokenizer is the one of the other golden models."""
-    folder = tmp_path_factory.mktemp("blended") / "weights"
-    shutil.copytree(GOLDEN / "weights", folder)
-    shutil.copytree(tiny_weights / "tokenizer", folder / "tokenizer")
-    file = folder / "text_encoder" / "model.safetensors"
-    save_file(with_whole_vocabulary(file), file)
-    return folder
+    return unpacked(GOLDEN / "weights", tiny_weights / "tokenizer", tmp_path_factory.mktemp("blended") / "weights")
 
 
 def batch_of(case: dict[str, object], arrays: dict[str, Tensor]) -> Batch:

@@ -1,0 +1,119 @@
+"""Inpainting with HD-Painter: Manukyan et al., arXiv:2312.14091, and the official `hd_inpaint.py` at its first size."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar, cast, final
+
+import torch
+from jaxtyping import Float, UInt8
+from pydantic import Field
+from torch import Tensor
+
+from baselines.hd_painter.painta import LEVELS, with_painta
+from baselines.hd_painter.rasg import guidance_level, noise_and_direction
+from baselines.hd_painter.sampling import Jump, schedule
+from baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
+from baselines.sd_inpainting import check_channels
+from baselines.stable_diffusion import Guidance, Latents, StableDiffusion, Steps, Text, to_unit
+from brushbench.loading import Runtime
+from brushbench.types import Batch
+
+POSITIVE = "Full HD, 4K, high quality, high resolution"
+NEGATIVE = (
+    "text, bad anatomy, bad proportions, blurry, cropped, deformed, disfigured, duplicate, error, extra limbs, "
+    "gross proportions, jpeg artifacts, long neck, low quality, lowres, malformed, morbid, mutated, mutilated, "
+    "out of frame, ugly, worst quality"
+)
+PAINTA_UNTIL = 500
+"""PAIntA changes the attention at timesteps above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HDPainterOptions:
+    """Options of `hd-painter`, which has a sampler of its own."""
+
+    steps: Steps = 50
+    """In strides of 1000 // steps: a number that doesn't divide 1000 can mean more of them."""
+    guidance: Guidance = 7.5
+    negative_prompt: str = NEGATIVE
+    base: str | None = None
+    """Folder or hub id of another inpainting model."""
+    painta: bool = True
+    """Prompt-Aware Introverted Attention."""
+    rasg: bool = True
+    """Reweighting Attention Score Guidance."""
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Of RASG. It isn't DDIM's: the official sigma is many times smaller."""
+    positive_prompt: str = POSITIVE
+    """Added to every caption."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HDPainter:
+    """Stable Diffusion Inpainting, made to paint what the caption says rather than more of the surroundings.
+
+    Without the super-resolution and the Poisson blending that can follow: nothing is pasted back.
+    """
+
+    Options: ClassVar = HDPainterOptions
+    sd: StableDiffusion
+    options: HDPainterOptions
+
+    @classmethod
+    def load(cls, options: HDPainterOptions, runtime: Runtime) -> "HDPainter":
+        """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
+        sd = StableDiffusion.load(runtime, options.base, None)
+        check_channels(sd.unet, "hd-painter")
+        return cls(sd, options)
+
+    # RASG needs gradients, also where the caller is in inference mode.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """Known pixels went through the VAE too. Any size will do: pictures are extended, and cut at the end."""
+        options, scene = self.options, prepared(batch)
+        latents = self.sd.initial_noise(seeds, scene).float()
+        captions = [with_quality(caption, options.positive_prompt) for caption in batch.captions]
+        text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
+        subject = self._subject(scene, text)
+        known = self.sd.encode_image(to_unit(scene.images) * ~scene.masks)
+        condition = torch.cat([any_of(scene.masks, self.sd.factor).to(known), known], dim=1)
+        for jump in schedule(options.steps):
+            painta = options.painta and jump.time > PAINTA_UNTIL
+            with with_painta(self.sd.unet, subject) if painta else nullcontext():
+                noise, direction = self._predict(latents, condition, jump, text, subject)
+            latents = jump.apply(latents, noise, direction, options.eta)
+        height, width = batch.images.shape[2:]
+        # Truncated, not rounded: as the official code.
+        return ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
+
+    def _subject(self, scene: Batch, text: Text) -> Subject:
+        """What the captions, the second half of the text, name."""
+        device = self.sd.runtime.device
+        levels = {*LEVELS, guidance_level(self.sd.unet)}
+        words = words_of(self.sd.tokenizer, scene.captions, self.options.positive_prompt).to(device)
+        holes = {level: most_of(scene.masks, self.sd.factor * 2**level).to(device) for level in levels}
+        return Subject(text.embeddings.chunk(text.copies)[-1], words, holes)
+
+    def _predict(
+        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: Jump, text: Text, subject: Subject
+    ) -> tuple[Latents, Latents | None]:
+        """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it."""
+
+        def predict(latents: Latents, context: Float[Tensor, "n 77 c"]) -> Latents:
+            read = torch.cat([latents.to(condition.dtype), condition], dim=1)
+            return cast(Tensor, self.sd.unet(read, jump.time, context, return_dict=False)[0])
+
+        direction = None
+        if self.options.rasg and jump.sigma:
+            conditional = partial(predict, context=subject.context)
+            positive, direction = noise_and_direction(conditional, latents, self.sd.unet, subject)
+        else:
+            positive = predict(latents, subject.context)
+        if text.copies == 1:
+            return positive.float(), direction
+        negative = predict(latents, text.embeddings.chunk(2)[0])
+        return text.guided(negative, positive).float(), direction

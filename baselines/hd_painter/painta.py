@@ -1,0 +1,101 @@
+"""PAIntA: self-attention in which a hole sees no more of its surroundings than fits the caption."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast, final
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, scaled_dot_product_attention
+
+from baselines.hd_painter.layers import logits, project, transformer_blocks
+from baselines.hd_painter.subject import Subject
+
+LEVELS = (1, 2)
+"""1/16 and 1/32 of the picture's sides."""
+
+
+@contextmanager
+def with_painta(unet: UNet2DConditionModel, subject: Subject) -> Iterator[None]:
+    """Prompt-Aware Introverted Attention in the UNet for as long as the context lasts.
+
+    The first pass must be the one that reads the captions: what it finds serves all others too.
+    """
+    handles = []
+    try:
+        for level, block in transformer_blocks(unet):
+            if level in LEVELS:
+                change = _Change(block, subject, subject.holes[level])
+                handles.append(block.norm1.register_forward_pre_hook(change.before))
+                handles.append(block.attn1.register_forward_hook(change))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@final
+@dataclass(slots=True)
+class _Change:
+    """Of one self-attention layer."""
+
+    block: BasicTransformerBlock
+    subject: Subject
+    holes: Bool[Tensor, "n 1 h w"]
+    stream: Float[Tensor, "n pixels c"] = field(init=False)
+    """What the attention's output will be added to."""
+    coefficients: Float[Tensor, "n pixels"] | None = None
+    """Known from the first pass on."""
+
+    # Any: the input of any module.
+    def before(self, _norm: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """Keep what comes into the block."""
+        self.stream = inputs[0]
+
+    # Any: likewise.
+    def __call__(self, attention: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        """Instead of the attention's own output: another for pixels of the hole."""
+        if self.coefficients is None:
+            likeness = similarity(self.block, self.stream + output, self.subject)
+            self.coefficients = coefficients(likeness.view(self.holes.shape))
+        holes = self.holes.flatten(1)
+        weights = torch.where(holes, 1, self.coefficients).to(output.dtype)
+        return torch.where(holes[..., None], weighted(attention, inputs[0], weights), output)
+
+
+def similarity(
+    block: BasicTransformerBlock, stream: Float[Tensor, "n pixels c"], subject: Subject
+) -> Float[Tensor, "n pixels"]:
+    """How much the block's cross-attention would have each pixel attend to the words of the caption, on [0, 1]."""
+    attended = logits(block.attn2, block.norm2(stream), subject.context).float().softmax(dim=-1).mean(dim=1)
+    return (attended * subject.words[:, None]).sum(dim=-1)
+
+
+def coefficients(likeness: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n pixels"]:
+    """What surroundings count, on [0, 1]: nothing where they are less like the caption than the (lower) median."""
+    smooth = conv2d(likeness, smoothing_kernel().to(likeness), padding=1).flatten(1)
+    median = smooth.median(dim=1, keepdim=True).values
+    return ((smooth - median) / smooth.amax(dim=1, keepdim=True)).clamp(0, 1)
+
+
+def smoothing_kernel() -> Float[Tensor, "1 1 3 3"]:
+    """The official one, e^-1 at distance 1: a Gaussian of sigma 0.71, though it is called 0.5."""
+    line = torch.tensor([math.exp(-1), 1, math.exp(-1)])
+    return torch.outer(line, line)[None, None] / line.sum() ** 2
+
+
+def weighted(
+    attention: Attention, tokens: Float[Tensor, "n pixels c"], weights: Float[Tensor, "n pixels"]
+) -> Float[Tensor, "n pixels c"]:
+    """Self-attention whose logits are multiplied by the weight of the pixel that is attended to."""
+    layers = (attention.to_q, attention.to_k, attention.to_v)
+    query, key, value = (project(attention, layer, tokens) for layer in layers)
+    # A weight of the key is a weight of its logits, and no table of them has to be made.
+    seen = scaled_dot_product_attention(query, key * weights[:, None, :, None], value, scale=attention.scale)
+    return cast(Tensor, attention.to_out[0](seen.transpose(1, 2).flatten(2)))
