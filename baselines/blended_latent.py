@@ -9,8 +9,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, to_unit
-from brushbench.errors import UserError
+from baselines.stable_diffusion import CHANNELS, DiffusionOptions, Latents, StableDiffusion, Step, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 
@@ -27,16 +26,9 @@ OFFICIAL_SCHEDULER: dict[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BlendedLatentOptions:
-    """Options of `blended-latent`."""
+class BlendedLatentOptions(DiffusionOptions):
+    """Options of `blended-latent`: DDIM, as the official script sets it up, if no sampler is named."""
 
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
-    base: str | None = None
-    """Folder or hub id of another Stable Diffusion model."""
-    sampler: Sampler | None = None
-    """None: DDIM, as the official script sets it up."""
     blending_start: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """This fraction of the steps is left out at the beginning."""
 
@@ -58,10 +50,7 @@ class BlendedLatent:
     def load(cls, options: BlendedLatentOptions, runtime: Runtime) -> "BlendedLatent":
         """Raises `UserError` for weights that can't be used, or whose UNet reads more than noisy latents."""
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim")
-        if sd.unet.config.in_channels != 4:
-            raise UserError(
-                f"blended-latent needs a UNet of 4 input channels, this one has {sd.unet.config.in_channels}"
-            )
+        sd.check_channels("blended-latent", CHANNELS)
         return cls(sd if options.sampler else replace(sd, scheduler_config=OFFICIAL_SCHEDULER), options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from baselines.stable_diffusion import Guidance, Step, Steps
+from baselines.stable_diffusion import DiffusionOptions, Step
 from brushbench.errors import UserError
 from brushbench.masks import Blend, check_kernel
 
@@ -13,12 +13,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class ConditioningOptions:
+class ConditioningOptions(DiffusionOptions):
     """Options of a method with such a branch."""
 
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
     scale: float = 1.0
     """The conditioning scale w."""
     start: Fraction = 0.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from baselines.checkpoints import load_model
 from baselines.conditioning import ConditioningOptions
-from baselines.stable_diffusion import Latents, Sampler, StableDiffusion, Step
+from baselines.stable_diffusion import Latents, StableDiffusion, Step
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.masks import blend
@@ -22,14 +22,10 @@ PART = "controlnet"
 
 @dataclass(frozen=True, slots=True)
 class ControlNetInpaintingOptions(ConditioningOptions):
-    """Options of `controlnet`."""
+    """Options of `controlnet`: the folder's own sampler if none is named."""
 
-    base: str | None = None
-    """Folder or hub id of another Stable Diffusion 1.5 model."""
     controlnet: str | None = None
     """Folder or hub id of another ControlNet that reads masked images."""
-    sampler: Sampler | None = None
-    """None: the folder's own scheduler."""
 
 
 @final

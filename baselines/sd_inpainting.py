@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from diffusers import UNet2DConditionModel
 from jaxtyping import UInt8
 from torch import Tensor
 
-from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, Text, to_unit
-from brushbench.errors import UserError
+from baselines.stable_diffusion import DiffusionOptions, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 
@@ -19,16 +17,8 @@ CHANNELS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class StableDiffusionInpaintingOptions:
-    """Options of `sd-inpainting`."""
-
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
-    base: str | None = None
-    """Folder or hub id of another inpainting model."""
-    sampler: Sampler | None = None
-    """None: the folder's own scheduler."""
+class StableDiffusionInpaintingOptions(DiffusionOptions):
+    """Options of `sd-inpainting`: the folder's own sampler if none is named."""
 
 
 @final
@@ -51,7 +41,7 @@ class StableDiffusionInpainting:
     @classmethod
     def of(cls, sd: StableDiffusion, options: StableDiffusionInpaintingOptions) -> "StableDiffusionInpainting":
         """With a model that is loaded. Raises `UserError` if its UNet is no inpainting UNet."""
-        check_channels(sd.unet, "sd-inpainting")
+        sd.check_channels("sd-inpainting", CHANNELS)
         return cls(sd, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -71,10 +61,3 @@ class StableDiffusionInpainting:
             return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)
 
         return self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-
-
-def check_channels(unet: UNet2DConditionModel, method: str) -> None:
-    """Raise `UserError` for a UNet that is no inpainting UNet."""
-    channels = unet.config.in_channels
-    if channels != CHANNELS:
-        raise UserError(f"{method} needs a UNet of {CHANNELS} input channels, this one has {channels}")

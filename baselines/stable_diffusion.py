@@ -31,6 +31,8 @@ Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0)]
 Latents = Float[Tensor, "n 4 h w"]
+CHANNELS = 4
+"""Of the latents, and of a UNet that reads nothing else."""
 
 _SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
     # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
@@ -60,6 +62,19 @@ class Step:
     def noised(self, latents: Latents, noise: Latents) -> Latents:
         """Clean latents with as much of the noise as belongs to this step's timestep."""
         return cast(Tensor, self.scheduler.add_noise(latents, noise, self.time[None]))
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionOptions:
+    """Options that every diffusion method has."""
+
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    negative_prompt: str = ""
+    base: str | None = None
+    """Folder or hub id of another diffusion model, of the kind that the method stands on."""
+    sampler: Sampler | None = None
+    """None: the one of the method's official code, or the folder's own."""
 
 
 Predict = Callable[[Latents, Step], Latents]
@@ -132,6 +147,12 @@ class StableDiffusion:
             sampler=name,
             runtime=runtime,
         )
+
+    def check_channels(self, method: str, channels: int) -> None:
+        """Raises `UserError` unless the UNet has so many input channels."""
+        given = self.unet.config.in_channels
+        if given != channels:
+            raise UserError(f"{method} needs a UNet of {channels} input channels, this one has {given}")
 
     def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> Text:
         """The last hidden states of the text encoder; captions are cut at 77 tokens.

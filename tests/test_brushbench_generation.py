@@ -186,7 +186,9 @@ def test_it_stops_when_too_many_samples_fail(tmp_path: Path, write_bench, noise:
     entries = {f"bad{index}": {"image": "images/none.png"} for index in range(20)}
     config = RunConfig(
         *(noise, "brushbench", write_bench(count=2, entries=entries)),
-        **{"output": tmp_path / "runs", "max_failures": 2, "batch_size": 1},
+        output=tmp_path / "runs",
+        max_failures=2,
+        batch_size=1,
     )
     run = brushbench.run(config)
     assert 3 <= sum(entry.status == "failed" for entry in run.ledger().values()) <= 5

@@ -12,7 +12,7 @@ from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
 from baselines.checkpoints import load_model
 from baselines.conditioning import ConditioningOptions
-from baselines.stable_diffusion import Latents, Sampler, StableDiffusion, Step, to_unit
+from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.masks import blend, erase
@@ -23,14 +23,10 @@ PART = "brushnet"
 
 @dataclass(frozen=True, slots=True)
 class BrushNetOptions(ConditioningOptions):
-    """Options of `brushnet`."""
+    """Options of `brushnet`: UniPC, as the official script, if no sampler is named; the branch is plug-and-play."""
 
-    base: str | None = None
-    """Folder or hub id of another Stable Diffusion 1.5 model: the branch is plug-and-play."""
     brushnet: str | None = None
     """Folder or hub id of another branch."""
-    sampler: Sampler | None = None
-    """None: UniPC, as the official script."""
 
 
 @final
@@ -47,8 +43,7 @@ class BrushNet:
     def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
         """Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together."""
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc")
-        if sd.unet.config.in_channels != 4:
-            raise UserError(f"brushnet needs a UNet of 4 input channels, this one has {sd.unet.config.in_channels}")
+        sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
         widths = [list(model.config.block_out_channels) for model in (branch, sd.unet)]
         if widths[0] != widths[1]:

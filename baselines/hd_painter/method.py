@@ -15,7 +15,7 @@ from baselines.hd_painter.painta import LEVELS, with_painta
 from baselines.hd_painter.rasg import guidance_level, noise_and_direction
 from baselines.hd_painter.sampling import Jump, schedule
 from baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
-from baselines.sd_inpainting import check_channels
+from baselines.sd_inpainting import CHANNELS
 from baselines.stable_diffusion import Guidance, Latents, StableDiffusion, Steps, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -66,7 +66,7 @@ class HDPainter:
     def load(cls, options: HDPainterOptions, runtime: Runtime) -> "HDPainter":
         """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
         sd = StableDiffusion.load(runtime, options.base, None)
-        check_channels(sd.unet, "hd-painter")
+        sd.check_channels("hd-painter", CHANNELS)
         return cls(sd, options)
 
     # RASG needs gradients, also where the caller is in inference mode.

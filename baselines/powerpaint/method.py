@@ -16,7 +16,7 @@ from baselines.brushnet.residuals import with_residuals
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
 from baselines.powerpaint.text import TaskText, load_checked, read_tensors
 from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
-from baselines.stable_diffusion import Guidance, Latents, Sampler, StableDiffusion, Step, Steps, Text, to_unit
+from baselines.stable_diffusion import DiffusionOptions, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.masks import erase
@@ -30,16 +30,9 @@ V2_BRANCH, V2_TEXT_ENCODER = "diffusion_pytorch_model.safetensors", "pytorch_mod
 
 
 @dataclass(frozen=True, slots=True)
-class PowerPaintOptions:
-    """Options of `powerpaint`."""
+class PowerPaintOptions(DiffusionOptions):
+    """Options of `powerpaint`: the folder's own sampler (DDIM as published) for version 1, UniPC for version 2."""
 
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
-    base: str | None = None
-    """Folder or hub id of the diffusion model: an inpainting model for version 1, another for version 2."""
-    sampler: Sampler | None = None
-    """None: the folder's own for version 1 (DDIM as published), UniPC for version 2."""
     version: Literal[1, 2] = 1
     checkpoint: str | None = None
     """Folder or hub id as published: `ppt-v1` of version 1, `PowerPaint_Brushnet` of version 2."""
