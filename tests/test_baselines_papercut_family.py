@@ -1,6 +1,7 @@
 """PaperCut's shipped models: they are there, small, and as good as their card says; and they can be trained again."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -109,18 +110,22 @@ def test_the_card_s_numbers_on_some_scenes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "steps"), [("vae", 200), ("clip", 150), ("base", 200), ("brushnet", 200)])
+@pytest.mark.parametrize(("part", "steps"), [("vae", 80), ("clip", 80), ("base", 80), ("brushnet", 120)])
 def test_training_again_reduces_the_loss(part: str, steps: int, tmp_path: Path) -> None:
     """With the documented command, from scratch, on fewer scenes; what a part is made from is the shipped one."""
     output = tmp_path / "weights"
     output.mkdir()
-    for folder in SHIPPED.iterdir():
-        (output / folder.name).symlink_to(folder)
     changed = {"vae": ["vae"], "base": ["unet", "text_encoder"]}.get(part, [part])
-    for name in [*changed, "scheduler", "tokenizer"]:
-        (output / name).unlink()
-    command = [sys.executable, "-m", "baselines.papercut", "train", part, "--work", str(tmp_path), "--threads", "2"]
-    subprocess.run([*command, "--scenes", "512", "--steps", str(steps)], check=True, capture_output=True)
+    for folder in SHIPPED.iterdir():
+        if folder.name in ("scheduler", "tokenizer"):
+            shutil.copytree(folder, output / folder.name)
+        elif folder.name not in changed:
+            (output / folder.name).symlink_to(folder)
+    command = [sys.executable, "-m", "baselines.papercut", "train", part, "--work", str(tmp_path), "--threads", "1"]
+    done = subprocess.run(
+        [*command, "--scenes", "128", "--steps", str(steps)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == steps
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
