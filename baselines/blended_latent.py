@@ -9,7 +9,8 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.stable_diffusion import CHANNELS, DiffusionOptions, Latents, StableDiffusion, Step, to_unit
+from baselines.conditioning import BlendingOptions
+from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 
@@ -26,7 +27,7 @@ OFFICIAL_SCHEDULER: dict[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BlendedLatentOptions(DiffusionOptions):
+class BlendedLatentOptions(BlendingOptions):
     """Options of `blended-latent`: DDIM, as the official script sets it up, if no sampler is named."""
 
     blending_start: Annotated[float, Field(ge=0, lt=1)] = 0.25
@@ -39,7 +40,8 @@ class BlendedLatent:
     """A text-to-image model paints all of the picture, and the known latents are put back after every step.
 
     It starts from pure noise also when steps are left out, and puts the known latents back with the noise of the step
-    just taken, one more than the others have by then: both as the official script. Nothing is pasted at the end.
+    just taken, one more than the others have by then: both as the official script. Known pixels are
+    put back at the end only if `blend` says so.
     """
 
     Options: ClassVar = BlendedLatentOptions
@@ -67,7 +69,8 @@ class BlendedLatent:
             return torch.where(holes, latents, step.noised(source, draw()))
 
         skipped = int(self.options.steps * self.options.blending_start)
-        return self.sd.decode(self.sd.denoise(draw(), self.options.steps, predict, skipped=skipped, after=keep_known))
+        latents = self.sd.denoise(draw(), self.options.steps, predict, skipped=skipped, after=keep_known)
+        return self.options.blended(self.sd.decode(latents), batch)
 
 
 def centres(masks: Bool[Tensor, "n 1 H W"], factor: int) -> Bool[Tensor, "n 1 h w"]:

@@ -1,20 +1,40 @@
-"""What a branch beside the UNet has in common with any other: how much of it is added, and when."""
+"""Options that several methods share: putting known pixels back, and how much of a branch is added, and when."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
+from jaxtyping import UInt8
 from pydantic import Field
+from torch import Tensor
 
 from baselines.stable_diffusion import DiffusionOptions, Step
 from brushbench.errors import UserError
-from brushbench.masks import Blend, check_kernel
+from brushbench.masks import Blend, blend, check_kernel
+from brushbench.types import Batch
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class ConditioningOptions(DiffusionOptions):
-    """Options of a method with such a branch."""
+class BlendingOptions(DiffusionOptions):
+    """Options of a method that can put known pixels back into its result."""
+
+    blend: Blend = "none"
+    """How."""
+    blur: int = 21
+    """Kernel of `blend=blur`, pixels, odd."""
+
+    def __post_init__(self) -> None:
+        check_kernel(self.blur)
+
+    def blended(self, painted: UInt8[Tensor, "n 3 h w"], batch: Batch) -> UInt8[Tensor, "n 3 h w"]:
+        """A result as it is asked for."""
+        return blend(painted, batch.images, batch.masks, self.blend, self.blur)
+
+
+@dataclass(frozen=True, slots=True)
+class ConditioningOptions(BlendingOptions):
+    """Options of a method with a branch beside the UNet."""
 
     scale: float = 1.0
     """The conditioning scale w."""
@@ -22,13 +42,9 @@ class ConditioningOptions(DiffusionOptions):
     """The branch is added from this fraction of the steps on ..."""
     end: Fraction = 1.0
     """... to this one."""
-    blend: Blend = "none"
-    """How known pixels are put back into the result."""
-    blur: int = 21
-    """Kernel of `blend=blur`, pixels, odd."""
 
     def __post_init__(self) -> None:
-        check_kernel(self.blur)
+        BlendingOptions.__post_init__(self)
         if self.start >= self.end:
             raise UserError(f"start={self.start} must be less than end={self.end}")
 

@@ -14,7 +14,6 @@ from baselines.conditioning import ConditioningOptions
 from baselines.stable_diffusion import Latents, StableDiffusion, Step
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
-from brushbench.masks import blend
 from brushbench.types import Batch
 
 PART = "controlnet"
@@ -77,7 +76,7 @@ class ControlNetInpainting:
             return self.sd.guided_noise(latents, step, text, controlled if weight else None)
 
         painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-        return blend(painted, batch.images, batch.masks, self.options.blend, self.options.blur)
+        return self.options.blended(painted, batch)
 
 
 def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from baselines.stable_diffusion import DiffusionOptions, Latents, StableDiffusion, Step, Text, to_unit
+from baselines.conditioning import BlendingOptions
+from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 
@@ -17,7 +18,7 @@ CHANNELS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class StableDiffusionInpaintingOptions(DiffusionOptions):
+class StableDiffusionInpaintingOptions(BlendingOptions):
     """Options of `sd-inpainting`: the folder's own sampler if none is named."""
 
 
@@ -45,7 +46,7 @@ class StableDiffusionInpainting:
         return cls(sd, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Nothing is pasted back: known pixels went through the VAE too."""
+        """Known pixels went through the VAE too, unless `blend` puts them back."""
         options = self.options
         return self.painted(
             batch, seeds, self.sd.encode_text(batch.captions, options.negative_prompt, options.guidance)
@@ -60,4 +61,5 @@ class StableDiffusionInpainting:
         def predict(latents: Latents, step: Step) -> Latents:
             return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)
 
-        return self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return self.options.blended(painted, batch)

@@ -66,6 +66,30 @@ def test_every_method_that_has_weights_of_the_family_runs_by_name(brushbench, tm
     assert all(f"{name}" in out for name in names)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("brushnet", {}),
+        ("sd-inpainting", {}),
+        ("controlnet", {}),
+        ("blended-latent", {}),
+        ("powerpaint", {"version": 1}),
+        ("powerpaint", {"version": 2}),
+    ],
+)
+def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> None:
+    dataset = brushbench.load_dataset("papercut")
+    few = Batch.of([dataset[0], dataset[1]])
+    plain, pasted = (
+        brushbench.load_method(method, weights="papercut", device="cpu", steps=2, blend=blend, **options)(few, [1, 2])
+        for blend in ("none", "paste")
+    )
+    known = ~few.masks.expand_as(few.images)
+    assert torch.equal(pasted[known], few.images[known])
+    assert not torch.equal(plain[known], few.images[known])
+    assert torch.equal(plain[~known], pasted[~known])
+
+
 def test_another_branch_of_the_family_is_an_option() -> None:
     usual = brushbench.load_method("brushnet", weights="papercut", device="cpu")
     other = brushbench.load_method("brushnet", weights="papercut", device="cpu", brushnet="papercut-brushnet-random")

@@ -15,7 +15,7 @@ from baselines.conditioning import ConditioningOptions
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
-from brushbench.masks import blend, erase
+from brushbench.masks import erase
 from brushbench.types import Batch
 
 PART = "brushnet"
@@ -66,4 +66,4 @@ class BrushNet:
                 return self.sd.guided_noise(latents, step, text, unet)
 
         painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-        return blend(painted, batch.images, batch.masks, self.options.blend, self.options.blur)
+        return self.options.blended(painted, batch)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
+from baselines.conditioning import BlendingOptions
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
 from baselines.powerpaint.text import TaskText, load_checked, read_tensors
 from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
-from baselines.stable_diffusion import DiffusionOptions, Latents, StableDiffusion, Step, Text, to_unit
+from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.masks import erase
@@ -30,7 +31,7 @@ V2_BRANCH, V2_TEXT_ENCODER = "diffusion_pytorch_model.safetensors", "pytorch_mod
 
 
 @dataclass(frozen=True, slots=True)
-class PowerPaintOptions(DiffusionOptions):
+class PowerPaintOptions(BlendingOptions):
     """Options of `powerpaint`: the folder's own sampler (DDIM as published) for version 1, UniPC for version 2."""
 
     version: Literal[1, 2] = 1
@@ -76,7 +77,9 @@ class PowerPaintTokens:
         text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, V1_TEXT_ENCODER), sd.runtime)
         if (folder / V1_UNET).exists():
             _replace(sd.unet, folder / V1_UNET, "powerpaint_unet", sd.runtime)
-        inner = StableDiffusionInpaintingOptions(steps=options.steps, guidance=options.guidance)
+        inner = StableDiffusionInpaintingOptions(
+            steps=options.steps, guidance=options.guidance, blend=options.blend, blur=options.blur
+        )
         return cls(StableDiffusionInpainting.of(sd, inner), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -122,7 +125,7 @@ class PowerPaintBranch:
             with with_residuals(self.sd.unet, residuals) as unet:
                 return self.sd.guided_noise(latents, step, text, unet)
 
-        return self.sd.decode(self.sd.denoise(noise, options.steps, predict))
+        return options.blended(self.sd.decode(self.sd.denoise(noise, options.steps, predict)), batch)
 
 
 def _task_text(text: TaskText, pairs: Sequence[tuple[Pair, Pair]], options: PowerPaintOptions) -> Text:
