@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from diffusers import ModelMixin
 from diffusers.utils import logging as diffusers_logging
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from brushbench.errors import UserError, one_line
@@ -49,13 +49,19 @@ def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
     return cast(CLIPTextModel, _load_checked(CLIPTextModel.from_pretrained, folder, "text_encoder", runtime))
 
 
-def load_tokenizer(folder: Path, runtime: Runtime) -> CLIPTokenizer:
+def load_second_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModelWithProjection:
+    """SDXL's second text encoder from its folder. Raises `UserError` as `load_model` does."""
+    load = CLIPTextModelWithProjection.from_pretrained
+    return cast(CLIPTextModelWithProjection, _load_checked(load, folder, "text_encoder_2", runtime))
+
+
+def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer") -> CLIPTokenizer:
     """CLIP's tokenizer from its folder. Raises `UserError` if its files are missing or damaged."""
     files = [file for file in _files(folder) if file.suffix in (".json", ".txt")]
     if not {"tokenizer.json", "vocab.json"} & {file.name for file in files}:
         raise UserError(one_line(f"{folder}: no vocab.json with merges.txt, and no tokenizer.json"))
     tokenizer = _loaded(folder, CLIPTokenizer.from_pretrained)
-    runtime.weights.record("tokenizer", files)
+    runtime.weights.record(part, files)
     return tokenizer
 
 
@@ -64,12 +70,20 @@ def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
 
     Raises `UserError` if it is missing or isn't JSON.
     """
-    file = folder / "scheduler_config.json"
     _files(folder)
+    return _json_object(folder / "scheduler_config.json", "scheduler", runtime)
+
+
+def load_pipeline_index(file: Path, runtime: Runtime) -> dict[str, object]:
+    """The settings of a whole pipeline, none if there is no such file. Raises `UserError` for a damaged one."""
+    return _json_object(file, "model_index", runtime) if file.exists() else {}
+
+
+def _json_object(file: Path, part: str, runtime: Runtime) -> dict[str, object]:
     config = _loaded(file, lambda path, **_: json.loads(path.read_bytes()))
     if not isinstance(config, dict):
         raise UserError(one_line(f"{file}: must be an object"))
-    runtime.weights.record("scheduler", [file])
+    runtime.weights.record(part, [file])
     return config
 
 

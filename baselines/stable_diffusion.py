@@ -3,15 +3,12 @@
 Rombach et al., arXiv:2112.10752. The components are the classes of diffusers and transformers, unmodified.
 """
 
-import html
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, final
 
 import diffusers
-import ftfy
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from jaxtyping import Bool, Float, UInt8
@@ -20,7 +17,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from baselines.captions import cleaned, token_ids
 from baselines.checkpoints import SchedulerConfig, load_model, load_scheduler_config, load_text_encoder, load_tokenizer
+from baselines.sdxl import TextPair, added_conditions, is_sdxl
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -91,6 +90,8 @@ class Text:
     """m = 2 n with guidance, the negative prompts first; n without."""
     guidance: float
     """The guidance scale; 1 or less means none."""
+    pooled: Float[Tensor, "m p"] | None = None
+    """One vector for a whole text, which only SDXL reads."""
 
     @property
     def copies(self) -> int:
@@ -115,16 +116,20 @@ class StableDiffusion:
     sampler: str
     """The scheduler's class in diffusers."""
     runtime: Runtime
+    text_pair: TextPair | None = None
+    """SDXL's, which encodes all of its texts."""
     texts: dict[str, Tensor] = field(default_factory=dict)
-    """What has been encoded so far."""
+    """What has been encoded so far, without such a pair."""
 
     @classmethod
-    def load(cls, runtime: Runtime, base: str | None, sampler: Sampler | None, part: str = BASE) -> "StableDiffusion":
+    def load(
+        cls, runtime: Runtime, base: str | None, sampler: Sampler | None, part: str = BASE, *, sdxl: bool = False
+    ) -> "StableDiffusion":
         """Load a folder in diffusers layout; `base` overrides the weights' own, `sampler` None is the folder's own.
 
         `part` is what the family calls this base, for a method with several. A family may replace single components
-        of its `base` for a method; one of the user's own is taken whole.
-        Raises `UserError` for a component that is missing or can't be used.
+        of its `base` for a method; one of the user's own is taken whole. `sdxl` says that the method can use SDXL too.
+        Raises `UserError` for a component that is missing or can't be used, and for an SDXL that isn't asked for.
         """
         folder = runtime.weights.folder(part, base)
 
@@ -138,14 +143,21 @@ class StableDiffusion:
         tried = attempt(_scheduler, name, config)
         if isinstance(tried, Failure):
             raise UserError(one_line(f"{inside('scheduler')}: {name} can't be made from it: {tried.error}"))
+        unet = load_model(UNet2DConditionModel, inside("unet"), "unet", runtime)
+        xl = is_sdxl(unet)
+        if xl and not sdxl:
+            raise UserError(one_line(f"{inside('unet')} is SDXL's, which this method can't use; brushnet can"))
+        tokenizer = load_tokenizer(inside("tokenizer"), runtime)
+        text_encoder = load_text_encoder(inside("text_encoder"), runtime)
         return cls(
-            tokenizer=load_tokenizer(inside("tokenizer"), runtime),
-            text_encoder=load_text_encoder(inside("text_encoder"), runtime),
-            unet=load_model(UNet2DConditionModel, inside("unet"), "unet", runtime),
-            vae=load_model(AutoencoderKL, inside("vae"), "vae", runtime),
+            tokenizer=tokenizer,
+            text_encoder=text_encoder,
+            unet=unet,
+            vae=_load_vae(inside("vae"), runtime, sdxl=xl),
             scheduler_config=config,
             sampler=name,
             runtime=runtime,
+            text_pair=TextPair.load((tokenizer, text_encoder), inside, runtime) if xl else None,
         )
 
     def check_channels(self, method: str, channels: int) -> None:
@@ -155,28 +167,38 @@ class StableDiffusion:
             raise UserError(f"{method} needs a UNet of {channels} input channels, this one has {given}")
 
     def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> Text:
-        """The last hidden states of the text encoder; captions are cut at 77 tokens.
+        """The last hidden states of the text encoder; captions are cut at 77 tokens. SDXL's are those of `TextPair`.
 
         Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
         """
-        prompts = [*[negative_prompt] * len(captions), *captions] if guidance > 1 else list(captions)
-        return Text(torch.cat([self._encoded(cleaned(prompt)) for prompt in prompts]), guidance)
+        negatives = [cleaned(negative_prompt)] * len(captions) if guidance > 1 else []
+        positives = [cleaned(caption) for caption in captions]
+        if self.text_pair is None:
+            return Text(torch.cat([self._encoded(prompt) for prompt in negatives + positives]), guidance)
+        encoded = [self.text_pair.encode_negative(prompt) for prompt in negatives]
+        encoded += [self.text_pair.encode(prompt) for prompt in positives]
+        embeddings, pooled = (torch.cat(tensors) for tensors in zip(*encoded, strict=True))
+        return Text(embeddings, guidance, pooled)
 
     def _encoded(self, prompt: str) -> Float[Tensor, "1 77 c"]:
         if prompt not in self.texts:
-            length = self.tokenizer.model_max_length
-            tokens = self.tokenizer(
-                prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-            )
+            ids = token_ids(self.tokenizer, prompt).to(self.runtime.device)
             with torch.inference_mode():
-                self.texts[prompt] = self.text_encoder(tokens.input_ids.to(self.runtime.device)).last_hidden_state
+                self.texts[prompt] = self.text_encoder(ids).last_hidden_state
         return self.texts[prompt]
+
+    def added_conditions(self, latents: Float[Tensor, "n c h w"], text: Text) -> dict[str, Tensor] | None:
+        """What SDXL's UNet and a branch for it read beside the text's tokens, in as many rows; None for any other."""
+        if text.pooled is None:
+            return None
+        height, width = latents.shape[2:]
+        return added_conditions(text.pooled, height * self.factor, width * self.factor)
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
         """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor."""
         with torch.inference_mode():
-            posterior = self.vae.encode(images.to(self.runtime.device, self.runtime.dtype)).latent_dist
-        return cast(Tensor, posterior.mode() * self.vae.config.scaling_factor)
+            posterior = self.vae.encode(images.to(self.runtime.device, self.vae.dtype)).latent_dist
+        return cast(Tensor, posterior.mode() * self.vae.config.scaling_factor).to(self.runtime.dtype)
 
     def to_latent_size(self, masks: Bool[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:
         """0 and 1, the top left pixel of each square of the VAE's factor, as the official code's `nearest` takes it."""
@@ -221,7 +243,8 @@ class StableDiffusion:
         """The UNet's noise: negative + scale (caption - negative). `unet` can be the UNet with something added."""
         doubled = latents.repeat(text.copies, 1, 1, 1)
         predict: Callable[..., tuple[Tensor]] = unet or self.unet
-        noise = predict(doubled, step.time, encoder_hidden_states=text.embeddings, return_dict=False)[0]
+        read = {"encoder_hidden_states": text.embeddings, "added_cond_kwargs": self.added_conditions(latents, text)}
+        noise = predict(doubled, step.time, **read, return_dict=False)[0]
         if text.copies == 1:
             return noise
         return text.guided(*noise.chunk(2))
@@ -249,9 +272,20 @@ class StableDiffusion:
     def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
         """Latents -> images on [-1, 1], float32, on the CPU."""
         with torch.inference_mode():
-            scaled = (latents / self.vae.config.scaling_factor).to(self.runtime.dtype)
+            scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
             images = self.vae.decode(scaled, return_dict=False)[0]
         return cast(Tensor, images.float().clamp(-1, 1).cpu())
+
+
+def _load_vae(folder: Path, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
+    """In float32 if the config of an SDXL VAE says that it overflows in half precision.
+
+    Configs of other VAEs say the same, by default, of models that don't.
+    """
+    if not sdxl:
+        return load_model(AutoencoderKL, folder, "vae", runtime)
+    vae = load_model(AutoencoderKL, folder, "vae", replace(runtime, dtype=torch.float32))
+    return vae if vae.config.force_upcast else vae.to(runtime.dtype)
 
 
 # Any: as in `Step`.
@@ -264,9 +298,3 @@ def _scheduler(name: str, config: SchedulerConfig) -> Any:
 def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     """0..255 -> [-1, 1], float32."""
     return images.float() / 255 * 2 - 1
-
-
-def cleaned(caption: str) -> str:
-    """Text as CLIP's own tokenizer prepares it: mended Unicode, no HTML entities, single spaces, lower case."""
-    text = html.unescape(html.unescape(ftfy.fix_text(caption))).strip()
-    return re.sub(r"\s+", " ", text).strip().lower()

@@ -1,4 +1,4 @@
-"""What several tests of the command line say."""
+"""What several tests say."""
 
 import shutil
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from baselines.brushnet import Residuals
 
 
 def run_on(root: Path, output: Path, *more: object) -> tuple[object, ...]:
@@ -47,3 +49,24 @@ def unpacked(golden: Path, tokenizer: Path, folder: Path) -> Path:
     file = folder / "text_encoder" / "model.safetensors"
     save_file(with_whole_vocabulary(file), file)
     return folder
+
+
+def named(residuals: Residuals) -> dict[str, Tensor]:
+    """By the names that the golden files have."""
+    down = {f"down_{index:02d}": tensor for index, tensor in enumerate(residuals.down)}
+    up = {f"up_{index:02d}": tensor for index, tensor in enumerate(residuals.up)}
+    return down | {"mid": residuals.mid} | up
+
+
+def only(residuals: Residuals, *names: str) -> Residuals:
+    """All but the named ones zero."""
+    kept = {name: tensor if name in names else torch.zeros_like(tensor) for name, tensor in named(residuals).items()}
+    return Residuals(
+        tuple(tensor for name, tensor in kept.items() if name.startswith("down")),
+        kept["mid"],
+        tuple(tensor for name, tensor in kept.items() if name.startswith("up")),
+    )
+
+
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
+    assert (actual - expected).abs().max() <= tolerance * expected.abs().max()

@@ -7,12 +7,14 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
+from support import assert_close, named, only
 from torch import Tensor
 
 import brushbench
 from baselines.brushnet import BrushNetModel, BrushNetOptions, Residuals, with_residuals
+from baselines.captions import cleaned
 from baselines.checkpoints import load_model
-from baselines.stable_diffusion import StableDiffusion, Step, cleaned
+from baselines.stable_diffusion import StableDiffusion, Step
 from brushbench.images import read_image, read_mask
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
@@ -41,26 +43,6 @@ def branch(tiny_weights: Path, runtime: Runtime) -> BrushNetModel:
 @pytest.fixture(scope="module")
 def unet(tiny_weights: Path, runtime: Runtime) -> UNet2DConditionModel:
     return load_model(UNet2DConditionModel, tiny_weights / "unet", "unet", runtime)
-
-
-def named(residuals: Residuals) -> dict[str, Tensor]:
-    down = {f"down_{index:02d}": tensor for index, tensor in enumerate(residuals.down)}
-    up = {f"up_{index:02d}": tensor for index, tensor in enumerate(residuals.up)}
-    return down | {"mid": residuals.mid} | up
-
-
-def only(residuals: Residuals, *names: str) -> Residuals:
-    """All but the named ones zero."""
-    kept = {name: tensor if name in names else torch.zeros_like(tensor) for name, tensor in named(residuals).items()}
-    return Residuals(
-        tuple(tensor for name, tensor in kept.items() if name.startswith("down")),
-        kept["mid"],
-        tuple(tensor for name, tensor in kept.items() if name.startswith("up")),
-    )
-
-
-def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
-    assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
 
 
 def painted(unet: UNet2DConditionModel, inputs: dict[str, Tensor], residuals: Residuals) -> Tensor:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import UInt8
+from diffusers import UNet2DConditionModel
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from baselines.brushnet.model import BrushNetModel
-from baselines.brushnet.residuals import with_residuals
+from baselines.brushnet.residuals import Residuals, with_residuals
 from baselines.checkpoints import load_model
 from baselines.conditioning import ConditioningOptions
-from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
+from baselines.sdxl import is_sdxl
+from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.masks import erase
@@ -32,7 +34,7 @@ class BrushNetOptions(ConditioningOptions):
 @final
 @dataclass(frozen=True, slots=True)
 class BrushNet:
-    """A branch without attention guides a frozen diffusion model, layer by layer."""
+    """A branch without attention guides a frozen diffusion model, Stable Diffusion 1.5 or SDXL, layer by layer."""
 
     Options: ClassVar = BrushNetOptions
     sd: StableDiffusion
@@ -42,16 +44,14 @@ class BrushNet:
     @classmethod
     def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
         """Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together."""
-        sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc")
+        sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc", sdxl=True)
         sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
-        widths = [list(model.config.block_out_channels) for model in (branch, sd.unet)]
-        if widths[0] != widths[1]:
-            raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")
+        _check_pair(branch, sd.unet)
         return cls(sd, branch, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The branch reads no text, so both halves of the guidance share one pass through it."""
+        """The branch looks at the masked image at every step, and tells the UNet layer by layer what it sees."""
         noise = self.sd.initial_noise(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
@@ -61,9 +61,31 @@ class BrushNet:
             weight = self.options.weight_at(step)
             if weight == 0:
                 return self.sd.guided_noise(latents, step, text)
-            residuals = self.branch(latents, step.time, condition, weight)
-            with with_residuals(self.sd.unet, residuals.repeat(text.copies)) as unet:
+            residuals = self._residuals(latents, step, condition, text, weight)
+            with with_residuals(self.sd.unet, residuals) as unet:
                 return self.sd.guided_noise(latents, step, text, unet)
 
         painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
         return self.options.blended(painted, batch)
+
+    def _residuals(
+        self, latents: Latents, step: Step, condition: Float[Tensor, "n 5 h w"], text: Text, weight: float
+    ) -> Residuals:
+        """For both halves of the guidance, which share one pass through the branch unless it reads the text: SDXL's."""
+        added = self.sd.added_conditions(latents, text)
+        copies = text.copies if added else 1
+        read, conditions = (tensor.repeat(copies, 1, 1, 1) for tensor in (latents, condition))
+        residuals: Residuals = self.branch(read, step.time, conditions, weight, added_cond_kwargs=added)
+        return residuals.repeat(text.copies // copies)
+
+
+def _check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:
+    kinds = ["SDXL" if is_sdxl(model) else "Stable Diffusion 1.5" for model in (branch, unet)]
+    if kinds[0] != kinds[1]:
+        raise UserError(f"this BrushNet is for {kinds[0]}, the base model is {kinds[1]}")
+    widths = [list(model.config.block_out_channels) for model in (branch, unet)]
+    if widths[0] != widths[1]:
+        raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")
+    read = [model.config.projection_class_embeddings_input_dim for model in (branch, unet)]
+    if read[0] != read[1]:
+        raise UserError(f"this BrushNet reads {read[0]} values of text and size, the base model has {read[1]}")

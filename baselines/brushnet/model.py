@@ -1,6 +1,6 @@
 """The branch: a second UNet, whose every feature leaves through a zero-initialised convolution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from baselines.brushnet.residuals import Residuals
+from baselines.sdxl import EMBEDDING, is_sdxl
 from brushbench.errors import UserError
 
 CONDITIONING_CHANNELS = 5
@@ -22,13 +23,13 @@ ATTENTION_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2
 
 @final
 class BrushNetModel(ModelMixin, ConfigMixin):
-    """BrushNet's branch for Stable Diffusion 1.5, of diffusers' own blocks; Ju et al., arXiv:2403.06976, section 3.2.
+    """BrushNet's branch for Stable Diffusion 1.5 or SDXL, of diffusers' blocks; Ju et al., arXiv:2403.06976, sec. 3.2.
 
     It reads noisy latents, latents of the masked image and the mask of the known pixels, and gives `Residuals` for a
     `UNet2DConditionModel` of the same widths. Folders of official checkpoints load with `from_pretrained`.
 
     BrushNet's own blocks have no attention. Those of PowerPaint's second version (Zhuang et al., arXiv:2312.03594)
-    have the UNet's, and read a text.
+    have the UNet's, and read a text. A branch for SDXL reads the pooled text and the picture's size, like its UNet.
     """
 
     # The parameters are the fields of an official config.json; some mean nothing here, and are there because a config
@@ -73,13 +74,16 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         super().__init__()
         if strange := {*down_block_types, *up_block_types, mid_block_type} - PLAIN_BLOCKS - ATTENTION_BLOCKS:
             raise UserError(f"BrushNet has no blocks of type {', '.join(sorted(strange))}")
-        if class_embed_type or addition_embed_type or encoder_hid_dim_type:
-            raise UserError("this BrushNet config asks for class, addition or encoder embeddings, which SD 1.5 hasn't")
+        if class_embed_type or encoder_hid_dim_type or addition_embed_type not in (None, EMBEDDING):
+            raise UserError("this BrushNet config asks for embeddings that neither SD 1.5 nor SDXL has")
         widths = list(block_out_channels)
         time_width = widths[0] * 4
         self.conv_in_condition = nn.Conv2d(in_channels + conditioning_channels, widths[0], kernel_size=3, padding=1)
         self.time_proj = Timesteps(widths[0], flip_sin_to_cos, freq_shift)
         self.time_embedding = TimestepEmbedding(widths[0], time_width, act_fn=act_fn)
+        if addition_embed_type:
+            self.add_time_proj = Timesteps(addition_time_embed_dim, flip_sin_to_cos, freq_shift)
+            self.add_embedding = TimestepEmbedding(projection_class_embeddings_input_dim, time_width)
         # Any: the keywords that diffusers' block makers share.
         shared: dict[str, Any] = {
             "temb_channels": time_width,
@@ -128,7 +132,8 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
         With `attention` it has the UNet's blocks, as PowerPaint's second version; without, BrushNet's own.
         The first convolution reads the UNet's weights twice, for the noisy latents and for the masked image's, and
-        zeros for the mask. Raises `UserError` for a UNet that doesn't read 4 channels.
+        zeros for the mask. The official code leaves SDXL's `add_embedding` random, here it is the UNet's.
+        Raises `UserError` for a UNet that doesn't read 4 channels.
         """
         config = unet.config
         if config.in_channels != 4:
@@ -155,7 +160,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         branch.load_state_dict(copied, strict=False)
         return branch.to(unet.dtype)
 
-    def forward(
+    def forward(  # noqa: PLR0913, PLR0917
         self,
         sample: Float[Tensor, "n 4 h w"],
         timestep: Tensor | float,
@@ -163,14 +168,20 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         conditioning_scale: float = 1.0,
         guess_mode: bool = False,
         encoder_hidden_states: Float[Tensor, "n tokens c"] | None = None,
+        added_cond_kwargs: Mapping[str, Tensor] | None = None,
     ) -> Residuals:
         """Noisy latents, timestep (one, or one per sample) and condition -> the residuals times the scale.
 
         `brushnet_cond` is the latents of the masked image, then 1 where a pixel is known and 0 where it is painted.
         In `guess_mode` the residuals are weighted from 0.1 at the first to 1 at the last. Only a branch with attention
-        reads `encoder_hidden_states`, an encoded text.
+        reads `encoder_hidden_states`, an encoded text; only one for SDXL reads `added_cond_kwargs`, as its UNet:
+        `text_embeds` [n, p] and `time_ids` [n, 6].
         """
         time = self._embedded(timestep, sample)
+        if is_sdxl(self):
+            if added_cond_kwargs is None:
+                raise ValueError("a BrushNet for SDXL reads added_cond_kwargs")
+            time = time + self._added(added_cond_kwargs["text_embeds"], added_cond_kwargs["time_ids"])
         hidden = self.conv_in_condition(torch.cat([sample, brushnet_cond], dim=1))
         # Any: what only blocks with attention take.
         text: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
@@ -201,6 +212,10 @@ class BrushNetModel(ModelMixin, ConfigMixin):
     def _embedded(self, timestep: Tensor | float, sample: Tensor) -> Tensor:
         times = torch.as_tensor(timestep, device=sample.device).reshape(-1).expand(len(sample))
         return self.time_embedding(self.time_proj(times).to(sample.dtype))
+
+    def _added(self, pooled: Float[Tensor, "n p"], ids: Float[Tensor, "n 6"]) -> Float[Tensor, "n _"]:
+        sizes = self.add_time_proj(ids.flatten()).reshape(len(ids), -1)
+        return self.add_embedding(torch.cat([pooled, sizes.to(pooled.dtype)], dim=1))
 
     def _weighted(self, residuals: Residuals, scale: float, guess_mode: bool) -> Residuals:
         if not guess_mode or self.config.global_pool_conditions:

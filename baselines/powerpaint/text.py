@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.stable_diffusion import cleaned
+from baselines.captions import cleaned
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt

@@ -1,0 +1,91 @@
+"""What Stable Diffusion XL has that its predecessors hadn't: Podell et al., arXiv:2307.01952, section 2."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+import torch
+from diffusers import ModelMixin
+from jaxtyping import Float
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from baselines.captions import token_ids
+from baselines.checkpoints import load_pipeline_index, load_second_text_encoder, load_tokenizer
+from brushbench.loading import Runtime
+
+EMBEDDING = "text_time"
+"""The `addition_embed_type` of SDXL's UNet, and of a branch for it."""
+
+
+def is_sdxl(model: ModelMixin) -> bool:
+    """Whether a UNet, or a branch beside it, reads pooled texts and sizes."""
+    return bool(model.config.addition_embed_type == EMBEDDING)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """SDXL's two text encoders, each with its tokenizer."""
+
+    tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
+    """The second one pads with the token 0, as its file says."""
+    encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
+    zeros_for_nothing: bool
+    """Whether no negative prompt is zeros, rather than the encoded empty text."""
+    texts: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """What has been encoded so far."""
+
+    @classmethod
+    def load(
+        cls, first: tuple[CLIPTokenizer, CLIPTextModel], inside: Callable[[str], Path], runtime: Runtime
+    ) -> "TextPair":
+        """The second pair beside the first; `inside` gives the folder of a component.
+
+        Raises `UserError` for what is missing or can't be used.
+        """
+        # A folder without an index is a pipeline of the default settings.
+        index = load_pipeline_index(inside("model_index.json"), runtime)
+        return cls(
+            tokenizers=(first[0], load_tokenizer(inside("tokenizer_2"), runtime, "tokenizer_2")),
+            encoders=(first[1], load_second_text_encoder(inside("text_encoder_2"), runtime)),
+            zeros_for_nothing=bool(index.get("force_zeros_for_empty_prompt", True)),
+        )
+
+    def encode(self, caption: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
+        """(the last hidden states but one of both encoders side by side, the second one's pooled text), cleaned text.
+
+        Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
+        """
+        if caption not in self.texts:
+            with torch.inference_mode():
+                first, second = (
+                    encoder(token_ids(tokenizer, caption).to(encoder.device), output_hidden_states=True)
+                    for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True)
+                )
+                hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
+            self.texts[caption] = (hidden, second.text_embeds)
+        return self.texts[caption]
+
+    def encode_negative(self, prompt: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
+        """The same for a negative prompt, where the empty text means that there is none.
+
+        The official code calls that None, its default; its empty text is encoded.
+        """
+        hidden, pooled = self.encode(prompt)
+        if prompt or not self.zeros_for_nothing:
+            return hidden, pooled
+        return torch.zeros_like(hidden), torch.zeros_like(pooled)
+
+
+def added_conditions(pooled: Float[Tensor, "m p"], height: int, width: int) -> dict[str, Tensor]:
+    """What UNet and branch read beside the tokens, under diffusers' names: `text_embeds` [m, p], `time_ids` [m, 6].
+
+    The ids are the original size, the corner of the crop and the size to paint, section 2.2: here, those of a picture
+    in pixels that was neither resized nor cropped.
+    """
+    # One row for all: so it makes no difference that the official code lays the rows out as (negative, caption) for
+    # each sample, while those of the texts are all negative prompts and then all captions.
+    size = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=pooled.device)
+    return {"text_embeds": pooled, "time_ids": size.repeat(len(pooled), 1)}
