@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,12 +20,13 @@ from brushbench.work import Failure, attempt
 M = TypeVar("M", bound=ModelMixin)
 SchedulerConfig = dict[str, object]
 """What a scheduler's `from_config` takes."""
-_WEIGHT_FILES = (
-    "diffusion_pytorch_model.safetensors",
-    "model.safetensors",
-    "diffusion_pytorch_model.bin",
-    "pytorch_model.bin",
+_WEIGHTS = (
+    ("diffusion_pytorch_model", ".safetensors"),
+    ("model", ".safetensors"),
+    ("diffusion_pytorch_model", ".bin"),
+    ("pytorch_model", ".bin"),
 )
+"""Stems and suffixes; a variant stands between them, or the number of one of several files."""
 # What the libraries would log while loading is checked here, and reaches the user as one line.
 diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
@@ -41,7 +43,7 @@ def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     Raises `UserError` if the folder, its config or weights are missing, or tensors are missing, left over or of
     another shape than the config says.
     """
-    return cast(M, _load_checked(partial(cls.from_pretrained, low_cpu_mem_usage=False), folder, part, runtime))
+    return cast(M, _load_checked(cls.from_pretrained, folder, part, runtime))
 
 
 def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
@@ -55,12 +57,37 @@ def load_second_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModelWit
     return cast(CLIPTextModelWithProjection, _load_checked(load, folder, "text_encoder_2", runtime))
 
 
-def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer") -> CLIPTokenizer:
-    """CLIP's tokenizer from its folder. Raises `UserError` if its files are missing or damaged."""
-    files = [file for file in _files(folder) if file.suffix in (".json", ".txt")]
-    if not {"tokenizer.json", "vocab.json"} & {file.name for file in files}:
-        raise UserError(one_line(f"{folder}: no vocab.json with merges.txt, and no tokenizer.json"))
-    tokenizer = _loaded(folder, CLIPTokenizer.from_pretrained)
+# Any: the class of a model of diffusers or transformers, and its object.
+def load_component(cls: Any, folder: Path, part: str, runtime: Runtime, variant: str | None = None) -> Any:
+    """Any model of diffusers or transformers, in the variant that is named (`fp16`) if its folder has that.
+
+    Raises `UserError` as `load_model` does, but not for tensors that are left over: some published checkpoints have
+    some, and the libraries leave them alone.
+    """
+    return _load_checked(cls.from_pretrained, folder, part, runtime, _Wanted(variant, left_over=True))
+
+
+# Any: likewise, of something without weights.
+def load_settings(cls: Any, folder: Path, part: str, runtime: Runtime) -> Any:
+    """A processor or a scheduler. Raises `UserError` if it can't be loaded."""
+    files = _files(folder)
+    settings = loaded(folder, cls.from_pretrained)
+    runtime.weights.record(part, files)
+    return settings
+
+
+# Any: the class of a tokenizer, and its object; by default CLIP's.
+def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer", cls: Any = CLIPTokenizer) -> Any:
+    """A tokenizer from its folder. Raises `UserError` if its files are missing or damaged.
+
+    Without them transformers would make one of an empty vocabulary.
+    """
+    files = [file for file in _files(folder) if file.suffix in (".json", ".txt", ".model", ".jinja")]
+    names = {file.name for file in files}
+    vocabulary = [name for name in cls.vocab_files_names.values() if name != "tokenizer.json"]
+    if "tokenizer.json" not in names and not names.issuperset(vocabulary):
+        raise UserError(one_line(f"{folder}: no {' with '.join(vocabulary)}, and no tokenizer.json"))
+    tokenizer = loaded(folder, cls.from_pretrained)
     runtime.weights.record(part, files)
     return tokenizer
 
@@ -80,7 +107,7 @@ def load_pipeline_index(file: Path, runtime: Runtime) -> dict[str, object]:
 
 
 def _json_object(file: Path, part: str, runtime: Runtime) -> dict[str, object]:
-    config = _loaded(file, lambda path, **_: json.loads(path.read_bytes()))
+    config = loaded(file, lambda path, **_: json.loads(path.read_bytes()))
     if not isinstance(config, dict):
         raise UserError(one_line(f"{file}: must be an object"))
     runtime.weights.record(part, [file])
@@ -93,41 +120,56 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_file()]
 
 
-def _weight_file(folder: Path) -> Path:
-    names = {file.name for file in _files(folder)}
-    if "config.json" not in names:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    variant: str | None = None
+    left_over: bool = False
+    """Tensors that the model doesn't have may be in its file."""
+
+
+def _weight_files(folder: Path, variant: str | None) -> tuple[str | None, list[Path]]:
+    """The variant that there is, the named one or the plain one; one file, or several with their index."""
+    if "config.json" not in {file.name for file in _files(folder)}:
         raise UserError(one_line(f"{folder} has no config.json"))
-    found = next((name for name in _WEIGHT_FILES if name in names), None)
-    if found is None:
-        raise UserError(one_line(f"{folder} has no weights; valid: {', '.join(_WEIGHT_FILES)}"))
-    return folder / found
+    for kind in [variant, None] if variant else [None]:
+        infix = f".{kind}" if kind else ""
+        for stem, suffix in _WEIGHTS:
+            patterns = (f"{stem}{infix}{suffix}", f"{stem}{infix}-?????-of-?????{suffix}")
+            if found := [file for pattern in patterns for file in sorted(folder.glob(pattern))]:
+                return kind, [*found, *folder.glob(f"{stem}{suffix}.index{infix}.json")]
+    valid = ", ".join(stem + suffix for stem, suffix in _WEIGHTS)
+    raise UserError(one_line(f"{folder} has no weights; valid: {valid}"))
 
 
 # Any: a `from_pretrained` of diffusers or transformers, and its model.
-def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Runtime) -> Any:
-    weights = _weight_file(folder)
-    model, report = _loaded(
+def _load_checked(
+    load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted = _Wanted()
+) -> Any:
+    variant, files = _weight_files(folder, wanted.variant)
+    model, report = loaded(
         folder,
         load,
         dtype=runtime.dtype,
         output_loading_info=True,
-        use_safetensors=weights.suffix == ".safetensors",
+        use_safetensors=files[0].suffix == ".safetensors",
+        **({"variant": variant} if variant else {}),
         # They are an error all the same: in the report they have their names.
         ignore_mismatched_sizes=True,
     )
     # Old text encoders store the position ids 0..76, which are computed today.
     unknown = sorted(key for key in report["unexpected_keys"] if not key.endswith("position_ids"))
+    unknown = [] if wanted.left_over else unknown
     for problem, keys in (("lacks", sorted(report["missing_keys"])), ("has unknown", unknown)):
         if keys:
             raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} in all)"))
     for key, found, expected in report["mismatched_keys"]:
         raise UserError(one_line(f"{folder}: {key} has shape {list(found)}, by config.json it is {list(expected)}"))
-    runtime.weights.record(part, [folder / "config.json", weights])
+    runtime.weights.record(part, [folder / "config.json", *files])
     return model.requires_grad_(False).eval().to(runtime.device)
 
 
 # Any: whatever a loader of diffusers or transformers takes and gives.
-def _loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
+def loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
     """What `load` makes of a local path. Raises `UserError` for anything that it raises.
 
     What the libraries warn of is checked by us, or of no interest to the user.

@@ -21,19 +21,23 @@ from brushbench.errors import UserError, one_line, unknown
 from brushbench.options import Value
 
 BASE = "base"
+MODEL = "model"
+_WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
 DEFAULT_FAMILY = "sd15"
 FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_DOWNLOADED = [
-    "model_index.json",
-    "config.json",
-    "*/*.json",
-    "tokenizer*/*.txt",
-    "diffusion_pytorch_model.safetensors",
-    "*/diffusion_pytorch_model.safetensors",
-    "*/model.safetensors",
+_CONFIGS = ["model_index.json", "config.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.jinja"]
+_TENSORS = [
+    "diffusion_pytorch_model{}.safetensors",
+    "*/diffusion_pytorch_model{}.safetensors",
+    "*/diffusion_pytorch_model{}-?????-of-?????.safetensors",
+    "*/model{}.safetensors",
+    "*/model{}-?????-of-?????.safetensors",
 ]
+"""The placeholder is for the variant."""
+# No method looks at its own pictures with a safety checker, and it weighs more than a UNet.
+_NEVER = ["safety_checker/*"]
 
 
 class _Component(BaseModel, extra="forbid"):
@@ -85,7 +89,7 @@ def present(source: str) -> bool:
     if Path(source).is_dir():
         return True
     try:
-        snapshot_download(source, allow_patterns=_DOWNLOADED, local_files_only=True)
+        snapshot_download(source, allow_patterns=_downloaded(None), local_files_only=True)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
         return False
     return True
@@ -101,6 +105,7 @@ class Weights:
         self._method = method
         self._folder: Path | None = None
         self._family: Family | None = None
+        self._used: list[str] = []
         name = self.name
         if name in families():
             self._family = read_family(families()[name])
@@ -115,36 +120,46 @@ class Weights:
 
     @property
     def defaults(self) -> Mapping[str, Value]:
-        """Options that the family's models want unless the user says otherwise."""
-        return self._family.defaults if self._family else {}
+        """Options that the family's models want unless the user says otherwise; none for a method without any."""
+        return self._family.defaults if self._family and self._parts() else {}
 
     @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
-        if self._family is None:
-            return self.name
+        if self._family is None or not self._parts():
+            return ", ".join(dict.fromkeys(self._used)) or self.name
         sources = [self._family.components[name].source for name in self._parts().values()]
         return f"{self.name} ({', '.join(dict.fromkeys(sources))})"
 
-    def folder(self, part: str, override: str | None = None) -> Path:
+    def folder(
+        self, part: str, override: str | None = None, revision: str | None = None, variant: str | None = None
+    ) -> Path:
         """The folder of a part, downloaded if it is on the hub.
 
-        `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family. Raises
-        `UserError` if it is neither here nor to be had.
+        `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family;
+        `revision` is of a hub id given so, `variant` (`fp16`, for example) of anything downloaded.
+
+        Raises `UserError` if it is neither here nor to be had.
         """
-        if override is not None and self._family and override in self._family.components:
-            return self._component(override, part)
+        known = self._family.components if self._family else {}
+        if revision and (override is None or override in known or Path(override).is_dir()):
+            raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {part}=owner/name"))
+        if override is not None and override in known:
+            return self._component(override, part, variant)
         if override is not None:
-            return _fetched(override, part, None)
+            self._used.append(override)
+            return _fetched(override, part, revision, variant)
         if self._folder is not None:
-            path = self._folder if part.startswith(BASE) else self._folder / part
+            self._used.append(self.name)
+            path = self._folder if part.startswith(_WHOLE) else self._folder / part
             if not path.is_dir():
                 raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
             return path
         parts = self._parts()
         if part not in parts:
-            raise UserError(f"these weights have no {part!r} for {self._method}; valid: -o {part}=FOLDER")
-        return self._component(parts[part], part)
+            valid = f"valid: -o {part}=FOLDER, or a hub id"
+            raise UserError(one_line(f"the weights {self.name} have no {part!r} for {self._method}; {valid}"))
+        return self._component(parts[part], part, variant)
 
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
@@ -153,10 +168,10 @@ class Weights:
     def _parts(self) -> Mapping[str, str]:
         return self._family.methods.get(self._method, {}) if self._family else {}
 
-    def _component(self, name: str, part: str) -> Path:
+    def _component(self, name: str, part: str, variant: str | None) -> Path:
         assert self._family is not None
         component = self._family.components[name]
-        return _fetched(component.source, part, component.revision)
+        return _fetched(component.source, part, component.revision, variant)
 
     def record(self, name: str, files: list[Path]) -> None:
         """Remember the digest of the files that a component was loaded from."""
@@ -167,13 +182,17 @@ class Weights:
         self.digests[name] = total.hexdigest()
 
 
-def _fetched(source: str, part: str, revision: str | None) -> Path:
+def _fetched(source: str, part: str, revision: str | None, variant: str | None) -> Path:
     if Path(source).is_dir():
         return Path(source)
     if not _HUB_ID.fullmatch(source):
         raise UserError(one_line(f"{part}={source}: no such folder, and not a hub id of the form owner/name"))
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=_DOWNLOADED))
+        folder = Path(
+            snapshot_download(source, revision=revision, allow_patterns=_downloaded(variant), ignore_patterns=_NEVER)
+        )
+        if variant and (plain := _without_weights(folder)):
+            snapshot_download(source, revision=revision, allow_patterns=plain)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = "not on this machine, and it can't be downloaded"
         raise UserError(
@@ -181,3 +200,15 @@ def _fetched(source: str, part: str, revision: str | None) -> Path:
                 f"{part}: {source} is {reason} ({type(error).__name__}); give a folder: -o {part}=FOLDER or --weights"
             )
         ) from error
+    return folder
+
+
+def _downloaded(variant: str | None) -> list[str]:
+    return [*_CONFIGS, *(pattern.format(f".{variant}" if variant else "") for pattern in _TENSORS)]
+
+
+def _without_weights(folder: Path) -> list[str]:
+    """Patterns of the weights that some models of a pipeline have in one variant only: the plain one."""
+    models = [config.parent for config in folder.glob("*/config.json") if config.parent.name != "safety_checker"]
+    bare = [model.name for model in models if not any(model.glob("*.safetensors"))]
+    return [f"{name}/{pattern.format('').removeprefix('*/')}" for name in bare for pattern in _TENSORS[1:]]
