@@ -33,7 +33,7 @@ Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4
 """Of the latents, and of a UNet that reads nothing else."""
 
-_SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
+SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
     # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
     "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
     "ddim": ("DDIMScheduler", {}),
@@ -42,6 +42,7 @@ _SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
     "dpm++": ("DPMSolverMultistepScheduler", {}),
     "euler": ("EulerDiscreteScheduler", {}),
 }
+"""For each sampler the scheduler's class in diffusers, and what it takes whatever the folder's config says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class StableDiffusion:
             return own or folder / name
 
         config = load_scheduler_config(inside("scheduler"), runtime)
-        name, changes = _SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
+        name, changes = SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
         tried = attempt(_scheduler, name, config)
         if isinstance(tried, Failure):

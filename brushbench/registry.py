@@ -42,6 +42,11 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
             "inpainting ControlNet, arXiv:2302.05543",
         ),
         Registered("copy", "baselines.classical:Copy", "the source image itself: what a perfect method would score"),
+        Registered(
+            "diffusers",
+            "baselines.diffusers_pipeline:DiffusersPipeline",
+            "any inpainting pipeline of diffusers: -o model=FOLDER or a hub id",
+        ),
         Registered("hd-painter", "baselines.hd_painter:HDPainter", "HD-Painter, arXiv:2312.14091"),
         Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels: a floor"),
         Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)"),

@@ -1,0 +1,181 @@
+"""Any inpainting pipeline of diffusers, called as its users call it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, final
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from baselines.pipeline_folder import (
+    Edition,
+    PipelineClass,
+    inpainting_class,
+    load_pipeline,
+    multiple_of,
+    needs_prior,
+    parameters_of,
+    read_index,
+)
+from baselines.stable_diffusion import Guidance, Sampler, Steps
+from brushbench.errors import UserError, one_line
+from brushbench.loading import Runtime
+from brushbench.types import Batch
+from brushbench.weights import MODEL
+
+Strength = Annotated[float, Field(gt=0, le=1)]
+Variant = Annotated[str, Field(pattern=r"^\w+$")]
+BATCHED = {
+    "FluxFillPipeline",
+    "FluxInpaintPipeline",
+    "StableDiffusion3InpaintPipeline",
+    "StableDiffusionInpaintPipeline",
+    "StableDiffusionXLInpaintPipeline",
+}
+"""Those that treat each sample of a batch by itself. Not all do: Kandinsky 2.2 blends every sample with the image of
+the first. So any other pipeline gets one sample at a time."""
+_CALLED = {
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "true_cfg_scale": "true_cfg_scale",
+    "negative_prompt": "negative_prompt",
+    "strength": "strength",
+}
+# Their guidance scale is an input of the network, and only if it was trained with one.
+_DISTILLED = {"FluxTransformer2DModel", "QwenImageTransformer2DModel"}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusersOptions:
+    """Options of `diffusers`. None is the pipeline's own default; one that the pipeline hasn't is an error."""
+
+    model: str | None = None
+    """Folder or hub id of the pipeline; None: the folder given as weights."""
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    negative_prompt: str | None = None
+    strength: Strength = 1.0
+    """How much of the painted region is noise at first; 1, everything, for every pipeline, also where its own default
+    would let the original object shine through."""
+    true_cfg_scale: Guidance | None = None
+    """Classifier-free guidance of models whose guidance scale is something else: FLUX, Qwen-Image."""
+    sampler: Sampler | None = None
+    """None: the folder's own."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    variant: Variant | None = None
+    """Of the weights' files, for example `fp16`."""
+    prior: str | None = None
+    """Folder or hub id of the first half of a pipeline in two halves: Kandinsky."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DiffusersPipeline:
+    """What a pipeline's own call paints; nothing is pasted back."""
+
+    Options: ClassVar = DiffusersOptions
+    # Any: a pipeline of diffusers, which have an interface but no type.
+    pipeline: Any
+    arguments: Mapping[str, object]
+    """Of every call."""
+
+    @classmethod
+    def load(cls, options: DiffusersOptions, runtime: Runtime) -> "DiffusersPipeline":
+        """Raises `UserError` for what can't be loaded, can't inpaint, or hasn't an option that is given."""
+        index = read_index(runtime.weights.folder(MODEL, options.model, options.revision, options.variant))
+        pipeline_class = inpainting_class(index)
+        arguments = _arguments(pipeline_class, options)
+        halved = needs_prior(pipeline_class, index)
+        if options.prior and not halved:
+            raise UserError(one_line(f"prior={options.prior}: {pipeline_class.__name__} in {index.folder} needs none"))
+        prior = read_index(runtime.weights.folder("prior", options.prior)) if halved else None
+        edition = Edition(options.variant, options.sampler)
+        pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
+        _check_guidance(pipeline, options)
+        return cls(pipeline, arguments)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """Raises `UserError` for a size that the pipeline can't paint, and for pixels that are no numbers."""
+        self._check(batch, seeds)
+        together = len(batch) if type(self.pipeline).__name__ in BATCHED else 1
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        painted = []
+        for start in range(0, len(batch), together):
+            part = slice(start, start + together)
+            painted += self._painted(batch, part, generators[part])
+        return torch.stack(painted)
+
+    def _painted(self, batch: Batch, part: slice, generators: list[torch.Generator]) -> list[UInt8[Tensor, "3 h w"]]:
+        height, width = batch.images.shape[2:]
+        accepted = parameters_of(type(self.pipeline).__call__)
+        sides = {name: side for name, side in (("height", height), ("width", width)) if name in accepted}
+        arguments = dict(self.arguments)
+        if "negative_prompt" in arguments:
+            arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(generators)
+        pixels = self.pipeline(
+            prompt=list(batch.captions[part]),
+            image=[Image.fromarray(image.permute(1, 2, 0).numpy()) for image in batch.images[part]],
+            mask_image=[Image.fromarray(mask[0].numpy().astype(np.uint8) * 255) for mask in batch.masks[part]],
+            generator=generators if len(generators) > 1 else generators[0],
+            output_type="np",
+            **sides,
+            **arguments,
+        ).images
+        return [_to_image(picture, height, width) for picture in pixels]
+
+    def _check(self, batch: Batch, seeds: Sequence[int]) -> None:
+        if len(seeds) != len(batch):
+            raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
+        height, width = batch.images.shape[2:]
+        factor = multiple_of(self.pipeline)
+        if height % factor or width % factor:
+            name = type(self.pipeline).__name__
+            raise UserError(f"{height}x{width}: {name} paints sizes whose sides are multiples of {factor}")
+
+
+def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, object]:
+    """Of the pipeline's call. Raises `UserError` for an option that it hasn't, or that would mean nothing."""
+    parameters = parameters_of(cls.__call__)
+    usable = {key: name for key, name in _CALLED.items() if name in parameters}
+    given = {key: getattr(options, key) for key in _CALLED if getattr(options, key) is not None}
+    if "strength" not in usable and options.strength == 1:
+        # A pipeline that has no strength starts from noise alone.
+        del given["strength"]
+    for key, value in given.items():
+        if key not in usable:
+            valid = ", ".join(usable)
+            raise UserError(one_line(f"option {key}={value!r}: {cls.__name__} has nothing like it; valid: {valid}"))
+    scale = given.get("true_cfg_scale", parameters.get("true_cfg_scale"))
+    if "negative_prompt" in given and isinstance(scale, int | float) and scale <= 1:
+        name = cls.__name__
+        raise UserError(f"negative_prompt means nothing to {name} at true_cfg_scale={scale:g}; valid: a scale above 1")
+    steps = given.get("steps", parameters.get("num_inference_steps"))
+    if isinstance(steps, int) and math.floor(steps * options.strength) < 1:
+        raise UserError(f"strength={options.strength:g} of steps={steps} is less than one step; valid: more of either")
+    return {usable[key]: value for key, value in given.items()}
+
+
+# Any: a pipeline of diffusers.
+def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
+    transformer = pipeline.components.get("transformer")
+    if options.guidance is None or type(transformer).__name__ not in _DISTILLED:
+        return
+    if not transformer.config.guidance_embeds:
+        has = "true_cfg_scale" in parameters_of(type(pipeline).__call__)
+        valid = "true_cfg_scale" if has else "no guidance option"
+        raise UserError(f"guidance={options.guidance:g}: this model has no guidance input; valid: {valid}")
+
+
+def _to_image(pixels: np.ndarray, height: int, width: int) -> UInt8[Tensor, "3 h w"]:
+    """[h, w, 3] on [0, 1] to 8 bits, rounded as the pipelines round."""
+    if pixels.shape != (height, width, 3):
+        raise UserError(f"the pipeline paints {pixels.shape[0]}x{pixels.shape[1]}, not the {height}x{width} asked for")
+    if not np.isfinite(pixels).all():
+        raise UserError("the pipeline painted pixels that are no numbers; valid: another --dtype, for example float32")
+    return torch.from_numpy((pixels * 255).round().astype(np.uint8)).permute(2, 0, 1)

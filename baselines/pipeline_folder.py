@@ -1,0 +1,196 @@
+"""The folder of a pipeline of diffusers to an inpainting pipeline in memory, made of checked components.
+
+Only classes of diffusers and transformers are made from it: code that a folder brings along is never run.
+"""
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import transformers
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.pipelines.auto_pipeline import AUTO_INPAINT_PIPELINES_MAPPING, _get_task_class
+from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+from transformers.image_processing_base import ImageProcessingMixin
+
+from baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
+from baselines.stable_diffusion import SAMPLERS, Sampler
+from brushbench.errors import UserError, one_line
+from brushbench.loading import Runtime
+from brushbench.work import attempt
+
+INDEX = "model_index.json"
+GIVEN = {"prompt", "image", "mask_image"}
+"""What every call gives a pipeline."""
+# A ControlNet's picture, and what only another pipeline can make: optional to Python, and not to be had here.
+_OUT_OF_REACH = {"control_image", "image_embeds", "original_image"}
+# The feature extractor is the safety checker's. Watermarks would be scored as the model's errors.
+_LEFT_OUT = {"safety_checker", "feature_extractor", "watermarker"}
+_SWITCHES = {"requires_safety_checker": False, "add_watermarker": False}
+_PRIOR = "prior_"
+_SETTINGS = (ConfigMixin, FeatureExtractionMixin, ImageProcessingMixin, PreTrainedTokenizerBase, ProcessorMixin)
+
+# Any: a class of diffusers, which is untyped.
+PipelineClass = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What `model_index.json` says."""
+
+    folder: Path
+    class_name: str
+    components: Mapping[str, tuple[str, str] | None]
+    """Library and class of each; None for one that the pipeline does without."""
+    settings: Mapping[str, object]
+    """Arguments of the pipeline's class that are no components."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What a pipeline is to be made of, where there is a choice."""
+
+    variant: str | None
+    """Of the weights' files, `fp16` for example; None: the plain ones."""
+    sampler: Sampler | None
+    """None: the folder's own."""
+
+
+def read_index(folder: Path) -> Index:
+    """Raises `UserError` for a folder without a `model_index.json` of a pipeline."""
+    file = folder / INDEX
+    if not file.is_file():
+        raise UserError(one_line(f"{folder} has no {INDEX}, so it is no pipeline of diffusers"))
+    content = attempt(lambda: json.loads(file.read_bytes()))
+    if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
+        raise UserError(one_line(f"{file}: must be an object whose _class_name is the name of a pipeline of diffusers"))
+    entries = {name: value for name, value in content.items() if not name.startswith("_")}
+    pairs = {name: value for name, value in entries.items() if isinstance(value, list) and len(value) == 2}
+    return Index(
+        folder=folder,
+        class_name=content["_class_name"],
+        components={
+            name: None if name in _LEFT_OUT or pair[0] is None else (str(pair[0]), str(pair[1]))
+            for name, pair in pairs.items()
+        },
+        settings={name: value for name, value in entries.items() if name not in pairs},
+    )
+
+
+def inpainting_class(index: Index) -> PipelineClass:
+    """The pipeline that the folder names if it inpaints, else the one that diffusers has for the same model.
+
+    Raises `UserError` if neither can be called with an image, a mask and a prompt.
+    """
+    named = getattr(diffusers, index.class_name, None)
+    if not isinstance(named, type) or not issubclass(named, DiffusionPipeline):
+        raise UserError(one_line(f"{index.folder / INDEX}: {index.class_name!r} is not a pipeline of diffusers"))
+    # AutoPipelineForInpainting's own table; it can only be asked otherwise by loading all weights first.
+    mapped = _get_task_class(AUTO_INPAINT_PIPELINES_MAPPING, index.class_name, throw_error_if_not_exist=False)
+    for candidate in (named, mapped):
+        if candidate is not None and not _why_not(candidate):
+            return candidate
+    raise UserError(one_line(f"{index.folder}: {index.class_name} can't inpaint: {_why_not(mapped or named)}"))
+
+
+def parameters_of(function: Any) -> dict[str, object]:
+    """The named parameters of a pipeline's `__call__` or `__init__`, and their defaults."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return {item.name: item.default for item in parameters if item.kind is not inspect.Parameter.VAR_KEYWORD}
+
+
+def needs_prior(cls: PipelineClass, index: Index) -> bool:
+    """Whether the pipeline has a first half that isn't in the folder, as Kandinsky's."""
+    return any(name.startswith(_PRIOR) and name not in index.components for name in parameters_of(cls.__init__))
+
+
+# Any: a pipeline of diffusers, here and below.
+def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition: Edition, runtime: Runtime) -> Any:
+    """The pipeline on the runtime's device and in its dtype; no safety checker, watermark or progress bar.
+
+    The digests of all components are recorded. Raises `UserError` for one that is missing or can't be used, for a
+    sampler that doesn't fit, and for a variant of which there is nothing.
+    """
+    if edition.variant and not any(index.folder.glob(f"*/*.{edition.variant}[.-]*")):
+        raise UserError(one_line(f"variant={edition.variant}: {index.folder} has no weights of it"))
+    parts = _components(index, "", edition.variant, runtime)
+    if prior:
+        parts |= _components(prior, _PRIOR, edition.variant, runtime)
+    if edition.sampler:
+        parts["scheduler"] = _sampler(parts["scheduler"], edition.sampler)
+    wanted = parameters_of(cls.__init__)
+    arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
+    if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
+        raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
+    runtime.weights.record("pipeline", [index.folder / INDEX])
+    pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(runtime.device))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def multiple_of(pipeline: Any) -> int:
+    """What both sides of an image must be multiples of."""
+    own = vars(pipeline)
+    if decoder := own.get("decoder_pipe"):
+        # Kandinsky rounds up to whole latents of its VAE's latents.
+        return int(decoder.movq_scale_factor**2)
+    processor = own.get("image_processor")
+    step = processor.config.vae_scale_factor if isinstance(processor, VaeImageProcessor) else 1
+    return max(int(step), int(own.get("vae_scale_factor", 1) * own.get("patch_size", 1)))
+
+
+def _all(index: Index, parts: Mapping[str, object]) -> dict[str, object]:
+    return {**index.settings, **_SWITCHES, **dict.fromkeys(_LEFT_OUT), **parts}
+
+
+def _why_not(cls: PipelineClass) -> str:
+    """Empty for a pipeline that can be called with what every call gives."""
+    parameters = parameters_of(cls.__call__)
+    if lacking := sorted(GIVEN - parameters.keys()):
+        return f"{cls.__name__} takes no {' and no '.join(lacking)}"
+    required = {name for name, default in parameters.items() if default is inspect.Parameter.empty} - GIVEN
+    if beyond := sorted(required | _OUT_OF_REACH & parameters.keys()):
+        return f"{cls.__name__} needs more than an image, a mask and a prompt: {', '.join(beyond)}"
+    return ""
+
+
+def _components(index: Index, prefix: str, variant: str | None, runtime: Runtime) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for name, pair in index.components.items():
+        cls = _class_of(index, name, *pair) if pair else None
+        folder, part = index.folder / name, prefix + name
+        if cls is None:
+            parts[part] = None
+        elif issubclass(cls, (ModelMixin, PreTrainedModel)):
+            parts[part] = load_component(cls, folder, part, runtime, variant)
+        elif issubclass(cls, PreTrainedTokenizerBase):
+            parts[part] = load_tokenizer(folder, runtime, cls, part)
+        else:
+            parts[part] = load_settings(cls, folder, part, runtime)
+    return parts
+
+
+# Any: a class of diffusers or transformers.
+def _class_of(index: Index, name: str, library: str, class_name: str) -> Any:
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    module = libraries.get(library) or getattr(diffusers.pipelines, library, None)
+    cls = getattr(module, class_name, None)
+    if not isinstance(cls, type) or not issubclass(cls, (ModelMixin, PreTrainedModel, *_SETTINGS)):
+        known = "no component of diffusers or transformers, and other code is never run"
+        raise UserError(one_line(f"{index.folder / INDEX}: {name} is {library}.{class_name}, {known}"))
+    return cls
+
+
+# Any: a scheduler of diffusers.
+def _sampler(own: Any, sampler: Sampler) -> Any:
+    fitting = {cls.__name__ for cls in own.compatibles}
+    name, changes = SAMPLERS[sampler]
+    if name not in fitting:
+        valid = ", ".join(key for key, (kind, _) in SAMPLERS.items() if kind in fitting) or "none, for its own"
+        raise UserError(f"sampler={sampler} can't take the place of this model's {type(own).__name__}; valid: {valid}")
+    return getattr(diffusers, name).from_config(own.config, **changes)
