@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -50,6 +50,9 @@ def _converted(owner: str, key: str, value: Value, hint: Any) -> Any:
         return None
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
+    if get_origin(hint) is Literal:
+        # From the command line a number comes as text, which is none of the choices.
+        value = next((choice for choice in get_args(hint) if str(choice) == value), value)
     try:
         return _adapter(hint).validate_python(value)
     except ValidationError as error:

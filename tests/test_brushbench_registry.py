@@ -22,6 +22,7 @@ class Options:
     on: bool = True
     base: str | None = "x"
     blend: Literal["none", "paste"] = "paste"
+    version: Literal[1, 2] = 1
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,8 @@ class Options:
         ("base", "none", None),
         ("base", "folder", "folder"),
         ("blend", "none", "none"),
+        ("version", "2", 2),
+        ("version", 2, 2),
     ],
 )
 def test_options_are_typed(key: str, value, expected) -> None:
@@ -42,7 +45,8 @@ def test_options_are_typed(key: str, value, expected) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("steps", "1.5"), ("steps", "x"), ("scale", "inf"), ("on", "perhaps"), ("blend", "blur")]
+    ("key", "value"),
+    [("steps", "1.5"), ("steps", "x"), ("scale", "inf"), ("on", "perhaps"), ("blend", "blur"), ("version", "3")],
 )
 def test_options_of_another_type_are_refused(key: str, value: str) -> None:
     with pytest.raises(brushbench.UserError, match=f"option {key}='{value}' of test: "):
