@@ -39,6 +39,13 @@ def test_every_word_of_the_captions_is_one_token(tokenizer: CLIPTokenizer) -> No
     assert set(words()) >= {word for caption in captions for word in caption.replace(",", " ").split()}
 
 
+def test_a_token_has_the_same_number_each_time(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        write_tokenizer(tmp_path / name)
+    for file in ("vocab.json", "merges.txt"):
+        assert len({(tmp_path / name / file).read_bytes() for name in ("first", "second", "third")}) == 1
+
+
 @pytest.mark.parametrize(
     "text", ["", "東京 🍰 café", "a zebra's XYLOPHONE", "<|endoftext|>", "\u202e \x00", "a " * 500]
 )

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from baselines.brushnet.method import BrushNet, BrushNetOptions
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
-from baselines.papercut.diffusion import GUIDANCE, STEPS, Captions, Noising
-from baselines.papercut.files import load_family, save_model
-from baselines.papercut.holes import HoleSource
+from baselines.papercut.diffusion import GUIDANCE, STEPS
+from baselines.papercut.examples import Examples
+from baselines.papercut.files import save_model
 from baselines.papercut.latents import EncodedCorpus, Shape
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 
-SEGMENTATION_RECIPE = Recipe(steps=1100, batch=32, rate=1e-3, warmup=100, averaging=0.998)
-RANDOM_RECIPE = Recipe(steps=400, batch=32, rate=1e-3, warmup=100, averaging=0.995)
+SEGMENTATION_RECIPE = Recipe(steps=2000, batch=32, rate=1e-3, warmup=100, averaging=0.998)
+RANDOM_RECIPE = Recipe(steps=800, batch=32, rate=1e-3, warmup=100, averaging=0.995)
 SEGMENTATION: dict[Shape, float] = {"inside": 0.5, "outside": 0.5}
 RANDOM: dict[Shape, float] = {"brush": 1.0}
 
@@ -30,10 +30,8 @@ class BrushNetPart:
     def __init__(self, name: str, shapes: dict[Shape, float], encoded: EncodedCorpus, output: Path) -> None:
         self.name = name
         self._output = output
-        self._sd = load_family(output)
-        self._holes = HoleSource(encoded, "black", shapes)
-        self._captions = Captions(self._sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
-        self._noising = Noising()
+        self._examples = Examples(encoded, output, "black", shapes)
+        self._sd = self._examples.sd
         self._branch = BrushNetModel.from_unet(self._sd.unet)
 
     @property
@@ -43,20 +41,16 @@ class BrushNetPart:
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the noise that the base model predicts with the branch's features."""
-        holes = self._holes(batch, draw)
-        condition = torch.cat([holes.masked, 1 - holes.small_masks], dim=1)
-        with torch.no_grad():
-            text = self._sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
-        noisy, noise, times = self._noising(holes.latents, draw)
-        with with_residuals(self._sd.unet, self._branch(noisy, times, condition)) as unet:
-            predicted = unet(noisy, times, text).sample
-        return self._noising.loss(predicted, noise, times)
+        example = self._examples(batch, draw)
+        condition = torch.cat([example.holes.masked, 1 - example.holes.small_masks], dim=1)
+        with with_residuals(self._sd.unet, self._branch(example.noisy, example.times, condition)) as unet:
+            predicted = unet(example.noisy, example.times, example.text).sample
+        return self._examples.loss(example, predicted)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
         """Scenes, holes, results."""
-        return sheet_of(
-            BrushNet(self._sd, self._branch, BrushNetOptions(steps=STEPS, guidance=GUIDANCE)), self._holes.example(8)
-        )
+        options = BrushNetOptions(steps=STEPS, guidance=GUIDANCE)
+        return sheet_of(BrushNet(self._sd, self._branch, options), self._examples.shown())
 
     def save(self) -> None:
         """A folder with the part's name."""

@@ -1,5 +1,6 @@
 """The family's judge: a small CLIP that learns which caption belongs to which scene."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -8,20 +9,25 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate, normalize
+from torch.nn.functional import cross_entropy, interpolate, normalize, pad
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from baselines.papercut.corpus import Corpus
 from baselines.papercut.files import save_model
 from baselines.papercut.sheets import grid
 from baselines.papercut.training import Recipe
-from baselines.papercut.vocabulary import LENGTH, write_tokenizer
+from baselines.papercut.vocabulary import LENGTH
 from brushbench.datasets.papercut.objects import OBJECTS
 from brushbench.datasets.papercut.scene import COLOURS, PLACES, Scene, combinations, write_caption
 
-RECIPE = Recipe(steps=2000, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
-WRONG = 3
-"""Wrong captions for each scene besides those of the other scenes: another object, another colour, another place."""
+RECIPE = Recipe(steps=2400, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
+WRONG = (0, 0, 0, 1, 2)
+"""What is wrong in captions for each scene, besides those of the other scenes: object, colour or place.
+
+Most of all objects, because they are the hardest to tell apart.
+"""
+SHIFT = 12
+"""Pixels by which a scene may move."""
 SIDE = 128
 SHOWN = 8
 
@@ -64,7 +70,7 @@ class CLIPPart:
     def __init__(self, corpus: Corpus, tokenizer: CLIPTokenizer, output: Path) -> None:
         self._corpus = corpus
         self._tokenizer = tokenizer
-        self._output = output / "clip"
+        self._output = output
         self._clip = new_clip(tokenizer)
         self._processor = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=SIDE)
         self._pool = frozenset(combinations(held_out=False))
@@ -80,7 +86,7 @@ class CLIPPart:
         words = np.random.default_rng(torch.randint(1 << 62, (2,), generator=draw).tolist())
         captions = [self._captions(index, words) for index in chosen.tolist()]
         images = self._features(self._disturbed(self._corpus.images[chosen], draw))
-        right, *wrong = (self._text([texts[place] for texts in captions]) for place in range(1 + WRONG))
+        right, *wrong = (self._text([texts[place] for texts in captions]) for place in range(1 + len(WRONG)))
         scale = self._clip.logit_scale.exp().clamp(max=100)
         among = torch.cat([images @ right.T, *[(images * other).sum(dim=1, keepdim=True) for other in wrong]], dim=1)
         answers = torch.arange(batch)
@@ -96,18 +102,19 @@ class CLIPPart:
         return grid([images[:SHOWN], images[best[:, 0]], images[best[:, 1]]])
 
     def save(self) -> None:
-        """`clip/`, with its tokenizer and what its images are prepared with."""
-        save_model(self._clip, self._output)
-        write_tokenizer(self._output)
-        self._processor.save_pretrained(self._output)
+        """`clip/`, with the family's tokenizer and what its images are prepared with."""
+        folder = self._output / "clip"
+        save_model(self._clip, folder)
+        shutil.copytree(self._output / "tokenizer", folder, dirs_exist_ok=True)
+        self._processor.save_pretrained(folder)
 
     def _captions(self, index: int, words: np.random.Generator) -> list[str]:
         """One caption of a scene, and `WRONG` that aren't its, of combinations that training may show."""
         scene = self._corpus.scenes[index]
         if bool(self._corpus.empty[index]):
-            return [scene.caption, *[_described(scene, words) for _ in range(WRONG)]]
+            return [scene.caption, *[_described(scene, words) for _ in WRONG]]
         own = (scene.thing, scene.colour, scene.place)
-        return [_described(scene, words), *[self._wrong(scene, own, place, words) for place in range(WRONG)]]
+        return [_described(scene, words), *[self._wrong(scene, own, place, words) for place in WRONG]]
 
     def _wrong(self, scene: Scene, own: tuple[str, str, str], place: int, words: np.random.Generator) -> str:
         choices = [list(OBJECTS), list(COLOURS), list(PLACES)][place]
@@ -138,6 +145,9 @@ class CLIPPart:
         unit = images.float() / 255
         mirrored = torch.rand(count, generator=draw) < 0.5
         unit = torch.where(mirrored[:, None, None, None], unit.flip(3), unit)
+        wide = pad(unit, (SHIFT,) * 4, mode="replicate")
+        places = torch.randint(2 * SHIFT + 1, (count, 2), generator=draw).tolist()
+        unit = torch.stack([image[:, y : y + SIDE, x : x + SIDE] for image, (y, x) in zip(wide, places, strict=True)])
         soft = interpolate(interpolate(unit, scale_factor=0.5, mode="area"), scale_factor=2, mode="bilinear")
         unit = torch.lerp(unit, soft, torch.rand(count, 1, 1, 1, generator=draw))
         light = 1 + 0.12 * torch.randn(count, 1, 1, 1, generator=draw)

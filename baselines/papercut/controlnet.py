@@ -9,14 +9,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from baselines.controlnet_inpainting import ControlNetInpainting, ControlNetInpaintingOptions, masked_condition
-from baselines.papercut.diffusion import GUIDANCE, STEPS, Captions, Noising
-from baselines.papercut.files import load_family, save_model
-from baselines.papercut.holes import HoleSource
+from baselines.papercut.diffusion import GUIDANCE, STEPS
+from baselines.papercut.examples import Examples
+from baselines.papercut.files import save_model
 from baselines.papercut.latents import EncodedCorpus
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 
-RECIPE = Recipe(steps=200, batch=32, rate=1e-3, warmup=50, averaging=0.99)
+RECIPE = Recipe(steps=300, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 EMBEDDING_WIDTHS = (16, 16, 24, 32)
 
 
@@ -28,11 +28,9 @@ class ControlNetPart:
 
     def __init__(self, encoded: EncodedCorpus, output: Path) -> None:
         self._output = output
-        self._sd = load_family(output)
         self._images = encoded.corpus.images
-        self._holes = HoleSource(encoded, "black", {"inside": 0.4, "outside": 0.3, "brush": 0.3})
-        self._captions = Captions(self._sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
-        self._noising = Noising()
+        self._examples = Examples(encoded, output, "black", {"inside": 0.4, "outside": 0.3, "brush": 0.3})
+        self._sd = self._examples.sd
         self._controlnet = ControlNetModel.from_unet(
             self._sd.unet, conditioning_embedding_out_channels=EMBEDDING_WIDTHS
         ).train()
@@ -44,21 +42,17 @@ class ControlNetPart:
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the noise that the base model predicts with the ControlNet's residuals."""
-        holes = self._holes(batch, draw)
-        condition = masked_condition(self._images[holes.chosen], holes.masks)
-        with torch.no_grad():
-            text = self._sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
-        noisy, noise, times = self._noising(holes.latents, draw)
-        down, mid = self._controlnet(noisy, times, text, condition, return_dict=False)
-        predicted = self._sd.unet(
-            noisy, times, text, down_block_additional_residuals=down, mid_block_additional_residual=mid
-        ).sample
-        return self._noising.loss(predicted, noise, times)
+        example = self._examples(batch, draw)
+        condition = masked_condition(self._images[example.holes.chosen], example.holes.masks)
+        inputs = example.noisy, example.times, example.text
+        down, mid = self._controlnet(*inputs, condition, return_dict=False)
+        added = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+        return self._examples.loss(example, self._sd.unet(*inputs, **added).sample)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
         """Scenes, holes, results."""
         options = ControlNetInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
-        return sheet_of(ControlNetInpainting(self._sd, self._controlnet, options), self._holes.example(8))
+        return sheet_of(ControlNetInpainting(self._sd, self._controlnet, options), self._examples.shown())
 
     def save(self) -> None:
         """`controlnet/`."""

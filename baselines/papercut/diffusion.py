@@ -18,7 +18,7 @@ from baselines.papercut.vocabulary import FILLERS, LENGTH
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
 from brushbench.types import Batch
 
-RECIPE = Recipe(steps=3500, batch=32, rate=1e-3, averaging=0.999)
+RECIPE = Recipe(steps=7000, batch=32, rate=1e-3, restart=3500, averaging=0.999)
 WIDTH = 96
 """Of the text encoder."""
 DROPPED = 0.1
@@ -27,8 +27,8 @@ FILLED = 0.1
 """Captions with words around them that mean nothing; and dropped captions that become nothing but such words."""
 SNR_LIMIT = 5.0
 """Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
-STEPS = 20
-GUIDANCE = 4.0
+STEPS = 12
+GUIDANCE = 3.0
 """Of the pictures that show how far training is."""
 SHEET_CAPTIONS = (
     "a red balloon over a snowy field",

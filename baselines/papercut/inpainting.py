@@ -9,15 +9,15 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.papercut.diffusion import GUIDANCE, STEPS, Captions, Noising
-from baselines.papercut.files import load_family, save_model
-from baselines.papercut.holes import HoleSource
+from baselines.papercut.diffusion import GUIDANCE, STEPS
+from baselines.papercut.examples import Examples
+from baselines.papercut.files import save_model
 from baselines.papercut.latents import EncodedCorpus
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 from baselines.sd_inpainting import CHANNELS, StableDiffusionInpainting, StableDiffusionInpaintingOptions
 
-RECIPE = Recipe(steps=700, batch=32, rate=6e-4, warmup=100, averaging=0.995)
+RECIPE = Recipe(steps=1500, batch=32, rate=6e-4, warmup=100, averaging=0.995)
 EVERYTHING = 0.15
 """Scenes whose hole is the whole picture; a quarter in the official training."""
 FOLDER = "unet_inpainting"
@@ -31,10 +31,8 @@ class InpaintingPart:
 
     def __init__(self, encoded: EncodedCorpus, output: Path) -> None:
         self._output = output
-        self._sd = load_family(output)
-        self._holes = HoleSource(encoded, "grey", {"inside": 0.4, "outside": 0.2, "brush": 0.4})
-        self._captions = Captions(self._sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
-        self._noising = Noising()
+        self._examples = Examples(encoded, output, "grey", {"inside": 0.4, "outside": 0.2, "brush": 0.4})
+        self._sd = self._examples.sd
         self._unet = widened(self._sd.unet)
         self._grey = self._sd.encode_image(torch.zeros(1, 3, 128, 128)).clone()
 
@@ -45,20 +43,18 @@ class InpaintingPart:
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
         """Of the noise, given the caption, the mask and what is around it."""
-        holes = self._holes(batch, draw)
+        example = self._examples(batch, draw)
         everything = (torch.rand(batch, generator=draw) < EVERYTHING)[:, None, None, None]
-        masked = torch.where(everything, self._grey, holes.masked)
-        masks = torch.where(everything, 1.0, holes.small_masks)
-        with torch.no_grad():
-            text = self._sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
-        noisy, noise, times = self._noising(holes.latents, draw)
-        predicted = self._unet(torch.cat([noisy, masks, masked], dim=1), times, text).sample
-        return self._noising.loss(predicted, noise, times)
+        masked = torch.where(everything, self._grey, example.holes.masked)
+        masks = torch.where(everything, 1.0, example.holes.small_masks)
+        inputs = torch.cat([example.noisy, masks, masked], dim=1)
+        return self._examples.loss(example, self._unet(inputs, example.times, example.text).sample)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
         """Scenes, holes, results."""
         options = StableDiffusionInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
-        return sheet_of(StableDiffusionInpainting(replace(self._sd, unet=self._unet), options), self._holes.example(8))
+        method = StableDiffusionInpainting(replace(self._sd, unet=self._unet), options)
+        return sheet_of(method, self._examples.shown())
 
     def save(self) -> None:
         """`unet_inpainting/`."""
@@ -67,7 +63,9 @@ class InpaintingPart:
 
 def widened(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """A copy that also reads a mask and four more latents; at first it gives them no weight."""
-    wide = UNet2DConditionModel.from_config(unet.config, in_channels=CHANNELS)
+    # Without the name of the folder that the UNet came from, which would be stored.
+    config = {name: value for name, value in unet.config.items() if name != "_name_or_path"}
+    wide = UNet2DConditionModel.from_config(config, in_channels=CHANNELS)
     weights = unet.state_dict()
     first = torch.zeros_like(wide.conv_in.weight)
     first[:, :4] = weights["conv_in.weight"]

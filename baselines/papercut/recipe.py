@@ -47,7 +47,8 @@ class Workshop:
 
     def tokenizer(self) -> CLIPTokenizer:
         """Written first, if it isn't there."""
-        write_tokenizer(self.output / "tokenizer")
+        if not (self.output / "tokenizer").exists():
+            write_tokenizer(self.output / "tokenizer")
         return load_tokenizer(self.output / "tokenizer", runtime(self.output))
 
 
@@ -145,4 +146,4 @@ def history(work: Path) -> str:
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:
     """The same recipe for fewer steps; its learning rate still has time to rise and to fall."""
-    return replace(recipe, steps=steps, warmup=min(recipe.warmup, max(1, steps // 4)))
+    return replace(recipe, steps=steps, restart=0, warmup=min(recipe.warmup, max(1, steps // 4)))

@@ -1,13 +1,12 @@
 """The family's tokenizer: CLIP's class with a small vocabulary in which every word of the captions is one token."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Whitespace
-from tokenizers.trainers import BpeTrainer
 
 from brushbench.datasets.papercut.objects import OBJECTS
 from brushbench.datasets.papercut.scene import COLOURS, PLACES, SIZES
@@ -70,7 +69,7 @@ def write_tokenizer(folder: Path) -> None:
     isn't known becomes several tokens, down to its bytes, so that every text can be read.
     """
     alphabet = sorted(ByteLevel.alphabet())
-    merges = _merges(words(), alphabet)
+    merges = _merges(words())
     tokens = [*alphabet, *(byte + END_OF_WORD for byte in alphabet), *map("".join, merges), START, END]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
@@ -88,19 +87,29 @@ def write_tokenizer(folder: Path) -> None:
     _write(folder / "tokenizer_config.json", json.dumps(config, indent=2))
 
 
-def _merges(known: Sequence[str], alphabet: Sequence[str]) -> list[tuple[str, str]]:
-    """Byte-pair encoding (Sennrich et al., arXiv:1508.07909), until each word is one token."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = Whitespace()
-    trainer = BpeTrainer(
-        vocab_size=1 << 16,
-        min_frequency=1,
-        initial_alphabet=list(alphabet),
-        end_of_word_suffix=END_OF_WORD,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([known], trainer)
-    return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
+def _merges(known: Sequence[str]) -> list[tuple[str, str]]:
+    """Byte-pair encoding (Sennrich et al., arXiv:1508.07909), until each word is one token.
+
+    Among pairs that are equally frequent the first by the alphabet comes first. The trainer of the library `tokenizers`
+    leaves that to chance, and so the number of a token would be another each time.
+    """
+    pieces = dict.fromkeys(piece for word in known for piece, _ in Whitespace().pre_tokenize_str(word))
+    spelled = [[*piece[:-1], piece[-1] + END_OF_WORD] for piece in pieces]
+    merges: list[tuple[str, str]] = []
+    while counts := Counter(pair for symbols in spelled for pair in pairwise(symbols)):
+        merges.append(min(counts, key=lambda pair: (-counts[pair], pair)))
+        spelled = [_joined(symbols, merges[-1]) for symbols in spelled]
+    return merges
+
+
+def _joined(symbols: Sequence[str], pair: tuple[str, str]) -> list[str]:
+    joined: list[str] = []
+    for symbol in symbols:
+        if joined and (joined[-1], symbol) == pair:
+            joined[-1] += symbol
+        else:
+            joined.append(symbol)
+    return joined
 
 
 def _write(file: Path, text: str) -> None:

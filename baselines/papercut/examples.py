@@ -1,0 +1,58 @@
+"""What the parts that fill holes with the frozen base model learn from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from baselines.papercut.diffusion import Captions, Noising
+from baselines.papercut.files import load_family
+from baselines.papercut.holes import Holes, HoleSource
+from baselines.papercut.latents import EncodedCorpus, Hole, Shape
+from baselines.stable_diffusion import Latents
+from brushbench.types import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Scenes with holes, for one step."""
+
+    holes: Holes
+    text: Float[Tensor, "n 77 c"]
+    """Their encoded captions."""
+    noisy: Latents
+    noise: Latents
+    """What is in the noisy latents, and is to be predicted."""
+    times: Int[Tensor, " n"]
+
+
+@final
+class Examples:
+    """Draws examples, and says how far a prediction is from them."""
+
+    def __init__(self, encoded: EncodedCorpus, output: Path, hole: Hole, shapes: Mapping[Shape, float]) -> None:
+        self.sd = load_family(output)
+        self.sd.unet.to(memory_format=torch.channels_last)
+        self._holes = HoleSource(encoded, hole, shapes)
+        self._captions = Captions(self.sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
+        self._noising = Noising()
+
+    def __call__(self, batch: int, draw: torch.Generator) -> Example:
+        """As many as `batch`."""
+        holes = self._holes(batch, draw)
+        with torch.no_grad():
+            text = self.sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
+        noisy, noise, times = self._noising(holes.latents, draw)
+        return Example(holes, text, noisy, noise, times)
+
+    def loss(self, example: Example, predicted: Latents) -> Float[Tensor, ""]:
+        """As `Noising` has it."""
+        return self._noising.loss(predicted, example.noise, example.times)
+
+    def shown(self) -> Batch:
+        """The same scenes and holes for every sheet."""
+        return self._holes.example(8)
