@@ -41,6 +41,11 @@ def test_the_family_is_shipped_in_half_precision_and_small() -> None:
         assert dtypes <= {"F16", "I64"}, path
 
 
+def test_judge_and_text_encoder_number_tokens_alike() -> None:
+    for file in ("vocab.json", "merges.txt"):
+        assert (SHIPPED / "clip" / file).read_bytes() == (SHIPPED / "tokenizer" / file).read_bytes()
+
+
 def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
@@ -53,7 +58,7 @@ def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pyt
     assert "brushnet  8/8" in out
     assert (tmp_path / "runs" / "papercut-inside" / "brushnet" / "contact_sheet.png").exists()
     record = json.loads((tmp_path / "runs" / "papercut-inside" / "brushnet" / "run.json").read_text())
-    assert record["identity"]["method"]["options"]["steps"] == 20
+    assert record["identity"]["method"]["options"]["steps"] == 12
 
 
 def test_every_method_that_has_weights_of_the_family_runs_by_name(brushbench, tmp_path: Path) -> None:
