@@ -70,10 +70,8 @@ def load_component(cls: Any, folder: Path, part: str, runtime: Runtime, variant:
 # Any: likewise, of something without weights.
 def load_settings(cls: Any, folder: Path, part: str, runtime: Runtime) -> Any:
     """A processor or a scheduler. Raises `UserError` if it can't be loaded."""
-    files = _files(folder)
-    settings = loaded(folder, cls.from_pretrained)
-    runtime.weights.record(part, files)
-    return settings
+    with runtime.weights.recording(part, _files(folder)):
+        return loaded(folder, cls.from_pretrained)
 
 
 # Any: the class of a tokenizer, and its object; by default CLIP's.
@@ -87,9 +85,8 @@ def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer", cls:
     vocabulary = [name for name in cls.vocab_files_names.values() if name != "tokenizer.json"]
     if "tokenizer.json" not in names and not names.issuperset(vocabulary):
         raise UserError(one_line(f"{folder}: no {' with '.join(vocabulary)}, and no tokenizer.json"))
-    tokenizer = loaded(folder, cls.from_pretrained)
-    runtime.weights.record(part, files)
-    return tokenizer
+    with runtime.weights.recording(part, files):
+        return loaded(folder, cls.from_pretrained)
 
 
 def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
@@ -97,8 +94,10 @@ def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
 
     Raises `UserError` if it is missing or isn't JSON.
     """
-    _files(folder)
-    return _json_object(folder / "scheduler_config.json", "scheduler", runtime)
+    file = folder / "scheduler_config.json"
+    if file not in _files(folder):
+        raise UserError(one_line(f"{folder} has no {file.name}"))
+    return _json_object(file, "scheduler", runtime)
 
 
 def load_pipeline_index(file: Path, runtime: Runtime) -> dict[str, object]:
@@ -107,10 +106,10 @@ def load_pipeline_index(file: Path, runtime: Runtime) -> dict[str, object]:
 
 
 def _json_object(file: Path, part: str, runtime: Runtime) -> dict[str, object]:
-    config = loaded(file, lambda path, **_: json.loads(path.read_bytes()))
-    if not isinstance(config, dict):
-        raise UserError(one_line(f"{file}: must be an object"))
-    runtime.weights.record(part, [file])
+    with runtime.weights.recording(part, [file]):
+        config = loaded(file, lambda path, **_: json.loads(path.read_bytes()))
+        if not isinstance(config, dict):
+            raise UserError(one_line(f"{file}: must be an object"))
     return config
 
 
@@ -146,26 +145,32 @@ def _load_checked(
     load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted = _Wanted()
 ) -> Any:
     variant, files = _weight_files(folder, wanted.variant)
-    model, report = loaded(
-        folder,
-        load,
-        dtype=runtime.dtype,
-        output_loading_info=True,
-        use_safetensors=files[0].suffix == ".safetensors",
-        **({"variant": variant} if variant else {}),
-        # They are an error all the same: in the report they have their names.
-        ignore_mismatched_sizes=True,
-    )
+    with runtime.weights.recording(part, [folder / "config.json", *files], variant):
+        model, report = loaded(
+            folder,
+            load,
+            dtype=runtime.dtype,
+            output_loading_info=True,
+            use_safetensors=files[0].suffix == ".safetensors",
+            **({"variant": variant} if variant else {}),
+            # They are an error all the same: in the report they have their names.
+            ignore_mismatched_sizes=True,
+        )
+        _check(report, folder, left_over=wanted.left_over)
+    return model.requires_grad_(False).eval().to(runtime.device)
+
+
+# Any: what the libraries say of a checkpoint.
+def _check(report: dict[str, Any], folder: Path, *, left_over: bool) -> None:
+    """Raises `UserError` for tensors that are missing, left over unless they may be, or of another shape."""
     # Old text encoders store the position ids 0..76, which are computed today.
     unknown = sorted(key for key in report["unexpected_keys"] if not key.endswith("position_ids"))
-    unknown = [] if wanted.left_over else unknown
+    unknown = [] if left_over else unknown
     for problem, keys in (("lacks", sorted(report["missing_keys"])), ("has unknown", unknown)):
         if keys:
             raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} in all)"))
     for key, found, expected in report["mismatched_keys"]:
         raise UserError(one_line(f"{folder}: {key} has shape {list(found)}, by config.json it is {list(expected)}"))
-    runtime.weights.record(part, [folder / "config.json", *files])
-    return model.requires_grad_(False).eval().to(runtime.device)
 
 
 # Any: whatever a loader of diffusers or transformers takes and gives.

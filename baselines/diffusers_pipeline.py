@@ -88,7 +88,8 @@ class DiffusersPipeline:
     @classmethod
     def load(cls, options: DiffusersOptions, runtime: Runtime) -> "DiffusersPipeline":
         """Raises `UserError` for what can't be loaded, can't inpaint, or hasn't an option that is given."""
-        index = read_index(runtime.weights.folder(MODEL, options.model, options.revision, options.variant))
+        folder = runtime.weights.folder(MODEL, options.model, revision=options.revision, variant=options.variant)
+        index = read_index(folder)
         pipeline_class = inpainting_class(index)
         arguments = _arguments(pipeline_class, options)
         halved = needs_prior(pipeline_class, index)

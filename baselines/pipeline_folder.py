@@ -118,17 +118,18 @@ def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition
     """
     if edition.variant and not any(index.folder.glob(f"*/*.{edition.variant}[.-]*")):
         raise UserError(one_line(f"variant={edition.variant}: {index.folder} has no weights of it"))
-    parts = _components(index, "", edition.variant, runtime)
-    if prior:
-        parts |= _components(prior, _PRIOR, edition.variant, runtime)
-    if edition.sampler:
-        parts["scheduler"] = _sampler(parts["scheduler"], edition.sampler)
-    wanted = parameters_of(cls.__init__)
-    arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
-    if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
-        raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
-    runtime.weights.record("pipeline", [index.folder / INDEX])
-    pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(runtime.device))
+    with runtime.weights.recording("pipeline", [index.folder / INDEX]):
+        parts = _components(index, "", edition.variant, runtime)
+        if prior:
+            with runtime.weights.recording(f"{_PRIOR}pipeline", [prior.folder / INDEX]):
+                parts |= _components(prior, _PRIOR, edition.variant, runtime)
+        if edition.sampler:
+            parts["scheduler"] = _sampler(parts["scheduler"], edition.sampler)
+        wanted = parameters_of(cls.__init__)
+        arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
+        if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
+            raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
+        pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(runtime.device))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -169,7 +170,7 @@ def _components(index: Index, prefix: str, variant: str | None, runtime: Runtime
         elif issubclass(cls, (ModelMixin, PreTrainedModel)):
             parts[part] = load_component(cls, folder, part, runtime, variant)
         elif issubclass(cls, PreTrainedTokenizerBase):
-            parts[part] = load_tokenizer(folder, runtime, cls, part)
+            parts[part] = load_tokenizer(folder, runtime, part, cls)
         else:
             parts[part] = load_settings(cls, folder, part, runtime)
     return parts

@@ -161,14 +161,14 @@ def report(runs: tuple[str, ...], table_format: str) -> None:
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
 def list_(kind: str) -> None:
-    """Print what there is."""
+    """Print what there is; of weights also what is here, and how much would be downloaded."""
     kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
-        from brushbench.weights import families, read_family
+        from brushbench.inventory import lines
 
-        entries = {name: read_family(path).summary for name, path in families().items()}
-    else:
-        entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
+        click.echo("\n".join(lines()))
+        return
+    entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
     width = max(map(len, entries))
     for name, summary in entries.items():
         click.echo(f"{name:{width}}  {summary}")

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from brushbench import __version__
 from brushbench.datasets import VARIABLE, locate
 from brushbench.identity import PACKAGES, version_of
-from brushbench.weights import families, present, read_family
+from brushbench.weights import families, read_family
 
 
 def findings() -> dict[str, str]:
@@ -39,8 +39,10 @@ def _device() -> str:
 
 
 def _weights(path: Path) -> str:
-    components = read_family(path).components
-    missing = [component.source for component in components.values() if not present(component.source)]
+    family = read_family(path)
+    if not family.methods:
+        return "no method uses them yet"
+    missing = [part.on_hub.place for part in family.components.values() if not part.local and not part.on_hub.cached()]
     if not missing:
         return "all here"
     return f"not here: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"

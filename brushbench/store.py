@@ -21,6 +21,7 @@ from typing import Literal, final
 from filelock import FileLock
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from brushbench import atomic
 from brushbench.errors import UserError, one_line
 from brushbench.protocol import ProtocolName
 
@@ -112,7 +113,7 @@ class Run:
                 record = cls.open(path)._continued(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
                 raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
-            _write(path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+            atomic.write(path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
             (path / "images").mkdir(exist_ok=True)
             run = cls(path, record)
             run._mend_ledger()
@@ -160,7 +161,7 @@ class Run:
 
     def write_image(self, name: str, content: bytes) -> str:
         """Store an image so that it is complete or not there at all; its SHA-256."""
-        _write(self.path / "images" / name, content, self.path / ".partial")
+        atomic.write(self.path / "images" / name, content, self.path / ".partial")
         return hashlib.sha256(content).hexdigest()
 
     def append(self, entry: Entry) -> None:
@@ -187,12 +188,12 @@ class Run:
 
     def write_scores(self, content: bytes) -> None:
         """Replace scores.parquet in one step."""
-        _write(self.scores_path(), content)
+        atomic.write(self.scores_path(), content)
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Store a file that says something of the run, in one step; shards may do so at the same time."""
         with self._lock:
-            _write(self.path / name, content)
+            atomic.write(self.path / name, content)
         return self.path / name
 
     def tidy(self) -> None:
@@ -238,23 +239,6 @@ def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     if not runs:
         raise UserError("no run folder given")
     return list(runs.values())
-
-
-def _write(path: Path, content: bytes, folder: Path | None = None) -> None:
-    """Write to a temporary name on the same file system, sync, rename, sync the folder."""
-    folder = folder or path.parent
-    folder.mkdir(exist_ok=True)
-    partial = folder / f".{path.name}.partial" if folder == path.parent else folder / path.name
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _differences(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> list[str]:

@@ -2,22 +2,25 @@
 
 A source is a local folder in diffusers layout or a hub id. A *family* is a TOML file that names the source of every
 component of every method, and what its models take by default; a folder given instead of a family has `unet/ vae/
-text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts.
+text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts. What comes from the hub is locked at its
+first use.
 """
 
 import hashlib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub import constants
 from pydantic import BaseModel, ValidationError, model_validator
 
+from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.hub import HubFolder
 from brushbench.options import Value
 
 BASE = "base"
@@ -27,32 +30,35 @@ _WHOLE = (BASE, MODEL)
 DEFAULT_FAMILY = "sd15"
 FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_CONFIGS = ["model_index.json", "config.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.jinja"]
-_TENSORS = [
-    "diffusion_pytorch_model{}.safetensors",
-    "*/diffusion_pytorch_model{}.safetensors",
-    "*/diffusion_pytorch_model{}-?????-of-?????.safetensors",
-    "*/model{}.safetensors",
-    "*/model{}-?????-of-?????.safetensors",
-]
-"""The placeholder is for the variant."""
-# No method looks at its own pictures with a safety checker, and it weighs more than a UNet.
-_NEVER = ["safety_checker/*"]
 
 
-class _Component(BaseModel, extra="forbid"):
+class Component(BaseModel, extra="forbid"):
+    """A checkpoint, and what its use asks for."""
+
     source: str
     """A hub id or a folder, also one relative to the family's file."""
+    subfolder: str = ""
+    """Where in the source the component is."""
     revision: str | None = None
     licence: str
     citation: str
+
+    @property
+    def on_hub(self) -> HubFolder:
+        """Where it is, if its source is no local folder."""
+        return HubFolder(self.source, self.revision, self.subfolder)
+
+    @property
+    def local(self) -> Path | None:
+        """The folder, if its source is one."""
+        return Path(self.source) / self.subfolder if Path(self.source).is_dir() else None
 
 
 class Family(BaseModel, extra="forbid"):
     """A family file: components, and for each method which component each of its parts is."""
 
     summary: str
-    components: dict[str, _Component]
+    components: dict[str, Component]
     methods: dict[str, dict[str, str]]
     """For each method its parts: `base`, what it has beside that, and what replaces a component of the base."""
     defaults: dict[str, str | int | float | bool] = {}
@@ -84,23 +90,14 @@ def read_family(path: Path) -> Family:
     return family
 
 
-def present(source: str) -> bool:
-    """Whether a source can be used without a download."""
-    if Path(source).is_dir():
-        return True
-    try:
-        snapshot_download(source, allow_patterns=_downloaded(None), local_files_only=True)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
-        return False
-    return True
-
-
 @final
 class Weights:
     """The components of one method. `digests` grows as their files are opened."""
 
     def __init__(self, source: str | Path | None, method: str) -> None:
         self.digests: dict[str, str] = {}
+        self._downloaded: dict[Path, HubFolder] = {}
+        self._unlocked = ""
         self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
         self._folder: Path | None = None
@@ -127,88 +124,138 @@ class Weights:
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
         if self._family is None or not self._parts():
-            return ", ".join(dict.fromkeys(self._used)) or self.name
-        sources = [self._family.components[name].source for name in self._parts().values()]
-        return f"{self.name} ({', '.join(dict.fromkeys(sources))})"
+            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{self._unlocked}"
+        places = [self._family.components[name].on_hub.place for name in self._parts().values()]
+        return f"{self.name} ({', '.join(dict.fromkeys(places))}){self._unlocked}"
 
     def folder(
-        self, part: str, override: str | None = None, revision: str | None = None, variant: str | None = None
+        self,
+        part: str,
+        override: str | None = None,
+        *,
+        option: str | None = None,
+        revision: str | None = None,
+        variant: str | None = None,
     ) -> Path:
         """The folder of a part, downloaded if it is on the hub.
 
         `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family;
-        `revision` is of a hub id given so, `variant` (`fp16`, for example) of anything downloaded.
+        `option` what that is called, if not like the part; `revision` is of a hub id given so, `variant` (`fp16`, for
+        example) of anything downloaded.
 
         Raises `UserError` if it is neither here nor to be had.
         """
+        option = option or (BASE if part.startswith(BASE) else part)
         known = self._family.components if self._family else {}
         if revision and (override is None or override in known or Path(override).is_dir()):
-            raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {part}=owner/name"))
-        if override is not None and override in known:
-            return self._component(override, part, variant)
-        if override is not None:
+            raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {option}=owner/name"))
+        instead = f"-o {option}=FOLDER or --weights FOLDER"
+        if override is not None and override not in known:
             self._used.append(override)
-            return _fetched(override, part, revision, variant)
+            hub = HubFolder(override, revision)
+            return self._fetched(hub, part, instead, variant) if _is_hub_id(override, option) else Path(override)
         if self._folder is not None:
             self._used.append(self.name)
             path = self._folder if part.startswith(_WHOLE) else self._folder / part
             if not path.is_dir():
                 raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
             return path
-        parts = self._parts()
-        if part not in parts:
-            valid = f"valid: -o {part}=FOLDER, or a hub id"
-            raise UserError(one_line(f"the weights {self.name} have no {part!r} for {self._method}; {valid}"))
-        return self._component(parts[part], part, variant)
+        name = override or self._parts().get(part)
+        if name is None:
+            raise self._nothing_for(part, option)
+        return self._component(name, part, instead, variant)
 
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
-        return self.folder(part) if part in self._parts() else None
+        name = self._parts().get(part)
+        return None if name is None else self._component(name, part, "--weights FOLDER")
+
+    @contextmanager
+    def recording(self, name: str, files: Sequence[Path], variant: str | None = None) -> Iterator[None]:
+        """Load a component from its files inside of this: its digest is checked before, and recorded after.
+
+        `variant` is what the files are, not what was asked for. A download that can't be loaded isn't locked. Raises
+        `UserError` if it is not what was locked, or can't be read.
+        """
+        digest = _digest(files)
+        component = self._to_lock(name, files, variant, digest)
+        locked = component is None or weights_lock.check(component)
+        yield
+        if component is not None and not locked:
+            self._lock(component)
+        self.digests[name] = digest
 
     def _parts(self) -> Mapping[str, str]:
         return self._family.methods.get(self._method, {}) if self._family else {}
 
-    def _component(self, name: str, part: str, variant: str | None) -> Path:
+    def _component(self, name: str, part: str, instead: str, variant: str | None = None) -> Path:
         assert self._family is not None
         component = self._family.components[name]
-        return _fetched(component.source, part, component.revision, variant)
+        if component.local:
+            return component.local
+        return self._fetched(component.on_hub, part, instead, variant)
 
-    def record(self, name: str, files: list[Path]) -> None:
-        """Remember the digest of the files that a component was loaded from."""
-        total = hashlib.sha256()
-        for path in sorted(files):
+    def _fetched(self, hub: HubFolder, part: str, instead: str, variant: str | None) -> Path:
+        try:
+            folder = hub.download(variant)
+        except UserError as error:
+            reason = f"{part}: {hub.place} is not on this machine, and it can't be downloaded: {error}"
+            remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
+            raise UserError(one_line(f"{reason}; {remedy}")) from error
+        self._downloaded[folder] = hub
+        return folder
+
+    def _nothing_for(self, part: str, option: str) -> UserError:
+        methods = ", ".join(self._family.methods) if self._family else ""
+        return UserError(
+            one_line(
+                f"the weights {self.name} have no {part!r} for {self._method}; valid: -o {option}=FOLDER, or a hub id; "
+                f"they are for {methods or 'no method yet'}"
+            )
+        )
+
+    def _to_lock(
+        self, name: str, files: Sequence[Path], variant: str | None, digest: str
+    ) -> weights_lock.Locked | None:
+        """None for files that weren't downloaded."""
+        for folder, hub in self._downloaded.items():
+            if any(file.is_relative_to(folder) for file in files):
+                inside = files[0].parent.relative_to(folder).as_posix()
+                return weights_lock.Locked(
+                    source=hub.source,
+                    revision=hub.revision or constants.DEFAULT_REVISION,
+                    component=name,
+                    folder="/".join(part for part in (hub.subfolder, inside) if part not in ("", ".")),
+                    variant=variant or "",
+                    files=tuple(sorted(path.name for path in files)),
+                    commit=folder.parts[-1 - len(Path(hub.subfolder).parts)],
+                    sha256=digest,
+                )
+        return None
+
+    def _lock(self, component: weights_lock.Locked) -> None:
+        try:
+            weights_lock.add(component)
+        except OSError as error:
+            # A cache that many share may be read-only: the digests are in run.json all the same.
+            self._unlocked = f"; not locked: {weights_lock.lock_path()} can't be written ({error.strerror})"
+
+
+def _is_hub_id(source: str, option: str) -> bool:
+    """Or a folder; raises `UserError` for neither."""
+    if Path(source).is_dir():
+        return False
+    if not _HUB_ID.fullmatch(source):
+        raise UserError(one_line(f"{option}={source}: no such folder, and not a hub id of the form owner/name"))
+    return True
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for path in sorted(files):
+        try:
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
-        self.digests[name] = total.hexdigest()
-
-
-def _fetched(source: str, part: str, revision: str | None, variant: str | None) -> Path:
-    if Path(source).is_dir():
-        return Path(source)
-    if not _HUB_ID.fullmatch(source):
-        raise UserError(one_line(f"{part}={source}: no such folder, and not a hub id of the form owner/name"))
-    try:
-        folder = Path(
-            snapshot_download(source, revision=revision, allow_patterns=_downloaded(variant), ignore_patterns=_NEVER)
-        )
-        if variant and (plain := _without_weights(folder)):
-            snapshot_download(source, revision=revision, allow_patterns=plain)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = "not on this machine, and it can't be downloaded"
-        raise UserError(
-            one_line(
-                f"{part}: {source} is {reason} ({type(error).__name__}); give a folder: -o {part}=FOLDER or --weights"
-            )
-        ) from error
-    return folder
-
-
-def _downloaded(variant: str | None) -> list[str]:
-    return [*_CONFIGS, *(pattern.format(f".{variant}" if variant else "") for pattern in _TENSORS)]
-
-
-def _without_weights(folder: Path) -> list[str]:
-    """Patterns of the weights that some models of a pipeline have in one variant only: the plain one."""
-    models = [config.parent for config in folder.glob("*/config.json") if config.parent.name != "safety_checker"]
-    bare = [model.name for model in models if not any(model.glob("*.safetensors"))]
-    return [f"{name}/{pattern.format('').removeprefix('*/')}" for name in bare for pattern in _TENSORS[1:]]
+        except OSError as error:
+            raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
+    return total.hexdigest()

@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from hub_server import Answer, Hub
 from PIL import Image
 
 from brushbench.cli import main
@@ -89,3 +91,10 @@ def brushbench(capsys: pytest.CaptureFixture[str]):
         return int(exit_.value.code or 0), captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def hub() -> Iterator[Callable[[dict[str, Path | Answer | None]], Hub]]:
+    """Start a hub that serves these folders."""
+    with ExitStack() as stack:
+        yield lambda repositories: stack.enter_context(closing(Hub(repositories)))

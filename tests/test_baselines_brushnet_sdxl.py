@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from hub_server import locked, put_in_cache
 from safetensors.torch import load_file, save_file
 from support import assert_close, assert_same_tensors, named, only, with_whole_vocabulary
 from torch import Tensor
@@ -322,3 +323,20 @@ def test_what_is_loaded_is_recorded(weights: Path) -> None:
     second = {"tokenizer_2", "text_encoder_2", "model_index"}
     assert found.digests.keys() == {"scheduler", "unet", "tokenizer", "text_encoder", "vae", "brushnet"} | second
     assert found.digests["text_encoder"] != found.digests["text_encoder_2"]
+
+
+def test_all_of_a_download_is_locked(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = put_in_cache(tmp_path / "hub", "tiny/xl", weights)
+    (folder / "model_index.json").write_text("{}")
+    options = {"base": "tiny/xl", "brushnet": weights / "brushnet"}
+    loaded(weights, **options)
+    base = {"scheduler", "unet", "tokenizer", "text_encoder", "vae", "tokenizer_2", "text_encoder_2", "model_index"}
+    assert locked(tmp_path / "hub").keys() == base
+    for part, file in (("model_index", "model_index.json"), ("text_encoder_2", "text_encoder_2/config.json")):
+        kept = (folder / file).read_bytes()
+        (folder / file).write_bytes(kept + b" ")
+        with pytest.raises(brushbench.UserError, match=rf"^{part}: tiny/xl.*@main is not what it was at first use"):
+            loaded(weights, **options)
+        (folder / file).write_bytes(kept)

@@ -409,7 +409,15 @@ def test_a_variant_is_downloaded_where_there_is_one(
     (hub / "safety_checker" / "model.safetensors").write_bytes(b"never downloaded")
     asked: list[tuple[str, str | None]] = []
 
-    def snapshot(source: str, *, revision: str | None, allow_patterns: list[str], ignore_patterns=None) -> str:
+    def snapshot(
+        source: str,
+        *,
+        revision: str | None,
+        allow_patterns: list[str],
+        ignore_patterns: list[str],
+        local_files_only: bool,
+    ) -> str:
+        assert not local_files_only
         asked.append((source, revision))
         names = [str(file.relative_to(hub)) for file in hub.rglob("*") if file.is_file()]
         for name in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
@@ -417,7 +425,7 @@ def test_a_variant_is_downloaded_where_there_is_one(
             shutil.copy(hub / name, cache / name)
         return str(cache)
 
-    monkeypatch.setattr("brushbench.weights.snapshot_download", snapshot)
+    monkeypatch.setattr("brushbench.hub.snapshot_download", snapshot)
     method = opened("tiny/sd", variant="fp16", revision="v1")
     assert method.origin == "tiny/sd"
     assert set(asked) == {("tiny/sd", "v1")}

@@ -1,6 +1,7 @@
 """What a user types, and what comes back: one line and exit code 2 for a mistake, 3 for failed samples."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -302,7 +303,8 @@ def test_all_leaves_out_what_can_not_be_loaded(
 
 
 @pytest.mark.parametrize("kind", ["methods", "metrics", "datasets", "weights"])
-def test_list(kind: str, brushbench) -> None:
+def test_list(kind: str, brushbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     code, out, _ = brushbench("list", kind)
     assert code == 0
     expected = {"methods": "brushnet", "metrics": "psnr", "datasets": "photos", "weights": "sd15"}
@@ -326,7 +328,8 @@ def test_help_and_list_are_cheap(arguments: list[str]) -> None:
         f"try: main({arguments!r})\nexcept SystemExit as end: assert not end.code\n"
         "loaded = {'torch', 'pandas', 'diffusers', 'transformers'} & set(sys.modules)\nassert not loaded, loaded\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
 
 
 def test_a_pipe_is_not_a_terminal(tmp_path: Path, write_bench) -> None:

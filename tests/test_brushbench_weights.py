@@ -1,85 +1,18 @@
 """Where weights come from: folders, families, and a hub that runs on this machine."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hub_server import Hub, put_in_cache
+from support import assert_one_line
 
 import brushbench
 from brushbench.weights import Weights, families, read_family
-
-COMMIT = "a" * 40
-
-
-def hub_of(repositories: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
-    """The part of the hub's protocol that a snapshot needs: the list of files, and the files."""
-
-    class Hub(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self.answer(send=False)
-
-        def do_GET(self) -> None:
-            self.answer(send=True)
-
-        def answer(self, *, send: bool) -> None:
-            path = self.path.partition("?")[0].strip("/")
-            name = next(
-                (name for name in repositories if f"{path}/".startswith((f"api/models/{name}/", f"{name}/"))), None
-            )
-            body, etag = b"{}", COMMIT
-            if name is None:
-                self.send_response(404)
-            elif path.startswith("api/"):
-                self.send_response(200)
-                body = json.dumps(self.listing(name, repositories[name], tree="/tree/" in path)).encode()
-            else:
-                file = repositories[name] / path.split("/", 4)[4]
-                body = file.read_bytes()
-                etag = hashlib.sha256(body).hexdigest()
-                self.send_response(200)
-            for key, value in (("Content-Length", len(body)), ("ETag", f'"{etag}"'), ("X-Repo-Commit", COMMIT)):
-                self.send_header(key, str(value))
-            self.end_headers()
-            if send:
-                self.wfile.write(body)
-
-        def listing(self, name: str, folder: Path, *, tree: bool) -> object:
-            paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-            files = [str(path.relative_to(folder)) for path in paths]
-            if tree:
-                sizes = [path.stat().st_size for path in paths]
-                return [
-                    {"type": "file", "path": file, "size": size, "oid": COMMIT}
-                    for file, size in zip(files, sizes, strict=True)
-                ]
-            return {"id": name, "modelId": name, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]}
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    return Hub
-
-
-@pytest.fixture
-def hub(tiny_weights: Path) -> Iterator[str]:
-    handler = hub_of({"tiny/sd": tiny_weights, "tiny/brushnet": tiny_weights / "brushnet"})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
 
 FAMILY = """
 summary = "a miniature"
@@ -97,35 +30,88 @@ brushnet = "brushnet"
 """
 
 
-def test_a_family_is_downloaded_and_then_used_offline(hub: str, tmp_path: Path, write_bench) -> None:
+def test_a_family_is_downloaded_locked_and_then_used_offline(
+    hub: Callable[..., Hub], tiny_weights: Path, tmp_path: Path, write_bench
+) -> None:
+    served = hub({"tiny/sd": tiny_weights, "tiny/brushnet": tiny_weights / "brushnet"})
     family = tmp_path / "tiny.toml"
     family.write_text(FAMILY.format(brushnet="brushnet"))
-    command = [
-        *(sys.executable, "-m", "brushbench", "run", "--method", "brushnet", "--weights", str(family), "--steps", "1"),
-        *("--dataset", "brushbench", "--root", str(write_bench(count=1)), "--output"),
-    ]
-    environment = os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
-    subprocess.run([*command, str(tmp_path / "online")], check=True, env=environment, stdout=subprocess.DEVNULL)
-    environment["HF_HUB_OFFLINE"] = "1"
-    subprocess.run([*command, str(tmp_path / "offline")], check=True, env=environment, stdout=subprocess.DEVNULL)
+    root = write_bench(count=1)
+
+    def run(output: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "brushbench", "run", "--method", "brushnet", "--weights", str(family)),
+                *("--steps", "1", "--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / output)),
+            ],
+            check=False,
+            env=os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": served.endpoint} | environment,
+            capture_output=True,
+            text=True,
+        )
+
+    assert run("online", HF_HUB_OFFLINE="0").returncode == 0
+    lock = tmp_path / "cache" / "hub.brushbench.lock.json"
+    locked = json.loads(lock.read_text())["components"]
+    assert run("offline", HF_HUB_OFFLINE="1").returncode == 0
+    assert json.loads(lock.read_text())["components"] == locked
     runs = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/brushbench-inside/brushnet/run.json"))]
     assert runs[0]["fingerprint"] == runs[1]["fingerprint"]
-    assert set(runs[0]["identity"]["method"]["digests"]) == {
+    assert runs[0]["identity"]["method"]["digests"] == {entry["component"]: entry["sha256"] for entry in locked}
+    assert {entry["component"] for entry in locked} == {
         *("brushnet", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
     }
 
     family.write_text(FAMILY.format(brushnet="nothing"))
-    environment["HF_HUB_OFFLINE"] = "0"
-    result = subprocess.run(
-        [*command, str(tmp_path / "missing")], check=False, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "brushnet: tiny/nothing is not on this machine, and it can't be downloaded" in result.stderr
+    result = run("missing", HF_HUB_OFFLINE="0")
+    answer = (result.returncode, result.stdout, result.stderr)
+    assert_one_line(answer, "brushnet: tiny/nothing is not on this machine, and it can't be downloaded", "404")
 
 
-def test_the_suites_own_families_can_be_read() -> None:
-    assert {"brushnet", "sd-inpainting"} <= read_family(families()["sd15"]).methods.keys()
+@pytest.mark.parametrize("name", ["papercut", "sd15", "sdxl"])
+def test_the_suites_own_families_can_be_read(name: str) -> None:
+    family = read_family(families()[name])
+    assert all(part.licence and part.citation for part in family.components.values())
+    assert "brushnet" in family.methods
+
+
+def test_the_family_sdxl_has_a_base_and_a_branch_for_brushnet(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    base = put_in_cache(tmp_path, "stabilityai/stable-diffusion-xl-base-1.0", tiny_weights)
+    regulus = "Regulus0725/random_mask_brushnet_ckpt_sdxl_regulus_v1"
+    branch = put_in_cache(tmp_path, regulus, tiny_weights / "brushnet")
+    weights = Weights("sdxl", "brushnet")
+    assert (weights.folder("base"), weights.folder("brushnet")) == (base, branch)
+    assert weights.origin == f"sdxl (stabilityai/stable-diffusion-xl-base-1.0, {regulus})"
+
+
+def test_a_family_without_the_method_says_which_it_has(tmp_path: Path) -> None:
+    with pytest.raises(brushbench.UserError, match=r"weights sdxl have no 'base' for powerpaint; .* are for brushnet$"):
+        Weights("sdxl", "powerpaint").folder("base")
+    with pytest.raises(brushbench.UserError, match=r"sd15 have no 'brushnet' for powerpaint; .* -o brushnet="):
+        Weights("sd15", "powerpaint").folder("brushnet")
+    (tmp_path / "bare.toml").write_text('summary = "x"\n[components]\n[methods]\n')
+    with pytest.raises(brushbench.UserError, match=r"have no 'base' for brushnet; .* they are for no method yet$"):
+        Weights(tmp_path / "bare.toml", "brushnet").folder("base")
+
+
+SD = str(Path(__file__).parent / "golden" / "brushnet" / "weights")
+ELSEWHERE: dict[str, dict[str, str]] = {"base_v2": {}, "powerpaint_v2": {"base": SD}}
+
+
+@pytest.mark.parametrize(("part", "option"), [("base_v2", "-o base=FOLDER"), ("powerpaint_v2", "-o checkpoint=FOLDER")])
+def test_a_missing_component_is_named_with_the_option_that_replaces_it(
+    part: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(brushbench.UserError) as error:
+        brushbench.load_method("powerpaint", weights="sd15", version=2, device="cpu", **ELSEWHERE[part])
+    assert f"{part}: JunhaoZhuang/PowerPaint-v2-1/" in str(error.value)
+    assert option in str(error.value)
 
 
 LOST = 'summary = "x"\n[components]\n[methods.brushnet]\nbase = "lost"\n'

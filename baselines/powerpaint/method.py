@@ -54,7 +54,7 @@ class PowerPaint:
         sampler = options.sampler or (None if options.version == 1 else "unipc")
         sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version])
         part = PARTS[options.version]
-        folder = runtime.weights.folder(part, options.checkpoint)
+        folder = runtime.weights.folder(part, options.checkpoint, option="checkpoint")
         load = PowerPaintTokens.load if options.version == 1 else PowerPaintBranch.load
         return load(sd, folder, options)
 
@@ -143,6 +143,5 @@ def _existing(folder: Path, name: str) -> Path:
 
 
 def _replace(model: torch.nn.Module, file: Path, part: str, runtime: Runtime) -> None:
-    tensors = {name: tensor.to(runtime.dtype) for name, tensor in read_tensors(file).items()}
-    load_checked(model, tensors, file)
-    runtime.weights.record(part, [file])
+    with runtime.weights.recording(part, [file]):
+        load_checked(model, {name: tensor.to(runtime.dtype) for name, tensor in read_tensors(file).items()}, file)

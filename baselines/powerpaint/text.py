@@ -79,10 +79,10 @@ class TaskText:
         shape.
         """
         text = cls.of(tokenizer, text_encoder)
-        tensors = {name: tensor for name, tensor in read_tensors(file).items() if not name.endswith("position_ids")}
-        stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
-        load_checked(text.text_encoder, stripped, file)
-        runtime.weights.record("task_text_encoder", [file])
+        with runtime.weights.recording("task_text_encoder", [file]):
+            tensors = {name: tensor for name, tensor in read_tensors(file).items() if not name.endswith("position_ids")}
+            stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
+            load_checked(text.text_encoder, stripped, file)
         text.text_encoder.requires_grad_(False).eval().to(runtime.device, runtime.dtype)
         return text
 

@@ -1,0 +1,99 @@
+"""The lock file: the digest of every component that was downloaded, from its first use on.
+
+It lies beside the hub's cache, so that what one run has used is what every later run on the machine uses. A local
+folder is its owner's to change, and isn't locked.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+from huggingface_hub import constants
+from pydantic import BaseModel, ValidationError
+
+from brushbench import atomic
+from brushbench.errors import UserError, one_line
+
+
+class Locked(BaseModel, extra="forbid", frozen=True):
+    """A component as it was when it was first used."""
+
+    source: str
+    """The repository on the hub."""
+    revision: str
+    """As it was asked for; `main` if none was."""
+    component: str
+    """What it was loaded as, such as `unet`."""
+    folder: str
+    """In the repository; empty for its root."""
+    variant: str = ""
+    """Of the weights' files, such as `fp16`; empty for the plain ones."""
+    files: tuple[str, ...]
+    """In that folder."""
+    commit: str
+    """What the revision was then."""
+    sha256: str
+    """Of the files' digests."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What says which component this is; files that are added to one don't make it another."""
+        return self.source, self.revision, self.folder, self.component, self.variant
+
+
+class _LockFile(BaseModel, extra="forbid"):
+    schema_version: Literal[1] = 1
+    components: list[Locked] = []
+
+
+def lock_path() -> Path:
+    """Beside the cache, not in it: the hub's tools take whatever is in there for a broken repository."""
+    cache = Path(constants.HF_HUB_CACHE).expanduser().resolve()
+    return cache.with_name(f"{cache.name}.brushbench.lock.json")
+
+
+def check(component: Locked) -> bool:
+    """Whether the component is locked; raises `UserError` if it was another one then, or the file is broken."""
+    return _same(component, _read())
+
+
+def add(component: Locked) -> None:
+    """Lock a component; raises as `check` does if another process was first. `OSError` if it can't be written."""
+    path = lock_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        content = _read()
+        if _same(component, content):
+            return
+        content.components = sorted([*content.components, component], key=lambda entry: entry.key)
+        atomic.write(path, (content.model_dump_json(indent=2) + "\n").encode())
+
+
+def _read() -> _LockFile:
+    path = lock_path()
+    try:
+        return _LockFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return _LockFile()
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+    except OSError as error:
+        problem = str(error.strerror)
+    remedy = "mend it, or delete it to lock anew what is used next"
+    raise UserError(one_line(f"{path}: not a lock file of weights ({problem}); {remedy}"))
+
+
+def _same(component: Locked, content: _LockFile) -> bool:
+    locked = next((entry for entry in content.components if entry.key == component.key), None)
+    if locked is None or locked.sha256 == component.sha256:
+        return locked is not None
+    place = f"{component.source}/{component.folder}".rstrip("/")
+    variant = f" ({component.variant})" if component.variant else ""
+    raise UserError(
+        one_line(
+            f"{component.component}: {place}@{component.revision}{variant} is not what it was at first use: "
+            f"SHA-256 {locked.sha256} expected (commit {locked.commit}), {component.sha256} found "
+            f"(commit {component.commit}); to accept it delete its entry in {lock_path()}, or give --weights FOLDER",
+            1000,
+        )
+    )

@@ -1,0 +1,87 @@
+"""Whole pipelines from a hub's cache: each component is locked, by revision and by the variant that its files are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hub_server import locked, put_in_cache
+from tiny_pipelines import make
+
+import brushbench as suite
+from brushbench import weights_lock
+from brushbench.loading import LoadedMethod, open_method
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub's cache, still empty; there is no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def opened(**options: object) -> LoadedMethod:
+    return open_method("diffusers", weights=None, device="cpu", dtype="float32", options=options)
+
+
+def spoil(file: Path) -> None:
+    """Make it another one that can be loaded all the same."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"_spoilt": True}))
+
+
+def test_every_component_of_both_halves_is_locked(cache: Path, tmp_path: Path, tiny_weights: Path) -> None:
+    halves = {}
+    for kind in ("kandinsky", "kandinsky-prior"):
+        made = make(kind, tmp_path / kind, tiny_weights / "tokenizer")
+        halves[kind] = put_in_cache(cache, f"tiny/{kind}", made)
+    options = {"model": "tiny/kandinsky", "revision": "v2", "prior": "tiny/kandinsky-prior"}
+    method = opened(**options)
+    entries = locked(cache)
+    assert {name: entry["sha256"] for name, entry in entries.items()} == method.digests
+    assert {"pipeline", "prior_pipeline", "movq", "scheduler", "prior_tokenizer", "prior_image_processor"} <= set(
+        entries
+    )
+    for name, entry in entries.items():
+        second = name.startswith("prior_")
+        source, revision = ("tiny/kandinsky-prior", "main") if second else ("tiny/kandinsky", "v2")
+        place = "" if name.endswith("pipeline") else name.removeprefix("prior_") if second else name
+        assert (entry["source"], entry["revision"], entry["folder"]) == (source, revision, place)
+    assert opened(**options).digests == method.digests
+
+    for kind, name, file in (
+        ("kandinsky", "pipeline", "model_index.json"),
+        ("kandinsky", "scheduler", "scheduler/scheduler_config.json"),
+        ("kandinsky-prior", "prior_pipeline", "model_index.json"),
+        ("kandinsky-prior", "prior_image_processor", "image_processor/preprocessor_config.json"),
+    ):
+        kept = (halves[kind] / file).read_bytes()
+        spoil(halves[kind] / file)
+        with pytest.raises(suite.UserError, match=f"^{name}: tiny/{kind}.* is not what it was at first use"):
+            opened(**options)
+        (halves[kind] / file).write_bytes(kept)
+
+
+def test_variants_and_files_in_several_are_locked_apart(cache: Path, tmp_path: Path, tiny_weights: Path) -> None:
+    plain = make("sd-inpainting", tmp_path / "plain", tiny_weights / "tokenizer")
+    folder = put_in_cache(cache, "tiny/sd", plain)
+    unet, vae = folder / "unet", folder / "vae"
+    for model in (unet, vae):
+        name = "diffusion_pytorch_model{}.safetensors"
+        shutil.copy(model / name.format(""), model / name.format(".fp16"))
+    opened(model="tiny/sd")
+    opened(model="tiny/sd", variant="fp16")
+    entries = weights_lock._read().components
+    # What has no files of the variant is the plain component, and locked once.
+    assert [(entry.component, entry.variant) for entry in entries if entry.variant] == [
+        ("unet", "fp16"),
+        ("vae", "fp16"),
+    ]
+    assert len(entries) == len(locked(cache)) + 2
+
+    file = unet / "diffusion_pytorch_model.fp16.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    opened(model="tiny/sd")
+    with pytest.raises(suite.UserError, match=r"^unet: tiny/sd/unet@main \(fp16\) is not what it was at first use"):
+        opened(model="tiny/sd", variant="fp16")
