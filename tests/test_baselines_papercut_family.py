@@ -133,15 +133,22 @@ def test_the_card_s_numbers_on_some_scenes() -> None:
     assert float(lines["autoencoder, whole scenes"]["PSNR, dB"]) > 28
     assert float(lines["real scenes: own caption among 50"]["caption, %"]) >= 85
     first = {name: float(cells["object, %"].split()[0]) for name, cells in lines.items() if "object, %" in cells}
-    assert first["real scenes"] >= 50
-    assert first["text to image"] >= 16
-    assert first["brushnet, inside"] >= 16
+    assert first["real scenes"] >= 75
+    assert first["text to image"] >= 55
+    assert first["brushnet, inside"] >= 50
+    assert float(lines["text to image"]["colour, %"].split()[0]) >= 85
+    assert first["brushnet, inside, no caption"] < 40
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("part", "steps"), [("vae", 80), ("clip", 80), ("base", 80), ("brushnet", 120)])
-def test_training_again_reduces_the_loss(part: str, steps: int, tmp_path: Path) -> None:
-    """With the documented command, from scratch, on fewer scenes; what a part is made from is the shipped one."""
+@pytest.mark.parametrize(
+    ("part", "steps", "left"), [("vae", 80, 0.8), ("clip", 80, 0.8), ("base", 80, 0.8), ("brushnet", 120, 0.95)]
+)
+def test_training_again_reduces_the_loss(part: str, steps: int, left: float, tmp_path: Path) -> None:
+    """With the documented command, from scratch, on fewer scenes; what a part is made from is the shipped one.
+
+    BrushNet begins with the loss of the base alone, which is low already.
+    """
     output = tmp_path / "weights"
     output.mkdir()
     changed = {"vae": ["vae"], "base": ["unet", "text_encoder"]}.get(part, [part])
@@ -157,6 +164,6 @@ def test_training_again_reduces_the_loss(part: str, steps: int, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == steps
-    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    assert log[-1]["loss"] < left * log[0]["loss"]
     assert all((output / name).is_dir() and not (output / name).is_symlink() for name in changed)
     assert (tmp_path / part / f"{steps:06d}.png").exists()
