@@ -128,6 +128,7 @@ def test_it_paints_what_the_caption_says(scenes: Batch) -> None:
         assert better.double().mean() >= 0.85
 
 
+@pytest.mark.timeout(900)
 def test_the_card_s_numbers_on_some_scenes() -> None:
     lines = {line.measured: line.cells for line in Quality(SHIPPED, SOME, silent).lines()}
     assert float(lines["autoencoder, whole scenes"]["PSNR, dB"]) > 28
@@ -141,6 +142,7 @@ def test_the_card_s_numbers_on_some_scenes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("part", "steps", "left"), [("vae", 80, 0.8), ("clip", 80, 0.8), ("base", 80, 0.8), ("brushnet", 120, 0.95)]
 )
