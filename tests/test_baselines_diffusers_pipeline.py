@@ -426,6 +426,8 @@ def test_a_variant_is_downloaded_where_there_is_one(
         return str(cache)
 
     monkeypatch.setattr("brushbench.hub.snapshot_download", snapshot)
+    # Beside it lies the lock file.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     method = opened("tiny/sd", variant="fp16", revision="v1")
     assert method.origin == "tiny/sd"
     assert set(asked) == {("tiny/sd", "v1")}
