@@ -95,6 +95,16 @@ def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> N
     assert torch.equal(plain[~known], pasted[~known])
 
 
+@pytest.mark.parametrize("method", ["brushnet", "sd-inpainting", "hd-painter", "powerpaint"])
+def test_each_method_paints_well_with_what_the_family_sets(method: str, scenes: Batch) -> None:
+    """A sampler that fails in so few steps would say something of the method that isn't so."""
+    judge = brushbench.load_metric("papercut-clip")
+    painted = brushbench.load_method(method, weights="papercut", device="cpu", dtype="float32")(scenes, range(SOME))
+    nothing = torch.where(scenes.masks, torch.zeros_like(scenes.images), scenes.images)
+    assert judge(scenes, nothing).mean() < 50
+    assert judge(scenes, painted).mean() > 65
+
+
 def test_another_branch_of_the_family_is_an_option() -> None:
     usual = brushbench.load_method("brushnet", weights="papercut", device="cpu")
     other = brushbench.load_method("brushnet", weights="papercut", device="cpu", brushnet="papercut-brushnet-random")
