@@ -9,7 +9,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.conditioning import BlendingOptions
+from baselines.diffusion_options import SampledOptions
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -27,7 +27,7 @@ OFFICIAL_SCHEDULER: dict[str, object] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BlendedLatentOptions(BlendingOptions):
+class BlendedLatentOptions(SampledOptions):
     """Options of `blended-latent`: DDIM, as the official script sets it up, if no sampler is named."""
 
     blending_start: Annotated[float, Field(ge=0, lt=1)] = 0.25

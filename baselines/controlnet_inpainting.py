@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from baselines.checkpoints import load_model
-from baselines.conditioning import ConditioningOptions
+from baselines.diffusion_options import ConditioningOptions
 from baselines.stable_diffusion import Latents, StableDiffusion, Step
 from brushbench.errors import UserError
 from brushbench.loading import Runtime

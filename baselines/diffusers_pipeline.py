@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from baselines.diffusion_options import Guidance, Steps
 from baselines.pipeline_folder import (
     Edition,
     PipelineClass,
@@ -22,7 +23,7 @@ from baselines.pipeline_folder import (
     parameters_of,
     read_index,
 )
-from baselines.stable_diffusion import Guidance, Sampler, Steps
+from baselines.stable_diffusion import Sampler, generators_of
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -103,9 +104,9 @@ class DiffusersPipeline:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Raises `UserError` for a size that the pipeline can't paint, and for pixels that are no numbers."""
-        self._check(batch, seeds)
+        generators = generators_of(seeds, batch)
+        self._check_size(batch)
         together = len(batch) if type(self.pipeline).__name__ in BATCHED else 1
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         painted = []
         for start in range(0, len(batch), together):
             part = slice(start, start + together)
@@ -130,9 +131,7 @@ class DiffusersPipeline:
         ).images
         return [_to_image(picture, height, width) for picture in pixels]
 
-    def _check(self, batch: Batch, seeds: Sequence[int]) -> None:
-        if len(seeds) != len(batch):
-            raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
+    def _check_size(self, batch: Batch) -> None:
         height, width = batch.images.shape[2:]
         factor = multiple_of(self.pipeline)
         if height % factor or width % factor:

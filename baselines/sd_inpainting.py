@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from baselines.conditioning import BlendingOptions
+from baselines.diffusion_options import SampledOptions
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -18,7 +18,7 @@ CHANNELS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class StableDiffusionInpaintingOptions(BlendingOptions):
+class StableDiffusionInpaintingOptions(SampledOptions):
     """Options of `sd-inpainting`: the folder's own sampler if none is named."""
 
 
@@ -32,7 +32,7 @@ class StableDiffusionInpainting:
 
     Options: ClassVar = StableDiffusionInpaintingOptions
     sd: StableDiffusion
-    options: StableDiffusionInpaintingOptions
+    options: SampledOptions
 
     @classmethod
     def load(cls, options: StableDiffusionInpaintingOptions, runtime: Runtime) -> "StableDiffusionInpainting":
@@ -40,7 +40,7 @@ class StableDiffusionInpainting:
         return cls.of(StableDiffusion.load(runtime, options.base, options.sampler), options)
 
     @classmethod
-    def of(cls, sd: StableDiffusion, options: StableDiffusionInpaintingOptions) -> "StableDiffusionInpainting":
+    def of(cls, sd: StableDiffusion, options: SampledOptions) -> "StableDiffusionInpainting":
         """With a model that is loaded. Raises `UserError` if its UNet is no inpainting UNet."""
         sd.check_channels("sd-inpainting", CHANNELS)
         return cls(sd, options)

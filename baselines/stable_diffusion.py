@@ -6,13 +6,12 @@ Rombach et al., arXiv:2112.10752. The components are the classes of diffusers an
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, final
+from typing import Any, Literal, cast, final
 
 import diffusers
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from jaxtyping import Bool, Float, UInt8
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -27,8 +26,6 @@ from brushbench.weights import BASE
 from brushbench.work import Failure, attempt
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
-Steps = Annotated[int, Field(ge=1, le=1000)]
-Guidance = Annotated[float, Field(ge=0)]
 Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4
 """Of the latents, and of a UNet that reads nothing else."""
@@ -62,19 +59,6 @@ class Step:
     def noised(self, latents: Latents, noise: Latents) -> Latents:
         """Clean latents with as much of the noise as belongs to this step's timestep."""
         return cast(Tensor, self.scheduler.add_noise(latents, noise, self.time[None]))
-
-
-@dataclass(frozen=True, slots=True)
-class DiffusionOptions:
-    """Options that every diffusion method has."""
-
-    steps: Steps = 50
-    guidance: Guidance = 7.5
-    negative_prompt: str = ""
-    base: str | None = None
-    """Folder or hub id of another diffusion model, of the kind that the method stands on."""
-    sampler: Sampler | None = None
-    """None: the one of the method's official code, or the folder's own."""
 
 
 Predict = Callable[[Latents, Step], Latents]
@@ -220,13 +204,11 @@ class StableDiffusion:
 
         Raises `UserError` unless there is a seed for each sample, and both sides are multiples of the VAE's factor.
         """
+        generators = generators_of(seeds, batch)
         height, width = batch.images.shape[2:]
-        if len(seeds) != len(batch):
-            raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
         if height % self.factor or width % self.factor:
             raise UserError(f"{height}x{width}: both sides must be multiples of {self.factor}")
         shape = (1, self.vae.config.latent_channels, height // self.factor, width // self.factor)
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
         def draw() -> Latents:
             noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
@@ -294,6 +276,13 @@ def _scheduler(name: str, config: SchedulerConfig) -> Any:
     if not name.endswith("Scheduler"):
         raise ValueError(f"{name!r} is not a scheduler of diffusers")
     return getattr(diffusers, name).from_config(config)
+
+
+def generators_of(seeds: Sequence[int], batch: Batch) -> list[torch.Generator]:
+    """Each sample's own, on the CPU. Raises `UserError` unless there is a seed for each sample."""
+    if len(seeds) != len(batch):
+        raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
+    return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
 def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:

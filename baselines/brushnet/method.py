@@ -12,7 +12,7 @@ from torch import Tensor
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import Residuals, with_residuals
 from baselines.checkpoints import load_model
-from baselines.conditioning import ConditioningOptions
+from baselines.diffusion_options import ConditioningOptions
 from baselines.sdxl import is_sdxl
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError

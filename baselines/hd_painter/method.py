@@ -11,12 +11,13 @@ from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from baselines.diffusion_options import DiffusionOptions
 from baselines.hd_painter.painta import LEVELS, with_painta
 from baselines.hd_painter.rasg import guidance_level, noise_and_direction
 from baselines.hd_painter.sampling import Jump, schedule
 from baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from baselines.sd_inpainting import CHANNELS
-from baselines.stable_diffusion import Guidance, Latents, StableDiffusion, Steps, Text, to_unit
+from baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 
@@ -31,15 +32,13 @@ PAINTA_UNTIL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class HDPainterOptions:
-    """Options of `hd-painter`, which has a sampler of its own."""
+class HDPainterOptions(DiffusionOptions):
+    """Options of `hd-painter`, which has a sampler of its own.
 
-    steps: Steps = 50
-    """In strides of 1000 // steps: a number that doesn't divide 1000 can mean more of them."""
-    guidance: Guidance = 7.5
+    It goes in strides of 1000 // steps: a number of steps that doesn't divide 1000 can mean more of them.
+    """
+
     negative_prompt: str = NEGATIVE
-    base: str | None = None
-    """Folder or hub id of another inpainting model."""
     painta: bool = True
     """Prompt-Aware Introverted Attention."""
     rasg: bool = True
@@ -55,7 +54,7 @@ class HDPainterOptions:
 class HDPainter:
     """Stable Diffusion Inpainting, made to paint what the caption says rather than more of the surroundings.
 
-    Without the super-resolution and the Poisson blending that can follow: nothing is pasted back.
+    Without the super-resolution and the Poisson blending that can follow.
     """
 
     Options: ClassVar = HDPainterOptions
@@ -73,7 +72,10 @@ class HDPainter:
     @torch.inference_mode(False)
     @torch.no_grad()
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Known pixels went through the VAE too. Any size will do: pictures are extended, and cut at the end."""
+        """Known pixels went through the VAE too, unless `blend` puts them back.
+
+        Any size will do: pictures are extended, and cut at the end.
+        """
         options, scene = self.options, prepared(batch)
         latents = self.sd.initial_noise(seeds, scene).float()
         captions = [with_quality(caption, options.positive_prompt) for caption in batch.captions]
@@ -88,7 +90,8 @@ class HDPainter:
             latents = jump.apply(latents, noise, direction, options.eta)
         height, width = batch.images.shape[2:]
         # Truncated, not rounded: as the official code.
-        return ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
+        painted = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
+        return options.blended(painted, batch)
 
     def _subject(self, scene: Batch, text: Text) -> Subject:
         """What the captions, the second half of the text, name."""

@@ -23,7 +23,7 @@ from baselines.papercut.training import Recipe
 from baselines.powerpaint.method import PowerPaintBranch, PowerPaintOptions, PowerPaintTokens
 from baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
 from baselines.powerpaint.text import Prompt, TaskText
-from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from baselines.sd_inpainting import StableDiffusionInpainting
 from brushbench.masks import erase
 from brushbench.types import Batch, Method
 
@@ -114,9 +114,9 @@ class TokensPart:
         self._text.save(self._output / "powerpaint" / "text_encoder" / "text_encoder.safetensors")
 
     def _method(self, task: Task) -> Method:
-        options = StableDiffusionInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
+        options = _options(1, task)
         inpainting = StableDiffusionInpainting(replace(self._sd, unet=self._unet), options)
-        return PowerPaintTokens(inpainting, replace(self._text, texts={}), _options(1, task))
+        return PowerPaintTokens(inpainting, replace(self._text, texts={}), options)
 
 
 @final

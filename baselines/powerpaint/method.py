@@ -13,10 +13,10 @@ from torch import Tensor
 
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
-from baselines.conditioning import BlendingOptions
+from baselines.diffusion_options import SampledOptions
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
 from baselines.powerpaint.text import TaskText, load_checked, read_tensors
-from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from baselines.sd_inpainting import StableDiffusionInpainting
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
@@ -31,7 +31,7 @@ V2_BRANCH, V2_TEXT_ENCODER = "diffusion_pytorch_model.safetensors", "pytorch_mod
 
 
 @dataclass(frozen=True, slots=True)
-class PowerPaintOptions(BlendingOptions):
+class PowerPaintOptions(SampledOptions):
     """Options of `powerpaint`: the folder's own sampler (DDIM as published) for version 1, UniPC for version 2."""
 
     version: Literal[1, 2] = 1
@@ -77,10 +77,7 @@ class PowerPaintTokens:
         text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, V1_TEXT_ENCODER), sd.runtime)
         if (folder / V1_UNET).exists():
             _replace(sd.unet, folder / V1_UNET, "powerpaint_unet", sd.runtime)
-        inner = StableDiffusionInpaintingOptions(
-            steps=options.steps, guidance=options.guidance, blend=options.blend, blur=options.blur
-        )
-        return cls(StableDiffusionInpainting.of(sd, inner), text, options)
+        return cls(StableDiffusionInpainting.of(sd, options), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Only the text differs from Stable Diffusion Inpainting."""

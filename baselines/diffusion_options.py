@@ -1,4 +1,4 @@
-"""Options that several methods share: putting known pixels back, and how much of a branch is added, and when."""
+"""Options that diffusion methods share."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,20 +7,27 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.stable_diffusion import DiffusionOptions, Step
+from baselines.stable_diffusion import Sampler, Step
 from brushbench.errors import UserError
 from brushbench.masks import Blend, blend, check_kernel
 from brushbench.types import Batch
 
+Steps = Annotated[int, Field(ge=1, le=1000)]
+Guidance = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class BlendingOptions(DiffusionOptions):
-    """Options of a method that can put known pixels back into its result."""
+class DiffusionOptions:
+    """Options of every method that denoises."""
 
+    steps: Steps = 50
+    guidance: Guidance = 7.5
+    negative_prompt: str = ""
+    base: str | None = None
+    """Folder or hub id of another diffusion model, of the kind that the method stands on."""
     blend: Blend = "none"
-    """How."""
+    """How known pixels are put back into the result."""
     blur: int = 21
     """Kernel of `blend=blur`, pixels, odd."""
 
@@ -28,12 +35,20 @@ class BlendingOptions(DiffusionOptions):
         check_kernel(self.blur)
 
     def blended(self, painted: UInt8[Tensor, "n 3 h w"], batch: Batch) -> UInt8[Tensor, "n 3 h w"]:
-        """A result as it is asked for."""
+        """A result with the known pixels put back as `blend` says."""
         return blend(painted, batch.images, batch.masks, self.blend, self.blur)
 
 
 @dataclass(frozen=True, slots=True)
-class ConditioningOptions(BlendingOptions):
+class SampledOptions(DiffusionOptions):
+    """Options of a method without a sampler of its own."""
+
+    sampler: Sampler | None = None
+    """None: the one of the method's official code, or the folder's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditioningOptions(SampledOptions):
     """Options of a method with a branch beside the UNet."""
 
     scale: float = 1.0
@@ -44,7 +59,7 @@ class ConditioningOptions(BlendingOptions):
     """... to this one."""
 
     def __post_init__(self) -> None:
-        BlendingOptions.__post_init__(self)
+        SampledOptions.__post_init__(self)
         if self.start >= self.end:
             raise UserError(f"start={self.start} must be less than end={self.end}")
 
