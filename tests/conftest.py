@@ -12,9 +12,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from hub_server import Answer, Hub
 from PIL import Image
+from tiny_pipelines import Folders, make
 
+from brushbench import load_dataset
 from brushbench.cli import main
 from brushbench.masks import encode_rle
+from brushbench.types import Sample
 
 torch.set_num_threads(1)
 
@@ -45,9 +48,32 @@ def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.fixture(scope="session")
+def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Folders:
+    """The folder of a tiny pipeline of diffusers, made when it is first asked for."""
+    root = tmp_path_factory.mktemp("pipelines")
+
+    def folder(kind: str) -> Path:
+        return root / kind if (root / kind).exists() else make(kind, root / kind, tiny_weights / "tokenizer")
+
+    return folder
+
+
+@pytest.fixture
+def changed_pipeline(pipelines: Folders, tmp_path: Path) -> Folders:
+    """A copy of one, to be damaged."""
+    return lambda kind: shutil.copytree(pipelines(kind), tmp_path / "changed")
+
+
 @pytest.fixture
 def write_bench(tmp_path: Path) -> Write:
     return lambda **changes: write_benchmark(tmp_path / "bench", **changes)
+
+
+@pytest.fixture
+def samples(write_bench: Write) -> list[Sample]:
+    """Three of them."""
+    return list(load_dataset("brushbench", root=write_bench(count=3)))
 
 
 def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[str, object] | None = None) -> Path:

@@ -10,9 +10,20 @@ from torch import Tensor
 
 from baselines.brushnet import Residuals
 
+DIFFUSION_METHODS = [
+    ("brushnet", {}),
+    ("sd-inpainting", {}),
+    ("controlnet", {}),
+    ("blended-latent", {}),
+    ("hd-painter", {}),
+    ("powerpaint", {"version": 1}),
+    ("powerpaint", {"version": 2}),
+]
+"""Names and options."""
 
-def run_on(root: Path, output: Path, *more: object) -> tuple[object, ...]:
-    return ("run", "--method", "mean-fill", "--dataset", "brushbench", "--root", root, "--output", output, *more)
+
+def run_on(root: Path, output: Path, *more: object, method: str = "mean-fill") -> tuple[object, ...]:
+    return ("run", "--method", method, "--dataset", "brushbench", "--root", root, "--output", output, *more)
 
 
 def assert_one_line(result: tuple[int, str, str], *parts: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from brushnet_goldens import assert_real_size, assert_whole_run, whole_run
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from support import assert_close, named, only
@@ -14,8 +15,7 @@ import brushbench
 from baselines.brushnet import BrushNetModel, BrushNetOptions, Residuals, with_residuals
 from baselines.captions import cleaned
 from baselines.checkpoints import load_model
-from baselines.stable_diffusion import StableDiffusion, Step
-from brushbench.images import read_image, read_mask
+from baselines.stable_diffusion import Step
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 
@@ -86,39 +86,15 @@ def test_whole_runs_are_the_official_ones(
     name: str, golden: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = golden / "brushnet"
-    case = next(case for case in json.loads((folder / "cases.json").read_text()) if case["id"] == name)
+    case = whole_run(folder, name)
     options = {OPTIONS[key]: value for key, value in case["call"].items() if key in OPTIONS}
     options |= {"negative_prompt": case["call"].get("negative_prompt", [""])[0]}
-    samples = [
-        brushbench.Sample(source, read_image(folder / "inputs" / source), read_mask(folder / "inputs" / mask), prompt)
-        for source, mask, prompt in zip(case["source_file"], case["mask_file"], case["prompts"], strict=True)
-    ]
-    latents = []
-    decode = StableDiffusion.decode
-    monkeypatch.setattr(StableDiffusion, "decode", lambda self, found: latents.append(found) or decode(self, found))
-
     method = brushbench.load_method("brushnet", weights=tiny_weights, device="cpu", dtype="float32", **options)
-    images = method(brushbench.Batch.of(samples), case["seeds"])
-
-    expected = load_file(folder / "cases" / f"{name}.safetensors")["final_latents"]
-    assert (latents[0] - expected).abs().max() <= 2e-3
-    official = torch.stack([read_image(folder / "cases" / file) for file in case["png"]])
-    levels = (images.int() - official.int()).abs().amax(dim=1)
-    assert (levels <= 1).double().mean() >= 0.999
+    assert_whole_run(method, case, folder, folder / "inputs", monkeypatch)
 
 
 def test_real_size_has_the_official_names_and_shapes(golden: Path) -> None:
-    folder = golden / "brushnet/real_size"
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(json.loads((folder / "sd15_unet_config.json").read_text()))
-        branch = BrushNetModel.from_unet(unet)
-    shapes = {name: list(tensor.shape) for name, tensor in branch.state_dict().items()}
-    assert shapes == json.loads((folder / "sd15_brushnet_shapes.json").read_text())
-    config, official = (
-        {key: value for key, value in json.loads(text).items() if key != "_diffusers_version"}
-        for text in (branch.to_json_string(), (folder / "sd15_brushnet_config.json").read_text())
-    )
-    assert config == official
+    assert_real_size(golden / "brushnet/real_size", "sd15")
 
 
 @torch.inference_mode()

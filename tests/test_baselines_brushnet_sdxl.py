@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from brushnet_goldens import assert_real_size, assert_whole_run, whole_run
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
 from hub_server import locked, put_in_cache
 from safetensors.torch import load_file, save_file
-from support import assert_close, assert_same_tensors, named, only, with_whole_vocabulary
+from support import DIFFUSION_METHODS, assert_close, assert_same_tensors, named, only, with_whole_vocabulary
 from torch import Tensor
 
 import brushbench
 from baselines.brushnet import BrushNet, BrushNetModel, Residuals, with_residuals
 from baselines.captions import cleaned, token_ids
 from baselines.checkpoints import load_model
-from baselines.stable_diffusion import StableDiffusion
-from brushbench.images import read_image, read_mask
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 
@@ -119,17 +118,7 @@ def test_every_residual_is_added_in_its_place(
 
 
 def test_real_size_has_the_official_names_and_shapes(golden_xl: Path) -> None:
-    folder = golden_xl / "real_size"
-    with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(json.loads((folder / "sdxl_unet_config.json").read_text()))
-        branch = BrushNetModel.from_unet(unet)
-    shapes = {name: list(tensor.shape) for name, tensor in branch.state_dict().items()}
-    assert shapes == json.loads((folder / "sdxl_brushnet_shapes.json").read_text())
-    config, official = (
-        {key: value for key, value in json.loads(text).items() if key != "_diffusers_version"}
-        for text in (branch.to_json_string(), (folder / "sdxl_brushnet_config.json").read_text())
-    )
-    assert config == official
+    assert_real_size(golden_xl / "real_size", "sdxl")
 
 
 @torch.inference_mode()
@@ -199,24 +188,9 @@ def test_without_guidance_only_captions_are_encoded(golden_xl: Path, weights: Pa
 def test_whole_runs_are_the_official_ones(
     name: str, golden: Path, golden_xl: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = golden / "brushnet" / "inputs"
-    case = next(case for case in json.loads((golden_xl / "cases.json").read_text()) if case["id"] == name)
-    samples = [
-        brushbench.Sample(source, read_image(inputs / source), read_mask(inputs / mask), prompt)
-        for source, mask, prompt in zip(case["source_file"], case["mask_file"], case["prompts"], strict=True)
-    ]
-    latents = []
-    decode = StableDiffusion.decode
-    monkeypatch.setattr(StableDiffusion, "decode", lambda self, found: latents.append(found) or decode(self, found))
-
+    case = whole_run(golden_xl, name)
     method = loaded(weights, steps=case["call"]["num_inference_steps"], **WHOLE_RUNS[name])
-    images = method(brushbench.Batch.of(samples), case["seeds"])
-
-    expected = load_file(golden_xl / "cases" / f"{name}.safetensors")["final_latents"]
-    assert (latents[0] - expected).abs().max() <= 2e-3
-    official = torch.stack([read_image(golden_xl / "cases" / file) for file in case["png"]])
-    levels = (images.int() - official.int()).abs().amax(dim=1)
-    assert (levels <= 1).double().mean() >= 0.999
+    assert_whole_run(method, case, golden_xl, golden / "brushnet" / "inputs", monkeypatch)
 
 
 @pytest.mark.parametrize(("guidance", "negative"), [(5.0, ""), (5.0, "blurry"), (1.0, "")])
@@ -300,17 +274,7 @@ def test_a_folder_without_the_second_text_encoder_is_refused(part: str, weights:
         loaded(folder)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("sd-inpainting", {}),
-        ("blended-latent", {}),
-        ("controlnet", {}),
-        ("hd-painter", {}),
-        ("powerpaint", {"version": 1}),
-        ("powerpaint", {"version": 2}),
-    ],
-)
+@pytest.mark.parametrize(("name", "options"), DIFFUSION_METHODS[1:])
 def test_other_methods_refuse_sdxl(name: str, options: dict[str, int], weights: Path) -> None:
     with pytest.raises(brushbench.UserError, match=r"unet is SDXL's, which this method can't use; brushnet can"):
         brushbench.load_method(name, weights=weights, device="cpu", **options)

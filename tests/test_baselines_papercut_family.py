@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support import DIFFUSION_METHODS
 
 import brushbench
 from baselines.papercut.quality import SHIPPED, Quality
@@ -71,17 +72,7 @@ def test_every_method_that_has_weights_of_the_family_runs_by_name(brushbench, tm
     assert all(f"{name}" in out for name in names)
 
 
-@pytest.mark.parametrize(
-    ("method", "options"),
-    [
-        ("brushnet", {}),
-        ("sd-inpainting", {}),
-        ("controlnet", {}),
-        ("blended-latent", {}),
-        ("powerpaint", {"version": 1}),
-        ("powerpaint", {"version": 2}),
-    ],
-)
+@pytest.mark.parametrize(("method", "options"), DIFFUSION_METHODS)
 def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> None:
     dataset = brushbench.load_dataset("papercut")
     few = Batch.of([dataset[0], dataset[1]])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from hub_server import locked, put_in_cache
-from tiny_pipelines import make
+from pipeline_calls import opened
+from tiny_pipelines import Folders
 
 import brushbench as suite
 from brushbench import weights_lock
-from brushbench.loading import LoadedMethod, open_method
 
 
 @pytest.fixture
@@ -21,22 +21,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hub"
 
 
-def opened(**options: object) -> LoadedMethod:
-    return open_method("diffusers", weights=None, device="cpu", dtype="float32", options=options)
-
-
 def spoil(file: Path) -> None:
     """Make it another one that can be loaded all the same."""
     file.write_text(json.dumps(json.loads(file.read_text()) | {"_spoilt": True}))
 
 
-def test_every_component_of_both_halves_is_locked(cache: Path, tmp_path: Path, tiny_weights: Path) -> None:
+def test_every_component_of_both_halves_is_locked(cache: Path, pipelines: Folders) -> None:
     halves = {}
     for kind in ("kandinsky", "kandinsky-prior"):
-        made = make(kind, tmp_path / kind, tiny_weights / "tokenizer")
-        halves[kind] = put_in_cache(cache, f"tiny/{kind}", made)
-    options = {"model": "tiny/kandinsky", "revision": "v2", "prior": "tiny/kandinsky-prior"}
-    method = opened(**options)
+        halves[kind] = put_in_cache(cache, f"tiny/{kind}", pipelines(kind))
+    options = {"revision": "v2", "prior": "tiny/kandinsky-prior"}
+    method = opened("tiny/kandinsky", **options)
     entries = locked(cache)
     assert {name: entry["sha256"] for name, entry in entries.items()} == method.digests
     assert {"pipeline", "prior_pipeline", "movq", "scheduler", "prior_tokenizer", "prior_image_processor"} <= set(
@@ -47,7 +42,7 @@ def test_every_component_of_both_halves_is_locked(cache: Path, tmp_path: Path, t
         source, revision = ("tiny/kandinsky-prior", "main") if second else ("tiny/kandinsky", "v2")
         place = "" if name.endswith("pipeline") else name.removeprefix("prior_") if second else name
         assert (entry["source"], entry["revision"], entry["folder"]) == (source, revision, place)
-    assert opened(**options).digests == method.digests
+    assert opened("tiny/kandinsky", **options).digests == method.digests
 
     for kind, name, file in (
         ("kandinsky", "pipeline", "model_index.json"),
@@ -58,19 +53,18 @@ def test_every_component_of_both_halves_is_locked(cache: Path, tmp_path: Path, t
         kept = (halves[kind] / file).read_bytes()
         spoil(halves[kind] / file)
         with pytest.raises(suite.UserError, match=f"^{name}: tiny/{kind}.* is not what it was at first use"):
-            opened(**options)
+            opened("tiny/kandinsky", **options)
         (halves[kind] / file).write_bytes(kept)
 
 
-def test_variants_and_files_in_several_are_locked_apart(cache: Path, tmp_path: Path, tiny_weights: Path) -> None:
-    plain = make("sd-inpainting", tmp_path / "plain", tiny_weights / "tokenizer")
-    folder = put_in_cache(cache, "tiny/sd", plain)
+def test_variants_and_files_in_several_are_locked_apart(cache: Path, pipelines: Folders) -> None:
+    folder = put_in_cache(cache, "tiny/sd", pipelines("sd-inpainting"))
     unet, vae = folder / "unet", folder / "vae"
     for model in (unet, vae):
         name = "diffusion_pytorch_model{}.safetensors"
         shutil.copy(model / name.format(""), model / name.format(".fp16"))
-    opened(model="tiny/sd")
-    opened(model="tiny/sd", variant="fp16")
+    opened("tiny/sd")
+    opened("tiny/sd", variant="fp16")
     entries = weights_lock._read().components
     # What has no files of the variant is the plain component, and locked once.
     assert [(entry.component, entry.variant) for entry in entries if entry.variant] == [
@@ -82,6 +76,6 @@ def test_variants_and_files_in_several_are_locked_apart(cache: Path, tmp_path: P
     file = unet / "diffusion_pytorch_model.fp16.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    opened(model="tiny/sd")
+    opened("tiny/sd")
     with pytest.raises(suite.UserError, match=r"^unet: tiny/sd/unet@main \(fp16\) is not what it was at first use"):
-        opened(model="tiny/sd", variant="fp16")
+        opened("tiny/sd", variant="fp16")

@@ -30,6 +30,8 @@ from transformers import (
     T5TokenizerFast,
 )
 
+Folders = Callable[[str], Path]
+"""From one of `KINDS` to the folder of such a pipeline."""
 WIDTH = 16
 """Of every text encoder."""
 VAE_BLOCKS = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4, "latent_channels": 4}
