@@ -40,9 +40,10 @@ def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     Its digest is recorded as that of `part`. Safetensors if there are any; a pickle is read with `weights_only`, so
     code in it is an error.
 
-    Raises `UserError` if the folder, its config or weights are missing, or tensors are missing, left over or of
-    another shape than the config says.
+    Raises `UserError` if the folder, its config or weights are missing, if it is another class's, or if tensors are
+    missing, left over or of another shape than the config says.
     """
+    _check_class(cls, folder)
     return cast(M, _load_checked(cls.from_pretrained, folder, part, runtime))
 
 
@@ -158,6 +159,15 @@ def _load_checked(
         )
         _check(report, folder, left_over=wanted.left_over)
     return model.requires_grad_(False).eval().to(runtime.device)
+
+
+def _check_class(cls: type[ModelMixin], folder: Path) -> None:
+    """Another class would fail somewhere inside of it, or be made of the wrong folder without a word."""
+    config = attempt(lambda: json.loads((folder / "config.json").read_bytes()))
+    # What is no config at all is told of when it is loaded.
+    named = config.get("_class_name", cls.__name__) if isinstance(config, dict) else cls.__name__
+    if named != cls.__name__:
+        raise UserError(one_line(f"{folder} is a {named}; valid here is a {cls.__name__}"))
 
 
 # Any: what the libraries say of a checkpoint.

@@ -41,6 +41,10 @@ DAMAGES = {
         lambda root: (root / "scheduler/scheduler_config.json").write_text('{"beta_schedule": "none"}'),
         "scheduler: UniPCMultistepScheduler can't be made from it",
     ),
+    "class": (
+        lambda root: shutil.copy(root / "unet/config.json", root / "brushnet/config.json"),
+        "brushnet is a UNet2DConditionModel; valid here is a BrushNetModel",
+    ),
     "weights": (lambda root: (root / WEIGHTS).unlink(), "brushnet has no weights"),
     "cut": (
         lambda root: (root / WEIGHTS).write_bytes((root / WEIGHTS).read_bytes()[:999]),
