@@ -12,15 +12,16 @@ from support import assert_same_tensors
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from baselines.papercut.corpus import is_empty, training_scene
-from baselines.papercut.diffusion import Captions, Noising, new_unet
+from baselines.papercut.captions import Captions, written
+from baselines.papercut.corpus import EVERY_EMPTY, is_empty, training_scene
+from baselines.papercut.diffusion import Noising, new_unet
 from baselines.papercut.inpainting import widened
 from baselines.papercut.latents import boxes
 from baselines.papercut.training import Recipe, Training
 from baselines.papercut.vocabulary import FILLERS, LENGTH, words, write_tokenizer
 from brushbench.datasets.papercut.make import FIRST_SEED
 from brushbench.datasets.papercut.render import render
-from brushbench.datasets.papercut.scene import combinations
+from brushbench.datasets.papercut.scene import combinations, write_partial_caption
 from brushbench.errors import UserError
 from brushbench.work import silent
 
@@ -91,15 +92,50 @@ def test_boxes() -> None:
     assert not found[2].any()
 
 
-def test_captions_are_dropped_and_filled_as_often_as_said(tokenizer: CLIPTokenizer) -> None:
-    captions = Captions(tokenizer, ["a red kite at night"])
+def test_captions_are_dropped_cut_and_filled_as_often_as_said(tokenizer: CLIPTokenizer) -> None:
+    scene = training_scene(3)
+    captions = Captions(tokenizer, [scene])
     ids = captions.drawn(torch.zeros(4000, dtype=torch.long), torch.Generator().manual_seed(0))
-    plain, dropped = captions.ids(["a red kite at night"]), captions.ids([""])
-    assert (ids == plain).all(dim=1).double().mean() == pytest.approx(0.9 * 0.9, abs=0.02)
-    assert (ids == dropped).all(dim=1).double().mean() == pytest.approx(0.1 * 0.9, abs=0.02)
-    filler = tokenizer.convert_tokens_to_ids("blurry</w>")
+
+    def told(word: str) -> float:
+        return (ids == tokenizer.convert_tokens_to_ids(f"{word}</w>")).any(dim=1).double().mean().item()
+
+    assert told(scene.thing) == pytest.approx(0.9, abs=0.02)
+    assert told(scene.colour) == pytest.approx(0.9 * (1 - 0.25 / 2), abs=0.02)
+    assert (ids == captions.ids([""])).all(dim=1).double().mean() == pytest.approx(0.1 * 0.9, abs=0.02)
     assert "blurry" in FILLERS
-    assert 0.02 < (ids == filler).any(dim=1).double().mean() < 0.1
+    assert 0.02 < told("blurry") < 0.1
+    assert len(ids.unique(dim=0)) > 100
+
+
+def test_a_cut_caption_tells_no_more_than_colour_or_place() -> None:
+    words, combination = np.random.default_rng(0), ("umbrella", "orange", "night")
+    drawn = {write_partial_caption(words, combination) for _ in range(200)}
+    assert drawn == {
+        "an umbrella",
+        "a picture of an umbrella",
+        "an orange umbrella",
+        "a picture of an orange umbrella",
+        "an umbrella at night",
+        "an umbrella under a starry sky",
+        "at night, an umbrella",
+        "under a starry sky, an umbrella",
+        "a picture of an umbrella at night",
+        "a picture of an umbrella under a starry sky",
+    }
+
+
+def test_a_scene_without_object_is_called_empty() -> None:
+    bare = training_scene(EVERY_EMPTY - 1)
+    assert "an empty scene" in written(bare, np.random.default_rng(0))
+    assert "an empty scene" in written(bare, np.random.default_rng(0), partial=True)
+
+
+def test_the_learning_rate_rises_and_falls_once_more_at_every_restart() -> None:
+    recipe = Recipe(steps=1000, batch=1, rate=2.0, restarts=(300, 600), warmup=50, final=0.1)
+    assert [recipe.rate_at(step) for step in (49, 349, 649)] == pytest.approx([2.0] * 3)
+    assert [recipe.rate_at(step) for step in (0, 300, 600)] == pytest.approx([2.0 / 50] * 3)
+    assert [recipe.rate_at(step) for step in (299, 599, 999)] == pytest.approx([0.2] * 3, rel=0.02)
 
 
 def test_noise_is_that_of_stable_diffusion() -> None:

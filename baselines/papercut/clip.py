@@ -7,20 +7,27 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize, pad
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
+from baselines.papercut.captions import described
 from baselines.papercut.corpus import Corpus
 from baselines.papercut.files import save_model
 from baselines.papercut.sheets import grid
 from baselines.papercut.training import Recipe
 from baselines.papercut.vocabulary import LENGTH
 from brushbench.datasets.papercut.objects import OBJECTS
-from brushbench.datasets.papercut.scene import COLOURS, PLACES, Scene, combinations, write_caption
+from brushbench.datasets.papercut.scene import (
+    COLOURS,
+    PLACES,
+    Scene,
+    combinations,
+    name_object,
+)
 
-RECIPE = Recipe(steps=2400, batch=96, rate=1e-3, weight_decay=0.1, averaging=0.998)
+RECIPE = Recipe(steps=4800, batch=96, rate=1e-3, restarts=(2400,), weight_decay=0.1, averaging=0.998)
 WRONG = (0, 0, 0, 1, 2)
 """What is wrong in captions for each scene, besides those of the other scenes: object, colour or place.
 
@@ -90,7 +97,8 @@ class CLIPPart:
         scale = self._clip.logit_scale.exp().clamp(max=100)
         among = torch.cat([images @ right.T, *[(images * other).sum(dim=1, keepdim=True) for other in wrong]], dim=1)
         answers = torch.arange(batch)
-        return (cross_entropy(scale * among, answers) + cross_entropy(scale * right @ images.T, answers)) / 2
+        matched = (cross_entropy(scale * among, answers) + cross_entropy(scale * right @ images.T, answers)) / 2
+        return matched + self._named(images, chosen, scale)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
         """For captions of the first scenes, the scene each of them fits best among many, and second best."""
@@ -108,13 +116,22 @@ class CLIPPart:
         shutil.copytree(self._output / "tokenizer", folder, dirs_exist_ok=True)
         self._processor.save_pretrained(folder)
 
+    def _named(
+        self, images: Float[Tensor, "n c"], chosen: Int[Tensor, " n"], scale: Float[Tensor, ""]
+    ) -> Float[Tensor, ""]:
+        """Of the objects' bare names: what a word means is to be learned apart from the words that it stood with."""
+        names = self._text([name_object(thing) for thing in OBJECTS])
+        things = torch.tensor([list(OBJECTS).index(self._corpus.scenes[index].thing) for index in chosen.tolist()])
+        seen = ~self._corpus.empty[chosen]
+        return cross_entropy(scale * images[seen] @ names.T, things[seen])
+
     def _captions(self, index: int, words: np.random.Generator) -> list[str]:
         """One caption of a scene, and `WRONG` that aren't its, of combinations that training may show."""
         scene = self._corpus.scenes[index]
         if bool(self._corpus.empty[index]):
-            return [scene.caption, *[_described(scene, words) for _ in WRONG]]
+            return [scene.caption, *[described(scene, words) for _ in WRONG]]
         own = (scene.thing, scene.colour, scene.place)
-        return [_described(scene, words), *[self._wrong(scene, own, place, words) for place in WRONG]]
+        return [described(scene, words), *[self._wrong(scene, own, place, words) for place in WRONG]]
 
     def _wrong(self, scene: Scene, own: tuple[str, str, str], place: int, words: np.random.Generator) -> str:
         choices = [list(OBJECTS), list(COLOURS), list(PLACES)][place]
@@ -124,7 +141,7 @@ class CLIPPart:
             if value != own[place] and (changed := (*own[:place], value, *own[place + 1 :])) in self._pool
         ]
         thing, colour, where = others[int(words.integers(len(others)))]
-        return _described(replace(scene, thing=thing, colour=colour, place=where), words)
+        return described(replace(scene, thing=thing, colour=colour, place=where), words)
 
     def _features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
         mean, std = (
@@ -153,7 +170,3 @@ class CLIPPart:
         light = 1 + 0.12 * torch.randn(count, 1, 1, 1, generator=draw)
         noise = 0.04 * torch.rand(count, 1, 1, 1, generator=draw) * torch.randn(unit.shape, generator=draw)
         return (unit * light + noise).clamp(0, 1)
-
-
-def _described(scene: Scene, words: np.random.Generator) -> str:
-    return write_caption(words, (scene.thing, scene.colour, scene.place), scene.size, scene.style)

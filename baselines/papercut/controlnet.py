@@ -16,7 +16,7 @@ from baselines.papercut.latents import EncodedCorpus
 from baselines.papercut.sheets import sheet_of
 from baselines.papercut.training import Recipe
 
-RECIPE = Recipe(steps=300, batch=32, rate=1e-3, warmup=50, averaging=0.99)
+RECIPE = Recipe(steps=1000, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 EMBEDDING_WIDTHS = (16, 16, 24, 32)
 
 

@@ -10,21 +10,18 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from baselines.papercut.captions import Captions
 from baselines.papercut.files import SCHEDULER, load_family, save_model
 from baselines.papercut.latents import EncodedCorpus
 from baselines.papercut.sheets import grid
 from baselines.papercut.training import Recipe
-from baselines.papercut.vocabulary import FILLERS, LENGTH
+from baselines.papercut.vocabulary import LENGTH
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
 from brushbench.types import Batch
 
-RECIPE = Recipe(steps=7000, batch=32, rate=1e-3, restart=3500, averaging=0.999)
+RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)
 WIDTH = 96
 """Of the text encoder."""
-DROPPED = 0.1
-"""Captions that are left out, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""
-FILLED = 0.1
-"""Captions with words around them that mean nothing; and dropped captions that become nothing but such words."""
 SNR_LIMIT = 5.0
 """Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
 STEPS = 12
@@ -76,39 +73,6 @@ def new_unet() -> UNet2DConditionModel:
 
 
 @final
-class Captions:
-    """Captions of training scenes as token ids, some of them dropped or with fillers."""
-
-    def __init__(self, tokenizer: CLIPTokenizer, captions: Sequence[str]) -> None:
-        self._tokenizer = tokenizer
-        self._captions = captions
-
-    def drawn(self, chosen: Tensor, draw: torch.Generator) -> Int[Tensor, "n 77"]:
-        """Ids of the chosen captions as a training step shows them."""
-        chances = torch.rand(len(chosen), 2, generator=draw).tolist()
-        texts = []
-        for index, (drop, fill) in zip(chosen.tolist(), chances, strict=True):
-            caption = "" if drop < DROPPED else self._captions[index]
-            texts.append(self._filled(caption, draw) if fill < FILLED else caption)
-        return self.ids(texts)
-
-    def ids(self, texts: Sequence[str]) -> Int[Tensor, "n 77"]:
-        """Padded and cut to CLIP's length."""
-        tokens = self._tokenizer(
-            list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-        )
-        return tokens.input_ids
-
-    @staticmethod
-    def _filled(caption: str, draw: torch.Generator) -> str:
-        count = int(torch.randint(1, len(FILLERS), (1,), generator=draw))
-        order = torch.randperm(len(FILLERS), generator=draw)[:count].tolist()
-        fillers = ", ".join(FILLERS[index] for index in order)
-        before = int(torch.randint(4, (1,), generator=draw)) == 0
-        return ", ".join(filter(None, [fillers, caption] if before else [caption, fillers]))
-
-
-@final
 class Noising:
     """The forward process of Stable Diffusion 1.5, and the loss of a noise prediction."""
 
@@ -140,7 +104,7 @@ class BasePart:
     def __init__(self, encoded: EncodedCorpus, tokenizer: CLIPTokenizer, output: Path) -> None:
         self._output = output
         self._latents = encoded.whole()
-        self._captions = Captions(tokenizer, [scene.caption for scene in encoded.corpus.scenes])
+        self._captions = Captions(tokenizer, encoded.corpus.scenes)
         self._noising = Noising()
         self._unet = new_unet()
         self._text_encoder = new_text_encoder(tokenizer)

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from baselines.papercut.diffusion import Captions, Noising
+from baselines.papercut.captions import Captions
+from baselines.papercut.diffusion import Noising
 from baselines.papercut.files import load_family
 from baselines.papercut.holes import Holes, HoleSource
 from baselines.papercut.latents import EncodedCorpus, Hole, Shape
@@ -38,7 +39,7 @@ class Examples:
         self.sd = load_family(output)
         self.sd.unet.to(memory_format=torch.channels_last)
         self._holes = HoleSource(encoded, hole, shapes)
-        self._captions = Captions(self.sd.tokenizer, [scene.caption for scene in encoded.corpus.scenes])
+        self._captions = Captions(self.sd.tokenizer, encoded.corpus.scenes)
         self._noising = Noising()
 
     def __call__(self, batch: int, draw: torch.Generator) -> Example:

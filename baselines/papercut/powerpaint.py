@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
 from baselines.checkpoints import load_model
-from baselines.papercut.diffusion import DROPPED, GUIDANCE, STEPS, Captions, Noising
+from baselines.papercut.captions import DROPPED, Captions
+from baselines.papercut.diffusion import GUIDANCE, STEPS, Noising
 from baselines.papercut.files import load_family, runtime, save_model
 from baselines.papercut.holes import Holes, HoleSource
 from baselines.papercut.inpainting import FOLDER

@@ -32,8 +32,8 @@ class Recipe:
     """Scenes in one step."""
     rate: float
     """Highest learning rate: it rises over the first `warmup` steps and falls like a cosine to `final` of it."""
-    restart: int = 0
-    """Step at which it rises and falls once more: Loshchilov and Hutter, arXiv:1608.03983."""
+    restarts: tuple[int, ...] = ()
+    """Steps at which it rises and falls once more: Loshchilov and Hutter, arXiv:1608.03983."""
     warmup: int = 200
     final: float = 0.02
     weight_decay: float = 0.01
@@ -43,8 +43,8 @@ class Recipe:
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step."""
-        again = step >= self.restart > 0
-        begin, end = (self.restart, self.steps) if again else (0, self.restart or self.steps)
+        begin = max([0, *(restart for restart in self.restarts if restart <= step)])
+        end = min([self.steps, *(restart for restart in self.restarts if restart > step)])
         rise = min(1.0, (step - begin + 1) / self.warmup)
         progress = max(0, step - begin - self.warmup) / max(1, end - begin - self.warmup)
         return self.rate * rise * (self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2)

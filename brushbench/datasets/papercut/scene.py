@@ -90,6 +90,20 @@ def plain_captions(combination: tuple[str, str, str]) -> list[str]:
     return [_worded(wording, f"{colour} {thing}", where) for wording in WORDINGS for where in PLACES[place]]
 
 
+def name_object(thing: str) -> str:
+    """With its article and nothing else, in training only."""
+    return _worded("{a} {noun}", thing, "")
+
+
+def write_partial_caption(draw: np.random.Generator, combination: tuple[str, str, str]) -> str:
+    """The object without its colour, its place or both, in training only."""
+    thing, colour, place = combination
+    noun = f"{colour} {thing}" if draw.random() < 0.5 else thing
+    if noun == thing and draw.random() < 0.5:
+        return _worded(str(draw.choice(WORDINGS)), noun, str(draw.choice(PLACES[place])))
+    return _worded(str(draw.choice(["{a} {noun}", "a picture of {a} {noun}"])), noun, "")
+
+
 def write_empty_caption(draw: np.random.Generator, place: str) -> str:
     """What a picture of a place without any object is called, in training only."""
     where = str(draw.choice(PLACES[place]))

@@ -1,0 +1,69 @@
+"""Captions as training shows them: worded anew each time, and some of them cut, dropped or with fillers."""
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from baselines.papercut.corpus import is_empty
+from baselines.papercut.vocabulary import FILLERS, LENGTH
+from brushbench.datasets.papercut.scene import Scene, write_caption, write_empty_caption, write_partial_caption
+
+DROPPED = 0.1
+"""Captions that are left out, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""
+PARTIAL = 0.25
+"""Captions without colour or place: what a word means is to be learned apart from the words that it stood with."""
+FILLED = 0.1
+"""Captions with words around them that mean nothing; and dropped captions that become nothing but such words."""
+
+
+@final
+class Captions:
+    """Captions of training scenes as token ids."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, scenes: Sequence[Scene]) -> None:
+        self._tokenizer = tokenizer
+        self._scenes = scenes
+
+    def drawn(self, chosen: Tensor, draw: torch.Generator) -> Int[Tensor, "n 77"]:
+        """Ids of captions of the chosen scenes."""
+        words = np.random.default_rng(torch.randint(1 << 62, (2,), generator=draw).tolist())
+        chances = torch.rand(len(chosen), 3, generator=draw).tolist()
+        texts = []
+        for index, (drop, cut, fill) in zip(chosen.tolist(), chances, strict=True):
+            caption = "" if drop < DROPPED else written(self._scenes[index], words, partial=cut < PARTIAL)
+            texts.append(self._filled(caption, draw) if fill < FILLED else caption)
+        return self.ids(texts)
+
+    def ids(self, texts: Sequence[str]) -> Int[Tensor, "n 77"]:
+        """Padded and cut to CLIP's length."""
+        tokens = self._tokenizer(
+            list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
+        )
+        return tokens.input_ids
+
+    @staticmethod
+    def _filled(caption: str, draw: torch.Generator) -> str:
+        count = int(torch.randint(1, len(FILLERS), (1,), generator=draw))
+        order = torch.randperm(len(FILLERS), generator=draw)[:count].tolist()
+        fillers = ", ".join(FILLERS[index] for index in order)
+        before = int(torch.randint(4, (1,), generator=draw)) == 0
+        return ", ".join(filter(None, [fillers, caption] if before else [caption, fillers]))
+
+
+def described(scene: Scene, words: np.random.Generator) -> str:
+    """A caption of a scene with its object."""
+    return write_caption(words, (scene.thing, scene.colour, scene.place), scene.size, scene.style)
+
+
+def written(scene: Scene, words: np.random.Generator, *, partial: bool = False) -> str:
+    """A caption of a training scene, which may have no object; `partial` tells less of it."""
+    if is_empty(scene.seed):
+        return write_empty_caption(words, scene.place)
+    if partial:
+        return write_partial_caption(words, (scene.thing, scene.colour, scene.place))
+    return described(scene, words)
