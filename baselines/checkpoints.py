@@ -8,16 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from diffusers import ModelMixin
 from diffusers.utils import logging as diffusers_logging
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from torch import nn
+from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt
 
-M = TypeVar("M", bound=ModelMixin)
+M = TypeVar("M", bound=nn.Module)
 SchedulerConfig = dict[str, object]
 """What a scheduler's `from_config` takes."""
 _WEIGHTS = (
@@ -35,7 +35,7 @@ transformers_logging.disable_progress_bar()
 
 
 def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
-    """A diffusers model from its folder, frozen, in evaluation mode, on the runtime's device and in its dtype.
+    """A model of diffusers or transformers from its folder, frozen, ready to use on the runtime's device in its dtype.
 
     Its digest is recorded as that of `part`. Safetensors if there are any; a pickle is read with `weights_only`, so
     code in it is an error.
@@ -44,18 +44,9 @@ def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     missing, left over or of another shape than the config says.
     """
     _check_class(cls, folder)
-    return cast(M, _load_checked(cls.from_pretrained, folder, part, runtime))
-
-
-def load_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModel:
-    """CLIP's text encoder from its folder. Raises `UserError` as `load_model` does."""
-    return cast(CLIPTextModel, _load_checked(CLIPTextModel.from_pretrained, folder, "text_encoder", runtime))
-
-
-def load_second_text_encoder(folder: Path, runtime: Runtime) -> CLIPTextModelWithProjection:
-    """SDXL's second text encoder from its folder. Raises `UserError` as `load_model` does."""
-    load = CLIPTextModelWithProjection.from_pretrained
-    return cast(CLIPTextModelWithProjection, _load_checked(load, folder, "text_encoder_2", runtime))
+    # Any: of torch's modules only those of the two libraries have it.
+    from_pretrained: Any = cls.from_pretrained  # type: ignore[attr-defined]
+    return cast(M, _load_checked(from_pretrained, folder, part, runtime))
 
 
 # Any: the class of a model of diffusers or transformers, and its object.
@@ -161,7 +152,7 @@ def _load_checked(
     return model.requires_grad_(False).eval().to(runtime.device)
 
 
-def _check_class(cls: type[ModelMixin], folder: Path) -> None:
+def _check_class(cls: type[nn.Module], folder: Path) -> None:
     """Another class would fail somewhere inside of it, or be made of the wrong folder without a word."""
     config = attempt(lambda: json.loads((folder / "config.json").read_bytes()))
     # What is no config at all is told of when it is loaded.

@@ -1,8 +1,6 @@
 """What Stable Diffusion XL has that its predecessors hadn't: Podell et al., arXiv:2307.01952, section 2."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import final
 
 import torch
@@ -12,7 +10,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from baselines.captions import token_ids
-from baselines.checkpoints import load_pipeline_index, load_second_text_encoder, load_tokenizer
+from baselines.checkpoints import load_pipeline_index, load_tokenizer
+from baselines.sources import Source
 from brushbench.loading import Runtime
 
 EMBEDDING = "text_time"
@@ -38,18 +37,16 @@ class TextPair:
     """What has been encoded so far."""
 
     @classmethod
-    def load(
-        cls, first: tuple[CLIPTokenizer, CLIPTextModel], inside: Callable[[str], Path], runtime: Runtime
-    ) -> "TextPair":
-        """The second pair beside the first; `inside` gives the folder of a component.
+    def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], source: Source, runtime: Runtime) -> "TextPair":
+        """The second pair beside the first.
 
         Raises `UserError` for what is missing or can't be used.
         """
         # A folder without an index is a pipeline of the default settings.
-        index = load_pipeline_index(inside("model_index.json"), runtime)
+        index = load_pipeline_index(source.folder("model_index.json"), runtime)
         return cls(
-            tokenizers=(first[0], load_tokenizer(inside("tokenizer_2"), runtime, "tokenizer_2")),
-            encoders=(first[1], load_second_text_encoder(inside("text_encoder_2"), runtime)),
+            tokenizers=(first[0], load_tokenizer(source.folder("tokenizer_2"), runtime, "tokenizer_2")),
+            encoders=(first[1], source.model(CLIPTextModelWithProjection, "text_encoder_2", runtime)),
             zeros_for_nothing=bool(index.get("force_zeros_for_empty_prompt", True)),
         )
 

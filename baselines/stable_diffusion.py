@@ -5,7 +5,6 @@ Rombach et al., arXiv:2112.10752. The components are the classes of diffusers an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, cast, final
 
 import diffusers
@@ -17,8 +16,9 @@ from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.captions import cleaned, token_ids
-from baselines.checkpoints import SchedulerConfig, load_model, load_scheduler_config, load_text_encoder, load_tokenizer
+from baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
 from baselines.sdxl import TextPair, added_conditions, is_sdxl
+from baselines.sources import Source, base_source
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
@@ -110,39 +110,33 @@ class StableDiffusion:
     def load(
         cls, runtime: Runtime, base: str | None, sampler: Sampler | None, part: str = BASE, *, sdxl: bool = False
     ) -> "StableDiffusion":
-        """Load a folder in diffusers layout; `base` overrides the weights' own, `sampler` None is the folder's own.
+        """Load a base model; `base` overrides the weights' own, `sampler` None is that of its own scheduler.
 
-        `part` is what the family calls this base, for a method with several. A family may replace single components
-        of its `base` for a method; one of the user's own is taken whole. `sdxl` says that the method can use SDXL too.
-        Raises `UserError` for a component that is missing or can't be used, and for an SDXL that isn't asked for.
+        `part` is what the family calls this base, for a method with several. `sdxl` says that the method can use SDXL
+        too. Raises `UserError` for a component that is missing or can't be used, and for an SDXL that isn't asked for.
         """
-        folder = runtime.weights.folder(part, base)
-
-        def inside(name: str) -> Path:
-            own = runtime.weights.replacement(name) if base is None and part == BASE else None
-            return own or folder / name
-
-        config = load_scheduler_config(inside("scheduler"), runtime)
+        source = base_source(runtime, base, part)
+        config = load_scheduler_config(source.folder("scheduler"), runtime)
         name, changes = SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
         tried = attempt(_scheduler, name, config)
         if isinstance(tried, Failure):
-            raise UserError(one_line(f"{inside('scheduler')}: {name} can't be made from it: {tried.error}"))
-        unet = load_model(UNet2DConditionModel, inside("unet"), "unet", runtime)
+            raise UserError(one_line(f"{source.folder('scheduler')}: {name} can't be made from it: {tried.error}"))
+        unet = source.model(UNet2DConditionModel, "unet", runtime)
         xl = is_sdxl(unet)
         if xl and not sdxl:
-            raise UserError(one_line(f"{inside('unet')} is SDXL's, which this method can't use; brushnet can"))
-        tokenizer = load_tokenizer(inside("tokenizer"), runtime)
-        text_encoder = load_text_encoder(inside("text_encoder"), runtime)
+            raise UserError(one_line(f"{source.folder('unet')} is SDXL's, which this method can't use; brushnet can"))
+        tokenizer = load_tokenizer(source.folder("tokenizer"), runtime)
+        text_encoder = source.model(CLIPTextModel, "text_encoder", runtime)
         return cls(
             tokenizer=tokenizer,
             text_encoder=text_encoder,
             unet=unet,
-            vae=_load_vae(inside("vae"), runtime, sdxl=xl),
+            vae=_load_vae(source, runtime, sdxl=xl),
             scheduler_config=config,
             sampler=name,
             runtime=runtime,
-            text_pair=TextPair.load((tokenizer, text_encoder), inside, runtime) if xl else None,
+            text_pair=TextPair.load((tokenizer, text_encoder), source, runtime) if xl else None,
         )
 
     def check_channels(self, method: str, channels: int) -> None:
@@ -260,14 +254,14 @@ class StableDiffusion:
         return cast(Tensor, images.float().clamp(-1, 1).cpu())
 
 
-def _load_vae(folder: Path, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
+def _load_vae(source: Source, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
     """In float32 if the config of an SDXL VAE says that it overflows in half precision.
 
     Configs of other VAEs say the same, by default, of models that don't.
     """
     if not sdxl:
-        return load_model(AutoencoderKL, folder, "vae", runtime)
-    vae = load_model(AutoencoderKL, folder, "vae", replace(runtime, dtype=torch.float32))
+        return source.model(AutoencoderKL, "vae", runtime)
+    vae = source.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32))
     return vae if vae.config.force_upcast else vae.to(runtime.dtype)
 
 

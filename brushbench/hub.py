@@ -48,12 +48,13 @@ class HubFolder:
         """Repository and folder, to read."""
         return f"{self.source}/{self.subfolder}".rstrip("/")
 
-    def download(self, variant: str | None = None) -> Path:
+    def download(self, variant: str | None = None, *, configs_only: bool = False) -> Path:
         """The folder on this machine, downloaded if need be. Raises `UserError` with the reason if it can't be.
 
         `variant` (`fp16`, for example) is of the weights; those that a model hasn't in it are the plain ones.
         """
-        found = attempt(partial(self._variant, variant) if variant else self._snapshot)
+        plain = partial(self._snapshot, _CONFIGS if configs_only else _FILES)
+        found = attempt(partial(self._variant, variant) if variant else plain)
         if isinstance(found, Failure):
             raise UserError(found.error if found.by_user else one_line(f"the download broke off ({found.error})"))
         if not found.is_dir():
@@ -62,7 +63,7 @@ class HubFolder:
 
     def cached(self) -> Path | None:
         """The folder if it can be used without a download."""
-        found = attempt(partial(self._snapshot, local=True))
+        found = attempt(partial(self._snapshot, _FILES, local=True))
         # Another program may have left no more than a config in the cache.
         complete = not isinstance(found, Failure) and any(file.suffix in _WEIGHTS for file in self.files(found))
         return found if isinstance(found, Path) and complete else None
@@ -94,7 +95,7 @@ class HubFolder:
         plain = [pattern.format("").removeprefix("*/") for pattern in _TENSORS[1:]]
         return self._snapshot([f"{name}/{pattern}" for name in bare for pattern in plain]) if bare else folder
 
-    def _snapshot(self, patterns: Sequence[str] = _FILES, *, local: bool = False) -> Path:
+    def _snapshot(self, patterns: Sequence[str], *, local: bool = False) -> Path:
         try:
             folder = snapshot_download(
                 self.source,

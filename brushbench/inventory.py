@@ -31,7 +31,8 @@ def lines() -> list[str]:
 def _state(component: Component) -> str:
     hub = component.on_hub
     if component.local:
-        return f"embedded, {_readable(path for path in component.local.rglob('*') if path.is_file())}"
+        files = [component.local, *component.local.rglob("*")]
+        return f"embedded, {_readable(path for path in files if path.is_file())}"
     if folder := hub.cached():
         return f"present, {_readable(hub.files(folder))}"
     try:

@@ -1,9 +1,9 @@
 """Where the components of a method come from, and the digests of the files that were used.
 
-A source is a local folder in diffusers layout or a hub id. A *family* is a TOML file that names the source of every
-component of every method, and what its models take by default; a folder given instead of a family has `unet/ vae/
-text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts. What comes from the hub is locked at its
-first use.
+A source is a local folder in diffusers layout, a hub id, or one file with all models of a base. A *family* is a TOML
+file that names the source of every component of every method, and what its models take by default; a folder given
+instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts. What
+comes from the hub is locked at its first use.
 """
 
 import hashlib
@@ -29,6 +29,7 @@ _WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
 DEFAULT_FAMILY = "sd15"
 FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
+SINGLE_FILES = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -36,10 +37,12 @@ class Component(BaseModel, extra="forbid"):
     """A checkpoint, and what its use asks for."""
 
     source: str
-    """A hub id or a folder, also one relative to the family's file."""
+    """A hub id, a folder, or a single file of a base; folder and file also relative to the family's file."""
     subfolder: str = ""
     """Where in the source the component is."""
     revision: str | None = None
+    config: str | None = None
+    """For a single file: the component by whose configs, tokenizer and scheduler it is used."""
     licence: str
     citation: str
 
@@ -50,8 +53,10 @@ class Component(BaseModel, extra="forbid"):
 
     @property
     def local(self) -> Path | None:
-        """The folder, if its source is one."""
-        return Path(self.source) / self.subfolder if Path(self.source).is_dir() else None
+        """The folder or single file, if its source is one."""
+        if Path(self.source).is_dir():
+            return Path(self.source) / self.subfolder
+        return Path(self.source) if is_single_file(self.source) else None
 
 
 class Family(BaseModel, extra="forbid"):
@@ -69,6 +74,10 @@ class Family(BaseModel, extra="forbid"):
         for method, parts in self.methods.items():
             if lost := sorted(set(parts.values()) - set(self.components)):
                 raise ValueError(f"methods.{method} names {lost[0]!r}, which is no component")
+        layouts = {name for name, component in self.components.items() if not is_single_file(component.source)}
+        for name, component in self.components.items():
+            if is_single_file(component.source) != (component.config in layouts):
+                raise ValueError(f"components.{name}: a single file, and nothing else, has a config: another component")
         return self
 
 
@@ -85,7 +94,7 @@ def read_family(path: Path) -> Family:
         raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
     for component in family.components.values():
         beside = path.parent / component.source
-        if beside.is_dir():
+        if beside.is_dir() or (is_single_file(component.source) and beside.is_file()):
             component.source = str(beside.resolve())
     return family
 
@@ -165,6 +174,32 @@ class Weights:
             raise self._nothing_for(part, option)
         return self._component(name, part, instead, variant)
 
+    def single_file(self, part: str, override: str | None) -> Path | None:
+        """The file with all models of a base, None if it has none; arguments as in `folder`.
+
+        Raises `UserError` if it isn't there.
+        """
+        known = self._family.components if self._family else {}
+        name = self._parts().get(part) if override is None else override
+        source = known[name].source if name in known else override
+        if source is None or not is_single_file(source):
+            return None
+        if not Path(source).is_file():
+            raise UserError(one_line(f"{part}: no such file: {source}"))
+        self._used.append(source)
+        return Path(source)
+
+    def configs(self, part: str, override: str | None) -> Path:
+        """The folder by whose configs a single file is read: what its component says, or else the base without it.
+
+        Raises as `folder` does.
+        """
+        known = self._family.components if self._family else {}
+        name = override if override in known else self._parts().get(part)
+        if name is None:
+            return self.folder(part)
+        return self._component(known[name].config or name, part, "--weights FOLDER", configs_only=True)
+
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
         name = self._parts().get(part)
@@ -188,16 +223,20 @@ class Weights:
     def _parts(self) -> Mapping[str, str]:
         return self._family.methods.get(self._method, {}) if self._family else {}
 
-    def _component(self, name: str, part: str, instead: str, variant: str | None = None) -> Path:
+    def _component(
+        self, name: str, part: str, instead: str, variant: str | None = None, *, configs_only: bool = False
+    ) -> Path:
         assert self._family is not None
         component = self._family.components[name]
         if component.local:
             return component.local
-        return self._fetched(component.on_hub, part, instead, variant)
+        return self._fetched(component.on_hub, part, instead, variant, configs_only=configs_only)
 
-    def _fetched(self, hub: HubFolder, part: str, instead: str, variant: str | None) -> Path:
+    def _fetched(
+        self, hub: HubFolder, part: str, instead: str, variant: str | None, *, configs_only: bool = False
+    ) -> Path:
         try:
-            folder = hub.download(variant)
+            folder = hub.download(variant, configs_only=configs_only)
         except UserError as error:
             reason = f"{part}: {hub.place} is not on this machine, and it can't be downloaded: {error}"
             remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
@@ -239,6 +278,11 @@ class Weights:
         except OSError as error:
             # A cache that many share may be read-only: the digests are in run.json all the same.
             self._unlocked = f"; not locked: {weights_lock.lock_path()} can't be written ({error.strerror})"
+
+
+def is_single_file(source: str) -> bool:
+    """Whether a source is named like a checkpoint with all models of a base."""
+    return Path(source).suffix in SINGLE_FILES
 
 
 def _is_hub_id(source: str, option: str) -> bool:

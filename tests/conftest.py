@@ -12,6 +12,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from hub_server import Answer, Hub
 from PIL import Image
+from safetensors.torch import save_file
+from support import with_whole_vocabulary
 from tiny_pipelines import Folders, make
 
 from brushbench import load_dataset
@@ -45,6 +47,21 @@ def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFact
     config = json.loads((tiny_weights / "unet" / "config.json").read_text())
     torch.manual_seed(0)
     UNet2DConditionModel.from_config(config | {"in_channels": 9}).save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SDXL and BrushNet in miniature, random: a folder in diffusers layout."""
+    folder = tmp_path_factory.mktemp("sdxl") / "weights"
+    shutil.copytree(golden / "brushnet_sdxl" / "weights", folder)
+    tokenizer = golden / "brushnet" / "weights" / "tokenizer"
+    shutil.copytree(tokenizer, folder / "tokenizer")
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copyfile(tokenizer / name, folder / "tokenizer_2" / name)
+    for part in ("text_encoder", "text_encoder_2"):
+        file = folder / part / "model.safetensors"
+        save_file(with_whole_vocabulary(file), file)
     return folder
 
 

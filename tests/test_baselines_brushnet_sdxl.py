@@ -9,8 +9,8 @@ import torch
 from brushnet_goldens import assert_real_size, assert_whole_run, whole_run
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
 from hub_server import locked, put_in_cache
-from safetensors.torch import load_file, save_file
-from support import DIFFUSION_METHODS, assert_close, assert_same_tensors, named, only, with_whole_vocabulary
+from safetensors.torch import load_file
+from support import DIFFUSION_METHODS, assert_close, assert_same_tensors, named, only
 from torch import Tensor
 
 import brushbench
@@ -33,18 +33,8 @@ def golden_xl(golden: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(golden: Path, golden_xl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SDXL and BrushNet in miniature, random: a folder in diffusers layout."""
-    folder = tmp_path_factory.mktemp("sdxl") / "weights"
-    shutil.copytree(golden_xl / "weights", folder)
-    tokenizer = golden / "brushnet" / "weights" / "tokenizer"
-    shutil.copytree(tokenizer, folder / "tokenizer")
-    for name in ("vocab.json", "merges.txt"):
-        shutil.copyfile(tokenizer / name, folder / "tokenizer_2" / name)
-    for part in ("text_encoder", "text_encoder_2"):
-        file = folder / part / "model.safetensors"
-        save_file(with_whole_vocabulary(file), file)
-    return folder
+def weights(sdxl_weights: Path) -> Path:
+    return sdxl_weights
 
 
 @pytest.fixture(scope="module")

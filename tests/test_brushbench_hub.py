@@ -26,6 +26,7 @@ try:
 except UserError as error:
     sys.exit(str(error))
 """
+CONFIGS = FETCH.replace("folder(sys.argv[2])", "configs(sys.argv[2], None)")
 SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 POWERPAINT = "JunhaoZhuang/PowerPaint-v2-1"
 
@@ -63,6 +64,15 @@ def test_a_hub_that_refuses(answer: Answer, reason: str, hub: Start, tmp_path: P
     error = failure("base", cache=tmp_path, endpoint=hub({SD: answer}).endpoint)
     assert f"base: {SD} is not on this machine, and it can't be downloaded: {reason}" in error
     assert f"hf download {SD}; or give a folder: -o base=FOLDER or --weights FOLDER" in error
+
+
+def test_for_a_single_file_only_configs_are_downloaded(hub: Start, tiny_weights: Path, tmp_path: Path) -> None:
+    served = hub({SD: tiny_weights})
+    code, out, err = python(CONFIGS, "brushnet", "base", cache=tmp_path / "hf", endpoint=served.endpoint)
+    assert code == 0, err
+    got = {path.relative_to(out.strip()).as_posix() for path in Path(out.strip()).rglob("*") if path.is_file()}
+    there = {path.relative_to(tiny_weights).as_posix() for path in tiny_weights.rglob("*") if path.is_file()}
+    assert got == {name for name in there if not name.endswith(".safetensors")}
 
 
 def test_no_network(tmp_path: Path) -> None:

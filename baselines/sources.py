@@ -1,0 +1,109 @@
+"""Where the components of a base model come from: a folder in diffusers layout, or one file with all its models."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast, final, runtime_checkable
+
+from diffusers import ModelMixin
+from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm, load_single_file_checkpoint
+from torch import Tensor, nn
+
+from baselines.checkpoints import load_model, loaded
+from brushbench.errors import UserError, one_line
+from brushbench.loading import Runtime
+from brushbench.weights import BASE
+from brushbench.work import Failure, attempt
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """The components by their names in diffusers layout."""
+
+    def folder(self, name: str) -> Path:
+        """The folder, or file, with the configuration of a component."""
+        ...
+
+    def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
+        """A model, frozen, in evaluation mode, on the runtime's device and in its dtype.
+
+        Raises `UserError` for weights that are missing, incomplete or another model's.
+        """
+        ...
+
+
+def base_source(runtime: Runtime, base: str | None, part: str = BASE) -> Source:
+    """Of the base model that weights and the option `base` say; `part` is what the family calls it.
+
+    A family may replace single components of its `base` for a method; a folder of the user's own is taken whole, a file
+    by the configs of what it takes the place of.
+    Raises `UserError` if it is neither here nor to be had.
+    """
+    weights = runtime.weights
+    file = weights.single_file(part, base)
+    root = weights.configs(part, base) if file else weights.folder(part, base)
+
+    def inside(name: str) -> Path:
+        own = weights.replacement(name) if part == BASE and (base is None or file) else None
+        return own or root / name
+
+    return _File.read(file, inside, runtime) if file else _Folder(inside)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    folder: Callable[[str], Path]
+
+    def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
+        return load_model(cls, self.folder(name), name, runtime)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A checkpoint as found on model-sharing sites, in the layout of the original latent diffusion code.
+
+    Its models are converted by diffusers' own loaders, and built as the configs of a folder say.
+    """
+
+    file: Path
+    tensors: dict[str, Tensor]
+    folder: Callable[[str], Path]
+
+    @classmethod
+    def read(cls, file: Path, folder: Callable[[str], Path], runtime: Runtime) -> "_File":
+        """Memory-mapped, or unpickled with `weights_only`. Raises `UserError` for a file that is no checkpoint."""
+        with runtime.weights.recording("checkpoint", [file]):
+            tensors = loaded(file, lambda path, **_: load_single_file_checkpoint(str(path)))
+        if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+            raise UserError(one_line(f"{file}: not a checkpoint of tensors by their names"))
+        return cls(file, tensors, folder)
+
+    def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
+        config = self.folder(name) / "config.json"
+        if not config.is_file():
+            raise UserError(one_line(f"{config.parent} has no config.json, by which {self.file} could be read"))
+        convert = _diffusers_model if issubclass(cls, ModelMixin) else create_diffusers_clip_model_from_ldm
+        with runtime.weights.recording(f"{name}_config", [config]):
+            made = attempt(partial(convert, cls, self.tensors, config=str(config.parent), torch_dtype=runtime.dtype))
+            if _lacks_tensors(made):
+                raise UserError(one_line(f"{self.file}: the checkpoint lacks tensors of its {name}, by {config}"))
+            if isinstance(made, Failure):
+                raise UserError(one_line(f"{self.file}: its {name} can't be read: {made.error}"))
+        return cast(M, made).requires_grad_(False).eval().to(runtime.device)
+
+
+def _lacks_tensors(made: nn.Module | Failure) -> bool:
+    """What a checkpoint doesn't have stays a tensor without storage; some loaders fail on it, others don't."""
+    if isinstance(made, Failure):
+        return "meta tensor" in made.error
+    return any(tensor.is_meta for tensor in made.state_dict().values())
+
+
+# Any: a model class of diffusers, its object and what its loader takes.
+def _diffusers_model(cls: Any, tensors: dict[str, Tensor], **keywords: Any) -> Any:
+    return cls.from_single_file(dict(tensors), local_files_only=True, **keywords)
