@@ -77,6 +77,13 @@ class Text:
     """The guidance scale; 1 or less means none."""
     pooled: Float[Tensor, "m p"] | None = None
     """One vector for a whole text, which only SDXL reads."""
+    images: Float[Tensor, "m ..."] | None = None
+    """Encoded pictures beside the texts, which only a UNet with an IP-Adapter reads."""
+
+    @property
+    def image_conditions(self) -> dict[str, list[Tensor]]:
+        """What such a UNet reads, under diffusers' name."""
+        return {} if self.images is None else {"image_embeds": [self.images]}
 
     @property
     def copies(self) -> int:
@@ -220,7 +227,8 @@ class StableDiffusion:
         """The UNet's noise: negative + scale (caption - negative). `unet` can be the UNet with something added."""
         doubled = latents.repeat(text.copies, 1, 1, 1)
         predict: Callable[..., tuple[Tensor]] = unet or self.unet
-        read = {"encoder_hidden_states": text.embeddings, "added_cond_kwargs": self.added_conditions(latents, text)}
+        added = (self.added_conditions(latents, text) or {}) | text.image_conditions
+        read = {"encoder_hidden_states": text.embeddings, "added_cond_kwargs": added}
         noise = predict(doubled, step.time, **read, return_dict=False)[0]
         if text.copies == 1:
             return noise

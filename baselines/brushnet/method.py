@@ -1,7 +1,7 @@
 """Inpainting with BrushNet: arXiv:2403.06976, section 3 and the official `evaluate_brushnet.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import torch
@@ -13,6 +13,8 @@ from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import Residuals, with_residuals
 from baselines.checkpoints import load_model
 from baselines.diffusion_options import ConditioningOptions
+from baselines.ip_adapter import ImagePrompts
+from baselines.lora import add_lora
 from baselines.sdxl import is_sdxl
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError
@@ -29,6 +31,19 @@ class BrushNetOptions(ConditioningOptions):
 
     brushnet: str | None = None
     """Folder or hub id of another branch."""
+    lora: str | None = None
+    """File, folder or hub id of LoRA weights for the base model."""
+    lora_scale: float = 1.0
+    ip_adapter: str | None = None
+    """File, folder or hub id of an IP-Adapter for the base model."""
+    ip_adapter_scale: float = 1.0
+    ip_adapter_image: str | None = None
+    """The picture that it reads, or a folder with one for each sample, named after the sample's id."""
+
+    def __post_init__(self) -> None:
+        ConditioningOptions.__post_init__(self)
+        if (self.ip_adapter is None) != (self.ip_adapter_image is None):
+            raise UserError("ip_adapter and ip_adapter_image mean nothing without each other; valid: both, or neither")
 
 
 @final
@@ -40,6 +55,7 @@ class BrushNet:
     sd: StableDiffusion
     branch: BrushNetModel
     options: BrushNetOptions
+    image_prompts: ImagePrompts | None = None
 
     @classmethod
     def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
@@ -48,12 +64,20 @@ class BrushNet:
         sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
         _check_pair(branch, sd.unet)
-        return cls(sd, branch, options)
+        if options.lora:
+            add_lora(sd, options.lora, options.lora_scale)
+        prompts = None
+        if options.ip_adapter and options.ip_adapter_image:
+            scale = options.ip_adapter_scale
+            prompts = ImagePrompts.plug_into(sd, options.ip_adapter, options.ip_adapter_image, scale)
+        return cls(sd, branch, options, prompts)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch looks at the masked image at every step, and tells the UNet layer by layer what it sees."""
         noise = self.sd.initial_noise(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
+        if self.image_prompts:
+            text = replace(text, images=self.image_prompts.encode(batch.ids, text.guidance))
         known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
         condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1)
 

@@ -1,0 +1,111 @@
+"""A picture as a prompt: IP-Adapter, Ye et al., arXiv:2308.06721, section 3.2, by diffusers' own loader."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from diffusers import StableDiffusionPipeline
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+from baselines.checkpoints import load_model, loaded
+from baselines.stable_diffusion import StableDiffusion
+from brushbench.errors import UserError, one_line
+from brushbench.images import read_image
+
+OPTION = "ip_adapter"
+FILES = ("ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors")
+"""What the published files of the plain adapters are called."""
+ENCODER = "image_encoder"
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImagePrompts:
+    """The pictures that samples are painted like, and how the UNet reads them."""
+
+    # Any: a pipeline of diffusers, which have an interface but no type.
+    pipeline: Any
+    pictures: Path
+    """One for all samples, or a folder with one by each sample's id."""
+    encoded: dict[Path, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def plug_into(cls, sd: StableDiffusion, source: str, pictures: str, scale: float) -> "ImagePrompts":
+        """Give the UNet of a base model the adapter's attention, `scale` times; the model is changed.
+
+        `source` is a file of the adapter with `image_encoder/` beside it, a folder with one of `FILES`, or a hub id.
+        Raises `UserError` for what is missing, can't be read or doesn't fit.
+        """
+        if not Path(pictures).exists():
+            raise UserError(one_line(f"{OPTION}_image={pictures}: no such file, and no such folder"))
+        file, weights = _file(sd, source), sd.runtime.weights
+        encoder = load_model(CLIPVisionModelWithProjection, file.parent / ENCODER, ENCODER, sd.runtime)
+        side = encoder.config.image_size
+        pipeline = StableDiffusionPipeline(
+            vae=sd.vae,
+            text_encoder=sd.text_encoder,
+            tokenizer=sd.tokenizer,
+            unet=sd.unet,
+            scheduler=None,
+            safety_checker=None,
+            feature_extractor=CLIPImageProcessor(size=side, crop_size=side),
+            image_encoder=encoder,
+            requires_safety_checker=False,
+        )
+        with weights.recording(OPTION, [file]), weights.recording(f"{OPTION}_image", _all_pictures(Path(pictures))):
+            load = partial(pipeline.load_ip_adapter, subfolder="", weight_name=file.name)
+            loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
+        pipeline.set_ip_adapter_scale(scale)
+        sd.unet.requires_grad_(False).to(sd.runtime.device, sd.runtime.dtype)
+        return cls(pipeline, Path(pictures))
+
+    def encode(self, ids: Sequence[str], guidance: float) -> Float[Tensor, "m ..."]:
+        """What the UNet reads of each sample's picture; with guidance of no picture first, as of texts.
+
+        Raises `UserError` for a picture that is missing or can't be read.
+        """
+        pairs = torch.cat([self._encoded(self._picture(name)) for name in ids], dim=1)
+        return pairs.flatten(0, 1) if guidance > 1 else pairs[1]
+
+    def _picture(self, name: str) -> Path:
+        if self.pictures.is_file():
+            return self.pictures
+        for suffix in PICTURES:
+            if (file := self.pictures / f"{name}{suffix}").is_file():
+                return file
+        raise UserError(
+            one_line(f"{OPTION}_image: {self.pictures} has no picture {name}; valid: {', '.join(PICTURES)}")
+        )
+
+    def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
+        """Of no picture, and of this one."""
+        if file not in self.encoded:
+            device = self.pipeline.unet.device
+            picture = Image.fromarray(read_image(file).permute(1, 2, 0).numpy())
+            with torch.inference_mode():
+                pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, device, 1, True)
+            self.encoded[file] = pair[0][:, None]
+        return self.encoded[file]
+
+
+def _file(sd: StableDiffusion, source: str) -> Path:
+    if Path(source).is_file():
+        return Path(source)
+    folder = sd.runtime.weights.folder(OPTION, source)
+    for name in FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(one_line(f"{folder} has no {' and no '.join(FILES)}; valid: a folder that has, or a file"))
+
+
+def _all_pictures(pictures: Path) -> list[Path]:
+    if pictures.is_file():
+        return [pictures]
+    return [file for file in sorted(pictures.iterdir()) if file.suffix.lower() in PICTURES]
