@@ -149,7 +149,7 @@ def _load_checked(
             ignore_mismatched_sizes=True,
         )
         _check(report, folder, left_over=wanted.left_over)
-    return model.requires_grad_(False).eval().to(runtime.device)
+    return runtime.place(model.requires_grad_(False).eval())
 
 
 def _check_class(cls: type[nn.Module], folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from baselines.diffusion_options import Guidance, Steps
+from baselines.diffusion_options import Guidance, Offload, Steps
 from baselines.pipeline_folder import (
     Edition,
     PipelineClass,
@@ -25,7 +25,7 @@ from baselines.pipeline_folder import (
 )
 from baselines.stable_diffusion import Sampler, generators_of
 from brushbench.errors import UserError, one_line
-from brushbench.loading import Runtime
+from brushbench.loading import NO_NUMBER, Runtime
 from brushbench.types import Batch
 from brushbench.weights import MODEL
 
@@ -73,6 +73,8 @@ class DiffusersOptions:
     """Of the weights' files, for example `fp16`."""
     prior: str | None = None
     """Folder or hub id of the first half of a pipeline in two halves: Kandinsky."""
+    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    """`model`: for small GPUs, each model is on it only while it is needed."""
 
 
 @final

@@ -1,7 +1,7 @@
 """Options that diffusion methods share."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 from jaxtyping import UInt8
 from pydantic import Field
@@ -9,11 +9,13 @@ from torch import Tensor
 
 from baselines.stable_diffusion import Sampler, Step
 from brushbench.errors import UserError
+from brushbench.loading import NO_NUMBER
 from brushbench.masks import Blend, blend, check_kernel
 from brushbench.types import Batch
 
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0)]
+Offload = Literal["none", "model"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -30,6 +32,8 @@ class DiffusionOptions:
     """How known pixels are put back into the result."""
     blur: int = 21
     """Kernel of `blend=blur`, pixels, odd."""
+    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    """`model`: for small GPUs, each model is on it only while it is needed."""
 
     def __post_init__(self) -> None:
         check_kernel(self.blur)

@@ -17,6 +17,7 @@ from baselines.checkpoints import load_model, loaded
 from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
+from brushbench.loading import Runtime
 
 OPTION = "ip_adapter"
 FILES = ("ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors")
@@ -32,6 +33,7 @@ class ImagePrompts:
 
     # Any: a pipeline of diffusers, which have an interface but no type.
     pipeline: Any
+    runtime: Runtime
     pictures: Path
     """One for all samples, or a folder with one by each sample's id."""
     encoded: dict[Path, Tensor] = field(default_factory=dict)
@@ -63,8 +65,8 @@ class ImagePrompts:
             load = partial(pipeline.load_ip_adapter, subfolder="", weight_name=file.name)
             loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
         pipeline.set_ip_adapter_scale(scale)
-        sd.unet.requires_grad_(False).to(sd.runtime.device, sd.runtime.dtype)
-        return cls(pipeline, Path(pictures))
+        sd.runtime.place(sd.unet.requires_grad_(False).to(sd.runtime.dtype))
+        return cls(pipeline, sd.runtime, Path(pictures))
 
     def encode(self, ids: Sequence[str], guidance: float) -> Float[Tensor, "m ..."]:
         """What the UNet reads of each sample's picture; with guidance of no picture first, as of texts.
@@ -87,10 +89,9 @@ class ImagePrompts:
     def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
         """Of no picture, and of this one."""
         if file not in self.encoded:
-            device = self.pipeline.unet.device
             picture = Image.fromarray(read_image(file).permute(1, 2, 0).numpy())
-            with torch.inference_mode():
-                pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, device, 1, True)
+            with self.runtime.stage(), torch.inference_mode():
+                pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, self.runtime.device, 1, True)
             self.encoded[file] = pair[0][:, None]
         return self.encoded[file]
 

@@ -6,11 +6,12 @@ Only classes of diffusers and transformers are made from it: code that a folder 
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import diffusers
+import torch
 import transformers
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
 from diffusers.image_processor import VaeImageProcessor
@@ -118,18 +119,22 @@ def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition
     """
     if edition.variant and not any(index.folder.glob(f"*/*.{edition.variant}[.-]*")):
         raise UserError(one_line(f"variant={edition.variant}: {index.folder} has no weights of it"))
+    # A pipeline moves its models itself.
+    resting = replace(runtime, device=torch.device("cpu"), offload=False) if runtime.offload else runtime
     with runtime.weights.recording("pipeline", [index.folder / INDEX]):
-        parts = _components(index, "", edition.variant, runtime)
+        parts = _components(index, "", edition.variant, resting)
         if prior:
             with runtime.weights.recording(f"{_PRIOR}pipeline", [prior.folder / INDEX]):
-                parts |= _components(prior, _PRIOR, edition.variant, runtime)
+                parts |= _components(prior, _PRIOR, edition.variant, resting)
         if edition.sampler:
             parts["scheduler"] = _sampler(parts["scheduler"], edition.sampler)
         wanted = parameters_of(cls.__init__)
         arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
         if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
             raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
-        pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(runtime.device))
+        pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(resting.device))
+    if runtime.offload and runtime.device.type != "cpu":
+        pipeline.enable_model_cpu_offload(device=runtime.device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -94,7 +94,7 @@ class _File:
                 raise UserError(one_line(f"{self.file}: the checkpoint lacks tensors of its {name}, by {config}"))
             if isinstance(made, Failure):
                 raise UserError(one_line(f"{self.file}: its {name} can't be read: {made.error}"))
-        return cast(M, made).requires_grad_(False).eval().to(runtime.device)
+        return runtime.place(cast(M, made).requires_grad_(False).eval())
 
 
 def _lacks_tensors(made: nn.Module | Failure) -> bool:

@@ -160,7 +160,8 @@ class StableDiffusion:
         negatives = [cleaned(negative_prompt)] * len(captions) if guidance > 1 else []
         positives = [cleaned(caption) for caption in captions]
         if self.text_pair is None:
-            return Text(torch.cat([self._encoded(prompt) for prompt in negatives + positives]), guidance)
+            embeddings = torch.cat([self._encoded(prompt) for prompt in negatives + positives])
+            return Text(embeddings, guidance)
         encoded = [self.text_pair.encode_negative(prompt) for prompt in negatives]
         encoded += [self.text_pair.encode(prompt) for prompt in positives]
         embeddings, pooled = (torch.cat(tensors) for tensors in zip(*encoded, strict=True))
@@ -182,7 +183,7 @@ class StableDiffusion:
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
         """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor."""
-        with torch.inference_mode():
+        with self.runtime.stage(self.vae), torch.inference_mode():
             posterior = self.vae.encode(images.to(self.runtime.device, self.vae.dtype)).latent_dist
         return cast(Tensor, posterior.mode() * self.vae.config.scaling_factor).to(self.runtime.dtype)
 
@@ -242,7 +243,7 @@ class StableDiffusion:
         scheduler.set_timesteps(steps, device=self.runtime.device)
         latents: Tensor = noise * scheduler.init_noise_sigma
         times = scheduler.timesteps
-        with torch.inference_mode():
+        with self.runtime.stage(), torch.inference_mode():
             for index, time in list(enumerate(times))[skipped:]:
                 step = Step(index, len(times), time, scheduler)
                 predicted = predict(scheduler.scale_model_input(latents, time), step)
@@ -256,7 +257,7 @@ class StableDiffusion:
 
     def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
         """Latents -> images on [-1, 1], float32, on the CPU."""
-        with torch.inference_mode():
+        with self.runtime.stage(self.vae), torch.inference_mode():
             scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
             images = self.vae.decode(scaled, return_dict=False)[0]
         return cast(Tensor, images.float().clamp(-1, 1).cpu())

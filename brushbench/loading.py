@@ -1,14 +1,17 @@
 """Names to objects: methods with their options and weights, metrics, data sets."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
+from accelerate.utils import send_to_device
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
+from torch import nn
 
 from brushbench.config import RunConfig
 from brushbench.datasets import FAMILIES, locate
@@ -21,16 +24,65 @@ from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
 from brushbench.work import Failure, attempt
 
+Placed = TypeVar("Placed", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+NO_NUMBER = "no number"
+"""In the metadata of an option: it changes no image, and so is no part of a run's identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a method with weights is loaded with."""
+    """What a method with weights is loaded with, and where its models are.
+
+    With `offload`, a model rests in the computer's memory and is moved to the device when it is called.
+    """
 
     device: torch.device
     dtype: torch.dtype
     weights: Weights
+    offload: bool = False
+    awake: set[nn.Module] = field(default_factory=set)
+    """Models on the device, with `offload`."""
+
+    def place(self, model: Placed) -> Placed:
+        """On the device, or at rest until it is called."""
+        if not self.offload:
+            return model.to(self.device)
+
+        # No method of this object: with a model that is copied, the runtime would be copied too. Any: its arguments.
+        def called(called: nn.Module, inputs: Any, keywords: Any) -> tuple[Any, Any]:
+            self._wake(called)
+            return send_to_device(inputs, self.device), send_to_device(keywords, self.device)
+
+        model.register_forward_pre_hook(called, with_kwargs=True)
+        return model.to("cpu")
+
+    @contextmanager
+    def stage(self, *models: nn.Module) -> Iterator[None]:
+        """A stage of painting: what is awake when it begins or ends goes to rest.
+
+        `models` are those of which other methods are called than `forward`, the only one that torch tells of.
+        """
+        self._rest()
+        for model in models if self.offload else ():
+            self._wake(model)
+        yield
+        self._rest()
+
+    def _wake(self, model: nn.Module) -> None:
+        if model not in self.awake:
+            # What is moved in inference mode could take no part in a gradient any more.
+            with torch.inference_mode(False):
+                model.to(self.device)
+            self.awake.add(model)
+
+    def _rest(self) -> None:
+        for model in self.awake:
+            with torch.inference_mode(False):
+                model.to("cpu")
+        self.awake.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +125,8 @@ def open_method(
     source = Weights(weights, name)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
     built = build(name, options_type(cls), {**usual, **options})
-    method = _callable(name, cls.load(built, Runtime(torch_device, torch_dtype, source)))
+    runtime = Runtime(torch_device, torch_dtype, source, offload=dataclasses.asdict(built).get("offload") == "model")
+    method = _callable(name, cls.load(built, runtime))
     return LoadedMethod(
         name,
         method,
@@ -192,7 +245,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 def _stored(name: str, options: Any) -> dict[str, JsonValue]:
     """Options as run.json holds them. Raises `UserError` for one that JSON can't."""
     fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
-    values = {field.name: getattr(options, field.name) for field in fields if field.init}
+    values = {item.name: getattr(options, item.name) for item in fields if item.init and NO_NUMBER not in item.metadata}
     stored = attempt(to_jsonable_python, values)
     if isinstance(stored, Failure):
         raise UserError(one_line(f"the options of {name} can't be stored: {stored.error}"))

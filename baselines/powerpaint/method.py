@@ -105,7 +105,7 @@ class PowerPaintBranch:
         # The published folder has no config: the branch is made for the UNet that it was trained for.
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
         _replace(branch, _existing(folder, V2_BRANCH), "powerpaint_branch", sd.runtime)
-        return cls(sd, branch.to(sd.runtime.device), text, options)
+        return cls(sd, sd.runtime.place(branch), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch reads other tasks for the two halves of the guidance, so it runs for both."""

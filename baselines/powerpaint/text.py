@@ -83,7 +83,7 @@ class TaskText:
             tensors = {name: tensor for name, tensor in read_tensors(file).items() if not name.endswith("position_ids")}
             stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
             load_checked(text.text_encoder, stripped, file)
-        text.text_encoder.requires_grad_(False).eval().to(runtime.device, runtime.dtype)
+        runtime.place(text.text_encoder.requires_grad_(False).eval().to(runtime.dtype))
         return text
 
     def save(self, file: Path) -> None:
