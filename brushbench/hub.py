@@ -24,7 +24,8 @@ _TENSORS = [
 """The placeholder is for the variant."""
 # Version 1 and 2, which have no variants.
 _POWERPAINT = ["unet/unet.safetensors", "text_encoder/text_encoder.safetensors", "pytorch_model.bin"]
-_FILES = [*_CONFIGS, *(pattern.format("") for pattern in _TENSORS), *_POWERPAINT]
+_PLUG_INS = ["pytorch_lora_weights.safetensors", "ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors"]
+_FILES = [*_CONFIGS, *(pattern.format("") for pattern in _TENSORS), *_POWERPAINT, *_PLUG_INS]
 _WEIGHTS = (".safetensors", ".bin")
 # No method looks at its own pictures with a safety checker, and it weighs more than a UNet.
 _SAFETY_CHECKER = "safety_checker"

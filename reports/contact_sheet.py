@@ -59,7 +59,7 @@ def draw_sheet(shown: Sequence[Shown], title: str) -> Image.Image:
     rows = -(-len(blocks) // 2)
     top = LINE + 2 * GAP
     sheet = Image.new("RGB", (across * (width + 3 * GAP), top + rows * (height + GAP)), PAPER)
-    ImageDraw.Draw(sheet).text((GAP, GAP), _fitting(title, font, sheet.width - 2 * GAP), fill=INK, font=font)
+    ImageDraw.Draw(sheet).text((GAP, GAP), fitting(title, font, sheet.width - 2 * GAP), fill=INK, font=font)
     for place, block in enumerate(blocks):
         sheet.paste(block, (place % 2 * (width + 3 * GAP) + GAP, top + place // 2 * (height + GAP)))
     return sheet
@@ -70,26 +70,27 @@ def _block(
 ) -> Image.Image:
     images, masks = sample.image[None], sample.mask[None]
     mask = masks[0].expand(3, -1, -1).byte() * 255
-    pictures = [_reduced(part) for part in (sample.image, mask, erase(images, masks)[0], result)]
+    pictures = [reduced(part) for part in (sample.image, mask, erase(images, masks)[0], result)]
     pictures[-1].thumbnail(pictures[0].size)
     width, height = pictures[0].width + GAP, pictures[0].height
     block = Image.new("RGB", (width * len(pictures) - GAP, height + 2 * LINE), PAPER)
     pen = ImageDraw.Draw(block)
     for column, (name, picture) in enumerate(zip(COLUMNS, pictures, strict=True)):
-        pen.text((column * width, 0), _fitting(name, font, width), fill=GREY, font=font)
+        pen.text((column * width, 0), fitting(name, font, width), fill=GREY, font=font)
         block.paste(picture, (column * width, LINE))
         pen.rectangle((column * width, LINE, column * width + picture.width - 1, LINE + height - 1), outline=GREY)
-    pen.text((0, LINE + height), _fitting(f"{sample.id}: {sample.caption}", font, block.width), fill=INK, font=font)
+    pen.text((0, LINE + height), fitting(f"{sample.id}: {sample.caption}", font, block.width), fill=INK, font=font)
     return block
 
 
-def _reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+def reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    """As a picture, no side longer than `LARGEST`."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     picture.thumbnail((LARGEST, LARGEST))
     return picture
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """One line, cut with dots where it would be too long."""
     line = " ".join(text.split())
     if font.getlength(line) <= width:

@@ -1,0 +1,55 @@
+"""Methods side by side."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import assert_one_line
+
+from brushbench.images import read_image
+from reports.contact_sheet import GAP, LINE
+
+SIDE = 128
+
+
+@pytest.fixture
+def runs(brushbench, tmp_path: Path) -> Path:
+    asked = ("run", "--method", "mean-fill,copy", "--dataset", "papercut", "--output", tmp_path / "runs")
+    assert brushbench(*asked, "--split", "inside,brush", "--limit", 3)[0] == 0
+    return tmp_path / "runs"
+
+
+def test_every_picture_is_in_its_place(runs: Path, brushbench, tmp_path: Path) -> None:
+    code, out, _ = brushbench("report", runs, "--sheet", tmp_path / "all.png", "--samples", 2)
+    assert code == 0
+    assert "mean-fill" in out
+    sheet = np.asarray(Image.open(tmp_path / "all.png"))
+    part = GAP + 2 * LINE + 2 * (SIDE + LINE + GAP)
+    assert sheet.shape == (2 * part, GAP + 4 * (SIDE + GAP), 3)
+    for group, split in enumerate(("brush", "inside")):
+        for row, place in enumerate((0, 2)):
+            for column, method in enumerate(("copy", "mean-fill"), start=2):
+                stored = sorted((runs / f"papercut-{split}" / method / "images").iterdir())[place]
+                top = group * part + GAP + 2 * LINE + row * (SIDE + LINE + GAP)
+                left = GAP + column * (SIDE + GAP)
+                shown = sheet[top : top + SIDE, left : left + SIDE]
+                assert np.array_equal(shown.transpose(2, 0, 1), read_image(stored).numpy()), (split, place, method)
+
+
+def test_one_sample_and_one_run_are_enough(runs: Path, brushbench, tmp_path: Path) -> None:
+    one = runs / "papercut-inside" / "copy"
+    assert brushbench("report", one, "--sheet", tmp_path / "one.png", "--samples", 1)[0] == 0
+    sheet = np.asarray(Image.open(tmp_path / "one.png"))
+    assert sheet.shape == (GAP + 3 * LINE + SIDE + GAP, GAP + 3 * (SIDE + GAP), 3)
+
+
+def test_mistakes_are_one_line_and_leave_nothing(runs: Path, brushbench, tmp_path: Path) -> None:
+    assert_one_line(brushbench("report", runs, "--sheet", tmp_path / "all.gif"), "all.gif: a sheet is a .png file")
+    other = brushbench("run", "--method", "copy", "--dataset", "photos", "--limit", 1, "--output", tmp_path / "photos")
+    assert other[0] == 0
+    for image in (runs / "papercut-inside" / "copy" / "images").iterdir():
+        image.unlink()
+    result = brushbench("report", runs, "--sheet", tmp_path / "all.png")
+    assert_one_line(result, "split inside: no sample has an image in all of the 2 runs")
+    assert not list(tmp_path.glob("*.png"))
