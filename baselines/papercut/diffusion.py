@@ -25,7 +25,7 @@ WIDTH = 96
 SNR_LIMIT = 5.0
 """Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
 STEPS = 12
-GUIDANCE = 3.0
+GUIDANCE = 4.0
 """Of the pictures that show how far training is."""
 SHEET_CAPTIONS = (
     "a red balloon over a snowy field",
