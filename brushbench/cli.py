@@ -161,12 +161,17 @@ def report(runs: tuple[str, ...], table_format: str) -> None:
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
 def list_(kind: str) -> None:
-    """Print what there is; of weights also what is here, and how much would be downloaded."""
+    """Print what there is; of metrics also what they are, of weights what is here and how much would be downloaded."""
     kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
         from brushbench.inventory import lines
 
         click.echo("\n".join(lines()))
+        return
+    if kind == "metrics":
+        from brushbench.metric_catalogue import lines as metric_lines
+
+        click.echo("\n".join(metric_lines()))
         return
     entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
     width = max(map(len, entries))

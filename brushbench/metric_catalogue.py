@@ -1,6 +1,7 @@
 """What the suite's own metrics are, without importing torch: for `list metrics`, docs/metrics.md and themselves."""
 
 from brushbench.metric_info import MetricInfo
+from brushbench.registry import registered
 
 _SSIM = "Wang et al. 2004, doi:10.1109/TIP.2003.819861"
 _CLIP_SCORE = "Hessel et al., arXiv:2104.08718; CLIP: Radford et al., arXiv:2103.00020"
@@ -72,3 +73,31 @@ CATALOGUE: dict[str, MetricInfo] = {
     )
 }
 """By name, on their usual region."""
+
+
+def lines() -> list[str]:
+    """Every registered metric, on its usual region: unit, direction, region, version, what it is, source and licence."""
+    rows = [HEADING, *(_row(name, entry.summary) for name, entry in registered("metric").items())]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in rows
+    ]
+
+
+HEADING = ("metric", "unit", "better", "region", "version", "what it is; citation; licence of its weights")
+
+
+def _row(name: str, summary: str) -> tuple[str, ...]:
+    info = CATALOGUE.get(name)
+    if info is None:
+        return (name, "", "", "", "", summary)
+    better = "higher" if info.higher_is_better else "lower"
+    return (
+        name,
+        info.unit,
+        better,
+        info.region,
+        info.version,
+        "; ".join(filter(None, [summary, info.citation, info.licence])),
+    )

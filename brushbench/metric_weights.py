@@ -17,6 +17,7 @@ from brushbench.work import Failure, attempt
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
 """Of a digest, in a metric's version."""
 
@@ -184,7 +185,7 @@ def obstacle(metric: Metric, *, download: bool) -> str:
         if isinstance(found, Failure):
             return found.error
         if found is None:
-            return f"its weights are not on this machine; where there is a network: {source.how_to_get_it()}"
+            return ABSENT
     return ""
 
 
