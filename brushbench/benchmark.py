@@ -9,7 +9,7 @@ from brushbench.datasets import locate
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
 from brushbench.errors import UserError, one_line
-from brushbench.external import import_images
+from brushbench.external import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, load_dataset
 from brushbench.metric_selection import Selection, Setting, select
 from brushbench.scoring import Scoring
@@ -60,16 +60,19 @@ def score(
     return opened
 
 
-def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = silent) -> tuple[Run, list[str]]:
-    """Score pictures made elsewhere as the method `name`; also the names of the files that belong to no sample.
+def score_images(
+    folder: Path, name: str, config: RunConfig, watch: Watcher = silent
+) -> tuple[Imported, dict[str, str]]:
+    """Score pictures made elsewhere as the method `name`; also the samples whose image has another size, and which.
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
     dataset = configured_dataset(config)
     selection = _selected(config, dataset)
-    run, extra = import_images(folder, name, dataset, config)
-    Scoring(run, dataset, selection)(watch)
-    return run, extra
+    imported = import_images(folder, name, dataset, config)
+    scoring = Scoring(imported.run, dataset, selection)
+    scoring(watch)
+    return imported, scoring.wrong_sizes
 
 
 def check(config: RunConfig) -> None:

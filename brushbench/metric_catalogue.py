@@ -76,7 +76,7 @@ CATALOGUE: dict[str, MetricInfo] = {
 
 
 def lines() -> list[str]:
-    """Every registered metric, on its usual region: unit, direction, region, version, what it is, source and licence."""
+    """A table of every registered metric on its usual region, its heading first."""
     rows = [HEADING, *(_row(name, entry.summary) for name, entry in registered("metric").items())]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     return [
@@ -93,11 +93,5 @@ def _row(name: str, summary: str) -> tuple[str, ...]:
     if info is None:
         return (name, "", "", "", "", summary)
     better = "higher" if info.higher_is_better else "lower"
-    return (
-        name,
-        info.unit,
-        better,
-        info.region,
-        info.version,
-        "; ".join(filter(None, [summary, info.citation, info.licence])),
-    )
+    told = "; ".join(filter(None, [summary, info.citation, info.licence]))
+    return (name, info.unit, better, info.region, info.version, told)

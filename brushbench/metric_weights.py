@@ -61,7 +61,7 @@ class HubFiles:
     source: str
     """A hub id, a folder or a file."""
     needed: tuple[tuple[str, ...], ...]
-    """For each file the names that it may have."""
+    """For each file the names that it may have, the one on the hub first."""
     file_will_do: bool = False
     """A single file can stand for the folder."""
     revision: str | None = None
@@ -94,7 +94,7 @@ class HubFiles:
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
-        return f"hf download {self.source} {' '.join(self._patterns())}"
+        return f"hf download {self.source} {' '.join(dict.fromkeys(names[0] for names in self.needed))}"
 
     def _unavailable(self, reason: str) -> UserError:
         there = f"where there is a network: {self.how_to_get_it()}"

@@ -44,6 +44,8 @@ class Scoring:
         self._dataset = dataset
         self._metrics = {metric.info.name: metric for metric in selection.metrics}
         self._unscored = selection.unscored
+        self.wrong_sizes: dict[str, str] = {}
+        """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
 
     def __call__(self, watch: Watcher) -> Scores:
         """Score, write scores.parquet, return all of it."""
@@ -124,8 +126,9 @@ class Scoring:
         image = read_image(self._run.image_path(entry))
         sample = self._dataset[index]
         if image.shape != sample.image.shape:
-            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image)]
-            raise SampleError(f"the image is {sizes[0]}, its source is {sizes[1]}")
+            own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
+            self.wrong_sizes[sample.id] = f"{own}, its source is {source}"
+            raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
 
     def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:

@@ -31,7 +31,7 @@ REWARD_TOKENS = 35
 """What ImageReward reads of a caption, with [CLS] and [SEP]."""
 BERT = "google-bert/bert-base-uncased"
 """Whose vocabulary ImageReward's captions are read with."""
-REWARD_FILES = ("ImageReward.safetensors", "ImageReward.pt")
+REWARD_FILES = ("ImageReward.pt", "ImageReward.safetensors")
 HPS_FILES = ("HPS_v2.1_compressed.pt", "HPS_v2.1_compressed.safetensors")
 
 

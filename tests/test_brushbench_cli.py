@@ -320,7 +320,8 @@ def test_doctor(brushbench) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["--version"], ["list", "methods"], ["list", "weights"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["--version"], ["list", "methods"], ["list", "metrics"], ["list", "weights"]],
 )
 def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     code = (

@@ -92,7 +92,7 @@ def test_markdown_is_escaped(tmp_path: Path, write_bench) -> None:
     config = brushbench.RunConfig("copy", "brushbench", root, output=tmp_path / "runs")
     from brushbench.benchmark import score_images
 
-    run, _ = score_images(root / "images", name, config)
+    run = score_images(root / "images", name, config)[0].run
     markdown = render(summarise([run]), "markdown")
     assert "a\\_b\\[c\\]" in markdown
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
