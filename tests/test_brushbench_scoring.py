@@ -23,6 +23,7 @@ from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_selection import Selection
 from brushbench.score_file import read_scores
 from brushbench.scoring import Scoring
+from brushbench.store import Run
 from brushbench.types import Metric
 from brushbench.work import silent
 from metrics import preference
@@ -47,7 +48,7 @@ def networks(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Met
     ]
 
 
-def scored(metrics: list[Metric], root: Path, output: Path, method: str = "mean-fill") -> "library.benchmark.Run":
+def scored(metrics: list[Metric], root: Path, output: Path, method: str = "mean-fill") -> Run:
     config = RunConfig(method, "brushbench", root, output=output)
     run = generate(config)
     Scoring(run, load_dataset("brushbench", root=root), Selection(tuple(metrics), {}))(silent)
@@ -131,7 +132,7 @@ def test_extremes_leave_no_nan_on_the_disk(level: int, networks: list[Metric], w
     }
     mapping = json.loads((root / "mapping_file.json").read_text())
     (root / "mapping_file.json").write_text(json.dumps(mapping | entries))
-    scores = read_scores(scored(networks, root, tmp_path / "runs"))
+    scores = read_scores(scored(networks, root, tmp_path / "runs", method="copy"))
     assert scores is not None
     table = scores.table
     for metric in scores.metrics:
