@@ -1,8 +1,8 @@
 """The official evaluation as a loop: one image, one metric at a time, every network by itself.
 
 It repeats what the official stack repeats: CLIPScore (torchmetrics 1.3.2) runs vision and text twice per call, with
-gradients on; the aesthetic score runs CLIP once more; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The networks
-are ours, so that both ways give the same values and only the work differs.
+gradients on; the aesthetic score runs CLIP once more; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The
+networks are ours, so that both ways give the same values and only the work differs.
 """
 
 import time
@@ -65,7 +65,7 @@ class OfficialLoop:
                     :, : clip.limit
                 ]
                 read = normalize(clip.model.text_projection(clip.model.text_model(ids).pooler_output), dim=1)
-        return max(100 * float((seen * read).sum()), 0.0)
+        return max(100 * (seen * read).sum().item(), 0.0)
 
     def _aesthetic(self, batch: Batch, images: Tensor) -> float:
         linear = tensors_of(self._networks.linear)

@@ -148,7 +148,7 @@ def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Ju
         features = getattr(torchvision.models, net.model)(weights=None).features
     layers = fill(features, _feature_layers(file), file).to(device).to(memory_format=torch.channels_last)
     starts = (0, *(tap + 1 for tap in net.taps))
-    stages = tuple(nn.Sequential(*list(layers)[start:end]) for start, end in pairwise(starts))
+    stages = tuple(nn.Sequential(*list(layers.children())[start:end]) for start, end in pairwise(starts))
     linear = tensors_of(_linear_layers(name))
     weights = tuple(linear[f"lin{index}.model.1.weight"][0].to(device) for index in range(len(stages)))
     return _Judge(stages, weights, net.smallest, device)
