@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from brushbench.config import RunConfig
@@ -10,19 +9,13 @@ from brushbench.datasets import locate
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
 from brushbench.errors import UserError, one_line
-from brushbench.external import import_images
-from brushbench.loading import LoadedMethod, configured_dataset, configured_method, load_dataset, load_metric
-from brushbench.options import Value
-from brushbench.registry import resolve
+from brushbench.external import Imported, import_images
+from brushbench.loading import LoadedMethod, configured_dataset, configured_method, load_dataset
+from brushbench.metric_selection import Selection, Setting, select
 from brushbench.scoring import Scoring
 from brushbench.store import Run
-from brushbench.types import Dataset, Metric
+from brushbench.types import Dataset
 from brushbench.work import Watcher, silent
-
-DEFAULT_METRICS = ("psnr", "mse", "ssim", "ssim@whole")
-"""Those that need no weights."""
-OWN_METRICS = {"papercut": ("papercut-clip",)}
-"""What belongs to a data set, and means nothing on another."""
 
 
 def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
@@ -34,9 +27,9 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
     dataset = configured_dataset(config)
-    metrics = metrics_named(config.metric_names(), config.protocol, dataset.name)
+    selection = _selected(config, dataset)
     done = _generate(config, dataset, method, watch)
-    Scoring(done, dataset, metrics)(watch)
+    Scoring(done, dataset, selection)(watch)
     return done
 
 
@@ -62,44 +55,33 @@ def score(
     dataset = load_dataset(name, root=folder, split=stored.split)
     if dataset.digest() != stored.digest:
         raise UserError(one_line(f"{opened.path}: this is not the data set the run was made with; valid: --root DIR"))
-    Scoring(opened, dataset, metrics_named(metrics, opened.record.identity.protocol, dataset.name))(watch)
+    setting = Setting(opened.record.identity.protocol, dataset.name)
+    Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
 
-def score_images(folder: Path, name: str, config: RunConfig, watch: Watcher = silent) -> tuple[Run, list[str]]:
-    """Score pictures made elsewhere as the method `name`; also the names of the files that belong to no sample.
+def score_images(
+    folder: Path, name: str, config: RunConfig, watch: Watcher = silent
+) -> tuple[Imported, dict[str, str]]:
+    """Score pictures made elsewhere as the method `name`; also the samples whose image has another size, and which.
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
     dataset = configured_dataset(config)
-    metrics = metrics_named(config.metric_names(), config.protocol, dataset.name)
-    run, extra = import_images(folder, name, dataset, config)
-    Scoring(run, dataset, metrics)(watch)
-    return run, extra
+    selection = _selected(config, dataset)
+    imported = import_images(folder, name, dataset, config)
+    scoring = Scoring(imported.run, dataset, selection)
+    scoring(watch)
+    return imported, scoring.wrong_sizes
 
 
 def check(config: RunConfig) -> None:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
-    dataset = configured_dataset(config)
-    metrics_named(config.metric_names(), config.protocol, dataset.name)
+    _selected(config, configured_dataset(config))
 
 
-def metrics_named(names: Sequence[str] | None, protocol: str, dataset: str) -> list[Metric]:
-    """Metrics under a protocol; `names` None: the usual ones, and those of the data set's own.
-
-    Raises `UserError` for an unknown name or region, or a name given twice.
-    """
-    chosen = list(names) if names is not None else [*DEFAULT_METRICS, *OWN_METRICS.get(dataset, ())]
-    metrics = []
-    for name in chosen:
-        cls = resolve("metric", name.partition("@")[0])
-        follows = is_dataclass(cls) and "protocol" in {field.name for field in fields(cls)}
-        options: dict[str, Value] = {"protocol": protocol} if follows else {}
-        metrics.append(load_metric(name, **options))
-    columns = [metric.info.name for metric in metrics]
-    if len(set(columns)) != len(columns):
-        raise UserError(one_line(f"metrics: one is asked for twice in {', '.join(chosen)}"))
-    return metrics
+def _selected(config: RunConfig, dataset: Dataset) -> Selection:
+    return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device))
 
 
 def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:

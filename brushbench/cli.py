@@ -139,12 +139,18 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
             names = split_names(metrics) if metrics else None
             return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
         config = RunConfig(method="copy", metrics=metrics, **asked)
-        done, extra = score_images(Path(images), name, config, watch)
+        imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
-    write_contact_sheet(done, configured_dataset(config))
-    if extra:
-        click.echo(one_line(f"{len(extra)} files belong to no sample: {', '.join(sorted(extra))}"), err=True)
-    return _tables([done])
+    write_contact_sheet(imported.run, configured_dataset(config))
+    sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
+    for problem, names in (
+        ("samples have no image", imported.missing),
+        ("files belong to no sample", imported.extra),
+        ("images are of the wrong size", sizes),
+    ):
+        if names:
+            click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
+    return _tables([imported.run]) or (SOME_FAILED if sizes else 0)
 
 
 @cli.command()
@@ -169,12 +175,17 @@ def report(runs: tuple[str, ...], table_format: str, sheet: str | None, samples:
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
 def list_(kind: str) -> None:
-    """Print what there is; of weights also what is here, and how much would be downloaded."""
+    """Print what there is; of metrics also what they are, of weights what is here and how much would be downloaded."""
     kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
         from brushbench.inventory import lines
 
         click.echo("\n".join(lines()))
+        return
+    if kind == "metrics":
+        from brushbench.metric_catalogue import lines as metric_lines
+
+        click.echo("\n".join(metric_lines()))
         return
     entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
     width = max(map(len, entries))

@@ -12,7 +12,11 @@ from huggingface_hub import constants
 from brushbench import __version__
 from brushbench.datasets import VARIABLE, locate
 from brushbench.identity import PACKAGES, version_of
+from brushbench.loading import load_metric
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_weights import Weighted
 from brushbench.weights import families, read_family
+from brushbench.work import Failure, attempt
 
 
 def findings() -> dict[str, str]:
@@ -28,6 +32,7 @@ def findings() -> dict[str, str]:
         "data": f"{name} in {root}" if root else f"{name} (embedded); for BrushBench set {VARIABLE} or give --root DIR",
         "hub": f"cache {constants.HF_HUB_CACHE}, {'offline' if constants.HF_HUB_OFFLINE else 'online'}",
         **{f"weights {family}": _weights(path) for family, path in families().items()},
+        **{f"metric {name}": state for name, state in _metrics().items()},
     }
 
 
@@ -36,6 +41,20 @@ def _device() -> str:
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return ", ".join(names)
     return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _metrics() -> dict[str, str]:
+    """Of the suite's metrics that are made from weights, with their own options: here, or how to get them."""
+    states = {}
+    for name in CATALOGUE:
+        metric = attempt(load_metric, name)
+        if isinstance(metric, Failure):
+            states[name] = metric.error
+        elif isinstance(metric, Weighted):
+            missing = [source.how_to_get_it() for source in metric.weights() if source.here() is None]
+            how = f"not here; downloaded when asked for by name, or: {' && '.join(missing)}"
+            states[name] = how if missing else "here"
+    return states
 
 
 def _weights(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Pictures made elsewhere: bring them into a run folder, from where they are scored like any other."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from brushbench.config import RunConfig
@@ -10,11 +11,22 @@ from brushbench.store import Entry, MethodIdentity, Run
 from brushbench.types import Dataset
 
 
-def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) -> tuple[Run, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Pictures made elsewhere, in a run folder."""
+
+    run: Run
+    missing: list[str]
+    """Samples without an image."""
+    extra: list[str]
+    """Files that belong to no sample."""
+
+
+def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) -> Imported:
     """Copy the images of a folder, byte for byte, into a run of the method `name`.
 
     They belong to the sample whose id is their file name without suffix; a sample without one is recorded as failed.
-    Returns the run, and the names of the files that belong to no sample. Raises `UserError` if none does.
+    Raises `UserError` if no file belongs to a sample.
     """
     if not folder.is_dir():
         raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named like the samples"))
@@ -33,7 +45,12 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
         if not entry.same_outcome(ledger.get(sample_id)):
             run.append(entry)
     run.tidy()
-    return run, [path.name for key, path in images.items() if key not in set(wanted)]
+    known = set(wanted)
+    return Imported(
+        run,
+        missing=[sample_id for sample_id in wanted if sample_id not in images],
+        extra=sorted(path.name for key, path in images.items() if key not in known),
+    )
 
 
 def _imported(run: Run, sample_id: str, source: Path | None) -> Entry:

@@ -106,7 +106,7 @@ class HubFolder:
                 local_files_only=local,
             )
         except OSError as error:
-            raise UserError(_reason(error)) from error
+            raise UserError(reason_of(error)) from error
         return Path(folder) / self.subfolder
 
     def _sizes(self) -> dict[str, int]:
@@ -115,7 +115,7 @@ class HubFolder:
                 self.source, revision=self.revision, files_metadata=True, timeout=_PATIENCE_SECONDS
             )
         except OSError as error:
-            raise UserError(_reason(error)) from error
+            raise UserError(reason_of(error)) from error
         return {file.rfilename: file.size or 0 for file in info.siblings or []}
 
     def _takes(self, name: str) -> bool:
@@ -127,7 +127,7 @@ class HubFolder:
         return f"{self.subfolder}/{pattern}".lstrip("/")
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """In words, what huggingface_hub's error means."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"

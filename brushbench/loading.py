@@ -120,7 +120,7 @@ def open_method(
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
         values = _stored(name, built)
         return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="")
-    torch_device = _device(device)
+    torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
@@ -217,7 +217,8 @@ def loads_weights(cls: Any) -> bool:
     return hasattr(cls, "load") and hasattr(cls, "Options")
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """`auto`: a GPU if there is one. Raises `UserError` for a device that isn't here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

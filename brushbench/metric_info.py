@@ -1,11 +1,14 @@
 """What a metric says of itself: all that reports need, without importing torch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Region = Literal["known", "painted", "whole"]
 REGIONS: tuple[Region, ...] = get_args(Region)
+"""Those that can be asked for."""
+Place = Region | Literal["border"]
+"""Where a metric looks: also the pixels along the border of the mask."""
 IDENTICAL = "identical"
 NOTHING = "nothing to score"
 HOLDING = ("", IDENTICAL, NOTHING)
@@ -21,12 +24,25 @@ class MetricInfo:
     unit: str
     """For example `dB`; empty for a pure number."""
     higher_is_better: bool
-    region: Region
+    region: Place
     """Which pixels count."""
     version: str
-    """Changes whenever the number that the metric gives on the same pixels changes."""
+    """Changes whenever the number that the metric gives on the same pixels changes. With weights: also their digest."""
     scale: float = 1.0
     """Factor with which papers print the value."""
+    citation: str = ""
+    """The paper that defines it."""
+    licence: str = ""
+    """Of its weights, as their authors give it; empty for a metric without any."""
+
+    def same_numbers(self, other: "MetricInfo") -> bool:
+        """Whether the two give the same number on the same pixels."""
+        return (self.name, self.region, self.version) == (other.name, other.region, other.version)
+
+    def named(self, region: Place, version: str) -> "MetricInfo":
+        """This metric on a region, by the name it is asked for then, and of a version."""
+        name = self.name if region == self.region else f"{self.name}@{region}"
+        return replace(self, name=name, region=region, version=version)
 
 
 def unscored(value: float) -> str:

@@ -55,11 +55,17 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
         Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)"),
     ),
     "metric": (
+        Registered("aesthetic", "metrics.aesthetic:Aesthetic", "LAION's aesthetic predictor on CLIP ViT-L/14"),
+        Registered("clip", "metrics.alignment:CLIPSimilarity", "image and caption by CLIP ViT-L/14"),
+        Registered("hps", "metrics.preference:HPS", "Human Preference Score v2.1"),
+        Registered("image-reward", "metrics.preference:ImageReward", "ImageReward v1.0"),
+        Registered("lpips", "metrics.perceptual:LPIPS", "learned perceptual distance to the source"),
         Registered("mse", "metrics.pixel:MSE", "mean squared error on [0, 1]"),
         Registered(
             "papercut-clip", "metrics.alignment:PaperCutCLIP", "image and caption by PaperCut's own CLIP, on it only"
         ),
         Registered("psnr", "metrics.pixel:PSNR", "peak signal-to-noise ratio, dB"),
+        Registered("seam", "metrics.seam:Seam", "how visible the border of the mask is"),
         Registered("ssim", "metrics.pixel:SSIM", "structural similarity, Wang et al. 2004"),
     ),
     "dataset": (

@@ -1,14 +1,15 @@
 """scores.parquet: one row per sample asked for, one column per metric.
 
 Columns: `id`; `sha256` of the image that was scored, null if there is none; for every metric its value, null if the
-sample isn't scored, and `<metric>.status`, empty for a score and else the reason. The schema's metadata says what each
-metric is.
+sample isn't scored, and `<metric>.status`, empty for a score and else the reason; `<metric>.note`, what a reader must
+know of the score, if there is anything for any sample. The schema's metadata says what each metric is, and which of the
+usual ones can't be computed where the run was scored.
 """
 
 import dataclasses
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +19,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
 
-_METADATA = b"brushbench.metrics"
+_METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,18 @@ class Scores:
     """Columns as in the file, indexed by `id`."""
     metrics: dict[str, MetricInfo]
     """By column."""
+    unscored: dict[str, str] = field(default_factory=dict)
+    """Usual metrics that couldn't be computed, each with the reason."""
 
 
 def status_column(metric: str) -> str:
     """The column that says why a sample has no score."""
     return f"{metric}.status"
+
+
+def note_column(metric: str) -> str:
+    """The column of what a reader must know of scores; it need not be there."""
+    return f"{metric}.note"
 
 
 def read_scores(run: Run) -> Scores | None:
@@ -45,7 +53,8 @@ def read_scores(run: Run) -> Scores | None:
         arrow = pq.read_table(path)
         infos = json.loads((arrow.schema.metadata or {})[_METADATA])
         metrics = {name: MetricInfo(**info) for name, info in infos.items()}
-        return Scores(arrow.to_pandas().set_index("id"), metrics)
+        unscored = json.loads((arrow.schema.metadata or {}).get(_UNSCORED, b"{}"))
+        return Scores(arrow.to_pandas().set_index("id"), metrics, unscored)
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise UserError(one_line(f"{path}: damaged ({error}); remove it and score again")) from error
 
@@ -54,7 +63,8 @@ def write_scores(run: Run, scores: Scores) -> None:
     """Replace the run's scores."""
     metadata = json.dumps({name: dataclasses.asdict(info) for name, info in scores.metrics.items()})
     arrow = pa.Table.from_pandas(scores.table.reset_index(), preserve_index=False)
-    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA: metadata.encode()})
+    added = {_METADATA: metadata.encode(), _UNSCORED: json.dumps(scores.unscored).encode()}
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **added})
     buffer = io.BytesIO()
     pq.write_table(arrow, buffer)
     run.write_scores(buffer.getvalue())

@@ -1,6 +1,6 @@
 """Images to scores: read what a run stored, hold it against the data set, and write scores.parquet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
@@ -13,9 +13,10 @@ from torch import Tensor
 from brushbench.errors import SampleError
 from brushbench.images import read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
-from brushbench.score_file import Scores, read_scores, status_column, write_scores
+from brushbench.metric_selection import Selection
+from brushbench.score_file import Scores, note_column, read_scores, status_column, write_scores
 from brushbench.store import Entry, Run
-from brushbench.types import Batch, Dataset, Metric, Sample
+from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
 
 CHUNK = 8
@@ -28,6 +29,7 @@ class Score:
 
     value: float | None
     status: str = ""
+    note: str = ""
 
 
 @final
@@ -37,16 +39,20 @@ class Scoring:
     Every image is decoded once for all metrics, in threads, a chunk ahead.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, metrics: Sequence[Metric]) -> None:
+    def __init__(self, run: Run, dataset: Dataset, selection: Selection) -> None:
         self._run = run
         self._dataset = dataset
-        self._metrics = {metric.info.name: metric for metric in metrics}
+        self._metrics = {metric.info.name: metric for metric in selection.metrics}
+        self._unscored = selection.unscored
+        self.wrong_sizes: dict[str, str] = {}
+        """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
 
     def __call__(self, watch: Watcher) -> Scores:
         """Score, write scores.parquet, return all of it."""
         with self._run.scoring():
             entries = self._entries()
-            kept, infos = self._kept(entries)
+            stored = read_scores(self._run)
+            kept, infos = self._kept(entries, stored)
             missing = [name for name in entries if not self._metrics.keys() <= kept[name].keys()]
             method = self._run.record.identity.method.name
             stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
@@ -54,7 +60,12 @@ class Scoring:
             scored = dict(self._scored({name: entries[name] for name in missing}, kept, advance))
             infos |= {name: metric.info for name, metric in self._metrics.items()}
             rows = {name: kept[name] | scored.get(name, {}) for name in entries}
-            scores = Scores(_table(entries, rows, list(infos)), infos)
+            unscored = (stored.unscored if stored else {}) | self._unscored
+            scores = Scores(
+                _table(entries, rows, list(infos)),
+                infos,
+                {name: reason for name, reason in unscored.items() if name not in infos},
+            )
             write_scores(self._run, scores)
             return scores
 
@@ -62,22 +73,23 @@ class Scoring:
         ledger = self._run.ledger()
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
 
-    def _kept(self, entries: Mapping[str, Entry | None]) -> tuple[dict[str, dict[str, Score]], dict[str, MetricInfo]]:
+    def _kept(
+        self, entries: Mapping[str, Entry | None], stored: Scores | None
+    ) -> tuple[dict[str, dict[str, Score]], dict[str, MetricInfo]]:
         """The scores on disk that hold: of the same image, by a metric that hasn't changed."""
         kept: dict[str, dict[str, Score]] = {name: {} for name in entries}
-        stored = read_scores(self._run)
         if stored is None:
             return kept, {}
         same = {
             name: info
             for name, info in stored.metrics.items()
-            if name not in self._metrics or self._metrics[name].info == info
+            if name not in self._metrics or self._metrics[name].info.same_numbers(info)
         }
         for name, row in stored.table.iterrows():
             entry = entries.get(str(name))
             if entry is not None and entry.sha256 is not None and entry.sha256 == row["sha256"]:
                 kept[str(name)] = {
-                    metric: Score(None if status else float(row[metric]), status)
+                    metric: Score(None if status else float(row[metric]), status, row.get(note_column(metric), ""))
                     for metric in same
                     if (status := row[status_column(metric)]) in HOLDING
                 }
@@ -114,8 +126,9 @@ class Scoring:
         image = read_image(self._run.image_path(entry))
         sample = self._dataset[index]
         if image.shape != sample.image.shape:
-            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image)]
-            raise SampleError(f"the image is {sizes[0]}, its source is {sizes[1]}")
+            own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
+            self.wrong_sizes[sample.id] = f"{own}, its source is {source}"
+            raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
 
     def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:
@@ -127,19 +140,40 @@ class Scoring:
         read = {index: pair for index, pair in pairs.items() if not isinstance(pair, Failure)}
         for size in dict.fromkeys(image.shape for _, image in read.values()):
             group = {index: pair for index, pair in read.items() if pair[1].shape == size}
-            by_metric = {metric: self._score(self._metrics[metric], list(group.values())) for metric in metrics}
+            batch, images = Batch.of([sample for sample, _ in group.values()]), _stacked(group.values())
+            # One tensor for all metrics: by it, those with the same network know that it has seen these images.
+            by_metric = {metric: _scores_of(self._metrics[metric], batch, images) for metric in metrics}
             for place, index in enumerate(group):
                 scores[index] = {metric: by_metric[metric][place] for metric in metrics}
         return scores
 
-    def _score(self, metric: Metric, pairs: Sequence[Pair]) -> list[Score]:
-        batch = Batch.of([sample for sample, _ in pairs])
-        values = attempt(metric, batch, torch.stack([image for _, image in pairs]))
-        if not isinstance(values, Failure):
-            return [Score(None if (why := unscored(value)) else value, why) for value in values.tolist()]
-        if len(pairs) == 1:
+
+def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:
+    return torch.stack([image for _, image in pairs])
+
+
+def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[Score]:
+    values = attempt(metric, batch, images)
+    if isinstance(values, Failure):
+        if len(batch) == 1:
             return [Score(None, values.error)]
-        return [score for pair in pairs for score in self._score(metric, [pair])]
+        # One bad sample must not take the others with it.
+        return [
+            score
+            for place in range(len(batch))
+            for score in _scores_of(metric, _only(batch, place), images[place : place + 1])
+        ]
+    notes = attempt(metric.notes, batch) if isinstance(metric, Noting) else [""] * len(batch)
+    told = [notes.error] * len(batch) if isinstance(notes, Failure) else notes
+    return [
+        Score(None, why) if (why := unscored(value)) else Score(value, note=note)
+        for value, note in zip(values.tolist(), told, strict=True)
+    ]
+
+
+def _only(batch: Batch, place: int) -> Batch:
+    end = place + 1
+    return Batch(batch.ids[place:end], batch.images[place:end], batch.masks[place:end], batch.captions[place:end])
 
 
 def _table(
@@ -153,6 +187,8 @@ def _table(
         scores = [rows[name].get(metric, unknown) for name in entries]
         columns[metric] = pd.Series([score.value for score in scores], dtype="Float64")
         columns[status_column(metric)] = pd.Series([score.status for score in scores], dtype="string")
+        if any(score.note for score in scores):
+            columns[note_column(metric)] = pd.Series([score.note for score in scores], dtype="string")
     table = pd.DataFrame(columns)
     table.index = pd.Index(list(entries), name="id", dtype="string")
     return table

@@ -97,6 +97,15 @@ class Metric(Protocol):
 
 
 @runtime_checkable
+class Noting(Protocol):
+    """A metric that has something to say of some of its scores."""
+
+    def notes(self, batch: Batch) -> Sequence[str]:
+        """For each sample what a reader must know of its score; empty for nothing."""
+        ...
+
+
+@runtime_checkable
 class Dataset(Protocol):
     """A sequence of samples that decodes each one when it is asked for."""
 

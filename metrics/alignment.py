@@ -5,22 +5,87 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast, final
+from typing import Literal, cast, final
 
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate, normalize
 from torchvision.transforms.functional import center_crop
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
+from brushbench.loading import device_named
+from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
+from brushbench.metric_weights import Source
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
 from brushbench.work import Failure, attempt
+from metrics.clip import OPENAI, clip_files, clip_of
+from metrics.shared import described, down
 
 PART = "papercut-clip"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CLIPSimilarity:
+    """Alignment of image and caption by OpenAI's CLIP ViT-L/14: 100 x cosine, at least 0; higher is better.
+
+    Hessel et al., arXiv:2104.08718, as torchmetrics computes it for a single image: no weight. The image is brought to
+    the model's size by its shorter side (Pillow, bicubic) and cropped. Of a caption over 77 tokens the first 77 are
+    read, without the end token, as in the official stack: the model then pools the text at its first token, so *such a
+    caption's content doesn't count*. Such samples are noted.
+
+    On `painted`, the image is cut to the bounding box of the painted pixels first; NaN where there are none.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for weights that can't be had.
+    """
+
+    model: str = OPENAI
+    """A CLIP in transformers' layout: a folder or a hub id."""
+    region: Literal["whole", "painted"] = "whole"
+    device: str = "auto"
+
+    @property
+    def info(self) -> MetricInfo:
+        """Up to 100."""
+        return described(CATALOGUE["clip"], self.region, "1", self.weights())
+
+    def weights(self) -> Sequence[Source]:
+        """CLIP."""
+        return (clip_files(self.model),)
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        clip = clip_of(self.model, device_named(self.device))
+        read = clip.text_features(batch.captions)
+        if self.region == "whole":
+            return _similarity(clip.image_features(images, down), read)
+        scores = [
+            _similarity(clip.image_features(crop[None], down), text[None]).item() if crop is not None else torch.nan
+            for crop, text in zip(map(bounding_crop, images, batch.masks), read, strict=True)
+        ]
+        return torch.tensor(scores, dtype=torch.float64)
+
+    def notes(self, batch: Batch) -> list[str]:
+        """For each sample what a reader must know of its score; empty for nothing."""
+        clip = clip_of(self.model, device_named(self.device))
+        long = f"caption over {clip.limit} tokens: its content doesn't count"
+        return [long if length > clip.limit else "" for length in clip.lengths(batch.captions)]
+
+
+def bounding_crop(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 k l"] | None:
+    """The image cut to the smallest rectangle that holds all painted pixels; None if there are none."""
+    rows, columns = mask[0].any(dim=1).nonzero(), mask[0].any(dim=0).nonzero()
+    if not len(rows):
+        return None
+    return image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].contiguous()
+
+
+def _similarity(seen: Float[Tensor, "n c"], read: Float[Tensor, "n c"]) -> Float64[Tensor, " n"]:
+    return 100 * cosine_similarity(seen.double(), read.double()).clamp(min=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +116,7 @@ class PaperCutCLIP:
     def info(self) -> MetricInfo:
         """Up to 100."""
         version = "1" if self.checkpoint is None else f"1 {_digest(Path(self.checkpoint))}"
-        return MetricInfo(PART, "", higher_is_better=True, region="whole", version=version)
+        return CATALOGUE[PART].named("whole", version)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float64, UInt8
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo, Region
 from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
@@ -43,9 +44,7 @@ class MSE:
     @property
     def info(self) -> MetricInfo:
         """Printed x 1e3, as in the paper."""
-        return MetricInfo(
-            name_of("mse", self.region), "", higher_is_better=False, region=self.region, version="1", scale=1e3
-        )
+        return CATALOGUE["mse"].named(self.region, "1")
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
@@ -69,7 +68,7 @@ class PSNR:
     @property
     def info(self) -> MetricInfo:
         """In dB."""
-        return MetricInfo(name_of("psnr", self.region), "dB", higher_is_better=True, region=self.region, version="1")
+        return CATALOGUE["psnr"].named(self.region, "1")
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
@@ -100,18 +99,13 @@ class SSIM:
     @property
     def info(self) -> MetricInfo:
         """A number up to 1."""
-        return MetricInfo(name_of("ssim", self.region), "", higher_is_better=True, region=self.region, version="1")
+        return CATALOGUE["ssim"].named(self.region, "1")
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
         region = region_of(batch, self.region)
         scores = structural_similarity_of(images * region, batch.images * region)
         return torch.where(region.flatten(1).any(dim=1), scores, torch.nan)
-
-
-def name_of(metric: str, region: Region) -> str:
-    """`psnr`, or `psnr@painted` for another region than the usual one."""
-    return metric if region == "known" else f"{metric}@{region}"
 
 
 def region_of(batch: Batch, region: Region) -> Bool[Tensor, "n 1 h w"]:

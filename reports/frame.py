@@ -6,18 +6,19 @@ from collections.abc import Sequence
 import pandas as pd
 
 from brushbench.metric_info import MetricInfo
-from brushbench.score_file import read_scores, status_column
+from brushbench.score_file import note_column, read_scores, status_column
 from brushbench.store import Run, expand
 
-COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status")
+COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
 
 
 def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """One row per data set, split, protocol, method, sample and metric.
 
     `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
-    why; it is empty for a score. A run that isn't scored has no rows. Runs of one method on the same samples are
-    told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`.
+    why; it is empty for a score, of which `note` says what a reader must know. A run that isn't scored has no rows.
+    Runs of one method on the same samples are told apart by what differs, options, seed, dtype or weights:
+    `brushnet scale=0.5`.
 
     Raises `UserError` for a folder that holds no run, or a run that can't be read.
     """
@@ -41,6 +42,16 @@ def metrics_of(runs: Sequence[Run]) -> dict[str, MetricInfo]:
     return infos
 
 
+def unscored_of(runs: Sequence[Run]) -> dict[str, str]:
+    """Usual metrics that couldn't be computed for one of these runs, and for no other could: each with the reason."""
+    scored = metrics_of(runs)
+    reasons: dict[str, str] = {}
+    for run in runs:
+        scores = read_scores(run)
+        reasons |= scores.unscored if scores else {}
+    return {name: reason for name, reason in reasons.items() if name not in scored}
+
+
 def _rows(run: Run, label: str) -> pd.DataFrame:
     scores = read_scores(run)
     identity = run.record.identity
@@ -58,6 +69,7 @@ def _rows(run: Run, label: str) -> pd.DataFrame:
                 "metric": metric,
                 "value": scores.table[metric].astype("Float64").to_numpy(dtype="float64", na_value=float("nan")),
                 "status": scores.table[status_column(metric)].to_numpy(),
+                "note": scores.table.get(note_column(metric), pd.Series("", scores.table.index)).to_numpy(),
             }
         )
         for metric in scores.metrics

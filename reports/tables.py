@@ -11,7 +11,7 @@ from tabulate import tabulate
 from brushbench.errors import UserError, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
 from brushbench.store import Run
-from reports.frame import frame_of, metrics_of
+from reports.frame import frame_of, metrics_of, unscored_of
 
 GROUP = ["dataset", "split", "protocol"]
 SUMMARY_COLUMNS = [*GROUP, "method", "metric", "mean", "standard_error", "n_scored", "n_asked", "n_identical"]
@@ -24,6 +24,10 @@ class Summary:
     rows: pd.DataFrame
     """Columns `SUMMARY_COLUMNS`, one row per group, method and metric; a missing mean or error is NaN."""
     metrics: dict[str, MetricInfo]
+    unscored: dict[str, str]
+    """Usual metrics that couldn't be computed, each with the reason."""
+    notes: pd.DataFrame
+    """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
 
 
 def summarise(runs: Sequence[Run]) -> Summary:
@@ -50,7 +54,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
         n_asked=("value", "size"),
         n_identical=("identical", "sum"),
     ).reset_index()
-    return Summary(rows[SUMMARY_COLUMNS], metrics_of(runs))
+    noted = tidy[tidy["note"].fillna("") != ""]
+    notes = noted.groupby([*GROUP, "metric", "note"], sort=False).size().rename("count").reset_index()
+    return Summary(rows[SUMMARY_COLUMNS], metrics_of(runs), unscored_of(runs), notes)
 
 
 def render(summary: Summary, table_format: str) -> str:
@@ -61,11 +67,11 @@ def render(summary: Summary, table_format: str) -> str:
 
 
 def _text(summary: Summary) -> str:
-    return "\n\n".join(_group_table(group, rows, summary.metrics, "simple") for group, rows in _groups(summary))
+    return "\n\n".join(_group_table(group, rows, summary, "simple") for group, rows in _groups(summary))
 
 
 def _markdown(summary: Summary) -> str:
-    return "\n\n".join(_group_table(group, rows, summary.metrics, "pipe") for group, rows in _groups(summary))
+    return "\n\n".join(_group_table(group, rows, summary, "pipe") for group, rows in _groups(summary))
 
 
 def _csv(summary: Summary) -> str:
@@ -88,8 +94,9 @@ def _groups(summary: Summary) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
     ]
 
 
-def _group_table(group: tuple[str, ...], rows: pd.DataFrame, metrics: dict[str, MetricInfo], style: str) -> str:
+def _group_table(group: tuple[str, ...], rows: pd.DataFrame, summary: Summary, style: str) -> str:
     dataset, split, protocol = group
+    metrics = summary.metrics
     cells = {(row["method"], row["metric"]): _cell(row, metrics[row["metric"]]) for row in rows.to_dict("records")}
     present = [name for name in metrics if name in set(rows["metric"])]
     lines = [
@@ -106,7 +113,22 @@ def _group_table(group: tuple[str, ...], rows: pd.DataFrame, metrics: dict[str, 
         notes.append(
             "identical: samples without any difference to the source there; they have no PSNR, no part in its mean"
         )
+    notes += [*_remarks(summary, group), *_not_scored(summary.unscored)]
     return "\n\n".join([heading, table, "\n".join(notes)])
+
+
+def _remarks(summary: Summary, group: tuple[str, ...]) -> list[str]:
+    """What the metrics say of single scores, counted."""
+    rows = summary.notes[(summary.notes[GROUP] == list(group)).all(axis=1)]
+    return [f"{row['metric']}: {row['count']} of the scores: {row['note']}" for row in rows.to_dict("records")]
+
+
+def _not_scored(unscored: dict[str, str]) -> list[str]:
+    """The usual metrics that are missing from the table, by reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in unscored.items():
+        names.setdefault(reason, []).append(name)
+    return [f"not scored: {', '.join(metrics)}: {reason}" for reason, metrics in names.items()]
 
 
 def _counts(rows: pd.DataFrame) -> str:

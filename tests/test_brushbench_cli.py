@@ -247,6 +247,8 @@ def test_pictures_that_do_not_fit(brushbench, tmp_path: Path, write_bench) -> No
     assert code == 3
     assert "000000002" in err
     assert "no image given" in err
+    assert "1 samples have no image: 000000002" in err
+    assert "1 images are of the wrong size: 000000001 (32x32, its source is 64x64)" in err
     run = tmp_path / "runs" / "brushbench-inside" / "external"
     _, out, _ = brushbench("report", run, "--format", "csv")
     assert ",mse,0.0,,1,3," in out
@@ -320,7 +322,8 @@ def test_doctor(brushbench) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["--version"], ["list", "methods"], ["list", "weights"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["--version"], ["list", "methods"], ["list", "metrics"], ["list", "weights"]],
 )
 def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     code = (

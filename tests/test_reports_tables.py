@@ -29,7 +29,7 @@ def runs(tmp_path: Path, write_bench) -> list[Run]:
 
 def test_the_frame_has_a_row_per_sample_and_metric(runs: list[Run]) -> None:
     tidy = brushbench.frame(runs)
-    assert len(tidy) == 3 * 4 * 4
+    assert len(tidy) == 3 * 4 * 5
     assert list(tidy.columns) == [
         *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status")
     ]
@@ -82,7 +82,7 @@ def test_text_names_everything(runs: list[Run]) -> None:
 
 def test_csv_can_be_read_back(runs: list[Run]) -> None:
     rows = list(csv.DictReader(io.StringIO(render(summarise(runs), "csv"))))
-    assert len(rows) == 3 * 4
+    assert len(rows) == 3 * 5
     assert {row["protocol"] for row in rows} == {"strict"}
 
 
@@ -92,7 +92,7 @@ def test_markdown_is_escaped(tmp_path: Path, write_bench) -> None:
     config = brushbench.RunConfig("copy", "brushbench", root, output=tmp_path / "runs")
     from brushbench.benchmark import score_images
 
-    run, _ = score_images(root / "images", name, config)
+    run = score_images(root / "images", name, config)[0].run
     markdown = render(summarise([run]), "markdown")
     assert "a\\_b\\[c\\]" in markdown
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}

@@ -1,0 +1,213 @@
+"""Where the weights of metrics come from: hub, folder, single file, or an address that torch knows."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Protocol, final, runtime_checkable
+
+from huggingface_hub import snapshot_download
+
+from brushbench.errors import UserError, one_line
+from brushbench.hub import reason_of
+from brushbench.types import Metric
+from brushbench.work import Failure, attempt
+
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
+DIGITS = 8
+"""Of a digest, in a metric's version."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Some files that a metric loads."""
+
+    def here(self) -> Path | None:
+        """The folder or file if it is on this machine; None if it would be downloaded.
+
+        Raises `UserError` for a source that is neither there nor to be had.
+        """
+        ...
+
+    def get(self) -> Path:
+        """The folder or file, downloaded if need be. Raises `UserError` if it can't be."""
+        ...
+
+    def how_to_get_it(self) -> str:
+        """A command for a machine with a network."""
+        ...
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A metric that is made from weights."""
+
+    def weights(self) -> Sequence[Source]:
+        """All that it loads."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HubFiles:
+    """Files of a repository on the hub, or of a folder with the same files, or one file in their place."""
+
+    option: str
+    """Of the metric, as the user gives it."""
+    source: str
+    """A hub id, a folder or a file."""
+    needed: tuple[tuple[str, ...], ...]
+    """For each file the names that it may have, the one on the hub first."""
+    file_will_do: bool = False
+    """A single file can stand for the folder."""
+    revision: str | None = None
+
+    def here(self) -> Path | None:
+        """See `Source`."""
+        path = Path(self.source)
+        if path.is_file() and self.file_will_do:
+            return path
+        if path.is_dir():
+            if lost := self._lost(path):
+                raise UserError(one_line(f"{self.option}={self.source}: the folder has no {' or '.join(lost)}"))
+            return path
+        if not _HUB_ID.fullmatch(self.source):
+            valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
+            raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
+        found = attempt(partial(self._snapshot, local=True))
+        return None if isinstance(found, Failure) or self._lost(found) else found
+
+    def get(self) -> Path:
+        """See `Source`."""
+        if (path := self.here()) is not None:
+            return path
+        found = attempt(self._snapshot)
+        if isinstance(found, Failure):
+            raise self._unavailable(found.error)
+        if lost := self._lost(found):
+            raise self._unavailable(f"the repository has no {' or '.join(lost)}")
+        return found
+
+    def how_to_get_it(self) -> str:
+        """See `Source`."""
+        return f"hf download {self.source} {' '.join(dict.fromkeys(names[0] for names in self.needed))}"
+
+    def _unavailable(self, reason: str) -> UserError:
+        there = f"where there is a network: {self.how_to_get_it()}"
+        return UserError(
+            one_line(f"{self.source} is not on this machine, and it can't be downloaded: {reason}; {there}", 1000)
+        )
+
+    def _lost(self, folder: Path) -> tuple[str, ...]:
+        """The names of the first file that isn't there."""
+        return next((names for names in self.needed if not any((folder / name).is_file() for name in names)), ())
+
+    def _patterns(self) -> list[str]:
+        return list(dict.fromkeys(name for names in self.needed for name in names))
+
+    def _snapshot(self, *, local: bool = False) -> Path:
+        try:
+            folder = snapshot_download(
+                self.source,
+                revision=self.revision,
+                allow_patterns=self._patterns(),
+                local_files_only=local,
+            )
+        except OSError as error:
+            raise UserError(reason_of(error)) from error
+        return Path(folder)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WebFile:
+    """A file at an address, kept where torch keeps its downloads; or a local file in its place."""
+
+    option: str
+    source: str | None
+    """A local file, None for the one at the address."""
+    address: str
+    digest: str = ""
+    """The beginning of its SHA-256, where it is known."""
+
+    def here(self) -> Path | None:
+        """See `Source`."""
+        if self.source is not None:
+            if not Path(self.source).is_file():
+                raise UserError(one_line(f"{self.option}={self.source}: no such file"))
+            return Path(self.source)
+        return self._kept() if self._kept().is_file() else None
+
+    def get(self) -> Path:
+        """See `Source`."""
+        if (path := self.here()) is not None:
+            return path
+        downloaded = attempt(self._download)
+        if isinstance(downloaded, Failure):
+            reason = f"it can't be downloaded ({downloaded.error}); where there is a network: {self.how_to_get_it()}"
+            raise UserError(
+                one_line(f"{self.address} is not on this machine, and {reason}; or give {self.option}=FILE", 1000)
+            )
+        return self._kept()
+
+    def how_to_get_it(self) -> str:
+        """See `Source`."""
+        return f"curl -L --create-dirs -o {self._kept()} {self.address}"
+
+    def _download(self) -> None:
+        from huggingface_hub import constants
+        from torch.hub import download_url_to_file
+
+        if constants.HF_HUB_OFFLINE:
+            raise UserError("HF_HUB_OFFLINE is set")
+        self._kept().parent.mkdir(parents=True, exist_ok=True)
+        download_url_to_file(self.address, str(self._kept()), hash_prefix=self.digest or None, progress=False)
+
+    def _kept(self) -> Path:
+        from torch.hub import get_dir
+
+        return Path(get_dir()) / "checkpoints" / self.address.rpartition("/")[2].partition("?")[0]
+
+
+def obstacle(metric: Metric, *, download: bool) -> str:
+    """Why a metric can't be computed here: what of its weights isn't to be had; empty if nothing is in the way.
+
+    `download`: what is missing is downloaded; otherwise that it is missing is the reason.
+    """
+    if not isinstance(metric, Weighted):
+        return ""
+    for source in metric.weights():
+        found = attempt(source.get if download else source.here)
+        if isinstance(found, Failure):
+            return found.error
+        if found is None:
+            return ABSENT
+    return ""
+
+
+def version_of(number: str, files: Sequence[Path]) -> str:
+    """A metric's version: its own number, and the beginning of the digest of its weights."""
+    digests = [digest_of(file) for file in sorted(files)]
+    if len(digests) > 1:
+        digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
+    return " ".join([number, *(digest[:DIGITS] for digest in digests)])
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file, computed once for as long as the file doesn't change."""
+    resolved = file.resolve()
+    # The hub's cache names large files by their digests.
+    if _SHA256.fullmatch(resolved.name):
+        return resolved.name
+    stat = resolved.stat()
+    return _digest(resolved, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _digest(file: Path, _changed: int, _size: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

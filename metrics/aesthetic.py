@@ -1,0 +1,62 @@
+"""How beautiful an image is, whatever its caption: LAION's predictor on CLIP ViT-L/14."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast, final
+
+import torch
+from jaxtyping import Float64, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from brushbench.loading import device_named
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_info import MetricInfo
+from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.types import Batch
+from metrics.clip import OPENAI, clip_files, clip_of
+from metrics.shared import described, even, fill, tensors_of
+
+ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Aesthetic:
+    """w . f + b with LAION's linear predictor, f the image's CLIP features of unit length; higher is better.
+
+    Trained on ratings from 1 to 10, not limited to them. Official code: LAION-AI/aesthetic-predictor. The image is
+    brought to the model's size by its shorter side (Pillow, bicubic) and cropped. The protocols don't differ.
+
+    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that can't be had.
+    """
+
+    model: str = OPENAI
+    """A CLIP ViT-L/14 in transformers' layout; shared with the metric `clip`."""
+    linear: str | None = None
+    """The predictor's file, safetensors or torch's; None: LAION's own."""
+    device: str = "auto"
+
+    @property
+    def info(self) -> MetricInfo:
+        """About 1 to 10."""
+        return described(CATALOGUE["aesthetic"], "whole", "1", self.weights())
+
+    def weights(self) -> Sequence[Source]:
+        """CLIP and the predictor."""
+        return (clip_files(self.model), WebFile("linear", self.linear, ADDRESS))
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        file = self.weights()[1].get()
+        clip = clip_of(self.model, device_named(self.device))
+        features = normalize(clip.image_features(images, even), dim=1)
+        with torch.inference_mode():
+            return cast(Tensor, _predictor(file, digest_of(file), features.shape[1])(features))[:, 0].double()
+
+
+@cache
+def _predictor(file: Path, _digest: str, width: int) -> nn.Linear:
+    return cast(nn.Linear, fill(nn.Linear(width, 1), tensors_of(file), file))

@@ -1,0 +1,168 @@
+"""LPIPS: how far apart two images are for a network, Zhang et al., arXiv:1801.03924."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, final
+
+import torch
+import torchvision
+from accelerate import init_empty_weights
+from jaxtyping import Bool, Float, Float64, UInt8
+from torch import Tensor, nn
+
+from brushbench.errors import UserError
+from brushbench.loading import device_named
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_info import MetricInfo, Region
+from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.types import Batch
+from metrics.pixel import region_of
+from metrics.shared import described, fill, tensors_of
+
+NetName = Literal["squeeze", "alex", "vgg"]
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+"""Of the paper's code: what the backbones were trained with, for images on [-1, 1]."""
+EPSILON = 1e-8
+"""Under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Net:
+    model: str
+    """Of torchvision."""
+    taps: tuple[int, ...]
+    """The feature layers whose outputs are compared."""
+    smallest: int
+    """Pixels: of a smaller side, a layer would leave nothing."""
+    address: str
+    digest: str
+
+
+NETS: dict[NetName, _Net] = {
+    "squeeze": _Net(
+        "squeezenet1_1",
+        (1, 4, 7, 9, 10, 11, 12),
+        17,
+        "https://download.pytorch.org/models/squeezenet1_1-b8a52dc0.pth",
+        "b8a52dc0",
+    ),
+    "alex": _Net(
+        "alexnet",
+        (1, 4, 7, 9, 11),
+        31,
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+        "7be5be79",
+    ),
+    "vgg": _Net(
+        "vgg16",
+        (3, 8, 15, 22, 29),
+        16,
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
+        "397923af",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    stages: tuple[nn.Module, ...]
+    """The backbone cut behind each tap."""
+    weights: tuple[Float[Tensor, "_ 1 1"], ...]
+    """Of the channels, for each tap."""
+    smallest: int
+    device: torch.device
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LPIPS:
+    """Learned perceptual distance between image and source; lower is better, 0 for identical images.
+
+    Sum over the taps of a backbone of the mean over its positions of w . (f(a) - f(b))^2, f being features of unit
+    length. Pixels outside of the region are black in both images, as in the official script: they count as equal, so
+    such a number can only be held against others with the same masks. Linear layers: version 0.1 of the `lpips`
+    package; arithmetic: torchmetrics. The protocols don't differ.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty or a side is too short for the network
+    (17 pixels for squeeze, 31 for alex, 16 for vgg). Raises `UserError` for a backbone that can't be had.
+    """
+
+    net: NetName = "squeeze"
+    backbone: str | None = None
+    """A safetensors file (or torch checkpoint) of torchvision's feature layers; None: torchvision's own."""
+    region: Region = "known"
+    device: str = "auto"
+
+    @property
+    def info(self) -> MetricInfo:
+        """Printed x 1e3, as in the paper."""
+        number = "1" if self.net == "squeeze" else f"1 {self.net}"
+        return described(CATALOGUE["lpips"], self.region, number, self.weights())
+
+    def weights(self) -> Sequence[Source]:
+        """The backbone; the linear layers are installed."""
+        net = NETS[self.net]
+        return (WebFile("backbone", self.backbone, net.address, net.digest),)
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        file = self.weights()[0].get()
+        judge = _judge(self.net, file, digest_of(file), device_named(self.device))
+        region = region_of(batch, self.region)
+        if min(images.shape[2:]) < judge.smallest:
+            return torch.full((len(images),), torch.nan, dtype=torch.float64)
+        distances = _distances(judge, _prepared(images, region, judge), _prepared(batch.images, region, judge))
+        return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
+
+
+@torch.inference_mode()
+def _prepared(
+    images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"], judge: _Judge
+) -> Float[Tensor, "n 3 h w"]:
+    shift, scale = (torch.tensor(values, device=judge.device)[:, None, None] for values in (SHIFT, SCALE))
+    unit = (images * region).to(judge.device).float() / 255
+    return (2 * unit - 1 - shift) / scale
+
+
+@torch.inference_mode()
+def _distances(judge: _Judge, images: Float[Tensor, "n 3 h w"], sources: Float[Tensor, "n 3 h w"]) -> Tensor:
+    """Layer by layer, so that no more than one layer's features are kept; float64 [n] on the CPU."""
+    total = torch.zeros(len(images), dtype=torch.float64)
+    features = torch.cat([images, sources]).contiguous(memory_format=torch.channels_last)
+    for stage, weights in zip(judge.stages, judge.weights, strict=True):
+        features = stage(features)
+        own, other = (features / (features.square().sum(dim=1, keepdim=True) + EPSILON).sqrt()).chunk(2)
+        total += ((own - other).square() * weights).sum(dim=1).mean(dim=(1, 2)).double().cpu()
+    return total
+
+
+@cache
+def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Judge:
+    net = NETS[name]
+    with init_empty_weights(include_buffers=False):
+        features = getattr(torchvision.models, net.model)(weights=None).features
+    layers = fill(features, _feature_layers(file), file).to(device).to(memory_format=torch.channels_last)
+    starts = (0, *(tap + 1 for tap in net.taps))
+    stages = tuple(nn.Sequential(*list(layers.children())[start:end]) for start, end in pairwise(starts))
+    linear = tensors_of(_linear_layers(name))
+    weights = tuple(linear[f"lin{index}.model.1.weight"][0].to(device) for index in range(len(stages)))
+    return _Judge(stages, weights, net.smallest, device)
+
+
+def _feature_layers(file: Path) -> dict[str, Tensor]:
+    """By the names that they have in `features` of a torchvision model; the classifier behind them is left out."""
+    tensors = {name: tensor for name, tensor in tensors_of(file).items() if not name.startswith("classifier.")}
+    return {name.removeprefix("features."): tensor for name, tensor in tensors.items()}
+
+
+def _linear_layers(name: NetName) -> Path:
+    # The package itself isn't imported: that takes a second, and only its files are needed.
+    spec = importlib.util.find_spec("lpips")
+    if spec is None or spec.origin is None:
+        raise UserError("lpips needs the package of that name for its linear layers: pip install lpips")
+    return Path(spec.origin).parent / "weights" / "v0.1" / f"{name}.pth"

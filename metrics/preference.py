@@ -1,0 +1,185 @@
+"""How much people would like an image for its caption, as predicted by ImageReward and by HPS v2.1."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, final
+
+import open_clip
+import torch
+from accelerate import init_empty_weights
+from jaxtyping import Float, Float64, UInt8
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, interpolate, pad
+from transformers import BertTokenizer
+
+from brushbench.errors import UserError, one_line
+from brushbench.loading import device_named
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_info import MetricInfo
+from brushbench.metric_weights import HubFiles, Source, digest_of
+from brushbench.types import Batch
+from brushbench.work import Failure, attempt
+from metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
+from metrics.shared import CLIP_MEAN, CLIP_STD, OfCaptions, cropped, described, even, fill, normalised, tensors_of
+
+REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
+"""Of the raw rewards of ImageReward's own data; published with the code."""
+REWARD_TOKENS = 35
+"""What ImageReward reads of a caption, with [CLS] and [SEP]."""
+BERT = "google-bert/bert-base-uncased"
+"""Whose vocabulary ImageReward's captions are read with."""
+REWARD_FILES = ("ImageReward.pt", "ImageReward.safetensors")
+HPS_FILES = ("HPS_v2.1_compressed.pt", "HPS_v2.1_compressed.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reward:
+    net: ImageRewardNet
+    tokenizer: BertTokenizer
+    device: torch.device
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ImageReward:
+    """ImageReward-v1.0, standardised as its authors do; higher is better, 0 is the mean of their data.
+
+    Xu et al., arXiv:2304.05977. The image is brought to 224 pixels by its shorter side (Pillow, bicubic) and cropped;
+    of the caption 35 tokens are read, end token included. The protocols don't differ.
+
+    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that can't be had.
+    """
+
+    checkpoint: str = "THUDM/ImageReward"
+    """A hub id, or a folder with `ImageReward.pt` or `.safetensors`, `med_config.json`, `tokenizer/vocab.txt`, and
+    `vit_config.json` if the vision tower isn't ViT-L/16."""
+    device: str = "auto"
+
+    @property
+    def info(self) -> MetricInfo:
+        """Printed x 10, as in the paper."""
+        return described(CATALOGUE["image-reward"], "whole", "1", self.weights()[:1])
+
+    def weights(self) -> Sequence[Source]:
+        """The checkpoint and, if it has no tokenizer, BERT's vocabulary."""
+        main = HubFiles("checkpoint", self.checkpoint, (REWARD_FILES, ("med_config.json",)))
+        if (Path(self.checkpoint) / "tokenizer" / "vocab.txt").is_file():
+            return (main,)
+        return (main, HubFiles("checkpoint", BERT, (("vocab.txt",),)))
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        main, *others = (source.get() for source in self.weights())
+        vocabulary = others[0] if others else main / "tokenizer"
+        file = next(main / name for name in REWARD_FILES if (main / name).is_file())
+        judge = _reward(file, digest_of(file), vocabulary / "vocab.txt", device_named(self.device))
+        tokens = judge.tokenizer(
+            list(batch.captions), padding=True, truncation=True, max_length=REWARD_TOKENS, return_tensors="pt"
+        ).to(judge.device)
+        side = judge.net.vision.config.image_size
+        pixels = normalised(cropped(images, side, even), CLIP_MEAN, CLIP_STD, judge.device)
+        with torch.inference_mode():
+            raw = judge.net(pixels, tokens.input_ids, tokens.attention_mask)
+        return cast(Tensor, (raw.double().cpu() - REWARD_MEAN) / REWARD_STD)
+
+
+@dataclass(frozen=True, slots=True)
+class _Preference:
+    net: open_clip.CLIP
+    tokenizer: open_clip.SimpleTokenizer
+    device: torch.device
+    read: OfCaptions
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class HPS:
+    """Human Preference Score v2.1: cosine of image and caption by a CLIP ViT-H/14 tuned on choices; higher is better.
+
+    Wu et al., arXiv:2306.09341. The image's *longer* side is brought to 224 pixels (bicubic, in float32, not clamped)
+    and the rest padded with black. Captions are cut at 77 tokens, end token kept. Official code runs in half precision
+    on a GPU; this is float32 everywhere. The protocols don't differ.
+
+    Input uint8 [n, 3, h, w]; output float64 [n], -1..1. Raises `UserError` for weights that can't be had.
+    """
+
+    checkpoint: str = "xswu/HPSv2"
+    """A hub id or a folder with `HPS_v2.1_compressed.pt`, or a file; with the names that open_clip gives."""
+    model: str = "ViT-H-14"
+    """A model of open_clip, or the JSON file of one's configuration."""
+    antialias: bool = True
+    """As torchvision from 0.17 on shrinks tensors; False: as before, and as in BrushNet's own environment."""
+    device: str = "auto"
+
+    @property
+    def info(self) -> MetricInfo:
+        """Printed x 100, as in the paper."""
+        number = "1" if self.antialias else "1 no-antialias"
+        return described(CATALOGUE["hps"], "whole", number, self.weights())
+
+    def weights(self) -> Sequence[Source]:
+        """The checkpoint; the tokenizer is open_clip's."""
+        return (HubFiles("checkpoint", self.checkpoint, (HPS_FILES,), file_will_do=True),)
+
+    def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+        """See the class."""
+        found = self.weights()[0].get()
+        file = found if found.is_file() else next(found / name for name in HPS_FILES if (found / name).is_file())
+        judge = _preference(file, digest_of(file), self.model, device_named(self.device))
+        with torch.inference_mode():
+            seen = judge.net.encode_image(_letterboxed(images, judge, antialias=self.antialias)).double().cpu()
+            read = judge.read(batch.captions, lambda captions: _read(judge, captions)).double()
+        return cosine_similarity(seen, read)
+
+
+def _read(judge: _Preference, captions: list[str]) -> Tensor:
+    return cast(Tensor, judge.net.encode_text(judge.tokenizer(captions).to(judge.device))).cpu()
+
+
+def _letterboxed(images: UInt8[Tensor, "n 3 h w"], judge: _Preference, *, antialias: bool) -> Float[Tensor, "n 3 s s"]:
+    side = judge.net.visual.image_size[0]
+    unit = images.to(judge.device).float() / 255
+    longer = max(unit.shape[2:])
+    if longer != side:
+        size = [max(1, round(length * side / longer)) for length in unit.shape[2:]]
+        unit = interpolate(unit, size=size, mode="bicubic", antialias=antialias)
+    above, left = ((side - length) // 2 for length in unit.shape[2:])
+    below, right = (side - length - before for length, before in zip(unit.shape[2:], (above, left), strict=True))
+    boxed = pad(unit, [left, right, above, below])
+    mean, std = (torch.tensor(values, device=judge.device)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
+    return (boxed - mean) / std
+
+
+@cache
+def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) -> _Reward:
+    net = fill(empty_network(Shapes.read(file.parent)), renamed(tensors_of(file)), file)
+    # The official tokenizer has two more tokens than BERT's; captions may name them.
+    tokenizer = BertTokenizer(
+        str(vocabulary), do_lower_case=True, bos_token="[DEC]", additional_special_tokens=["[ENC]"]
+    )
+    return _Reward(cast(ImageRewardNet, net.to(device)), tokenizer, device)
+
+
+@cache
+def _preference(file: Path, _digest: str, model: str, device: torch.device) -> _Preference:
+    with init_empty_weights(include_buffers=False):
+        net = _open_clip(model)
+    filled = fill(net, tensors_of(file), file).to(device)
+    return _Preference(cast(open_clip.CLIP, filled), open_clip.SimpleTokenizer(), device, OfCaptions())
+
+
+def _open_clip(model: str) -> nn.Module:
+    if Path(model).is_file():
+        # Any: JSON.
+        config: Any = attempt(json.loads, Path(model).read_text(encoding="utf-8"))
+    elif model in open_clip.list_models():
+        config = open_clip.get_model_config(model)
+    else:
+        raise UserError(one_line(f"model={model}: no model of open_clip, and no file of a configuration; try ViT-H-14"))
+    made = config if isinstance(config, Failure) else attempt(lambda: open_clip.CLIP(**config))
+    if isinstance(made, Failure):
+        raise UserError(one_line(f"model={model}: not a configuration of open_clip's CLIP ({made.error})"))
+    return cast(nn.Module, made)

@@ -1,0 +1,155 @@
+"""What metrics share: features that were computed once, images as CLIP and its kin take them, weights from files."""
+
+import hashlib
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import MetricInfo, Place
+from brushbench.metric_weights import Source, version_of
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of OpenAI's CLIP; everything built on it takes images so."""
+
+
+@final
+class OfImages:
+    """Remembers what was computed of a tensor of images, for as long as that tensor lives and its pixels stay.
+
+    Two metrics that look at the same images with the same network, one after the other, so run it once.
+    """
+
+    def __init__(self) -> None:
+        # Any: torch doesn't say what its dictionary holds: for each tensor, entries by digest and key.
+        self._kept: Any = WeakIdKeyDictionary()
+
+    def __call__(self, images: UInt8[Tensor, "n 3 h w"], key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """`make()`, or what it gave for this key and these pixels before."""
+        content = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes()).digest()
+        entries = self._kept.setdefault(images, {})
+        if entries and next(iter(entries))[0] != content:
+            entries.clear()
+        if (content, key) not in entries:
+            entries[content, key] = make()
+        return cast(Tensor, entries[content, key])
+
+
+@final
+class OfCaptions:
+    """Remembers the features of captions, each computed once; of very many, the last ones."""
+
+    def __init__(self, limit: int = 1 << 14) -> None:
+        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._limit = limit
+
+    def __call__(self, captions: Sequence[str], make: Callable[[list[str]], Tensor]) -> Tensor:
+        """One row per caption; `make` is given the ones that are new, each once."""
+        if new := [caption for caption in dict.fromkeys(captions) if caption not in self._kept]:
+            self._kept.update(zip(new, make(new), strict=True))
+        rows = torch.stack([self._kept[caption] for caption in captions])
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+        return rows
+
+
+_crops = OfImages()
+
+
+def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int], int]) -> UInt8[Tensor, "n 3 s s"]:
+    """The shorter side to `side` pixels (Pillow, bicubic, in 8 bits), the longer one cut to it around the middle.
+
+    The official preprocessing of CLIP, of the aesthetic predictor and of ImageReward. `offset` says where the cut
+    begins, from the number of pixels that are too many: see `down` and `even`.
+    """
+    height, width = images.shape[2:]
+    shorter = min(height, width)
+    wide, high = (side if length == shorter else int(side * length / shorter) for length in (width, height))
+    left, top = offset(wide - side), offset(high - side)
+
+    def make() -> Tensor:
+        crops = []
+        for image in images.permute(0, 2, 3, 1).contiguous().cpu().numpy():
+            resized = Image.fromarray(image).resize((wide, high), Image.Resampling.BICUBIC)
+            crops.append(np.asarray(resized.crop((left, top, left + side, top + side))))
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
+
+    return _crops(images, (side, left, top), make)
+
+
+def down(excess: int) -> int:
+    """Where transformers begins the cut: half of what is too much, rounded down."""
+    return excess // 2
+
+
+def even(excess: int) -> int:
+    """Where torchvision begins it: half of what is too much, of two equally near numbers the even one."""
+    return round(excess / 2)
+
+
+def normalised(
+    pixels: UInt8[Tensor, "n 3 s s"], mean: Sequence[float], std: Sequence[float], device: torch.device
+) -> Float[Tensor, "n 3 s s"]:
+    """(pixels / 255 - mean) / std, in float32, on the device."""
+    unit = pixels.to(device).float() / 255
+    shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+    return (unit - shift) / scale
+
+
+def tensors_of(file: Path) -> dict[str, Tensor]:
+    """The float32 tensors of a file: safetensors, or a checkpoint of torch that holds nothing but tensors.
+
+    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file.
+    """
+    try:
+        safe = file.suffix == ".safetensors"
+        # Any: what a checkpoint of torch holds is seen below.
+        content: Any = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise UserError(one_line(f"{file}: can't be loaded as tensors only ({error})")) from error
+    inside = content.get("state_dict", content) if isinstance(content, Mapping) else {}
+    if not inside or not all(isinstance(value, Tensor) for value in inside.values()):
+        raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
+    return {name: value.float() if value.is_floating_point() else value for name, value in inside.items()}
+
+
+def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> torch.nn.Module:
+    """The module with these tensors as its own, ready to be used; made on the meta device, it takes no memory before.
+
+    Raises `UserError` that names what is missing, unexpected or of another shape.
+    """
+    wanted = module.state_dict()
+    missing, unexpected = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
+    other = [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape]
+    for problem, names in (("is missing", missing), ("is unexpected", unexpected), ("has another shape", other)):
+        if names:
+            others = f", and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(one_line(f"{file}: {sorted(names)[0]} {problem}{others}"))
+    module.load_state_dict(dict(tensors), strict=True, assign=True)
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def described(info: MetricInfo, region: Place, number: str, files: Sequence[Source]) -> MetricInfo:
+    """The metric's info with the digest of its weights in the version, if they are here."""
+    paths = []
+    for source in files:
+        try:
+            path = source.here()
+        except UserError:
+            path = None
+        if path is None:
+            return info.named(region, number)
+        paths += [path] if path.is_file() else sorted(path.glob("*.safetensors")) + sorted(path.glob("*.pt"))
+    return info.named(region, version_of(number, paths))

@@ -1,0 +1,223 @@
+"""Scoring with networks: what is looked at how often, what is missing, what is on the disk, what the tables say."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from metric_photos import single
+from PIL import Image
+from support import assert_one_line, run_on
+from tiny_metrics import clip_folder, hps_options, reward_folder
+
+import brushbench as library
+from brushbench import images as image_files
+from brushbench import scoring as scoring_module
+from brushbench.benchmark import generate
+from brushbench.config import RunConfig
+from brushbench.loading import device_named, load_dataset, load_metric
+from brushbench.metric_selection import Selection
+from brushbench.score_file import read_scores
+from brushbench.scoring import Scoring
+from brushbench.store import Run
+from brushbench.types import Metric
+from brushbench.work import silent
+from metrics import preference
+from metrics.clip import clip_of
+from metrics.shared import tensors_of
+
+
+@pytest.fixture(scope="module")
+def networks(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
+    """Every metric with a network, on tiny weights, and the others."""
+    root = tmp_path_factory.mktemp("networks")
+    clip = clip_folder(golden, root / "clip")
+    return [
+        load_metric("psnr"),
+        load_metric("seam"),
+        load_metric("lpips", backbone=golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors"),
+        load_metric("clip", model=clip),
+        load_metric("clip@painted", model=clip),
+        load_metric("aesthetic", model=clip, linear=golden / "metrics/aesthetic/linear.safetensors"),
+        load_metric("image-reward", checkpoint=reward_folder(golden, root / "reward")),
+        load_metric("hps", **hps_options(golden, root / "hps")),
+    ]
+
+
+def scored(metrics: list[Metric], root: Path, output: Path, method: str = "mean-fill") -> Run:
+    config = RunConfig(method, "brushbench", root, output=output)
+    run = generate(config)
+    Scoring(run, load_dataset("brushbench", root=root), Selection(tuple(metrics), {}))(silent)
+    return run
+
+
+@contextmanager
+def counted(modules: dict[str, torch.nn.Module]) -> Iterator[Counter[str]]:
+    """How many rows go through each of the modules."""
+    rows: Counter[str] = Counter()
+    with ExitStack() as stack:
+        for name, module in modules.items():
+
+            def hook(_module: torch.nn.Module, _inputs: object, output: object, name: str = name) -> None:
+                first = output[0] if not isinstance(output, torch.Tensor) else output
+                rows[name] += len(first)
+
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield rows
+
+
+def test_each_image_once_each_caption_once_each_file_once(
+    networks: list[Metric], write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_bench(count=11)
+    mapping = json.loads((root / "mapping_file.json").read_text())
+    for index, row in enumerate(mapping.values()):
+        row["caption"] = f"counted caption {index % 4}"
+    (root / "mapping_file.json").write_text(json.dumps(mapping))
+    by_name = {metric.info.name: metric for metric in networks}
+    device = device_named("cpu")
+    clip = clip_of(by_name["clip"].model, device).model
+    reward_file = Path(by_name["image-reward"].checkpoint)
+    read: Counter[str] = Counter()
+
+    def reading(path: Path) -> torch.Tensor:
+        read[f"{path.parent.parent.name}/{path.name}"] += 1
+        return image_files.read_image(path)
+
+    run = generate(RunConfig("mean-fill", "brushbench", root, output=tmp_path / "runs"))
+    # The networks are there once something has been scored.
+    warm = single(torch.zeros(3, 64, 64, dtype=torch.uint8), "a warm one")
+    for metric in networks:
+        metric(*warm)
+    reward = preference._reward(
+        reward_file / "ImageReward.safetensors",
+        preference.digest_of(reward_file / "ImageReward.safetensors"),
+        reward_file / "tokenizer" / "vocab.txt",
+        device,
+    ).net
+    hps_file = Path(by_name["hps"].checkpoint)
+    hps = preference._preference(hps_file, preference.digest_of(hps_file), by_name["hps"].model, device).net
+    modules = {
+        "clip image": clip.vision_model,
+        "clip text": clip.text_model,
+        "reward image": reward.vision,
+        "reward text": reward.text,
+        "hps image": hps.visual,
+        "hps text": hps.transformer,
+    }
+    monkeypatch.setattr(scoring_module, "read_image", reading)
+    metrics = tuple(metric for metric in networks if metric.info.name != "clip@painted")
+    with counted(modules) as rows:
+        Scoring(run, load_dataset("brushbench", root=root), Selection(metrics, {}))(silent)
+    assert rows["clip image"] == rows["reward image"] == rows["reward text"] == rows["hps image"] == 11
+    assert rows["clip text"] == 4
+    assert rows["hps text"] == 4
+    assert len(read) == 11
+    assert set(read.values()) == {1}
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_extremes_leave_no_nan_on_the_disk(level: int, networks: list[Metric], write_bench, tmp_path: Path) -> None:
+    flat = np.full((64, 64, 3), level, dtype=np.uint8)
+    root = write_bench(count=1)
+    Image.fromarray(flat).save(root / "images/flat.png")
+    whole = {"image": "images/flat.png", "caption": ""}
+    entries = {
+        "dot": whole | {"inpainting_mask": [2017, 1], "outpainting_mask": [1, 1]},
+        "everything": whole | {"inpainting_mask": [1, 64 * 64], "outpainting_mask": [1, 1]},
+    }
+    mapping = json.loads((root / "mapping_file.json").read_text())
+    (root / "mapping_file.json").write_text(json.dumps(mapping | entries))
+    scores = read_scores(scored(networks, root, tmp_path / "runs", method="copy"))
+    assert scores is not None
+    table = scores.table
+    for metric in scores.metrics:
+        values, statuses = table[metric], table[f"{metric}.status"]
+        assert np.isfinite(values.dropna().to_numpy(dtype=float)).all()
+        assert (values.isna() == (statuses != "")).all(), metric
+    assert table.loc["everything", "lpips.status"] == "nothing to score"
+    assert table.loc["everything", "seam.status"] == "nothing to score"
+    assert table.loc["dot", ["lpips.status", "clip@painted.status", "hps.status"]].tolist() == ["", "", ""]
+
+
+def test_long_captions_are_counted_in_the_table(
+    networks: list[Metric], write_bench, tmp_path: Path, brushbench
+) -> None:
+    root = write_bench(count=2)
+    mapping = json.loads((root / "mapping_file.json").read_text())
+    mapping["000000001"]["caption"] = "a very long caption " * 30
+    (root / "mapping_file.json").write_text(json.dumps(mapping))
+    clip = [metric for metric in networks if metric.info.name == "clip"]
+    run = scored(clip, root, tmp_path / "runs")
+    tidy = library.frame(run.path)
+    assert tidy["note"].tolist() == ["", "caption over 77 tokens: its content doesn't count"]
+    _, out, _ = brushbench("report", run.path)
+    assert "clip: 1 of the scores: caption over 77 tokens: its content doesn't count" in out
+    # What is kept keeps its note.
+    before = read_scores(run)
+    Scoring(run, load_dataset("brushbench", root=root), Selection((load_metric("mse"),), {}))(silent)
+    after = read_scores(run)
+    assert before is not None
+    assert after is not None
+    assert after.table["clip.note"].tolist() == before.table["clip.note"].tolist()
+
+
+def test_without_weights_a_run_ends_and_its_table_says_so(
+    brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere(monkeypatch, tmp_path)
+    code, out, _ = brushbench(*run_on(write_bench(count=1), tmp_path / "runs"))
+    assert code == 0
+    assert "not scored: lpips, clip, image-reward, hps, aesthetic: its weights are not on this machine" in out
+    tidy = library.frame(tmp_path / "runs")
+    assert set(tidy["metric"]) == {"psnr", "mse", "ssim", "ssim@whole", "seam"}
+    _, out, _ = brushbench("doctor")
+    assert "metric clip: not here" in out
+    assert "hf download xswu/HPSv2 HPS_v2.1_compressed.pt" in out
+
+
+@pytest.mark.parametrize(
+    ("metric", "place"),
+    [
+        ("clip", "openai/clip-vit-large-patch14"),
+        ("lpips@painted", "squeezenet1_1-b8a52dc0.pth"),
+        ("image-reward", "THUDM/ImageReward"),
+        ("hps", "xswu/HPSv2"),
+    ],
+)
+def test_asked_for_by_name_missing_weights_are_an_error_before_anything_is_painted(
+    metric: str, place: str, brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere(monkeypatch, tmp_path)
+    result = brushbench(*run_on(write_bench(count=1), tmp_path / "runs", "--metrics", f"psnr,{metric}"))
+    assert_one_line(result, f"metric {metric}: ", place, "is not on this machine", "HF_HUB_OFFLINE is set")
+    assert not (tmp_path / "runs").exists()
+
+
+def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """No weights in any cache, and no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
+
+
+def test_weights_are_found_in_the_hub_s_cache(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hub_server import put_in_cache
+
+    nowhere(monkeypatch, tmp_path)
+    assert load_metric("clip").info.version == "1"
+    clip = clip_folder(golden, tmp_path / "clip")
+    put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
+    found = load_metric("clip")
+    assert found.info.version == load_metric("clip", model=clip).info.version != "1"
+    pair = single(torch.zeros(3, 32, 32, dtype=torch.uint8), "a cat")
+    assert found(*pair).tolist() == load_metric("clip", model=clip)(*pair).tolist()
+
+
+def test_half_precision_checkpoints_are_read_in_single(golden: Path) -> None:
+    tensors = tensors_of(golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}

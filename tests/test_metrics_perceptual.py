@@ -1,0 +1,142 @@
+"""LPIPS against the official stack's numbers, the `lpips` package and torchmetrics on the same weights."""
+
+import json
+from pathlib import Path
+
+import lpips
+import pytest
+import torch
+from metric_photos import alone, photo_pairs, turned
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torchmetrics.functional.image.lpips import _LPIPS
+
+import brushbench
+from brushbench.metric_info import unscored
+from brushbench.types import Batch, Sample
+from metrics.perceptual import NETS
+
+Pairs = tuple[Batch, Tensor]
+REGIONS = ("lpips", "lpips@painted", "lpips@whole")
+SMALL = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def pairs(golden: Path) -> Pairs:
+    return photo_pairs(golden)
+
+
+@pytest.fixture(scope="module")
+def squeeze(golden: Path) -> Path:
+    return golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors"
+
+
+@pytest.fixture(scope="module")
+def small() -> Pairs:
+    draw = torch.Generator().manual_seed(5)
+    samples = [
+        Sample(str(k), torch.randint(0, 256, (3, *SMALL), generator=draw, dtype=torch.uint8), half_mask(), "")
+        for k in range(3)
+    ]
+    images = torch.stack([torch.randint(0, 256, (3, *SMALL), generator=draw, dtype=torch.uint8) for _ in samples])
+    return Batch.of(samples), images
+
+
+def half_mask() -> Tensor:
+    mask = torch.zeros(1, *SMALL, dtype=torch.bool)
+    mask[:, 10:40, 20:70] = True
+    return mask
+
+
+def test_the_official_numbers_on_known_and_all_pixels(golden: Path, pairs: Pairs, squeeze: Path) -> None:
+    rows = json.loads((golden / "metrics/lpips/golden.json").read_text())["squeeze"]["rows"]
+    known = brushbench.load_metric("lpips", backbone=squeeze)(*pairs)
+    assert known.tolist() == pytest.approx([row["lpips_masked"] for row in rows], rel=5e-5)
+    whole = brushbench.load_metric("lpips@whole", backbone=squeeze)(*pairs)
+    assert whole.tolist() == pytest.approx([row["lpips_unmasked"] for row in rows], rel=5e-5)
+
+
+def test_features_of_nearly_no_length_count_as_in_torchmetrics(
+    golden: Path, pairs: Pairs, squeeze: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(squeeze)
+    small = {name: (tensor.float() * 1e-5 if ".0." in name else tensor) for name, tensor in tensors.items()}
+    save_file(small, tmp_path / "small.safetensors")
+    rows = json.loads((golden / "metrics/lpips/golden_small_norm.json").read_text())["rows"]
+    found = brushbench.load_metric("lpips", backbone=tmp_path / "small.safetensors")(*pairs)
+    assert found.tolist() == pytest.approx([row["torchmetrics_float64"] for row in rows], rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
+@pytest.mark.parametrize("net", list(NETS))
+def test_the_lpips_package_and_torchmetrics_agree_on_random_backbones(net: str, small: Pairs, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()
+    # The package numbers its layers as torchvision does, within slices.
+    layers = {
+        "features." + name.partition(".")[2].partition(".")[2]: tensor
+        for name, tensor in package.state_dict().items()
+        if name.startswith("net.slice")
+    }
+    save_file(layers, tmp_path / "backbone.safetensors")
+    reference = _LPIPS(pretrained=True, net=net, pnet_rand=True).eval()
+    # Both go through the network in the same order, by other names.
+    reference.net.load_state_dict(
+        dict(zip(reference.net.state_dict(), package.net.state_dict().values(), strict=True)), strict=True
+    )
+    batch, images = small
+    first, second = (2 * part.float() / 255 - 1 for part in (images, batch.images))
+    with torch.inference_mode():
+        expected = reference(first, second).flatten().double()
+        by_package = package(first, second).flatten().double()
+    found = brushbench.load_metric("lpips@whole", net=net, backbone=tmp_path / "backbone.safetensors")(*small)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found, by_package, rtol=1e-3, atol=1e-5)
+
+
+def test_a_batch_is_its_samples_in_any_order(small: Pairs, squeeze: Path) -> None:
+    metric = brushbench.load_metric("lpips", backbone=squeeze)
+    together = metric(*small)
+    torch.testing.assert_close(torch.cat([metric(*pair) for pair in alone(small)]), together, atol=1e-5, rtol=0)
+    torch.testing.assert_close(metric(*turned(small)).flip(0), together, atol=1e-5, rtol=0)
+    batch, images = small
+    copies = Batch(("a", "b"), batch.images[:1].expand(2, -1, -1, -1), batch.masks[:1].expand(2, -1, -1, -1), ("", ""))
+    first, second = metric(copies, images[:1].expand(2, -1, -1, -1)).tolist()
+    assert first == second == pytest.approx(together[0].item(), abs=1e-5)
+
+
+def test_only_the_region_counts(small: Pairs, squeeze: Path) -> None:
+    batch, images = small
+    touched = torch.where(batch.masks, images, batch.images)
+    scores = {name: brushbench.load_metric(name, backbone=squeeze)(batch, touched) for name in REGIONS}
+    assert scores["lpips"].tolist() == [0.0, 0.0, 0.0]
+    assert (scores["lpips@painted"] > 0).all()
+    assert (scores["lpips@whole"] > 0).all()
+
+
+def test_what_has_no_score(squeeze: Path) -> None:
+    metric = brushbench.load_metric("lpips", backbone=squeeze)
+    for side, masked in ((32, True), (16, False)):
+        image = torch.full((1, 3, side, side), 255, dtype=torch.uint8)
+        batch = Batch(("x",), image, torch.full((1, 1, side, side), masked), ("",))
+        assert unscored(metric(batch, image * 0).item()) == "nothing to score"
+
+
+def test_backbones_that_are_none(small: Pairs, squeeze: Path, tmp_path: Path) -> None:
+    with pytest.raises(brushbench.UserError, match="backbone=nowhere: no such file"):
+        brushbench.load_metric("lpips", backbone="nowhere")(*small)
+    with pytest.raises(brushbench.UserError, match=r"features\.\S+|\d+\.\S+ (is missing|is unexpected)"):
+        brushbench.load_metric("lpips", net="alex", backbone=squeeze)(*small)
+    (tmp_path / "text.safetensors").write_text("not tensors")
+    with pytest.raises(brushbench.UserError, match="can't be loaded as tensors only"):
+        brushbench.load_metric("lpips", backbone=tmp_path / "text.safetensors")(*small)
+    with pytest.raises(brushbench.UserError, match="option net='resnet' of lpips"):
+        brushbench.load_metric("lpips", net="resnet")
+
+
+def test_the_version_is_that_of_the_weights(squeeze: Path, tmp_path: Path) -> None:
+    version = brushbench.load_metric("lpips", backbone=squeeze).info.version
+    save_file({name: tensor * 2 for name, tensor in load_file(squeeze).items()}, tmp_path / "other.safetensors")
+    other = brushbench.load_metric("lpips", backbone=tmp_path / "other.safetensors").info.version
+    assert version.split()[0] == other.split()[0] == "1"
+    assert version != other
