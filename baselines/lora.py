@@ -1,8 +1,10 @@
 """LoRA weights on a base model: Hu et al., arXiv:2106.09685, equation 3, merged into the weights that they change."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from diffusers import UNet2DConditionModel
 from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
@@ -17,6 +19,7 @@ from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.work import Failure, attempt
 
+Named = TypeVar("Named")
 OPTION = "lora"
 FILE = "pytorch_lora_weights.safetensors"
 """What diffusers calls such a file."""
@@ -49,22 +52,18 @@ def _file(sd: StableDiffusion, source: str) -> Path:
     return file
 
 
+@dataclass(frozen=True, slots=True)
 class _Weights:
     """Of all models, by names that begin with the model's."""
 
-    # Any: alphas and metadata as the loaders of diffusers hand them around.
-    def __init__(self, tensors: dict[str, Tensor], alphas: Any, metadata: Any) -> None:
-        self.tensors = tensors
-        self.alphas = alphas
-        self.metadata = metadata
+    tensors: dict[str, Tensor]
+    # Any: as the loaders of diffusers hand them around.
+    alphas: Any
+    metadata: Any
 
     def of(self, part: str) -> dict[str, Tensor]:
         """The tensors of one model, without its name."""
-        return {
-            name.removeprefix(f"{part}."): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(f"{part}.")
-        }
+        return _below(part, self.tensors)
 
 
 def _merge(sd: StableDiffusion, weights: _Weights, scale: float) -> int:
@@ -97,12 +96,10 @@ def _merge_into_text_encoder(encoder: nn.Module, weights: _Weights, part: str, s
     if not any(name.startswith("text_model.") for name, _ in encoder.named_modules()):
         tensors = {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
     ranks = {name: tensor.shape[1] for name, tensor in tensors.items() if name.endswith(".lora_B.weight")}
-    alphas = {
-        name.removeprefix(f"{part}."): alpha
-        for name, alpha in (weights.alphas or {}).items()
-        if name.startswith(f"{part}.")
-    }
-    inject_adapter_in_model(LoraConfig(**get_peft_kwargs(ranks, alphas, tensors, is_unet=False)), encoder, OPTION)
+    # Newer files say themselves how they were made.
+    own = _below(part, weights.metadata or {})
+    settings = own or get_peft_kwargs(ranks, _below(part, weights.alphas or {}), tensors, is_unet=False)
+    inject_adapter_in_model(LoraConfig(**settings), encoder, OPTION)
     if unknown := set_peft_model_state_dict(encoder, tensors, OPTION).unexpected_keys:
         raise ValueError(f"no such tensor: {part}.{unknown[0]}")
     layers = [module for module in encoder.modules() if isinstance(module, BaseTunerLayer)]
@@ -111,6 +108,10 @@ def _merge_into_text_encoder(encoder: nn.Module, weights: _Weights, part: str, s
         layer.merge()
     recurse_remove_peft_layers(encoder)
     return len(layers)
+
+
+def _below(part: str, named: Mapping[str, Named]) -> dict[str, Named]:
+    return {name.removeprefix(f"{part}."): value for name, value in named.items() if name.startswith(f"{part}.")}
 
 
 def _count(model: nn.Module) -> int:

@@ -52,11 +52,11 @@ class Runtime:
             return model.to(self.device)
 
         # No method of this object: with a model that is copied, the runtime would be copied too. Any: its arguments.
-        def called(called: nn.Module, inputs: Any, keywords: Any) -> tuple[Any, Any]:
+        def before(called: nn.Module, inputs: Any, keywords: Any) -> tuple[Any, Any]:
             self._wake(called)
             return send_to_device(inputs, self.device), send_to_device(keywords, self.device)
 
-        model.register_forward_pre_hook(called, with_kwargs=True)
+        model.register_forward_pre_hook(before, with_kwargs=True)
         return model.to("cpu")
 
     @contextmanager

@@ -15,6 +15,7 @@ from brushbench.masks import erase
 from brushbench.store import Run
 from brushbench.types import Dataset, Sample
 from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
+from reports.frame import labels_of
 
 SUFFIX = ".png"
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -47,7 +48,7 @@ def _part(title: str, runs: Sequence[Run], count: int) -> Image.Image:
     dataset = load_dataset(identity.name, root=root, split=identity.split)
     if dataset.digest() != identity.digest:
         raise UserError(one_line(f"{identity.name} is not the data set that {runs[0].path} was made with"))
-    names = ["source", "masked input", *(run.record.identity.method.name for run in runs)]
+    names = ["source", "masked input", *labels_of(runs)]
     rows = [_row(dataset[index], runs) for index in _chosen(title, dataset, runs, count)]
     font = ImageFont.load_default(TEXT)
     width, height = (max(picture.size[axis] for _, pictures in rows for picture in pictures) for axis in (0, 1))

@@ -27,7 +27,7 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
 def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     """The same, for opened runs."""
-    labels = _labels(runs)
+    labels = labels_of(runs)
     parts = [_rows(run, label) for run, label in zip(runs, labels, strict=True)]
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
@@ -77,7 +77,7 @@ def _rows(run: Run, label: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
+def labels_of(runs: Sequence[Run]) -> list[str]:
     """Method names, with whatever tells runs of one method on the same samples apart."""
     facts = [_facts(run) for run in runs]
     labels = []

@@ -1,5 +1,6 @@
 """LoRA weights and IP-Adapters on BrushNet's base model, against diffusers' own pipelines on tiny models."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_lora_weights_of_both_models_are_used(lora: Path, tiny_weights: Path) ->
     there = expected(reference)
     assert min((half - plain).abs().max(), (there - half).abs().max()) > 0.05
     assert (unguided(tiny_weights, lora=lora) - there).abs().max() <= 1 / 255
+
+
+def test_a_file_that_says_how_it_was_made_is_taken_at_its_word(lora: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    """With an alpha of twice the rank, which counts twice."""
+    tensors = load_file(lora / "pytorch_lora_weights.safetensors")
+    for part, targets in ATTENTION.items():
+        kept = {name: tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
+        said = LoraConfig(r=4, lora_alpha=8, target_modules=targets).to_dict()
+        said = {f"{part}.{key}": sorted(value) if isinstance(value, set) else value for key, value in said.items()}
+        file = tmp_path / f"{part}.safetensors"
+        save_file(kept, file, {"format": "pt", "lora_adapter_metadata": json.dumps(said)})
+        save_file(kept, tmp_path / "plain.safetensors")
+        there = unguided(tiny_weights, lora=tmp_path / "plain.safetensors", lora_scale=2)
+        assert (unguided(tiny_weights, lora=file) - there).abs().max() <= 1 / 255
 
 
 def test_kohyas_names_are_read_too(lora: Path, tiny_weights: Path, tmp_path: Path) -> None:
