@@ -12,7 +12,7 @@ from brushbench.images import read_image
 from brushbench.types import Batch, Sample
 
 PHOTOS = Path(__file__).parent.parent / "golden" / "metrics" / "photos"
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 
 
 def main(folder: Path) -> None:

@@ -48,9 +48,9 @@ def main(folder: Path) -> None:
         model = ImageReward(str(folder / "med_config.json"))
     model.mlp = MLP(hidden)
     # As they are initialised, nearly every image and caption would get the same score.
-    for name, parameter in model.named_parameters():
+    for parameter in model.parameters():
         if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.3 if name.startswith("mlp") else 0.15)
+            torch.nn.init.normal_(parameter, std=0.15)
     model.eval()
     torch.save(model.state_dict(), folder / "ImageReward.pt")
     rows = [
