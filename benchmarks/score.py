@@ -1,7 +1,7 @@
 """How long scoring takes: the official loop, ours, and the bare forward passes, on the same images in one run.
 
     python benchmarks/score.py --size tiny --limit 2      # to try it
-    python benchmarks/score.py --folder /tmp/networks     # real size, random weights: 8 GB on disk, minutes per image
+    python benchmarks/score.py --folder networks     # real size, random weights: 8 GB on disk, minutes per image
     python benchmarks/score.py --device cuda --repeat 60  # ours only, wall seconds with warm models
 
 CPU-seconds of one thread: what else the machine does doesn't count.
@@ -70,10 +70,12 @@ def bare_seconds(networks: Networks, names: list[str], count: int) -> dict[str, 
                 forward(part)  # type: ignore[operator]
         seconds[name] = time.process_time() - start
 
-    clip = clip_of(str(networks.clip), device).model
-    timed("clip", lambda pixels: clip.visual_projection(clip.vision_model(pixels).pooler_output), 3, side, side)
-    judge = perceptual._judge("squeeze", networks.squeeze, perceptual.digest_of(networks.squeeze), device)
-    timed("lpips", lambda pixels: _through(judge.stages, pixels), 3, 512, 512, times=2)
+    if {"clip", "aesthetic"} & set(names):
+        clip = clip_of(str(networks.clip), device).model
+        timed("clip", lambda pixels: clip.visual_projection(clip.vision_model(pixels).pooler_output), 3, side, side)
+    if "lpips" in names:
+        judge = perceptual._judge("squeeze", networks.squeeze, perceptual.digest_of(networks.squeeze), device)
+        timed("lpips", lambda pixels: _through(judge.stages, pixels), 3, 512, 512, times=2)
     if "hps" in names:
         file = networks.hps
         hps = preference._preference(file, preference.digest_of(file), networks.hps_model, device).net

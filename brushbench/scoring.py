@@ -18,6 +18,7 @@ from brushbench.score_file import Scores, note_column, read_scores, status_colum
 from brushbench.store import Entry, Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
+from metrics.shared import release
 
 CHUNK = 8
 Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]
@@ -154,6 +155,10 @@ def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:
 
 def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[Score]:
     values = attempt(metric, batch, images)
+    if isinstance(values, Failure) and values.out_of_memory:
+        # The networks of the other metrics are in the way.
+        release()
+        values = attempt(metric, batch, images)
     if isinstance(values, Failure):
         if len(batch) == 1:
             return [Score(None, values.error)]

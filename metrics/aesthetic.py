@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import cast, final
 
@@ -17,7 +16,7 @@ from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source, WebFile, digest_of
 from brushbench.types import Batch
 from metrics.clip import OPENAI, clip_files, clip_of
-from metrics.shared import described, even, fill, tensors_of
+from metrics.shared import described, even, fill, loaded_once, tensors_of
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
 
@@ -57,6 +56,6 @@ class Aesthetic:
             return cast(Tensor, _predictor(file, digest_of(file), features.shape[1])(features))[:, 0].double()
 
 
-@cache
+@loaded_once
 def _predictor(file: Path, _digest: str, width: int) -> nn.Linear:
     return cast(nn.Linear, fill(nn.Linear(width, 1), tensors_of(file), file))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import cast, final
 
@@ -15,7 +14,7 @@ from transformers.utils import logging
 from brushbench.errors import UserError, one_line
 from brushbench.metric_weights import HubFiles, digest_of
 from brushbench.work import Failure, attempt
-from metrics.shared import OfCaptions, OfImages, cropped, normalised
+from metrics.shared import OfCaptions, OfImages, cropped, loaded_once, normalised
 
 logging.disable_progress_bar()
 
@@ -97,7 +96,7 @@ def clip_of(model: str, device: torch.device) -> CLIP:
     return loaded
 
 
-@cache
+@loaded_once
 def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
     processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)

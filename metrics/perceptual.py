@@ -3,7 +3,6 @@
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, final
@@ -21,7 +20,7 @@ from brushbench.metric_info import MetricInfo, Region
 from brushbench.metric_weights import Source, WebFile, digest_of
 from brushbench.types import Batch
 from metrics.pixel import region_of
-from metrics.shared import described, fill, tensors_of
+from metrics.shared import described, fill, loaded_once, tensors_of
 
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
@@ -141,7 +140,7 @@ def _distances(judge: _Judge, images: Float[Tensor, "n 3 h w"], sources: Float[T
     return total
 
 
-@cache
+@loaded_once
 def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Judge:
     net = NETS[name]
     with init_empty_weights(include_buffers=False):

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -23,7 +22,18 @@ from brushbench.metric_weights import HubFiles, Source, digest_of
 from brushbench.types import Batch
 from brushbench.work import Failure, attempt
 from metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
-from metrics.shared import CLIP_MEAN, CLIP_STD, OfCaptions, cropped, described, even, fill, normalised, tensors_of
+from metrics.shared import (
+    CLIP_MEAN,
+    CLIP_STD,
+    OfCaptions,
+    cropped,
+    described,
+    even,
+    fill,
+    loaded_once,
+    normalised,
+    tensors_of,
+)
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Of the raw rewards of ImageReward's own data; published with the code."""
@@ -153,7 +163,7 @@ def _letterboxed(images: UInt8[Tensor, "n 3 h w"], judge: _Preference, *, antial
     return (boxed - mean) / std
 
 
-@cache
+@loaded_once
 def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) -> _Reward:
     net = fill(empty_network(Shapes.read(file.parent)), renamed(tensors_of(file)), file)
     # The official tokenizer has two more tokens than BERT's; captions may name them.
@@ -163,7 +173,7 @@ def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) ->
     return _Reward(cast(ImageRewardNet, net.to(device)), tokenizer, device)
 
 
-@cache
+@loaded_once
 def _preference(file: Path, _digest: str, model: str, device: torch.device) -> _Preference:
     with init_empty_weights(include_buffers=False):
         net = _open_clip(model)

@@ -1,11 +1,13 @@
 """What metrics share: features that were computed once, images as CLIP and its kin take them, weights from files."""
 
+import gc
 import hashlib
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, ParamSpec, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, Place
 from brushbench.metric_weights import Source, version_of
 
+P = ParamSpec("P")
+T = TypeVar("T")
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Of OpenAI's CLIP; everything built on it takes images so."""
@@ -66,6 +70,23 @@ class OfCaptions:
 
 
 _crops = OfImages()
+_loaded: list[Callable[[], None]] = []
+
+
+def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
+    """Decorate what loads a network: it is kept, for all metrics that ask for it, until `release`."""
+    cached = cache(load)
+    _loaded.append(cached.cache_clear)
+    return cast(Callable[P, T], cached)
+
+
+def release() -> None:
+    """Give up the memory of all networks that were loaded; they are loaded again when they are needed."""
+    for clear in _loaded:
+        clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int], int]) -> UInt8[Tensor, "n 3 s s"]:

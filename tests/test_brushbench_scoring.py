@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ from brushbench import scoring as scoring_module
 from brushbench.benchmark import generate
 from brushbench.config import RunConfig
 from brushbench.loading import device_named, load_dataset, load_metric
+from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
 from brushbench.score_file import read_scores
 from brushbench.scoring import Scoring
 from brushbench.store import Run
-from brushbench.types import Metric
+from brushbench.types import Batch, Metric
 from brushbench.work import silent
 from metrics import preference
-from metrics.clip import clip_of
+from metrics.clip import CLIP, clip_of
 from metrics.shared import tensors_of
 
 
@@ -221,3 +223,27 @@ def test_weights_are_found_in_the_hub_s_cache(golden: Path, tmp_path: Path, monk
 def test_half_precision_checkpoints_are_read_in_single(golden: Path) -> None:
     tensors = tensors_of(golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+@dataclass(frozen=True)
+class Hungry:
+    """Has room only when the networks of others are gone."""
+
+    model: Path
+    first: CLIP
+
+    info = MetricInfo("hungry", "", higher_is_better=True, region="whole", version="1")
+
+    def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
+        if clip_of(str(self.model), torch.device("cpu")) is self.first:
+            raise MemoryError
+        return torch.ones(len(images), dtype=torch.float64)
+
+
+def test_where_memory_is_short_other_networks_are_freed(golden: Path, write_bench, tmp_path: Path) -> None:
+    model = clip_folder(golden, tmp_path / "clip")
+    hungry = Hungry(model, clip_of(str(model), torch.device("cpu")))
+    scores = read_scores(scored([load_metric("clip", model=model), hungry], write_bench(count=2), tmp_path / "runs"))
+    assert scores is not None
+    assert scores.table["hungry"].tolist() == [1.0, 1.0]
+    assert scores.table["clip.status"].tolist() == ["", ""]

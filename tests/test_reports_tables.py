@@ -31,7 +31,7 @@ def test_the_frame_has_a_row_per_sample_and_metric(runs: list[Run]) -> None:
     tidy = brushbench.frame(runs)
     assert len(tidy) == 3 * 4 * 5
     assert list(tidy.columns) == [
-        *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status")
+        *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
     ]
     broken = tidy[tidy["sample"] == "broken"]
     assert broken["value"].isna().all()
