@@ -66,7 +66,7 @@ CATALOGUE: dict[str, MetricInfo] = {
             "",
             higher_is_better=True,
             region="whole",
-            version="1",
+            version="2",
             citation=f"docs/papercut.md; {_CLIP_SCORE}",
             licence="Apache-2.0",
         ),

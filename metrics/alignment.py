@@ -115,7 +115,8 @@ class PaperCutCLIP:
     @property
     def info(self) -> MetricInfo:
         """Up to 100."""
-        version = "1" if self.checkpoint is None else f"1 {_digest(Path(self.checkpoint))}"
+        number = CATALOGUE[PART].version
+        version = number if self.checkpoint is None else f"{number} {_digest(Path(self.checkpoint))}"
         return CATALOGUE[PART].named("whole", version)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:

@@ -50,14 +50,14 @@ def _part(title: str, runs: Sequence[Run], count: int) -> Image.Image:
         raise UserError(one_line(f"{identity.name} is not the data set that {runs[0].path} was made with"))
     names = ["source", "masked input", *labels_of(runs)]
     rows = [_row(dataset[index], runs) for index in _chosen(title, dataset, runs, count)]
-    font = ImageFont.load_default(TEXT)
+    font, small = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT - 1)
     width, height = (max(picture.size[axis] for _, pictures in rows for picture in pictures) for axis in (0, 1))
     step = height + LINE + GAP
     part = Image.new("RGB", (GAP + len(names) * (width + GAP), GAP + 2 * LINE + len(rows) * step), PAPER)
     pen = ImageDraw.Draw(part)
     pen.text((GAP, GAP), fitting(title, font, part.width - GAP), fill=INK, font=font)
     for column, name in enumerate(names):
-        pen.text((GAP + column * (width + GAP), GAP + LINE), fitting(name, font, width), fill=GREY, font=font)
+        pen.text((GAP + column * (width + GAP), GAP + LINE), fitting(name, small, width), fill=GREY, font=small)
     for row, (sample, pictures) in enumerate(rows):
         top = GAP + 2 * LINE + row * step
         for column, picture in enumerate(pictures):
