@@ -243,12 +243,8 @@ def test_what_can_not_be_plugged_in_is_refused_in_one_line(
     strange = {name.replace("self_attn", "attention"): tensor for name, tensor in narrow.items()}
     save_file(strange, tmp_path / "strange")
     changed = {name: tensor[:, :3].clone() if "down" in name else tensor for name, tensor in narrow.items()}
-    save_file(changed, tmp_path / "narrow.safetensors")
-    places = {
-        "empty": tmp_path / "empty",
-        "narrow": tmp_path / "narrow.safetensors",
-        "strange": tmp_path / "strange.safetensors",
-    }
+    save_file(changed, tmp_path / "narrow")
+    places = {name: tmp_path / name for name in ("empty", "narrow", "strange")}
     given = [option.format(lora=lora, adapter=adapter, picture=picture, **places) for option in options]
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", tiny_weights, method="brushnet")
     assert_one_line(brushbench(*asked, *(word for option in given for word in ("-o", option))), message)
