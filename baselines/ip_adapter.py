@@ -18,6 +18,7 @@ from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import Runtime
+from brushbench.work import Failure, attempt
 
 OPTION = "ip_adapter"
 FILES = ("ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors")
@@ -45,9 +46,8 @@ class ImagePrompts:
         `source` is a file of the adapter with `image_encoder/` beside it, a folder with one of `FILES`, or a hub id.
         Raises `UserError` for what is missing, can't be read or doesn't fit.
         """
-        if not Path(pictures).exists():
-            raise UserError(one_line(f"{OPTION}_image={pictures}: no such file, and no such folder"))
-        file, weights = _file(sd, source), sd.runtime.weights
+        weights = sd.runtime.weights
+        file, shown = weights.file(OPTION, source, FILES), _pictures(Path(pictures))
         encoder = load_model(CLIPVisionModelWithProjection, file.parent / ENCODER, ENCODER, sd.runtime)
         side = encoder.config.image_size
         pipeline = StableDiffusionPipeline(
@@ -61,11 +61,12 @@ class ImagePrompts:
             image_encoder=encoder,
             requires_safety_checker=False,
         )
-        with weights.recording(OPTION, [file]), weights.recording(f"{OPTION}_image", _all_pictures(Path(pictures))):
+        with weights.recording(OPTION, [file]), weights.recording(f"{OPTION}_image", shown):
             load = partial(pipeline.load_ip_adapter, subfolder="", weight_name=file.name)
             loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
         pipeline.set_ip_adapter_scale(scale)
-        sd.runtime.place(sd.unet.requires_grad_(False).to(sd.runtime.dtype))
+        # What was added to the UNet is where it rests, too.
+        sd.unet.requires_grad_(False).to(sd.unet.device, sd.runtime.dtype)
         return cls(pipeline, sd.runtime, Path(pictures))
 
     def encode(self, ids: Sequence[str], guidance: float) -> Float[Tensor, "m ..."]:
@@ -96,17 +97,14 @@ class ImagePrompts:
         return self.encoded[file]
 
 
-def _file(sd: StableDiffusion, source: str) -> Path:
-    if Path(source).is_file():
-        return Path(source)
-    folder = sd.runtime.weights.folder(OPTION, source)
-    for name in FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(one_line(f"{folder} has no {' and no '.join(FILES)}; valid: a folder that has, or a file"))
-
-
-def _all_pictures(pictures: Path) -> list[Path]:
-    if pictures.is_file():
-        return [pictures]
-    return [file for file in sorted(pictures.iterdir()) if file.suffix.lower() in PICTURES]
+def _pictures(place: Path) -> list[Path]:
+    """The picture, which can be read, or all that are in a folder; raises `UserError` for neither."""
+    if place.is_dir():
+        if found := [file for file in sorted(place.iterdir()) if file.suffix.lower() in PICTURES]:
+            return found
+        raise UserError(one_line(f"{OPTION}_image={place}: the folder has no pictures; valid: {', '.join(PICTURES)}"))
+    if not place.is_file():
+        raise UserError(one_line(f"{OPTION}_image={place}: no such file, and no such folder"))
+    if isinstance(tried := attempt(read_image, place), Failure):
+        raise UserError(one_line(f"{OPTION}_image={place}: {tried.error}"))
+    return [place]

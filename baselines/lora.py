@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from diffusers import UNet2DConditionModel
@@ -31,7 +30,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     `source` is a file of diffusers' or Kohya's layout, a folder with `pytorch_lora_weights.safetensors`, or a hub id.
     Raises `UserError` for a file that can't be read, or that has nothing for this base model.
     """
-    file = _file(sd, source)
+    file = sd.runtime.weights.file(OPTION, source, [FILE])
     layout: Any = StableDiffusionXLLoraLoaderMixin if sd.text_pair else StableDiffusionLoraLoaderMixin
     with sd.runtime.weights.recording(OPTION, [file]):
         read = partial(layout.lora_state_dict, unet_config=sd.unet.config, return_lora_metadata=True)
@@ -41,15 +40,6 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
             raise UserError(one_line(f"{file}: doesn't fit this base model: {merged.error}"))
         if not merged:
             raise UserError(one_line(f"{file}: has no LoRA weights for this base model"))
-
-
-def _file(sd: StableDiffusion, source: str) -> Path:
-    if Path(source).is_file():
-        return Path(source)
-    file = sd.runtime.weights.folder(OPTION, source) / FILE
-    if not file.is_file():
-        raise UserError(one_line(f"{file.parent} has no {FILE}; valid: a folder that has, or a file of another name"))
-    return file
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from brushbench.config import RunConfig
-from brushbench.datasets import locate
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
-from brushbench.errors import UserError, one_line
 from brushbench.external import Imported, import_images
-from brushbench.loading import LoadedMethod, configured_dataset, configured_method, load_dataset
+from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
 from brushbench.scoring import Scoring
 from brushbench.store import Run
@@ -50,11 +48,7 @@ def score(
     made. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
-    stored = opened.record.identity.dataset
-    name, folder = locate(stored.name, root or opened.record.provenance.get("root"))
-    dataset = load_dataset(name, root=folder, split=stored.split)
-    if dataset.digest() != stored.digest:
-        raise UserError(one_line(f"{opened.path}: this is not the data set the run was made with; valid: --root DIR"))
+    dataset = dataset_of(opened, root)
     setting = Setting(opened.record.identity.protocol, dataset.name)
     Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened

@@ -20,14 +20,13 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import REGIONS
 from brushbench.options import Value, build
 from brushbench.registry import method_file, resolve
+from brushbench.store import Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
 from brushbench.work import Failure, attempt
 
 Placed = TypeVar("Placed", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
 NO_NUMBER = "no number"
 """In the metadata of an option: it changes no image, and so is no part of a run's identity."""
 
@@ -125,7 +124,7 @@ def open_method(
     source = Weights(weights, name)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
     built = build(name, options_type(cls), {**usual, **options})
-    runtime = Runtime(torch_device, torch_dtype, source, offload=dataclasses.asdict(built).get("offload") == "model")
+    runtime = Runtime(torch_device, torch_dtype, source, offload=getattr(built, "offload", "none") == "model")
     method = _callable(name, cls.load(built, runtime))
     return LoadedMethod(
         name,
@@ -176,6 +175,19 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
     >>> dataset = load_dataset("photos", split="outside")
     """
     return cast(Dataset, resolve("dataset", name).open(root, split))
+
+
+def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
+    """The data set that a run was made with; `root` None: where it was then.
+
+    Raises `UserError` if it isn't there, or is another one now.
+    """
+    stored = run.record.identity.dataset
+    name, folder = locate(stored.name, root or run.record.provenance.get("root"))
+    dataset = load_dataset(name, root=folder, split=stored.split)
+    if dataset.digest() != stored.digest:
+        raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
+    return dataset
 
 
 def configured_dataset(config: RunConfig) -> Dataset:

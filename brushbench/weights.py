@@ -200,6 +200,19 @@ class Weights:
             return self.folder(part)
         return self._component(known[name].config or name, part, "--weights FOLDER", configs_only=True)
 
+    def file(self, option: str, source: str, names: Sequence[str]) -> Path:
+        """A file of the user's own; or the first of these names in a folder, a hub id, or a component of the family.
+
+        Raises `UserError` if it is neither here nor to be had.
+        """
+        if Path(source).is_file():
+            return Path(source)
+        folder = self.folder(option, source)
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+        raise UserError(one_line(f"{folder} has no {' and no '.join(names)}; valid: a folder that has, or a file"))
+
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
         name = self._parts().get(part)

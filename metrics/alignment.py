@@ -1,9 +1,7 @@
 """How well an image fits its caption."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal, cast, final
 
@@ -12,17 +10,14 @@ from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate, normalize
 from torchvision.transforms.functional import center_crop
-from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from brushbench.errors import UserError, one_line
 from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.metric_weights import Source
+from brushbench.metric_weights import Source, version_of
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
-from brushbench.work import Failure, attempt
-from metrics.clip import OPENAI, clip_files, clip_of
+from metrics.clip import CLIP, OPENAI, WEIGHTS, clip_files, clip_in, clip_of
 from metrics.shared import described, down
 
 PART = "papercut-clip"
@@ -88,15 +83,6 @@ def _similarity(seen: Float[Tensor, "n c"], read: Float[Tensor, "n c"]) -> Float
     return 100 * cosine_similarity(seen.double(), read.double()).clamp(min=0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    model: CLIPModel
-    tokenizer: CLIPTokenizer
-    side: int
-    mean: Tensor
-    std: Tensor
-
-
 @final
 @dataclass(frozen=True, slots=True)
 class PaperCutCLIP:
@@ -115,9 +101,9 @@ class PaperCutCLIP:
     @property
     def info(self) -> MetricInfo:
         """Up to 100."""
+        file = Path(self.checkpoint or "") / WEIGHTS
         number = CATALOGUE[PART].version
-        version = number if self.checkpoint is None else f"{number} {_digest(Path(self.checkpoint))}"
-        return CATALOGUE[PART].named("whole", version)
+        return CATALOGUE[PART].named("whole", version_of(number, [file] if file.is_file() else []))
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
@@ -140,35 +126,16 @@ class PaperCutCLIP:
             return normalize(judge.model.text_projection(read).double(), dim=1)
 
     @property
-    def _judge(self) -> _Judge:
-        return _judge(self.checkpoint or read_family(families()["papercut"]).components[PART].source)
+    def _judge(self) -> CLIP:
+        folder = self.checkpoint or read_family(families()["papercut"]).components[PART].source
+        return clip_in(Path(folder), torch.device("cpu"), PART)
 
 
-def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 s s"]:
-    unit = images.float() / 255
+def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: CLIP) -> Float[Tensor, "n 3 s s"]:
+    unit, side = images.float() / 255, judge.side
     shorter = min(unit.shape[2:])
-    if shorter != judge.side:
-        size = [round(side * judge.side / shorter) for side in unit.shape[2:]]
+    if shorter != side:
+        size = [round(length * side / shorter) for length in unit.shape[2:]]
         unit = interpolate(unit, size=size, mode="bicubic", antialias=True).clamp(0, 1)
-    return cast(Tensor, (center_crop(unit, [judge.side, judge.side]) - judge.mean) / judge.std)
-
-
-@cache
-def _judge(folder: str) -> _Judge:
-    loaded = attempt(_load, Path(folder))
-    if isinstance(loaded, Failure):
-        raise UserError(one_line(f"{PART}: {folder} can't be loaded: {loaded.error}"))
-    return loaded
-
-
-def _load(folder: Path) -> _Judge:
-    model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
-    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
-    tokenizer = cast(CLIPTokenizer, CLIPTokenizer.from_pretrained(folder, local_files_only=True))
-    return _Judge(model.eval(), tokenizer, model.config.vision_config.image_size, mean, std)
-
-
-def _digest(folder: Path) -> str:
-    file = folder / "model.safetensors"
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:8] if file.is_file() else "missing"
+    mean, std = (torch.tensor(values)[:, None, None] for values in (judge.mean, judge.std))
+    return cast(Tensor, (center_crop(unit, [side, side]) - mean) / std)

@@ -49,8 +49,7 @@ class CLIP:
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
         """Projected, not normalised. `offset` is how the middle is found, see `metrics.shared.cropped`."""
-        side = self.model.config.vision_config.image_size
-        pixels = cropped(images, side, offset)
+        pixels = cropped(images, self.side, offset)
         # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))
 
@@ -61,6 +60,11 @@ class CLIP:
     def lengths(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, with begin and end."""
         return [len(ids) for ids in self._ids(captions)]
+
+    @property
+    def side(self) -> int:
+        """Pixels of the images that it sees, along each side."""
+        return cast(int, self.model.config.vision_config.image_size)
 
     @property
     def limit(self) -> int:
@@ -89,10 +93,14 @@ class CLIP:
 
 def clip_of(model: str, device: torch.device) -> CLIP:
     """The CLIP of a folder or a hub id, loaded once. Raises `UserError` if it can't be had."""
-    folder = clip_files(model).get()
-    loaded = attempt(_load, folder, digest_of(folder / WEIGHTS), device)
+    return clip_in(clip_files(model).get(), device, f"model={model}")
+
+
+def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
+    """The CLIP of a folder, loaded once. Raises `UserError`, beginning with what was asked for, if it can't be."""
+    loaded = attempt(lambda: _load(folder, digest_of(folder / WEIGHTS), device))
     if isinstance(loaded, Failure):
-        raise UserError(one_line(f"model={model}: {folder} can't be loaded: {loaded.error}"))
+        raise UserError(one_line(f"{asked}: {folder} can't be loaded: {loaded.error}"))
     return loaded
 
 

@@ -35,9 +35,8 @@ def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
     """
     entries = run.intact()
     finished = [index for index, name in enumerate(dataset.ids) if name in entries]
-    chosen = [finished[round(place)] for place in np.linspace(0, len(finished) - 1, min(SHOWN, len(finished)))]
     shown: list[Shown] = []
-    for index in chosen:
+    for index in evenly(finished, SHOWN):
         try:
             shown.append((dataset[index], read_image(run.image_path(entries[dataset.ids[index]]))))
         except SampleError:
@@ -81,6 +80,11 @@ def _block(
         pen.rectangle((column * width, LINE, column * width + picture.width - 1, LINE + height - 1), outline=GREY)
     pen.text((0, LINE + height), fitting(f"{sample.id}: {sample.caption}", font, block.width), fill=INK, font=font)
     return block
+
+
+def evenly(indices: Sequence[int], count: int) -> list[int]:
+    """So many of them, from the first to the last; all, if there are no more."""
+    return [indices[round(place)] for place in np.linspace(0, len(indices) - 1, min(count, len(indices)))]
 
 
 def reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from brushbench.images import read_image, read_mask
-from brushbench.types import Batch, Sample
+from brushbench.types import Batch, Metric, Sample
 
 
 def photo_pairs(golden: Path) -> tuple[Batch, Tensor]:
@@ -34,6 +35,18 @@ def turned(pairs: tuple[Batch, Tensor]) -> tuple[Batch, Tensor]:
     """The same samples, the last one first."""
     batch, images = pairs
     return Batch(batch.ids[::-1], batch.images.flip(0), batch.masks.flip(0), batch.captions[::-1]), images.flip(0)
+
+
+def assert_batch_is_its_samples(metric: Metric, pairs: tuple[Batch, Tensor]) -> None:
+    """One by one, in another order, and as copies of one."""
+    together = metric(*pairs)
+    torch.testing.assert_close(torch.cat([metric(*pair) for pair in alone(pairs)]), together, atol=1e-5, rtol=0)
+    torch.testing.assert_close(metric(*turned(pairs)).flip(0), together, atol=1e-5, rtol=0)
+    batch, images = pairs
+    copies = Batch.of([Sample(str(k), batch.images[0], batch.masks[0], batch.captions[0]) for k in range(3)])
+    values = metric(copies, images[:1].repeat(3, 1, 1, 1))
+    assert values.tolist() == pytest.approx([together[0].item()] * 3, abs=1e-5)
+    assert values.max() - values.min() < 1e-6
 
 
 def single(image: Tensor, caption: str, mask: Tensor | None = None) -> tuple[Batch, Tensor]:

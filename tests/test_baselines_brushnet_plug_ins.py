@@ -223,6 +223,8 @@ def test_sdxl_takes_them_too(sdxl_weights: Path, tmp_path: Path) -> None:
         (("lora={strange}",), "doesn't fit this base model"),
         (("ip_adapter={adapter}",), "ip_adapter and ip_adapter_image mean nothing without each other"),
         (("ip_adapter={adapter}", "ip_adapter_image=nothing.png"), "ip_adapter_image=nothing.png: no such file"),
+        (("ip_adapter={adapter}", "ip_adapter_image={empty}"), "the folder has no pictures"),
+        (("ip_adapter={adapter}", "ip_adapter_image={narrow}"), "not a PNG, JPEG or WebP image"),
         (("ip_adapter={empty}", "ip_adapter_image={picture}"), "has no ip-adapter_sd15.safetensors"),
         (("ip_adapter={lora}/pytorch_lora_weights.safetensors", "ip_adapter_image={picture}"), "no image_encoder/"),
     ],

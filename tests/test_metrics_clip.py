@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from metric_photos import alone, single, turned
+from metric_photos import assert_batch_is_its_samples, single
 from tiny_metrics import clip_folder, golden_cases
 from torch import Tensor
 from torchmetrics.multimodal import CLIPScore
@@ -128,15 +128,7 @@ def test_changed_pixels_are_looked_at_again(clip: CLIPSimilarity, aesthetic: Met
 @pytest.mark.parametrize("name", ["clip", "aesthetic", "clip@painted"])
 def test_a_batch_is_its_samples_in_any_order(name: str, folder: Path, aesthetic: Metric) -> None:
     metric = aesthetic if name == "aesthetic" else brushbench.load_metric(name, model=folder)
-    pairs = scenes()
-    together = metric(*pairs)
-    torch.testing.assert_close(torch.cat([metric(*pair) for pair in alone(pairs)]), together, atol=1e-5, rtol=0)
-    torch.testing.assert_close(metric(*turned(pairs)).flip(0), together, atol=1e-5, rtol=0)
-    batch, images = pairs
-    copies = Batch.of([Sample(str(k), batch.images[0], batch.masks[0], batch.captions[0]) for k in range(3)])
-    values = metric(copies, images[:1].repeat(3, 1, 1, 1))
-    assert values.tolist() == pytest.approx([together[0].item()] * 3, abs=1e-5)
-    assert values.max() - values.min() < 1e-6
+    assert_batch_is_its_samples(metric, scenes())
 
 
 def test_painted_is_the_bounding_crop(folder: Path, clip: CLIPSimilarity) -> None:

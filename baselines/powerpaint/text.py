@@ -83,7 +83,8 @@ class TaskText:
             tensors = {name: tensor for name, tensor in read_tensors(file).items() if not name.endswith("position_ids")}
             stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
             load_checked(text.text_encoder, stripped, file)
-        runtime.place(text.text_encoder.requires_grad_(False).eval().to(runtime.dtype))
+        # What was added to the encoder is where it rests, too.
+        text.text_encoder.requires_grad_(False).eval().to(text_encoder.device, runtime.dtype)
         return text
 
     def save(self, file: Path) -> None:
