@@ -1,0 +1,200 @@
+"""The commands that paint and score: run, generate, score."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from brushbench.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.config import RunConfig
+    from brushbench.store import Run
+    from brushbench.work import Watcher
+
+SOME_FAILED = 3
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+data_options = _stack(
+    click.option("--dataset", metavar="D", help="Data set; see `list datasets`. Default: BrushBench if it is here."),
+    click.option("--root", metavar="DIR", help="Folder of the data set."),
+    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Which masks."),
+    click.option("--limit", type=int, metavar="N", help="Only the first N samples."),
+    click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
+    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Where run folders go."),
+)
+method_options = _stack(
+    click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
+    click.option(
+        "--weights",
+        metavar="W",
+        help="Family, TOML file, or folder in diffusers layout. Default: the data set's, or sd15.",
+    ),
+    click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the method."),
+    click.option("--steps", type=int, metavar="N", help="Short for -o steps=N."),
+    click.option("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
+    click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
+    click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
+    click.option("--engine", default="local", show_default=True, help="local, or ray: a cluster shares the samples."),
+    click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
+    click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
+)
+metrics_option = click.option(
+    "--metrics", metavar="M[,M...]", help="Names, with a region as in psnr@painted; see `list metrics`."
+)
+
+
+@click.command()
+@method_options
+@data_options
+@metrics_option
+def run(metrics: str | None, **asked: Any) -> int:
+    """Paint every sample with a method, score the results, print the table. Interrupted, it goes on when run again."""
+    from brushbench.benchmark import run as run_one
+
+    return _all_jobs(asked, metrics, run_one, table=True)
+
+
+@click.command()
+@method_options
+@data_options
+def generate(**asked: Any) -> int:
+    """Paint every sample with a method, and store the results."""
+    from brushbench.benchmark import generate as generate_one
+
+    return _all_jobs(asked, None, generate_one, table=False)
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--images", metavar="DIR", help="Score pictures made elsewhere, named like the samples.")
+@click.option("--name", default="external", show_default=True, help="What to call the method that made them.")
+@data_options
+@metrics_option
+def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | None, **asked: Any) -> int:
+    """Score run folders, or pictures made elsewhere (--images), and print the table."""
+    from brushbench.benchmark import score as score_run
+    from brushbench.benchmark import score_images
+    from brushbench.config import RunConfig, split_names
+    from brushbench.loading import configured_dataset
+    from brushbench.progress import shown
+    from brushbench.store import expand
+    from reports.contact_sheet import write_contact_sheet
+
+    if bool(runs) == bool(images):
+        raise UserError("score takes run folders, or --images DIR; exactly one of the two")
+    with shown(partial(click.echo, err=True)) as watch:
+        if images is None:
+            names = split_names(metrics) if metrics else None
+            return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
+        config = RunConfig(method="copy", metrics=metrics, **asked)
+        imported, wrong_sizes = score_images(Path(images), name, config, watch)
+    click.echo(_data_line(config), err=True)
+    write_contact_sheet(imported.run, configured_dataset(config))
+    sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
+    for problem, names in (
+        ("samples have no image", imported.missing),
+        ("files belong to no sample", imported.extra),
+        ("images are of the wrong size", sizes),
+    ):
+        if names:
+            click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
+    return _tables([imported.run]) or (SOME_FAILED if sizes else 0)
+
+
+# Any: what click has parsed, by option.
+def _all_jobs(
+    asked: dict[str, Any], metrics: str | None, work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool
+) -> int:
+    from brushbench.benchmark import check
+    from brushbench.config import RunConfig, split_names
+    from brushbench.jobs import ALL, expand_jobs, expand_methods
+    from brushbench.loading import configured_dataset, configured_method
+    from brushbench.options import parse_pairs
+    from brushbench.progress import Headed, shown
+    from reports.contact_sheet import write_contact_sheet
+
+    names = split_names(asked.pop("method"))
+    methods = expand_methods(names)
+    splits = split_names(asked.pop("split"))
+    asked["options"] = parse_pairs(asked.pop("options"))
+    asked["batch_size"] = _batch_size(asked["batch_size"])
+    template = RunConfig(method=methods[0], metrics=metrics, **asked)
+    jobs = expand_jobs(template, methods, splits)
+    for config in jobs[0]:
+        check(config)
+    finished: list[tuple[Run, RunConfig]] = []
+    with shown(write := partial(click.echo, err=True)) as shower:
+        watch = Headed(shower, write)
+        watch.announce(_data_line(template))
+        for configs in jobs:
+            try:
+                method = configured_method(configs[0]) if template.engine == "local" else None
+            except UserError as error:
+                if ALL not in names:
+                    raise
+                click.echo(f"{configs[0].method} is left out: {error}", err=True)
+                continue
+            if method and method.origin:
+                watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
+            finished += [(work(config, watch, method), config) for config in configs]
+    if not finished:
+        raise UserError("none of the methods could be loaded")
+    for run, config in finished:
+        write_contact_sheet(run, configured_dataset(config))
+    return _tables([run for run, _ in finished], table=table)
+
+
+def _data_line(config: "RunConfig") -> str:
+    """Which data set it is, and where."""
+    from brushbench.datasets import locate
+
+    name, root = locate(config.dataset, config.root)
+    if config.dataset is not None:
+        return f"data: {name}, {f'in {root}' if root else 'embedded'}"
+    where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
+    return f"no data set named: using {name!r}, {where}"
+
+
+def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
+    """Print the table and where everything is; the exit code."""
+    failures: dict[tuple[str, str], str | None] = {}
+    for run in runs:
+        failures |= {
+            (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
+        }
+    from reports.contact_sheet import NAME
+
+    if table:
+        from reports.tables import render, summarise
+
+        click.echo(render(summarise(runs), "text") + "\n")
+    for run in runs:
+        click.echo(f"images and scores: {run.path}")
+        if (run.path / NAME).exists():
+            click.echo(f"contact sheet: {run.path / NAME}")
+    if failures:
+        (path, name), error = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""
+        click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
+    return SOME_FAILED if failures else 0
+
+
+def _batch_size(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise UserError(one_line(f"batch size {text!r}: valid is 1 or more, or auto"))
+    return text if text == "auto" else int(text)
