@@ -15,6 +15,7 @@ from brushbench.images import read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
 from brushbench.score_file import Scores, note_column, read_scores, status_column, write_scores
+from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
 from brushbench.store import Entry, Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
@@ -37,14 +38,16 @@ class Score:
 class Scoring:
     """Scores what a run has stored and isn't scored yet; scores of images that are still the same are kept.
 
-    Every image is decoded once for all metrics, in threads, a chunk ahead.
+    Every image is decoded once for all metrics, in threads, a chunk ahead. Where memory is too short for all networks,
+    a block of images waits decoded while one network after the other is loaded, looks at it, and is given up.
     """
 
-    def __init__(self, run: Run, dataset: Dataset, selection: Selection) -> None:
+    def __init__(self, run: Run, dataset: Dataset, selection: Selection, free: Free = free_bytes) -> None:
         self._run = run
         self._dataset = dataset
         self._metrics = {metric.info.name: metric for metric in selection.metrics}
         self._unscored = selection.unscored
+        self._free = free
         self.wrong_sizes: dict[str, str] = {}
         """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
 
@@ -100,16 +103,22 @@ class Scoring:
         self, entries: Mapping[str, Entry | None], kept: Mapping[str, Mapping[str, Score]], advance: Advance
     ) -> Iterator[tuple[str, dict[str, Score]]]:
         positions = {name: index for index, name in enumerate(self._dataset.ids)}
+        names = self._dataset.ids
+        groups = stages(self._metrics, self._free)
         with ThreadPoolExecutor(THREADS) as pool:
-            chunks = self._decoding(pool, {positions[name]: entry for name, entry in entries.items()})
-            for pairs in ahead(chunks):
-                names = {index: self._dataset.ids[index] for index in pairs}
-                needed = [
-                    metric for metric in self._metrics if any(metric not in kept[name] for name in names.values())
-                ]
-                for index, scores in self._score_chunk(pairs, needed).items():
-                    yield names[index], scores
-                advance(len(pairs), sum(isinstance(pair, Failure) for pair in pairs.values()))
+            chunks = ahead(self._decoding(pool, {positions[name]: entry for name, entry in entries.items()}))
+            for block in blocks(chunks, _bytes_of, KEPT if len(groups) > 1 else 0):
+                scores: dict[int, dict[str, Score]] = {index: {} for pairs in block for index in pairs}
+                for group in groups:
+                    needed = [[name for name in group if _lacking(name, pairs, names, kept)] for pairs in block]
+                    for pairs, metrics in zip(block, needed, strict=True):
+                        for index, found in self._score_chunk(pairs, metrics).items():
+                            scores[index] |= found
+                        if group is groups[-1]:
+                            advance(len(pairs), sum(isinstance(pair, Failure) for pair in pairs.values()))
+                    if len(groups) > 1 and any(needed):
+                        release()
+                yield from ((names[index], found) for index, found in scores.items())
 
     def _decoding(
         self, pool: ThreadPoolExecutor, entries: Mapping[int, Entry | None]
@@ -147,6 +156,22 @@ class Scoring:
             for place, index in enumerate(group):
                 scores[index] = {metric: by_metric[metric][place] for metric in metrics}
         return scores
+
+
+def _lacking(
+    metric: str, pairs: Mapping[int, Pair | Failure], names: Sequence[str], kept: Mapping[str, Mapping[str, Score]]
+) -> bool:
+    """Whether one of the samples has no score of the metric that holds."""
+    return any(metric not in kept[names[index]] for index in pairs)
+
+
+def _bytes_of(pairs: Mapping[int, Pair | Failure]) -> int:
+    return sum(
+        part.nbytes
+        for pair in pairs.values()
+        if not isinstance(pair, Failure)
+        for part in (pair[0].image, pair[0].mask, pair[1])
+    )
 
 
 def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:

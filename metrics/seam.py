@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
 
 from brushbench.metric_catalogue import CATALOGUE
@@ -42,20 +42,26 @@ class Seam:
             masks, own, source = (
                 part.transpose(2, 3) if turn else part for part in (batch.masks, images, batch.images)
             )
-            crossing = masks[..., 1:] != masks[..., :-1]
-            extra = (_standing_out(own, masks) - _standing_out(source, masks)).clamp(min=0)
-            excess += (extra * crossing).flatten(1).sum(dim=1)
-            pairs += crossing.flatten(1).sum(dim=1)
+            crossing = (masks[:, 0, :, 1:] != masks[:, 0, :, :-1]).nonzero().T
+            extra = (_standing_out(own, masks, crossing) - _standing_out(source, masks, crossing)).clamp(min=0)
+            excess.index_add_(0, crossing[0], extra)
+            pairs += torch.bincount(crossing[0], minlength=len(images))
         # 0 / 0: a mask without a border has no seam to look at.
         return excess.double() / (3 * pairs).double()
 
 
-def _standing_out(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Int[Tensor, "n 1 h _"]:
-    """For each pixel and its right neighbour, summed over channels; right only where the mask changes between them."""
-    steps = images.int().diff(dim=3).abs().sum(dim=1, keepdim=True)
+def _standing_out(
+    images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"], crossing: Int64[Tensor, "3 k"]
+) -> Int64[Tensor, " k"]:
+    """How far the step from each of these pixels (image, row, column) to its right neighbour stands out; all channels.
+
+    The mask changes between the two.
+    """
+    image, row, column = crossing
+    # Clamped, the last pixel is its own neighbour: there is no step.
+    columns = (column + torch.arange(-1, 3)[:, None]).clamp(0, images.shape[3] - 1)
+    steps: Tensor = images[image, :, row, columns].long().diff(dim=0).abs().sum(dim=2)
     # A step counts as a neighbour only if it lies on one side.
-    inside = steps * (masks[..., 1:] == masks[..., :-1])
-    edge = torch.zeros_like(inside[..., :1])
-    before = torch.cat([edge, inside[..., :-1]], dim=3)
-    after = torch.cat([inside[..., 1:], edge], dim=3)
-    return (steps - torch.maximum(before, after)).clamp(min=0)
+    sides = masks[image, 0, row, columns]
+    neighbours = torch.maximum(steps[0] * (sides[0] == sides[1]), steps[2] * (sides[2] == sides[3]))
+    return (steps[1] - neighbours).clamp(min=0)

@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from metric_photos import single
@@ -25,6 +28,7 @@ from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
 from brushbench.score_file import read_scores
 from brushbench.scoring import Scoring
+from brushbench.stages import stages
 from brushbench.store import Run
 from brushbench.types import Batch, Metric
 from brushbench.work import silent
@@ -247,3 +251,38 @@ def test_where_memory_is_short_other_networks_are_freed(golden: Path, write_benc
     assert scores is not None
     assert scores.table["hungry"].tolist() == [1.0, 1.0]
     assert scores.table["clip.status"].tolist() == ["", ""]
+
+
+def test_where_memory_is_short_one_network_after_the_other_looks_at_all_images(
+    networks: list[Metric], write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_bench(count=19)
+    plain = read_scores(scored(networks, root, tmp_path / "plain"))
+    asked: list[str] = []
+
+    def noting(name: str, load: Callable[..., object], *arguments: object) -> object:
+        asked.append(name)
+        return load(*arguments)
+
+    for name in ("_reward", "_preference"):
+        monkeypatch.setattr(preference, name, partial(noting, name, vars(preference)[name]))
+    run = generate(RunConfig("mean-fill", "brushbench", root, output=tmp_path / "short"))
+    told: list[int] = []
+    short = Scoring(run, load_dataset("brushbench", root=root), Selection(tuple(networks), {}), free=lambda _: 0)(
+        lambda _stage, _total, _finished: lambda done, _failed: told.append(done)
+    )
+    assert sum(told) == 19
+    assert [name for name, _ in groupby(asked)] == ["_reward", "_preference"]
+    assert plain is not None
+    pd.testing.assert_frame_equal(short.table, plain.table)
+
+
+def test_networks_that_share_weights_are_loaded_together_and_apart_from_others(networks: list[Metric]) -> None:
+    by_name = {metric.info.name: metric for metric in networks}
+    assert stages(by_name, lambda _: 1 << 50) == [list(by_name)]
+    assert stages(by_name, lambda _: 0) == [
+        ["psnr", "seam", "lpips"],
+        ["clip", "clip@painted", "aesthetic"],
+        ["image-reward"],
+        ["hps"],
+    ]

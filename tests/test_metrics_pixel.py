@@ -13,6 +13,7 @@ import brushbench
 from brushbench.images import read_image, read_mask
 from brushbench.metric_info import unscored
 from brushbench.types import Batch, Sample
+from metrics.pixel import ssim_by_convolution
 
 CROPPED = "cropped_5px_border (torchmetrics<=1.4.1; agrees with skimage gaussian_weights)"
 
@@ -79,6 +80,13 @@ def test_ssim_is_that_of_the_reference(official, pairs) -> None:
     assert scores("ssim@whole", pairs) == pytest.approx([row["full_f64"] for row in rows], rel=1e-9)
     assert scores("ssim", pairs) == pytest.approx([row["masked_zeroed_f64"] for row in rows], rel=1e-9)
     assert scores("ssim", pairs, protocol="paper") == scores("ssim", pairs)
+
+
+def test_ssim_of_a_gpu_is_that_of_the_cpu(pairs) -> None:
+    batch, images = pairs
+    same = brushbench.load_metric("ssim@whole", device="cpu")(batch, images)
+    assert torch.allclose(ssim_by_convolution(images, batch.images), same, rtol=1e-11)
+    assert ssim_by_convolution(images, images).tolist() == [1.0, 1.0]
 
 
 def test_ssim_agrees_with_torchmetrics_where_windows_are_whole(pairs) -> None:
