@@ -1,7 +1,7 @@
 """The two stages of the benchmark put together: what `brushbench.run` and `brushbench.score` do."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from brushbench.config import RunConfig
@@ -10,6 +10,7 @@ from brushbench.engines.ray import generate_on_cluster
 from brushbench.external import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
+from brushbench.options import Value
 from brushbench.scoring import Scoring
 from brushbench.store import Run
 from brushbench.types import Dataset
@@ -41,15 +42,17 @@ def score(
     metrics: Sequence[str] | None = None,
     root: str | Path | None = None,
     watch: Watcher = silent,
+    *,
+    metric_options: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Run:
     """The second stage alone, for a run folder; scores that are there and still hold are kept.
 
-    `metrics` None: the usual ones. `root` is the data set's folder, None: where it was when the run was
-    made. Raises `UserError` if the data set isn't the one of the run.
+    `metrics` None: the usual ones. `root` is the data set's folder, None: where it was when the run was made.
+    `metric_options` are options by the metric's name. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
     dataset = dataset_of(opened, root)
-    setting = Setting(opened.record.identity.protocol, dataset.name)
+    setting = Setting(opened.record.identity.protocol, dataset.name, options=metric_options or {})
     Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
@@ -75,7 +78,7 @@ def check(config: RunConfig) -> None:
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:
-    return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device))
+    return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device, config.metric_options))
 
 
 def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:

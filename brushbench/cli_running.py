@@ -53,20 +53,27 @@ method_options = _stack(
     click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
     click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
-metrics_option = click.option(
-    "--metrics", metavar="M[,M...]", help="Names, with a region as in psnr@painted; see `list metrics`."
+metrics_options = _stack(
+    click.option("--metrics", metavar="M[,M...]", help="Names, with a region as in psnr@painted; see `list metrics`."),
+    click.option(
+        "--metric-option",
+        "metric_options",
+        multiple=True,
+        metavar="M.K=V",
+        help="As in lpips.net=alex, clip.model=DIR.",
+    ),
 )
 
 
 @click.command()
 @method_options
 @data_options
-@metrics_option
-def run(metrics: str | None, **asked: Any) -> int:
+@metrics_options
+def run(**asked: Any) -> int:
     """Paint every sample with a method, score the results, print the table. Interrupted, it goes on when run again."""
     from brushbench.benchmark import run as run_one
 
-    return _all_jobs(asked, metrics, run_one, table=True)
+    return _all_jobs(asked, run_one, table=True)
 
 
 @click.command()
@@ -76,7 +83,7 @@ def generate(**asked: Any) -> int:
     """Paint every sample with a method, and store the results."""
     from brushbench.benchmark import generate as generate_one
 
-    return _all_jobs(asked, None, generate_one, table=False)
+    return _all_jobs(asked | {"metrics": None, "metric_options": ()}, generate_one, table=False)
 
 
 @click.command()
@@ -84,24 +91,28 @@ def generate(**asked: Any) -> int:
 @click.option("--images", metavar="DIR", help="Score pictures made elsewhere, named like the samples.")
 @click.option("--name", default="external", show_default=True, help="What to call the method that made them.")
 @data_options
-@metrics_option
-def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | None, **asked: Any) -> int:
+@metrics_options
+def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) -> int:
     """Score run folders, or pictures made elsewhere (--images), and print the table."""
     from brushbench.benchmark import score as score_run
     from brushbench.benchmark import score_images
     from brushbench.config import RunConfig, split_names
     from brushbench.loading import configured_dataset
+    from brushbench.options import parse_metric_pairs
     from brushbench.progress import shown
     from brushbench.store import expand
     from reports.contact_sheet import write_contact_sheet
 
+    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
     with shown(partial(click.echo, err=True)) as watch:
         if images is None:
-            names = split_names(metrics) if metrics else None
-            return _tables([score_run(found, names, asked["root"], watch) for found in expand(runs)])
-        config = RunConfig(method="copy", metrics=metrics, **asked)
+            names = split_names(asked["metrics"]) if asked["metrics"] else None
+            options = asked["metric_options"]
+            scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
+            return _tables(scored)
+        config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
     write_contact_sheet(imported.run, configured_dataset(config))
@@ -117,14 +128,12 @@ def score(runs: tuple[str, ...], images: str | None, name: str, metrics: str | N
 
 
 # Any: what click has parsed, by option.
-def _all_jobs(
-    asked: dict[str, Any], metrics: str | None, work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool
-) -> int:
+def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool) -> int:
     from brushbench.benchmark import check
     from brushbench.config import RunConfig, split_names
     from brushbench.jobs import ALL, expand_jobs, expand_methods
     from brushbench.loading import configured_dataset, configured_method
-    from brushbench.options import parse_pairs
+    from brushbench.options import parse_metric_pairs, parse_pairs
     from brushbench.progress import Headed, shown
     from reports.contact_sheet import write_contact_sheet
 
@@ -132,8 +141,9 @@ def _all_jobs(
     methods = expand_methods(names)
     splits = split_names(asked.pop("split"))
     asked["options"] = parse_pairs(asked.pop("options"))
+    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     asked["batch_size"] = _batch_size(asked["batch_size"])
-    template = RunConfig(method=methods[0], metrics=metrics, **asked)
+    template = RunConfig(method=methods[0], **asked)
     jobs = expand_jobs(template, methods, splits)
     for config in jobs[0]:
         check(config)

@@ -62,6 +62,8 @@ class RunConfig:
     """The method's options."""
     metrics: str | Sequence[str] | None = None
     """Names, or one text with commas between them; None: those that need no weights, and the data set's own."""
+    metric_options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """Options of metrics, by the metric's name without a region: `{"lpips": {"net": "alex"}}`."""
     limit: int | None = None
     """Only the first so many samples."""
     batch_size: int | Literal["auto"] = "auto"

@@ -1,14 +1,14 @@
 """Which metrics a run is scored with: those asked for by name, or the usual ones that can be computed here."""
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from brushbench.errors import UserError, one_line
 from brushbench.loading import load_metric
 from brushbench.metric_weights import obstacle
 from brushbench.options import Value
-from brushbench.registry import resolve
+from brushbench.registry import check_name, resolve
 from brushbench.types import Metric
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
@@ -34,20 +34,34 @@ class Setting:
     protocol: str
     dataset: str
     device: str = "auto"
+    options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """By the metric's name, without its region."""
 
 
 def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     """The metrics by these names, with their weights at hand; `names` None: the usual ones, as far as they can be had.
 
-    Raises `UserError` for an unknown name or region, a name given twice, and for weights of a metric asked for by name
-    that are neither here nor to be downloaded.
+    A metric that is given options is asked for by name. Raises `UserError` for an unknown name, region or option, a
+    name given twice, options of a metric that isn't among them, and for weights of a metric asked for by name that are
+    neither here nor to be downloaded.
     """
+    chosen = list(names) if names is not None else list(USUAL_ON.get(setting.dataset, USUAL))
+    if not chosen:
+        raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
+    bases = [name.partition("@")[0] for name in chosen]
+    for base in setting.options:
+        check_name("metric", base)
+        if base not in bases:
+            raise UserError(
+                one_line(f"an option of {base} is given, which isn't among the metrics: {', '.join(chosen)}")
+            )
     metrics: list[Metric] = []
     unscored: dict[str, str] = {}
-    for name in names if names is not None else USUAL_ON.get(setting.dataset, USUAL):
+    for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
-        if reason := obstacle(metric, download=names is not None):
-            if names is not None:
+        by_name = names is not None or base in setting.options
+        if reason := obstacle(metric, download=by_name):
+            if by_name:
                 raise UserError(one_line(f"metric {name}: {reason}", 1000))
             unscored[metric.info.name] = reason
         else:
@@ -59,7 +73,9 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
 
 
 def _loaded(name: str, setting: Setting) -> Metric:
-    cls = resolve("metric", name.partition("@")[0])
+    base = name.partition("@")[0]
+    cls = resolve("metric", base)
     known = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
     given: dict[str, Value] = {"protocol": setting.protocol, "device": setting.device}
-    return load_metric(name, **{key: value for key, value in given.items() if key in known})
+    own = {key: value for key, value in given.items() if key in known}
+    return load_metric(name, **{**own, **setting.options.get(base, {})})

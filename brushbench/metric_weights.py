@@ -13,6 +13,7 @@ from huggingface_hub import snapshot_download
 from brushbench.errors import UserError, one_line
 from brushbench.hub import reason_of
 from brushbench.types import Metric
+from brushbench.weights_lock import Locked, hold, lock_path
 from brushbench.work import Failure, attempt
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -29,7 +30,8 @@ class Source(Protocol):
     def here(self) -> Path | None:
         """The folder or file if it is on this machine; None if it would be downloaded.
 
-        Raises `UserError` for a source that is neither there nor to be had.
+        Raises `UserError` for a source that is neither there nor to be had, and for a download that isn't what it was
+        at its first use.
         """
         ...
 
@@ -79,7 +81,11 @@ class HubFiles:
             valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
             raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
         found = attempt(partial(self._snapshot, local=True))
-        return None if isinstance(found, Failure) or self._lost(found) else found
+        if isinstance(found, Failure) or self._lost(found):
+            return None
+        files = [next(found / name for name in names if (found / name).is_file()) for names in self.needed]
+        _hold(self.source, self.revision or "main", found.name, tuple(files))
+        return found
 
     def get(self) -> Path:
         """See `Source`."""
@@ -140,7 +146,10 @@ class WebFile:
             if not Path(self.source).is_file():
                 raise UserError(one_line(f"{self.option}={self.source}: no such file"))
             return Path(self.source)
-        return self._kept() if self._kept().is_file() else None
+        if not self._kept().is_file():
+            return None
+        _hold(self.address, "", "", (self._kept(),))
+        return self._kept()
 
     def get(self) -> Path:
         """See `Source`."""
@@ -171,6 +180,28 @@ class WebFile:
         from torch.hub import get_dir
 
         return Path(get_dir()) / "checkpoints" / self.address.rpartition("/")[2].partition("?")[0]
+
+
+def _hold(source: str, revision: str, commit: str, files: tuple[Path, ...]) -> None:
+    """Hold what was downloaded against the lock file. Raises `UserError` if it isn't what it was at its first use."""
+    files = tuple(dict.fromkeys(files))
+    digests = [digest_of(file) for file in files]
+    component = Locked(
+        source=source,
+        revision=revision,
+        component="metric",
+        folder="",
+        files=tuple(file.name for file in files),
+        commit=commit,
+        sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
+    )
+    _held(component, lock_path())
+
+
+@cache
+def _held(component: Locked, _lock_file: Path) -> None:
+    """Once in a process: metrics ask often."""
+    hold(component)
 
 
 def obstacle(metric: Metric, *, download: bool) -> str:

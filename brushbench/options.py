@@ -27,6 +27,17 @@ def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
     return options
 
 
+def parse_metric_pairs(pairs: Iterable[str]) -> dict[str, dict[str, Value]]:
+    """`["lpips.net=alex"]` -> `{"lpips": {"net": "alex"}}`. Raises `UserError` as `parse_pairs` does."""
+    options: dict[str, dict[str, Value]] = {}
+    for name, value in parse_pairs(pairs).items():
+        metric, separator, key = name.partition(".")
+        if not separator or not key:
+            raise UserError(one_line(f"metric option {name!r} is not of the form metric.key=value"))
+        options.setdefault(metric, {})[key] = value
+    return options
+
+
 def build(owner: str, options_type: type[T], values: Mapping[str, Value]) -> T:
     """`options_type(**values)`, each value converted to its field's type.
 

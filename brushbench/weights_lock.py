@@ -4,6 +4,7 @@ It lies beside the hub's cache, so that what one run has used is what every late
 folder is its owner's to change, and isn't locked.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +20,11 @@ class Locked(BaseModel, extra="forbid", frozen=True):
     """A component as it was when it was first used."""
 
     source: str
-    """The repository on the hub."""
+    """The repository on the hub, or the address of a file."""
     revision: str
     """As it was asked for; `main` if none was."""
     component: str
-    """What it was loaded as, such as `unet`."""
+    """What it was loaded as, such as `unet`; `metric` for all that a metric takes from there."""
     folder: str
     """In the repository; empty for its root."""
     variant: str = ""
@@ -69,6 +70,14 @@ def add(component: Locked) -> None:
         atomic.write(path, (content.model_dump_json(indent=2) + "\n").encode())
 
 
+def hold(component: Locked) -> None:
+    """Check a component, and lock it if it is new. Raises `UserError` as `check` does."""
+    # A lock that can't be written, for want of a right or of room, keeps nobody from working.
+    with contextlib.suppress(OSError):
+        if not check(component):
+            add(component)
+
+
 def _read() -> _LockFile:
     path = lock_path()
     try:
@@ -88,12 +97,13 @@ def _same(component: Locked, content: _LockFile) -> bool:
     if locked is None or locked.sha256 == component.sha256:
         return locked is not None
     place = f"{component.source}/{component.folder}".rstrip("/")
+    revision = f"@{component.revision}" if component.revision else ""
     variant = f" ({component.variant})" if component.variant else ""
     raise UserError(
         one_line(
-            f"{component.component}: {place}@{component.revision}{variant} is not what it was at first use: "
+            f"{component.component}: {place}{revision}{variant} is not what it was at first use: "
             f"SHA-256 {locked.sha256} expected (commit {locked.commit}), {component.sha256} found "
-            f"(commit {component.commit}); to accept it delete its entry in {lock_path()}, or give --weights FOLDER",
+            f"(commit {component.commit}); to accept it delete its entry in {lock_path()}, or give a local folder",
             1000,
         )
     )

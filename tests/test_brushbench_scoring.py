@@ -1,6 +1,7 @@
 """Scoring with networks: what is looked at how often, what is missing, what is on the disk, what the tables say."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ import pytest
 import torch
 from metric_photos import single
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from support import assert_one_line, run_on
 from tiny_metrics import clip_folder, hps_options, reward_folder
 
@@ -26,6 +28,7 @@ from brushbench.config import RunConfig
 from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
+from brushbench.metric_weights import obstacle
 from brushbench.score_file import read_scores
 from brushbench.scoring import Scoring
 from brushbench.stages import stages
@@ -222,6 +225,50 @@ def test_weights_are_found_in_the_hub_s_cache(golden: Path, tmp_path: Path, monk
     assert found.info.version == load_metric("clip", model=clip).info.version != "1"
     pair = single(torch.zeros(3, 32, 32, dtype=torch.uint8), "a cat")
     assert found(*pair).tolist() == load_metric("clip", model=clip)(*pair).tolist()
+
+
+def test_weights_that_are_others_than_at_their_first_use_are_refused(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hub_server import put_in_cache
+
+    nowhere(monkeypatch, tmp_path)
+    clip = clip_folder(golden, tmp_path / "clip")
+    put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
+    kept = tmp_path / "torch/hub/checkpoints/sa_0_4_vit_l_14_linear.pth"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"first")
+    assert obstacle(load_metric("aesthetic"), download=False) == ""
+    kept.write_bytes(b"another one")
+    changed = "sa_0_4_vit_l_14_linear.pth is not what it was at first use"
+    assert changed in obstacle(load_metric("aesthetic"), download=False)
+    tensors = load_file(clip / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, clip / "model.safetensors")
+    shutil.rmtree(tmp_path / "cache")
+    put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
+    changed = "openai/clip-vit-large-patch14@main is not what it was at first use"
+    assert changed in obstacle(load_metric("clip"), download=False)
+
+
+def test_options_of_metrics_on_the_command_line(brushbench, write_bench, tmp_path: Path, golden: Path) -> None:
+    run = run_on(write_bench(count=1), tmp_path / "runs", "--metrics", "psnr,lpips@whole,lpips")
+    backbone = golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors"
+    for wrong, said in (
+        ("lpips", "option 'lpips' is not of the form key=value"),
+        ("net=alex", "metric option 'net' is not of the form metric.key=value"),
+        ("clip.model=there", "an option of clip is given, which isn't among the metrics: psnr, lpips@whole, lpips"),
+        ("lpisp.net=alex", "unknown metric 'lpisp'"),
+        ("lpips.backbones=x", "unknown option of lpips 'backbones'"),
+        ("lpips.net=resnet", "option net='resnet' of lpips"),
+        ("lpips.backbone=nowhere.safetensors", "backbone=nowhere.safetensors: no such file"),
+    ):
+        assert_one_line(brushbench(*run, "--metric-option", wrong), said)
+    assert not (tmp_path / "runs").exists()
+    assert brushbench(*run, "--metric-option", f"lpips.backbone={backbone}")[0] == 0
+    assert set(library.frame(tmp_path / "runs")["metric"]) == {"psnr", "lpips@whole", "lpips"}
+    again = ("score", tmp_path / "runs", "--metrics", "lpips", "--metric-option")
+    assert brushbench(*again, f"lpips.backbone={backbone}")[0] == 0
+    assert_one_line(brushbench(*again, "lpips.net=resnet"), "option net='resnet' of lpips")
 
 
 def test_half_precision_checkpoints_are_read_in_single(golden: Path) -> None:

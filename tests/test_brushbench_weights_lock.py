@@ -93,7 +93,7 @@ def test_a_tampered_file_stops_the_run(cached: Path, run: Run, tmp_path: Path) -
     assert_one_line(
         (result[0], result[1], result[2].splitlines()[-1]),
         *("unet: tiny/sd/unet@main is not what it was at first use", str(first["unet"]["sha256"])),
-        *("to accept it delete its entry in", str(tmp_path / "hub.brushbench.lock.json"), "--weights FOLDER"),
+        *("to accept it delete its entry in", str(tmp_path / "hub.brushbench.lock.json"), "a local folder"),
     )
     assert not (tmp_path / "runs").exists()
     assert entries(tmp_path) == first
