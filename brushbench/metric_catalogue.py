@@ -3,15 +3,42 @@
 from brushbench.metric_info import MetricInfo
 from brushbench.registry import registered
 
+_NO_WEIGHTS = "no weights"
+_SCRIPT = "evaluation script of BrushNet, arXiv:2403.06976"
 _SSIM = "Wang et al. 2004, doi:10.1109/TIP.2003.819861"
 _CLIP_SCORE = "Hessel et al., arXiv:2104.08718; CLIP: Radford et al., arXiv:2103.00020"
 
 CATALOGUE: dict[str, MetricInfo] = {
     info.name: info
     for info in (
-        MetricInfo("psnr", "dB", higher_is_better=True, region="known", version="1"),
-        MetricInfo("mse", "", higher_is_better=False, region="known", version="1", scale=1e3),
-        MetricInfo("ssim", "", higher_is_better=True, region="known", version="1", citation=_SSIM),
+        MetricInfo(
+            "psnr",
+            "dB",
+            higher_is_better=True,
+            region="known",
+            version="1",
+            citation=_SCRIPT,
+            licence=_NO_WEIGHTS,
+        ),
+        MetricInfo(
+            "mse",
+            "",
+            higher_is_better=False,
+            region="known",
+            version="1",
+            scale=1e3,
+            citation=_SCRIPT,
+            licence=_NO_WEIGHTS,
+        ),
+        MetricInfo(
+            "ssim",
+            "",
+            higher_is_better=True,
+            region="known",
+            version="1",
+            citation=_SSIM,
+            licence=_NO_WEIGHTS,
+        ),
         MetricInfo(
             "lpips",
             "",
@@ -60,7 +87,15 @@ CATALOGUE: dict[str, MetricInfo] = {
             citation="Wu et al., arXiv:2306.09341, version 2.1",
             licence="Apache-2.0",
         ),
-        MetricInfo("seam", "levels", higher_is_better=False, region="border", version="1", citation="docs/metrics.md"),
+        MetricInfo(
+            "seam",
+            "levels",
+            higher_is_better=False,
+            region="border",
+            version="1",
+            citation="docs/metrics.md",
+            licence=_NO_WEIGHTS,
+        ),
         MetricInfo(
             "papercut-clip",
             "",
@@ -94,4 +129,4 @@ def _row(name: str, summary: str) -> tuple[str, ...]:
         return (name, "", "", "", "", summary)
     better = "higher" if info.higher_is_better else "lower"
     told = "; ".join(filter(None, [summary, info.citation, info.licence]))
-    return (name, info.unit, better, info.region, info.version, told)
+    return (name, info.unit or "-", better, info.region, info.version, told)

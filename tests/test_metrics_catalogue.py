@@ -34,6 +34,9 @@ def test_the_list_and_the_document_say_the_same() -> None:
             rf"^\| `{name}` \| [^|]*\| {better} \| {entry.region} \| {entry.version} \|", document, re.MULTILINE
         )
         assert documented, name
+        assert f"| `{name}` | {entry.citation} | {entry.licence} |" in document
+        assert entry.citation
+        assert entry.licence
         assert f"`{name}`" in log
         assert better in rows[name]
         assert entry.region in rows[name]
