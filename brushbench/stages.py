@@ -10,6 +10,7 @@ import torch
 from brushbench.loading import device_named
 from brushbench.metric_weights import Weighted
 from brushbench.types import Metric
+from metrics.shared import is_loaded
 
 T = TypeVar("T")
 RESERVE = 2 << 30
@@ -41,10 +42,10 @@ def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[
     """The names of the metrics, in groups that are computed one after the other; one group if everything fits.
 
     Metrics that share weights share a group, and those without any are in the first one. `free` tells the free bytes of
-    a device.
+    a device; what is loaded already isn't free any more.
     """
     files = {name: _files(metric) for name, metric in metrics.items()}
-    sizes = {file: file.stat().st_size for found in files.values() for file in found}
+    sizes = {file: file.stat().st_size for found in files.values() for file in found if not is_loaded(file)}
     device = next((metric.device for metric in metrics.values() if isinstance(metric, Placed)), "auto")
     # Weights in half precision take twice their size: networks run in float32.
     if 2 * sum(sizes.values()) + RESERVE <= free(device_named(device)):

@@ -71,11 +71,19 @@ class OfCaptions:
 
 _crops = OfImages()
 _loaded: list[Callable[[], None]] = []
+_sources: set[Path] = set()
+"""Files and folders of the networks that are loaded."""
 
 
 def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
     """Decorate what loads a network: it is kept, for all metrics that ask for it, until `release`."""
-    cached = cache(load)
+
+    def loading(*arguments: P.args, **options: P.kwargs) -> T:
+        made = load(*arguments, **options)
+        _sources.update(argument.resolve() for argument in arguments if isinstance(argument, Path))
+        return made
+
+    cached = cache(loading)
     _loaded.append(cached.cache_clear)
     return cast(Callable[P, T], cached)
 
@@ -84,9 +92,15 @@ def release() -> None:
     """Give up the memory of all networks that were loaded; they are loaded again when they are needed."""
     for clear in _loaded:
         clear()
+    _sources.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def is_loaded(file: Path) -> bool:
+    """Whether a network is in memory that was loaded from this file, which is resolved, or from its folder."""
+    return file in _sources or file.parent in _sources
 
 
 def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int], int]) -> UInt8[Tensor, "n 3 s s"]:

@@ -31,13 +31,13 @@ from brushbench.metric_selection import Selection
 from brushbench.metric_weights import obstacle
 from brushbench.score_file import read_scores
 from brushbench.scoring import Scoring
-from brushbench.stages import stages
+from brushbench.stages import RESERVE, stages
 from brushbench.store import Run
 from brushbench.types import Batch, Metric
 from brushbench.work import silent
 from metrics import preference
 from metrics.clip import CLIP, clip_of
-from metrics.shared import tensors_of
+from metrics.shared import release, tensors_of
 
 
 @pytest.fixture(scope="module")
@@ -333,3 +333,12 @@ def test_networks_that_share_weights_are_loaded_together_and_apart_from_others(n
         ["image-reward"],
         ["hps"],
     ]
+
+
+def test_what_is_loaded_needs_no_more_memory(networks: list[Metric]) -> None:
+    by_name = {metric.info.name: metric for metric in networks if metric.info.name in ("clip", "hps")}
+    release()
+    assert len(stages(by_name, lambda _: RESERVE)) == 2
+    for metric in by_name.values():
+        metric(*single(torch.zeros(3, 64, 64, dtype=torch.uint8), "a cat"))
+    assert len(stages(by_name, lambda _: RESERVE)) == 1
