@@ -4,23 +4,39 @@ from pathlib import Path
 
 import click
 
-TABLE_FORMATS = ("text", "markdown", "csv", "json")
+TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
+TABLES = ("summary", "paper", "ablation")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
+@click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
+@click.option("--by", default="", metavar="TAG", help="In sections by a tag of the samples, or by mask-size.")
+@click.option("--significant", is_flag=True, help="Mark all that isn't significantly worse than the best.")
+@click.option("--strict", is_flag=True, help="Refuse a table in which scores are missing.")
 @click.option("--sheet", metavar="FILE.png", help="Also draw some samples, all methods side by side.")
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="In the sheet.")
-def report(runs: tuple[str, ...], table_format: str, sheet: str | None, samples: int) -> None:
-    """Print the table of run folders, or of folders that hold some."""
+def report(
+    runs: tuple[str, ...],
+    table_format: str,
+    table: str,
+    by: str,
+    significant: bool,
+    strict: bool,
+    sheet: str | None,
+    samples: int,
+) -> None:
+    """Print a table of run folders, or of folders that hold some."""
     from brushbench.store import expand
-    from reports.tables import render, summarise
+    from reports import tables
+    from reports.formats import render
 
     found = expand(runs)
-    table = render(summarise(found), table_format)
+    wanted = tables.Wanted(table, by, significant, strict)
+    printed = render(tables.report(found, wanted), table_format)
     if sheet:
         from reports.comparison_sheet import write_comparison
 
         write_comparison(found, Path(sheet), samples)
-    click.echo(table)
+    click.echo(printed)

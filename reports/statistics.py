@@ -92,6 +92,8 @@ def balanced(values: Values, strata: Clusters) -> Values:
     For the mean of the inside and the outside row when one of them has more scores: the mean of all scores would count
     that one for more. Where the strata are of one size nothing but the difference between their means is removed.
     """
+    if not len(values):
+        return values
     names, places, counts = np.unique(strata, return_inverse=True, return_counts=True)
     means = np.bincount(places, weights=values) / counts
     share = len(values) / (len(names) * counts)
