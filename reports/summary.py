@@ -8,8 +8,17 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
-from brushbench.store import Run
-from reports.frame import MASK_SIZE, frame_of, metrics_of, tags_of, unscored_of, versions_of
+from brushbench.store import MethodIdentity, Run
+from reports.frame import (
+    MASK_SIZE,
+    datasets_of,
+    frame_of,
+    labels_of,
+    metrics_of,
+    tags_of,
+    unscored_of,
+    versions_of,
+)
 from reports.statistics import Estimate, balanced, mean_interval
 
 GROUP = ["dataset", "split", "protocol"]
@@ -37,6 +46,8 @@ class Summary:
     """Metrics of which there are two versions in these runs."""
     notes: pd.DataFrame
     """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
+    methods: dict[tuple[str, str, str], MethodIdentity]
+    """What the labels mean, by data set, protocol and label."""
     left_out: tuple[str, ...] = ()
     """Methods of which the rows can't be had."""
     by: str = ""
@@ -65,6 +76,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         unscored=unscored_of(runs),
         versions=versions_of(runs),
         notes=_notes(tidy),
+        methods=_methods(runs),
         by=by,
     )
 
@@ -91,6 +103,13 @@ def both_splits(summary: Summary) -> Summary:
     notes = summary.notes[summary.notes["split"].isin(["inside", "outside"])]
     together = notes.assign(split=BOTH).groupby([*GROUP, "metric", "note"], sort=False)["count"].sum().reset_index()
     return replace(summary, rows=rows, tidy=tidy.assign(split=BOTH), notes=together, left_out=tuple(map(str, left_out)))
+
+
+def _methods(runs: Sequence[Run]) -> dict[tuple[str, str, str], MethodIdentity]:
+    return {
+        (dataset, run.record.identity.protocol, label): run.record.identity.method
+        for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)
+    }
 
 
 def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:

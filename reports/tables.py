@@ -14,6 +14,7 @@ import pandas as pd
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
+from reports.beside import Beside
 from reports.footnotes import footnotes
 from reports.layout import Cell, Column, Mark, Row, Section, Table, heading
 from reports.marks import by_rank, by_significance
@@ -37,6 +38,8 @@ class Wanted:
     """A tag, or `mask-size`."""
     significant: bool = False
     """Mark everything that isn't significantly worse than the best."""
+    with_published: bool = False
+    """Print what is published below what was measured."""
     strict: bool = False
     """Refuse samples without a score."""
 
@@ -56,6 +59,8 @@ def report(runs: Sequence[Run], wanted: Wanted) -> Report:
     """Raises `UserError` for an unknown table or tag, for runs that can't share one, and for a table without rows."""
     if wanted.table not in TABLES:
         raise unknown("table", wanted.table, TABLES)
+    if wanted.by and wanted.with_published:
+        raise UserError("published numbers are of whole splits: they can't stand in a table by tag")
     summary = summarise(runs, wanted.by)
     if wanted.strict:
         _check_complete(summary)
@@ -146,11 +151,12 @@ class _Maker:
     def table(self, place: tuple[str, str], rows: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
         dataset, protocol = place
         rows = rows[self._is_printed(rows)]
+        beside = self._beside(place) if self.wanted.with_published else None
         sections, marked = [], []
         for title in map(str, rows[SECTION].unique()):
             own = rows[rows[SECTION] == title]
             marks = self._marks(own, place)
-            sections.append(Section(f"{self.summary.by}: {title}" if title else "", self._rows(own, marks)))
+            sections.append(Section(f"{self.summary.by}: {title}" if title else "", self._rows(own, marks, beside)))
             keys = zip(own["method"], own["split"], own["metric"], strict=True)
             marked.append(own.assign(mark=[marks.get(key, "") for key in keys]))
         splits = list(dict.fromkeys(column.split for column in self.columns))
@@ -159,10 +165,15 @@ class _Maker:
             columns=self.columns,
             headings=tuple(heading(one.info, one.name, place=self.wanted.table == "summary") for one in self.columns),
             sections=tuple(sections),
-            notes=tuple(footnotes(self.summary, rows, self.wanted.table)),
+            notes=(*footnotes(self.summary, rows, self.wanted.table), *(beside.notes(rows) if beside else ())),
             legend=self._legend(sections),
         )
-        return table, pd.concat(marked)
+        records = pd.concat(marked)
+        return table, beside.records(records) if beside else records
+
+    def _beside(self, place: tuple[str, str]) -> Beside:
+        methods = {label: method for (*own, label), method in self.summary.methods.items() if tuple(own) == place}
+        return Beside(place[0].partition("@")[0], place[1], methods)
 
     def _legend(self, sections: Sequence[Section]) -> tuple[tuple[Mark, str], ...]:
         used = {cell.mark for section in sections for row in section.rows for cell in row.cells}
@@ -196,9 +207,11 @@ class _Maker:
         scores: pd.DataFrame = tidy.loc[chosen]
         return scores
 
-    def _rows(self, rows: pd.DataFrame, marks: Mapping[tuple[str, str, str], Mark]) -> tuple[Row, ...]:
+    def _rows(
+        self, rows: pd.DataFrame, marks: Mapping[tuple[str, str, str], Mark], beside: Beside | None
+    ) -> tuple[Row, ...]:
         records = {(row["method"], row["split"], row["metric"]): row for row in rows.to_dict("records")}
-        found = []
+        found: list[Row] = []
         for method in dict.fromkeys(rows["method"]):
             keys = [(method, column.split, column.info.name) for column in self.columns]
             cells = [
@@ -206,6 +219,9 @@ class _Maker:
                 for key, column in zip(keys, self.columns, strict=True)
             ]
             found.append(Row(str(method), tuple(cells)))
+            if beside:
+                means = {key[1:]: record["mean"] for key, record in records.items() if key[0] == method}
+                found += beside.rows(method, self.columns, means)
         return tuple(found)
 
     # Any: a row of the summary.

@@ -1,21 +1,21 @@
 r"""Tables for papers: booktabs, a document that pdflatex compiles as it is, and that `\input` takes as well.
 
 On its own the file brings its preamble. In a document that has begun, `\documentclass` is an error macro of LaTeX's
-kernel, by which the file knows that it is `\input`; that document needs `\usepackage{booktabs}`.
+kernel, by which the file knows that it is `\input`; that document needs the packages booktabs and graphicx.
 """
 
 from collections.abc import Sequence
 
 from reports.formats.escaping import each_word, latex
-from reports.layout import Cell, Mark, Row, Section, Table
+from reports.layout import Cell, Kind, Mark, Row, Section, Table
 
-BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs}.
+BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs,graphicx}.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass
   \def\brushbenchend{}
 \else
   \documentclass{article}
   \usepackage[utf8]{inputenc}
-  \usepackage{booktabs}
+  \usepackage{booktabs,graphicx}
   \usepackage[a4paper,landscape,margin=1.5cm]{geometry}
   \pagestyle{empty}
   \def\brushbenchend{\end{document}}
@@ -40,6 +40,7 @@ def _table(table: Table) -> str:
         # Fourteen columns of numbers fit across a page.
         rf"\{'footnotesize' if columns <= 10 else 'scriptsize'}",
         rf"\setlength{{\tabcolsep}}{{{6 if columns <= 10 else 3}pt}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}l{'r' * columns}@{{}}}}",
         r"\toprule",
         *_spans(table),
@@ -47,7 +48,7 @@ def _table(table: Table) -> str:
         r"\midrule",
         *_sections(table.sections, columns),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         "",
         r"\vspace{1ex}",
         r"\begin{minipage}{\linewidth}\raggedright",
@@ -88,12 +89,16 @@ def _sections(sections: Sequence[Section], columns: int) -> list[str]:
 
 
 def _row(row: Row) -> str:
-    return " & ".join([latex(row.label), *map(_marked, row.cells)]) + r" \\"
+    label = latex(row.label) if row.kind == "measured" else rf"\quad {latex(row.label)}"
+    return " & ".join([label, *(_marked(cell, row.kind) for cell in row.cells)]) + r" \\"
 
 
-def _marked(cell: Cell) -> str:
+def _marked(cell: Cell, kind: Kind) -> str:
     # Minus signs, not hyphens.
     number = "--" if cell.text == "-" else cell.text.replace("-", "$-$")
+    if kind == "published" and cell.remark:
+        # Beside the column, so that the numbers stay below each other.
+        return rf"{number}\rlap{{$^{{\mathrm{{{latex(cell.remark.strip('()'))}}}}}$}}"
     return " ".join(filter(None, [MARKS[cell.mark].format(number), latex(cell.remark)]))
 
 
