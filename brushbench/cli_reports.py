@@ -66,18 +66,17 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
     from reports.extremes_sheet import write_extremes
 
     found = comparison.compare(expand([a]), expand([b]), seed)
-    click.echo(render(found, table_format))
+    table = render(found, table_format)
+    metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
+    ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
+    click.echo(table)
     told = table_format in ("text", "markdown")
-    for pair in found.pairs:
-        ranked = metric or comparison.usual_metric(pair)
-        if not ranked:
-            continue
-        file = Path(output) / file_name(pair, ranked)
-        lines = extremes(pair, ranked, samples)
+    for pair, name, lines in ranked:
+        file = Path(output) / file_name(pair, name)
         if told:
             click.echo(f"\n{lines}")
         try:
-            drawn = write_extremes(pair, ranked, file, samples)
+            drawn = write_extremes(pair, name, file, samples)
         except UserError as error:
             click.echo(f"no pictures: {error}", err=True)
         else:
