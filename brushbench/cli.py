@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from brushbench import __version__
-from brushbench.cli_reports import report
+from brushbench.cli_reports import print_published, report
 from brushbench.cli_running import generate, run, score
 from brushbench.errors import UserError, one_line
 from brushbench.registry import Kind, registered
@@ -48,24 +48,34 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights"]))
-def list_(kind: str) -> None:
-    """Print what there is; of metrics also what they are, of weights what is here and how much would be downloaded."""
+@click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights", "published"]))
+@click.option("--lint", is_flag=True, help="Of published: look for numbers that can't be right.")
+@click.option("--file", metavar="FILE.csv", help="Of published: another file than the suite's own, in their format.")
+def list_(kind: str, lint: bool, file: str | None) -> int:
+    """Print what there is; of metrics also what they are, of weights what is here and how much would be downloaded.
+
+    `published` prints the published numbers, each with source and confidence.
+    """
+    if kind == "published":
+        return print_published(file, lint=lint)
+    if lint or file:
+        raise UserError("--lint and --file are for `list published`")
     kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
         from brushbench.inventory import lines
 
         click.echo("\n".join(lines()))
-        return
+        return 0
     if kind == "metrics":
         from brushbench.metric_catalogue import lines as metric_lines
 
         click.echo("\n".join(metric_lines()))
-        return
+        return 0
     entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
     width = max(map(len, entries))
     for name, summary in entries.items():
         click.echo(f"{name:{width}}  {summary}")
+    return 0
 
 
 @cli.command()

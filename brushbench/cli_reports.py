@@ -4,23 +4,59 @@ from pathlib import Path
 
 import click
 
-TABLE_FORMATS = ("text", "markdown", "csv", "json")
+TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
+TABLES = ("summary", "paper", "ablation")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
+@click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
+@click.option("--by", default="", metavar="TAG", help="In sections by a tag of the samples, or by mask-size.")
+@click.option("--significant", is_flag=True, help="Mark all that isn't significantly worse than the best.")
+@click.option("--with-published", is_flag=True, help="Print the published numbers below the measured ones.")
+@click.option("--strict", is_flag=True, help="Refuse a table in which scores are missing.")
 @click.option("--sheet", metavar="FILE.png", help="Also draw some samples, all methods side by side.")
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="In the sheet.")
-def report(runs: tuple[str, ...], table_format: str, sheet: str | None, samples: int) -> None:
-    """Print the table of run folders, or of folders that hold some."""
+def report(
+    runs: tuple[str, ...],
+    table_format: str,
+    table: str,
+    by: str,
+    significant: bool,
+    with_published: bool,
+    strict: bool,
+    sheet: str | None,
+    samples: int,
+) -> None:
+    """Print a table of run folders, or of folders that hold some."""
     from brushbench.store import expand
-    from reports.tables import render, summarise
+    from reports import tables
+    from reports.formats import render
 
     found = expand(runs)
-    table = render(summarise(found), table_format)
+    wanted = tables.Wanted(table, by, significant, with_published, strict)
+    printed = render(tables.report(found, wanted), table_format)
     if sheet:
         from reports.comparison_sheet import write_comparison
 
         write_comparison(found, Path(sheet), samples)
-    click.echo(table)
+    click.echo(printed)
+
+
+def print_published(file: str | None, *, lint: bool) -> int:
+    """The published numbers, or what can't be right with them: then the exit code is 1."""
+    from reports.published.lint import findings, swapped
+    from reports.published.registry import FILES, lines, read
+
+    files = (Path(file),) if file else FILES
+    if not lint:
+        click.echo("\n".join(lines(files)))
+        return 0
+    numbers = read(files)
+    found = findings(numbers)
+    click.echo("\n".join(found or [f"{len(numbers)} published numbers: nothing is wrong"]))
+    if not file:
+        click.echo("the same with the columns MSE and LPIPS swapped, as they are widely copied:")
+        click.echo("\n".join(f"  {finding}" for finding in findings(swapped(numbers))))
+    return 1 if found else 0

@@ -180,9 +180,10 @@ def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
     from reports.contact_sheet import NAME
 
     if table:
-        from reports.tables import render, summarise
+        from reports.formats import render
+        from reports.tables import Wanted, report
 
-        click.echo(render(summarise(runs), "text") + "\n")
+        click.echo(render(report(runs, Wanted()), "text") + "\n")
     for run in runs:
         click.echo(f"images and scores: {run.path}")
         if (run.path / NAME).exists():

@@ -2,7 +2,9 @@
 
 Columns: `id`; `sha256` of the image that was scored, null if there is none; for every metric its value, null if the
 sample isn't scored, and `<metric>.status`, empty for a score and else the reason; `<metric>.note`, what a reader must
-know of the score, if there is anything for any sample. The schema's metadata says what each metric is, and which of the
+know of the score, if there is anything for any sample; `tag.<name>` for every tag of the samples, null where one has it
+not; `mask_share`, the share of the pixels that is to be painted, null where the sample was never decoded. Files of
+older versions lack the last two. The schema's metadata says what each metric is, and which of the
 usual ones can't be computed where the run was scored.
 """
 
@@ -19,6 +21,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
 
+MASK_SHARE, TAG = "mask_share", "tag."
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
 
 
@@ -42,6 +45,11 @@ def status_column(metric: str) -> str:
 def note_column(metric: str) -> str:
     """The column of what a reader must know of scores; it need not be there."""
     return f"{metric}.note"
+
+
+def tag_column(tag: str) -> str:
+    """The column of a tag of the samples."""
+    return f"{TAG}{tag}"
 
 
 def read_scores(run: Run) -> Scores | None:

@@ -14,7 +14,15 @@ from brushbench.errors import SampleError
 from brushbench.images import read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
-from brushbench.score_file import Scores, note_column, read_scores, status_column, write_scores
+from brushbench.score_file import (
+    MASK_SHARE,
+    Scores,
+    note_column,
+    read_scores,
+    status_column,
+    tag_column,
+    write_scores,
+)
 from brushbench.store import Entry, Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
@@ -47,6 +55,7 @@ class Scoring:
         self._unscored = selection.unscored
         self.wrong_sizes: dict[str, str] = {}
         """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
+        self._mask_shares: dict[str, float] = {}
 
     def __call__(self, watch: Watcher) -> Scores:
         """Score, write scores.parquet, return all of it."""
@@ -54,7 +63,10 @@ class Scoring:
             entries = self._entries()
             stored = read_scores(self._run)
             kept, infos = self._kept(entries, stored)
-            missing = [name for name in entries if not self._metrics.keys() <= kept[name].keys()]
+            if stored and MASK_SHARE in stored.table:
+                known = stored.table[MASK_SHARE].dropna()
+                self._mask_shares |= {str(name): float(share) for name, share in known.items()}
+            missing = [name for name in entries if not self._is_complete(name, kept[name], entries[name])]
             method = self._run.record.identity.method.name
             stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
             advance = watch(stage, len(entries), len(entries) - len(missing))
@@ -63,7 +75,7 @@ class Scoring:
             rows = {name: kept[name] | scored.get(name, {}) for name in entries}
             unscored = (stored.unscored if stored else {}) | self._unscored
             scores = Scores(
-                _table(entries, rows, list(infos)),
+                pd.concat([_table(entries, rows, list(infos)), self._descriptions(entries)], axis="columns"),
                 infos,
                 {name: reason for name, reason in unscored.items() if name not in infos},
             )
@@ -73,6 +85,21 @@ class Scoring:
     def _entries(self) -> dict[str, Entry | None]:
         ledger = self._run.ledger()
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
+
+    def _is_complete(self, name: str, kept: Mapping[str, Score], entry: Entry | None) -> bool:
+        """Whether all is known of a sample; of one that was painted also how large its mask is."""
+        painted = entry is not None and entry.status == "done"
+        return self._metrics.keys() <= kept.keys() and (name in self._mask_shares or not painted)
+
+    def _descriptions(self, names: Iterable[str]) -> pd.DataFrame:
+        """What reports group the samples by: tags, and the share of the pixels to paint."""
+        tags, ids = self._dataset.tags(), list(names)
+        columns: dict[str, pd.Series] = {
+            tag_column(tag): pd.Series([tags.get(name, {}).get(tag) for name in ids], dtype="string")
+            for tag in dict.fromkeys(tag for of_sample in tags.values() for tag in of_sample)
+        }
+        columns[MASK_SHARE] = pd.Series([self._mask_shares.get(name) for name in ids], dtype="Float64")
+        return pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
 
     def _kept(
         self, entries: Mapping[str, Entry | None], stored: Scores | None
@@ -126,6 +153,7 @@ class Scoring:
             raise SampleError(f"failed: {entry.error}")
         image = read_image(self._run.image_path(entry))
         sample = self._dataset[index]
+        self._mask_shares[sample.id] = sample.mask.float().mean().item()
         if image.shape != sample.image.shape:
             own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
             self.wrong_sizes[sample.id] = f"{own}, its source is {source}"

@@ -124,6 +124,10 @@ class Dataset(Protocol):
         """The ids in order, without decoding anything."""
         ...
 
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """The tags of every id, as its `Sample` has them, without decoding anything; none of a damaged sample."""
+        ...
+
     def digest(self) -> str:
         """Hash of every byte that the samples are made of."""
         ...

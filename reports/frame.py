@@ -3,13 +3,17 @@
 import os
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from brushbench.metric_info import MetricInfo
-from brushbench.score_file import note_column, read_scores, status_column
+from brushbench.score_file import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 from brushbench.store import Run, expand
 
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
+MASK_SIZE = "mask_size"
+MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))
+"""Classes of masks, each with the largest share of the pixels to paint: those of EditBench (arXiv:2212.06909)."""
 
 
 def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
@@ -17,8 +21,12 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
     `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
     why; it is empty for a score, of which `note` says what a reader must know. A run that isn't scored has no rows.
-    Runs of one method on the same samples are told apart by what differs, options, seed, dtype or weights:
-    `brushnet scale=0.5`.
+    Runs of one method are told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`. So are
+    data sets of one name: `folder@1f0c2a94`.
+
+    After these columns come the samples' tags, by their names (`tag.` before one that is the name of another column),
+    and, unless it is known of no sample, `mask_share`, the share of the pixels that is to be painted, with its class
+    `mask_size`: `small` up to 21.5 %, `medium` up to 36.9 %, `large`. They are missing where they aren't known.
 
     Raises `UserError` for a folder that holds no run, or a run that can't be read.
     """
@@ -27,10 +35,22 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
 def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     """The same, for opened runs."""
-    labels = labels_of(runs)
-    parts = [_rows(run, label) for run, label in zip(runs, labels, strict=True)]
+    parts = [
+        _rows(run, method, dataset)
+        for run, method, dataset in zip(runs, labels_of(runs), datasets_of(runs), strict=True)
+    ]
     filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
+    if not filled:
+        return pd.DataFrame(columns=list(COLUMNS))
+    tidy = pd.concat(filled, ignore_index=True)
+    # Runs may have different tags; the mask's size stays last.
+    last = [name for name in (MASK_SHARE, MASK_SIZE) if name in tidy]
+    return tidy[[name for name in tidy.columns if name not in last] + last]
+
+
+def tags_of(tidy: pd.DataFrame) -> list[str]:
+    """The columns of a frame that samples can be grouped by."""
+    return [name for name in tidy.columns if name not in COLUMNS and name != MASK_SHARE]
 
 
 def metrics_of(runs: Sequence[Run]) -> dict[str, MetricInfo]:
@@ -40,6 +60,16 @@ def metrics_of(runs: Sequence[Run]) -> dict[str, MetricInfo]:
         scores = read_scores(run)
         infos |= {name: info for name, info in (scores.metrics if scores else {}).items() if name not in infos}
     return infos
+
+
+def versions_of(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """Metrics that some of these runs have in one version and some in another, each with its versions."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        scores = read_scores(run)
+        for name, info in (scores.metrics if scores else {}).items():
+            found.setdefault(name, {})[info.version] = None
+    return {name: tuple(versions) for name, versions in found.items() if len(versions) > 1}
 
 
 def unscored_of(runs: Sequence[Run]) -> dict[str, str]:
@@ -52,24 +82,26 @@ def unscored_of(runs: Sequence[Run]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if name not in scored}
 
 
-def _rows(run: Run, label: str) -> pd.DataFrame:
+def _rows(run: Run, method: str, dataset: str) -> pd.DataFrame:
     scores = read_scores(run)
     identity = run.record.identity
     if scores is None:
         return pd.DataFrame(columns=list(COLUMNS))
+    described = _descriptions(scores)
     parts = [
         pd.DataFrame(
             {
                 "run": str(run.path),
-                "dataset": identity.dataset.name,
+                "dataset": dataset,
                 "split": identity.dataset.split,
                 "protocol": identity.protocol,
-                "method": label,
+                "method": method,
                 "sample": scores.table.index.astype("string"),
                 "metric": metric,
                 "value": scores.table[metric].astype("Float64").to_numpy(dtype="float64", na_value=float("nan")),
                 "status": scores.table[status_column(metric)].to_numpy(),
                 "note": scores.table.get(note_column(metric), pd.Series("", scores.table.index)).to_numpy(),
+                **described,
             }
         )
         for metric in scores.metrics
@@ -77,22 +109,48 @@ def _rows(run: Run, label: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _descriptions(scores: Scores) -> dict[str, pd.Series]:
+    """Tags and the mask's size, by their column in the frame."""
+    table = scores.table.reset_index(drop=True)
+    columns: dict[str, pd.Series] = {}
+    for name in table.columns:
+        if name.startswith(TAG):
+            tag = name.removeprefix(TAG)
+            columns[name if tag in (*COLUMNS, MASK_SHARE, MASK_SIZE) else tag] = table[name].astype("string")
+    if MASK_SHARE in table and table[MASK_SHARE].notna().any():
+        shares = table[MASK_SHARE].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
+        places = np.searchsorted([end for _, end in MASK_SIZES[:-1]], shares)
+        classes = pd.Series([MASK_SIZES[place][0] for place in places], dtype="string")
+        columns |= {MASK_SHARE: pd.Series(shares), MASK_SIZE: classes.where(~np.isnan(shares))}
+    return columns
+
+
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Method names, with whatever tells runs of one method on the same samples apart."""
+    """Method names, with whatever tells runs of one method on one data set apart, on whichever split."""
     facts = [_facts(run) for run in runs]
+    keys = [
+        (run.record.identity.method.name, dataset, run.record.identity.protocol)
+        for run, dataset in zip(runs, datasets_of(runs), strict=True)
+    ]
     labels = []
-    for run, own in zip(runs, facts, strict=True):
-        identity = run.record.identity
-        rivals = [
-            other
-            for rival, other in zip(runs, facts, strict=True)
-            if rival.record.identity.method.name == identity.method.name
-            and rival.record.identity.dataset == identity.dataset
-            and rival.record.identity.protocol == identity.protocol
-        ]
-        varied = [key for key in own if any(other.get(key) != own[key] for other in rivals)]
-        labels.append(" ".join([identity.method.name, *(f"{key}={own[key]}" for key in varied)]))
+    for key, own in zip(keys, facts, strict=True):
+        rivals = [other for rival, other in zip(keys, facts, strict=True) if rival == key]
+        varied = [name for name in own if any(other.get(name) != own[name] for other in rivals)]
+        labels.append(" ".join([key[0], *(f"{name}={own[name]}" for name in varied)]))
     return labels
+
+
+def datasets_of(runs: Sequence[Run]) -> list[str]:
+    """Names of the data sets, with the beginning of the digest where one split of that name has two."""
+    digests: dict[str, dict[str, set[str]]] = {}
+    for run in runs:
+        dataset = run.record.identity.dataset
+        digests.setdefault(dataset.name, {}).setdefault(dataset.split, set()).add(dataset.digest)
+    ambiguous = {name for name, splits in digests.items() if any(len(found) > 1 for found in splits.values())}
+    return [
+        f"{dataset.name}@{dataset.digest[:8]}" if dataset.name in ambiguous else dataset.name
+        for dataset in (run.record.identity.dataset for run in runs)
+    ]
 
 
 def _facts(run: Run) -> dict[str, str]:

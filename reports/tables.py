@@ -1,165 +1,241 @@
-"""The summary table: methods x metrics, mean with its standard error, for each data set, split and protocol."""
+"""The tables: methods x metrics, for each data set and protocol, as the paper prints them or with everything.
 
-import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+`paper` has inside and outside side by side, in the groups image quality, masked-region preservation and text alignment;
+`ablation` the mean of the inside and the outside rows; `summary` every metric with its interval, split by split.
+"""
+
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
-from brushbench.errors import UserError, unknown
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.errors import UserError, one_line, unknown
+from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
-from reports.frame import frame_of, metrics_of, unscored_of
+from reports.beside import Beside
+from reports.footnotes import footnotes
+from reports.layout import Cell, Column, Mark, Row, Section, Table, heading
+from reports.marks import by_rank, by_significance
+from reports.summary import BOTH, SECTION, Summary, both_splits, summarise
 
-GROUP = ["dataset", "split", "protocol"]
-SUMMARY_COLUMNS = [*GROUP, "method", "metric", "mean", "standard_error", "n_scored", "n_asked", "n_identical"]
+PAPER = {
+    "image quality": ("image-reward", "hps", "aesthetic"),
+    "masked-region preservation": ("psnr", "mse", "lpips"),
+    "text alignment": ("clip", "papercut-clip"),
+}
+"""Of the paper's tables, in its order; the miniature world's own CLIP stands under its own name."""
+SIDE_BY_SIDE = ("inside", "outside")
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What the tables are made of."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a table is asked for."""
 
+    table: str = "summary"
+    by: str = ""
+    """A tag, or `mask-size`."""
+    significant: bool = False
+    """Mark everything that isn't significantly worse than the best."""
+    with_published: bool = False
+    """Print what is published below what was measured."""
+    strict: bool = False
+    """Refuse samples without a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tables with the numbers that they are made of."""
+
+    tables: tuple[Table, ...]
     rows: pd.DataFrame
-    """Columns `SUMMARY_COLUMNS`, one row per group, method and metric; a missing mean or error is NaN."""
-    metrics: dict[str, MetricInfo]
-    unscored: dict[str, str]
-    """Usual metrics that couldn't be computed, each with the reason."""
-    notes: pd.DataFrame
-    """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
+    """Those of the summary that are printed, with `mark` (`best`, `second` or empty)."""
+    metrics: Mapping[str, MetricInfo]
+    by: str = ""
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
-    """Mean and standard error (s / sqrt(n), s with n - 1) over the scored samples of each run and metric.
+def report(runs: Sequence[Run], wanted: Wanted) -> Report:
+    """Raises `UserError` for an unknown table or tag, for runs that can't share one, and for a table without rows."""
+    if wanted.table not in TABLES:
+        raise unknown("table", wanted.table, TABLES)
+    if wanted.by and wanted.with_published:
+        raise UserError("published numbers are of whole splits: they can't stand in a table by tag")
+    summary = summarise(runs, wanted.by)
+    if wanted.strict:
+        _check_complete(summary)
+    return TABLES[wanted.table](summary, wanted)
 
-    Raises `UserError` if two runs would share a row, or if none is scored.
-    """
-    tidy = frame_of(runs)
-    if tidy.empty:
-        raise UserError("none of these runs is scored; run `brushbench score RUN` first")
-    keys = [*GROUP, "method", "metric"]
-    shared = tidy[[*keys, "run"]].drop_duplicates().duplicated(keys)
-    if shared.any():
-        first = tidy[[*keys, "run"]].drop_duplicates()[shared].iloc[0]
-        raise UserError(
-            f"two runs are of {first['method']} on {first['dataset']}/{first['split']}: one is {first['run']}"
+
+def _check_complete(summary: Summary) -> None:
+    rows = summary.rows
+    partial = rows[rows["n_scored"] + rows["n_identical"] < rows["n_asked"]]
+    if len(partial):
+        first = partial.iloc[0]
+        where = f"{first['metric']} of {first['method']} on {first['dataset']}/{first['split']}"
+        count = f"{first['n_scored'] + first['n_identical']} of {first['n_asked']} samples"
+        raise UserError(one_line(f"the table would be partial: {where} has {count} (of {len(partial)} such cells)"))
+
+
+def _paper(summary: Summary, wanted: Wanted) -> Report:
+    return _arranged(summary, wanted, _paper_columns, paired=True)
+
+
+def _ablation(summary: Summary, wanted: Wanted) -> Report:
+    means = both_splits(summary)
+    if means.rows.empty:
+        raise UserError("an ablation table needs runs of one method on both inside and outside; there are none")
+    return _arranged(means, wanted, _paper_columns, paired=False)
+
+
+def _summary(summary: Summary, wanted: Wanted) -> Report:
+    return _arranged(summary, wanted, _all_columns, paired=False)
+
+
+TABLES: dict[str, Callable[[Summary, Wanted], Report]] = {"summary": _summary, "paper": _paper, "ablation": _ablation}
+
+
+def _paper_columns(split: str, present: Container[str], metrics: Mapping[str, MetricInfo]) -> list[Column]:
+    return [Column(split, group, metrics[name]) for group, names in PAPER.items() for name in names if name in present]
+
+
+def _all_columns(split: str, present: Container[str], metrics: Mapping[str, MetricInfo]) -> list[Column]:
+    return [Column(split, "", metrics[name]) for name in metrics if name in present]
+
+
+def _arranged(summary: Summary, wanted: Wanted, columns_of: Callable[..., list[Column]], *, paired: bool) -> Report:
+    tables, printed = [], []
+    for key, rows in summary.rows.groupby(["dataset", "protocol"], sort=False):
+        place = str(key[0]), str(key[1])
+        for splits in _side_by_side(list(rows["split"].unique()), paired=paired):
+            own = rows[rows["split"].isin(splits)]
+            columns = [
+                column
+                for split in splits
+                for column in columns_of(split, set(own[own["split"] == split]["metric"]), summary.metrics)
+            ]
+            if columns:
+                maker = _Maker(summary, wanted, tuple(columns))
+                table, records = maker.table(place, own)
+                tables.append(table)
+                printed.append(records)
+    if not tables:
+        names = ", ".join(name for group in PAPER.values() for name in group)
+        raise UserError(f"no metric of the paper's table is scored in these runs; they are {names}")
+    return Report(tuple(tables), pd.concat(printed, ignore_index=True), summary.metrics, summary.by)
+
+
+def _side_by_side(splits: Sequence[str], *, paired: bool) -> list[list[str]]:
+    """Inside and outside in one table; any other split in a table of its own."""
+    ordered = sorted(
+        splits, key=lambda split: SIDE_BY_SIDE.index(split) if split in SIDE_BY_SIDE else len(SIDE_BY_SIDE)
+    )
+    together = [split for split in ordered if split in SIDE_BY_SIDE] if paired else []
+    return [group for group in (together, *([split] for split in ordered if split not in together)) if group]
+
+
+def _called(splits: Sequence[str]) -> str:
+    if splits == [BOTH]:
+        return BOTH
+    return f"split {splits[0]}" if len(splits) == 1 else f"splits {' and '.join(splits)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Of one table."""
+
+    summary: Summary
+    wanted: Wanted
+    columns: tuple[Column, ...]
+
+    def table(self, place: tuple[str, str], rows: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
+        dataset, protocol = place
+        rows = rows[self._is_printed(rows)]
+        beside = self._beside(place) if self.wanted.with_published else None
+        sections, marked = [], []
+        for title in map(str, rows[SECTION].unique()):
+            own = rows[rows[SECTION] == title]
+            marks = self._marks(own, place)
+            sections.append(Section(f"{self.summary.by}: {title}" if title else "", self._rows(own, marks, beside)))
+            keys = zip(own["method"], own["split"], own["metric"], strict=True)
+            marked.append(own.assign(mark=[marks.get(key, "") for key in keys]))
+        splits = list(dict.fromkeys(column.split for column in self.columns))
+        table = Table(
+            title=f"{dataset}, {_called(splits)}, protocol {protocol}",
+            columns=self.columns,
+            headings=tuple(heading(one.info, one.name, place=self.wanted.table == "summary") for one in self.columns),
+            sections=tuple(sections),
+            notes=(*footnotes(self.summary, rows, self.wanted.table), *(beside.notes(rows) if beside else ())),
+            legend=self._legend(sections),
         )
-    tidy["identical"] = tidy["status"] == IDENTICAL
-    samples = tidy.groupby(keys, sort=False)
-    rows = samples.agg(
-        mean=("value", "mean"),
-        standard_error=("value", "sem"),
-        n_scored=("value", "count"),
-        n_asked=("value", "size"),
-        n_identical=("identical", "sum"),
-    ).reset_index()
-    noted = tidy[tidy["note"].fillna("") != ""]
-    notes = noted.groupby([*GROUP, "metric", "note"], sort=False).size().rename("count").reset_index()
-    return Summary(rows[SUMMARY_COLUMNS], metrics_of(runs), unscored_of(runs), notes)
+        records = pd.concat(marked)
+        return table, beside.records(records) if beside else records
 
+    def _beside(self, place: tuple[str, str]) -> Beside:
+        methods = {label: method for (*own, label), method in self.summary.methods.items() if tuple(own) == place}
+        return Beside(place[0].partition("@")[0], place[1], methods)
 
-def render(summary: Summary, table_format: str) -> str:
-    """The table as `text`, `markdown`, `csv` or `json`, without a line break at its end."""
-    if table_format not in FORMATS:
-        raise unknown("format", table_format, FORMATS)
-    return FORMATS[table_format](summary)
+    def _legend(self, sections: Sequence[Section]) -> tuple[tuple[Mark, str], ...]:
+        used = {cell.mark for section in sections for row in section.rows for cell in row.cells}
+        meanings: dict[Mark, str] = {"best": "best", "second": "second best"}
+        if self.wanted.significant:
+            meanings["best"] = "best, or not significantly worse than the best (paired t tests, Holm, 5 %)"
+        return tuple((mark, meaning) for mark, meaning in meanings.items() if mark in used)
 
+    def _is_printed(self, rows: pd.DataFrame) -> pd.Series:
+        wanted = {(column.split, column.info.name) for column in self.columns}
+        keys = zip(rows["split"], rows["metric"], strict=True)
+        return pd.Series([key in wanted for key in keys], rows.index)
 
-def _text(summary: Summary) -> str:
-    return "\n\n".join(_group_table(group, rows, summary, "simple") for group, rows in _groups(summary))
+    def _marks(self, rows: pd.DataFrame, place: tuple[str, str]) -> dict[tuple[str, str, str], Mark]:
+        """By method, split and metric."""
+        found: dict[tuple[str, str, str], Mark] = {}
+        for column in self.columns:
+            own = rows[(rows["split"] == column.split) & (rows["metric"] == column.info.name)]
+            means = dict(zip(own["method"], own["mean"], strict=True))
+            marks = by_rank(means, column)
+            if self.wanted.significant and len(means) > 1:
+                marks = by_significance(means, column, self._scores(place, own))
+            found |= {(method, column.split, column.info.name): mark for method, mark in marks.items()}
+        return found
 
+    def _scores(self, place: tuple[str, str], own: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the frame behind the cells of one column of one section."""
+        tidy, first = self.summary.tidy, own.iloc[0]
+        chosen = (tidy["dataset"] == place[0]) & (tidy["protocol"] == place[1]) & (tidy["metric"] == first["metric"])
+        chosen &= (tidy[SECTION] == first[SECTION]) & (tidy["split"] == first["split"])
+        scores: pd.DataFrame = tidy.loc[chosen]
+        return scores
 
-def _markdown(summary: Summary) -> str:
-    return "\n\n".join(_group_table(group, rows, summary, "pipe") for group, rows in _groups(summary))
+    def _rows(
+        self, rows: pd.DataFrame, marks: Mapping[tuple[str, str, str], Mark], beside: Beside | None
+    ) -> tuple[Row, ...]:
+        records = {(row["method"], row["split"], row["metric"]): row for row in rows.to_dict("records")}
+        found: list[Row] = []
+        for method in dict.fromkeys(rows["method"]):
+            keys = [(method, column.split, column.info.name) for column in self.columns]
+            cells = [
+                self._cell(records[key], column, marks.get(key, "")) if key in records else Cell("-")
+                for key, column in zip(keys, self.columns, strict=True)
+            ]
+            found.append(Row(str(method), tuple(cells)))
+            if beside:
+                means = {key[1:]: record["mean"] for key, record in records.items() if key[0] == method}
+                found += beside.rows(method, self.columns, means)
+        return tuple(found)
 
-
-def _csv(summary: Summary) -> str:
-    return summary.rows.to_csv(index=False, lineterminator="\n").rstrip("\n")
-
-
-def _json(summary: Summary) -> str:
-    # A mean over no sample is null, not NaN.
-    records = summary.rows.astype(object).where(summary.rows.notna(), None).to_dict(orient="records")
-    return json.dumps(records, ensure_ascii=False, allow_nan=False, indent=2)
-
-
-FORMATS: dict[str, Callable[[Summary], str]] = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
-
-
-def _groups(summary: Summary) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    return [
-        (tuple(map(str, key)) if isinstance(key, tuple) else (str(key),), rows)
-        for key, rows in summary.rows.groupby(GROUP, sort=False)
-    ]
-
-
-def _group_table(group: tuple[str, ...], rows: pd.DataFrame, summary: Summary, style: str) -> str:
-    dataset, split, protocol = group
-    metrics = summary.metrics
-    cells = {(row["method"], row["metric"]): _cell(row, metrics[row["metric"]]) for row in rows.to_dict("records")}
-    present = [name for name in metrics if name in set(rows["metric"])]
-    lines = [
-        [_escaped(method, style), _counts(rows[rows["method"] == method])]
-        + [cells.get((method, name), "-") for name in present]
-        for method in dict.fromkeys(rows["method"])
-    ]
-    header = ["method", "scored/asked", *(_heading(metrics[name]) for name in present)]
-    title = f"{dataset}, split {split}, protocol {protocol}"
-    table = tabulate(lines, header, tablefmt=style, disable_numparse=True, stralign="left")
-    heading = f"**{_escaped(title, style)}**" if style == "pipe" else title
-    notes = ["mean ± standard error over the scored samples; ↑ higher is better, ↓ lower is better"]
-    if (rows["n_identical"] > 0).any():
-        notes.append(
-            "identical: samples without any difference to the source there; they have no PSNR, no part in its mean"
-        )
-    notes += [*_remarks(summary, group), *_not_scored(summary.unscored)]
-    return "\n\n".join([heading, table, "\n".join(notes)])
-
-
-def _remarks(summary: Summary, group: tuple[str, ...]) -> list[str]:
-    """What the metrics say of single scores, counted."""
-    rows = summary.notes[(summary.notes[GROUP] == list(group)).all(axis=1)]
-    return [f"{row['metric']}: {row['count']} of the scores: {row['note']}" for row in rows.to_dict("records")]
-
-
-def _not_scored(unscored: dict[str, str]) -> list[str]:
-    """The usual metrics that are missing from the table, by reason."""
-    names: dict[str, list[str]] = {}
-    for name, reason in unscored.items():
-        names.setdefault(reason, []).append(name)
-    return [f"not scored: {', '.join(metrics)}: {reason}" for reason, metrics in names.items()]
-
-
-def _counts(rows: pd.DataFrame) -> str:
-    """Samples with at least one score / samples asked for."""
-    return f"{(rows['n_scored'] + rows['n_identical']).max()}/{rows['n_asked'].max()}"
-
-
-def _heading(info: MetricInfo) -> str:
-    name, _, region = info.name.partition("@")
-    scale = f"x{info.scale:g}".replace("1000", "1e3") if info.scale != 1 else ""
-    arrow = "↑" if info.higher_is_better else "↓"
-    return " ".join(filter(None, [f"{name.upper()} {region or info.region}", scale, info.unit, arrow]))
-
-
-# Any: a row of `Summary.rows`.
-def _cell(row: Mapping[Hashable, Any], info: MetricInfo) -> str:
-    scored, identical = row["n_scored"], row["n_identical"]
-    parts = [f"{row[part] * info.scale:.{_digits(info)}f}" for part in ("mean", "standard_error")[: min(scored, 2)]]
-    text = " ± ".join(parts)
-    if identical:
-        text += f" ({identical} identical)"
-    if scored + identical < row["n_asked"]:
-        text += f" [{scored + identical}/{row['n_asked']}]"
-    return text.strip() or "-"
-
-
-def _digits(info: MetricInfo) -> int:
-    return 2 if info.unit or info.scale != 1 else 4
-
-
-def _escaped(text: str, style: str) -> str:
-    if style != "pipe":
-        return text
-    return "".join(f"\\{character}" if character in "\\|*_`<>[]" else character for character in text)
+    # Any: a row of the summary.
+    def _cell(self, row: Mapping[Hashable, Any], column: Column, mark: Mark) -> Cell:
+        in_full = self.wanted.table == "summary"
+        nothing = "-" if in_full or not row["n_identical"] else "identical"
+        text = nothing if np.isnan(row["mean"]) else column.printed(row["mean"])
+        remarks = []
+        if in_full:
+            if not np.isnan(row["low"]):
+                remarks.append(f"± {column.printed(max(row['high'] - row['mean'], row['mean'] - row['low']))}")
+            if row["n_identical"]:
+                remarks.append(f"({row['n_identical']} identical)")
+            scored = row["n_scored"] + row["n_identical"]
+            if scored < row["n_asked"]:
+                remarks.append(f"[{scored}/{row['n_asked']}]")
+        return Cell(text, mark, " ".join(remarks))

@@ -12,7 +12,9 @@ import pytest
 
 import brushbench
 from brushbench.store import Run, expand
-from reports.tables import render, summarise
+from reports.formats import render
+from reports.summary import summarise
+from reports.tables import Wanted, report
 
 
 @pytest.fixture
@@ -31,7 +33,8 @@ def test_the_frame_has_a_row_per_sample_and_metric(runs: list[Run]) -> None:
     tidy = brushbench.frame(runs)
     assert len(tidy) == 3 * 4 * 5
     assert list(tidy.columns) == [
-        *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
+        *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note"),
+        *("mask_share", "mask_size"),
     ]
     broken = tidy[tidy["sample"] == "broken"]
     assert broken["value"].isna().all()
@@ -60,7 +63,7 @@ def test_folders_of_runs_are_runs_too(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_means_and_standard_errors(runs: list[Run]) -> None:
-    rows = json.loads(render(summarise(runs), "json"))
+    rows = json.loads(render(report(runs, Wanted()), "json"))
     row = next(row for row in rows if row["method"] == "telea radius=9.0" and row["metric"] == "ssim@whole")
     tidy = brushbench.frame(runs)
     values = (
@@ -74,14 +77,14 @@ def test_means_and_standard_errors(runs: list[Run]) -> None:
 
 
 def test_text_names_everything(runs: list[Run]) -> None:
-    text = render(summarise(runs), "text")
+    text = render(report(runs, Wanted()), "text")
     for part in ("brushbench, split inside, protocol strict", "3/4", "PSNR known dB ↑", "MSE known x1e3 ↓", "±"):
         assert part in text
     assert "(3 identical) [3/4]" in text
 
 
 def test_csv_can_be_read_back(runs: list[Run]) -> None:
-    rows = list(csv.DictReader(io.StringIO(render(summarise(runs), "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(report(runs, Wanted()), "csv"))))
     assert len(rows) == 3 * 5
     assert {row["protocol"] for row in rows} == {"strict"}
 
@@ -93,7 +96,7 @@ def test_markdown_is_escaped(tmp_path: Path, write_bench) -> None:
     from brushbench.benchmark import score_images
 
     run = score_images(root / "images", name, config)[0].run
-    markdown = render(summarise([run]), "markdown")
+    markdown = render(report([run], Wanted()), "markdown")
     assert "a\\_b\\[c\\]" in markdown
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
     assert len(widths) == 1
@@ -103,9 +106,9 @@ def test_one_sample_has_no_standard_error(tmp_path: Path, write_bench) -> None:
     run = brushbench.run(
         brushbench.RunConfig("telea", "brushbench", write_bench(count=1), output=tmp_path, metrics=["ssim@whole"])
     )
-    rows = json.loads(render(summarise([run]), "json"))
+    rows = json.loads(render(report([run], Wanted()), "json"))
     assert [row["standard_error"] for row in rows] == [None]
-    assert "±" not in render(summarise([run]), "text").split("mean ±")[0]
+    assert "±" not in render(report([run], Wanted()), "text").split("mean ±")[0]
 
 
 def test_a_run_that_is_not_scored(tmp_path: Path, write_bench) -> None:

@@ -4,9 +4,8 @@ Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapp
 """
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -16,6 +15,7 @@ from pydantic import BaseModel, StrictStr, ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from brushbench.datasets.sidecar import read_sidecar
 from brushbench.datasets.source import (
     check_caption,
     check_id,
@@ -25,6 +25,7 @@ from brushbench.datasets.source import (
     inside_root,
     iterate,
 )
+from brushbench.datasets.tables import read_json
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import image_size, read_image
 from brushbench.masks import brush_strokes, decode_rle
@@ -54,7 +55,7 @@ class BrushBench:
 
     A damaged mapping file raises `UserError` when it is opened; a damaged entry raises `SampleError` when that sample
     is asked for. All images of a data set have one size, the one that most of them have: the masks' run lengths mean
-    nothing on another.
+    nothing on another. Tags come from the entries, if they have some, and from `sidecar.FILE`.
     """
 
     def __init__(self, mapping_file: Path, split: str, name: str = "brushbench") -> None:
@@ -65,6 +66,7 @@ class BrushBench:
         self._root = mapping_file.parent
         self._entries = _read_mapping(mapping_file)
         self._ids = tuple(self._entries)
+        self._sidecar = read_sidecar(self._root, self._ids)
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> "BrushBench":
@@ -79,6 +81,10 @@ class BrushBench:
     def ids(self) -> Sequence[str]:
         """The keys of the mapping file, in its order."""
         return self._ids
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """Of the mapping file and of `tags.csv`; the latter's hold."""
+        return {sample_id: self._tags_or_none(sample_id) for sample_id in self._ids}
 
     def digest(self) -> str:
         """Hash of the mapping file and of every image that it names."""
@@ -101,7 +107,7 @@ class BrushBench:
             expected = "x".join(map(str, self._size or ()))
             raise SampleError(one_line(f"{record.image}: {height}x{width}, the data set is {expected}"))
         mask = brush_mask(sample_id, height, width) if self.split == BRUSH else self._drawn(sample_id, height, width)
-        return Sample(sample_id, image, mask[None], record.caption, record.tags)
+        return Sample(sample_id, image, mask[None], record.caption, self._tags(record, sample_id))
 
     def _drawn(self, sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
         mask = decode_rle(self._runs(sample_id), height, width)
@@ -127,6 +133,15 @@ class BrushBench:
         if not isinstance(entry, dict) or not isinstance(entry.get(key), list):
             raise SampleError(f"mapping file: {key}: a list of runs is required")
         return list(entry[key])
+
+    def _tags(self, record: _Record, sample_id: str) -> Mapping[str, str]:
+        return {**record.tags, **self._sidecar.get(sample_id, {})}
+
+    def _tags_or_none(self, sample_id: str) -> Mapping[str, str]:
+        try:
+            return self._tags(self._record(sample_id), sample_id)
+        except SampleError:
+            return {}
 
     def _image_or_none(self, sample_id: str) -> Path | None:
         try:
@@ -160,12 +175,7 @@ def find_mapping_file(root: Path) -> Path | None:
 
 
 def _read_mapping(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise UserError(one_line(f"{path}: not JSON ({error})")) from error
-    except OSError as error:
-        raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
+    content = read_json(path, _without_duplicates)
     if isinstance(content, list):
         content = _without_duplicates([(_id_of(entry, index), entry) for index, entry in enumerate(content)])
     if not isinstance(content, dict):

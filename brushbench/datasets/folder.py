@@ -1,9 +1,7 @@
 """A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -18,20 +16,33 @@ from brushbench.datasets.source import (
     inside_root,
     iterate,
 )
+from brushbench.datasets.tables import read_csv, read_json, read_text
 from brushbench.errors import SampleError, UserError, one_line
-from brushbench.images import read_image, read_mask
+from brushbench.images import SUFFIXES, read_image, read_mask
 from brushbench.types import Dataset, Sample
 
 SPLITS = ("inside", "outside")
 CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
 
 
+KEYS = ("id", "image")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What the captions' file says of one image."""
+
+    caption: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 @final
 class Folder:
     """Images, masks of the same stem, and captions; `outside` paints what the masks leave.
 
-    Captions: a CSV with the columns `id` (or `image`) and `caption`; a JSON object `{id: caption}`; or a text file
-    with one caption per line, in the order of the images' names. Sizes may differ from image to image.
+    Captions: a CSV with the columns `id` (or `image`) and `caption`, of which any others are tags; a JSON object
+    `{id: caption}`; or a text file with one caption per line, in the order of the images' names. Sizes may differ from
+    image to image.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -50,7 +61,7 @@ class Folder:
         if not self._ids:
             raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
         self._caption_file = _caption_file(root)
-        self._captions = _captions(self._caption_file, self._ids)
+        self._texts = _texts(self._caption_file, self._ids)
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> Dataset:
@@ -64,6 +75,10 @@ class Folder:
     def ids(self) -> Sequence[str]:
         """The images' names without their suffix, sorted."""
         return self._ids
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """Of the columns of `captions.csv` that aren't empty."""
+        return {name: self._texts[name].tags if name in self._texts else {} for name in self._ids}
 
     def digest(self) -> str:
         """Hash of the captions and of every image and mask."""
@@ -81,9 +96,10 @@ class Folder:
         check_id(name)
         if name not in self._masks:
             raise SampleError(one_line(f"masks/ has no mask for {name!r}"))
-        if name not in self._captions:
+        if name not in self._texts:
             raise SampleError(one_line(f"{self._caption_file.name} has no caption for {name!r}"))
-        check_caption(self._captions[name])
+        text = self._texts[name]
+        check_caption(text.caption)
         image = read_image(inside_root(self._root, str(self._images[name].relative_to(self._root))))
         mask = read_mask(inside_root(self._root, str(self._masks[name].relative_to(self._root))))
         if mask.shape[1:] != image.shape[1:]:
@@ -93,7 +109,7 @@ class Folder:
             mask = ~mask
         if not mask.any():
             raise SampleError("mask is empty: there is nothing to paint")
-        return Sample(name, image, mask, self._captions[name])
+        return Sample(name, image, mask, text.caption, text.tags)
 
 
 def _caption_file(root: Path) -> Path:
@@ -104,38 +120,44 @@ def _caption_file(root: Path) -> Path:
     return found[0]
 
 
-def _captions(path: Path, ids: Sequence[str]) -> dict[str, str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(one_line(f"{path}: can't be read as UTF-8 text ({error})")) from error
+def _texts(path: Path, ids: Sequence[str]) -> dict[str, _Text]:
     readers = {".csv": _from_csv, ".json": _from_json}
-    return readers[path.suffix](path, text) if path.suffix in readers else _from_lines(path, text, ids)
+    return readers[path.suffix](path) if path.suffix in readers else _from_lines(path, ids)
 
 
-def _from_lines(path: Path, text: str, ids: Sequence[str]) -> dict[str, str]:
-    lines = text.splitlines()
+def _from_lines(path: Path, ids: Sequence[str]) -> dict[str, _Text]:
+    lines = read_text(path).splitlines()
     if len(lines) != len(ids):
         raise UserError(one_line(f"{path}: {len(lines)} lines for {len(ids)} images; valid is one caption per image"))
-    return dict(zip(ids, lines, strict=True))
+    return {name: _Text(line) for name, line in zip(ids, lines, strict=True)}
 
 
-def _from_csv(path: Path, text: str) -> dict[str, str]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    key = next((name for name in ("id", "image") if name in (reader.fieldnames or ())), None)
-    if key is None or "caption" not in (reader.fieldnames or ()):
-        raise UserError(one_line(f"{path}: columns are {reader.fieldnames}, needed are id (or image) and caption"))
-    try:
-        return {Path(row[key] or "").stem: row["caption"] or "" for row in reader}
-    except csv.Error as error:
-        raise UserError(one_line(f"{path}: line {reader.line_num}: {error}")) from error
+def _from_csv(path: Path) -> dict[str, _Text]:
+    columns, rows = read_csv(path)
+    key = next((name for name in KEYS if name in columns), None)
+    if key is None or "caption" not in columns:
+        raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; needed are id (or image) and caption"))
+    return _by_stem(path, [(row[key], _Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows])
 
 
-def _from_json(path: Path, text: str) -> dict[str, str]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(one_line(f"{path}: not JSON ({error})")) from error
+def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
+    return {column: value for column, value in row.items() if value and column not in others}
+
+
+def _from_json(path: Path) -> dict[str, _Text]:
+    content = read_json(path)
     if not isinstance(content, dict) or not all(isinstance(caption, str) for caption in content.values()):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
-    return {Path(name).stem: caption for name, caption in content.items()}
+    return _by_stem(path, [(name, _Text(caption)) for name, caption in content.items()])
+
+
+def _by_stem(path: Path, texts: Sequence[tuple[str, _Text]]) -> dict[str, _Text]:
+    """By id, also where the name of the image's file is given. Raises `UserError` for an id that occurs twice."""
+    found: dict[str, _Text] = {}
+    for name, text in texts:
+        file = Path(name)
+        stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
+        if stem in found:
+            raise UserError(one_line(f"{path}: {stem!r} occurs twice"))
+        found[stem] = text
+    return found

@@ -5,7 +5,7 @@ object as polygons in the 512x512 picture that the crop is resized to.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -62,6 +62,10 @@ class Photos:
     def ids(self) -> Sequence[str]:
         """The photographs' names."""
         return tuple(photo.id for photo in self._photos)
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """What each photograph shows, as `subject`."""
+        return {photo.id: {"subject": photo.subject} for photo in self._photos}
 
     def digest(self) -> str:
         """Hash of the description and of scikit-image's files."""

@@ -1,0 +1,70 @@
+"""Text, CSV and JSON files that came with a data set, read with limits."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from brushbench.errors import UserError, one_line
+
+MAX_BYTES = 256 << 20
+"""Of one file. BrushBench's mapping file has a few million numbers."""
+_CSV_PROBLEMS = (csv.Error, ValueError)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole file. Raises `UserError` if it can't be read, or is larger than any description of a data set."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
+    if len(content) > MAX_BYTES:
+        raise UserError(one_line(f"{path}: over {MAX_BYTES >> 20} MiB: too large to describe a data set"))
+    return content
+
+
+def read_text(path: Path) -> str:
+    """UTF-8, with or without a byte order mark. Raises `UserError` for anything else."""
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(one_line(f"{path}: can't be read as UTF-8 text ({error})")) from error
+
+
+def read_json(path: Path, pairs_hook: Callable[[list[tuple[str, object]]], object] | None = None) -> object:
+    """What a JSON file holds; `pairs_hook` as in `json.loads`. Raises `UserError` for what isn't JSON."""
+    content = read_bytes(path)
+    try:
+        parsed: object = json.loads(content, object_pairs_hook=pairs_hook)
+    # RecursionError: brackets in brackets in brackets.
+    except (ValueError, RecursionError) as error:
+        raise UserError(one_line(f"{path}: not JSON ({error})")) from error
+    return parsed
+
+
+def read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """The columns of a CSV file, and its rows; a row that ends early has empty cells.
+
+    Raises `UserError` for a file that has no header, a column twice, or a row with more cells than the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        columns = tuple(name.strip() for name in next(reader, []))
+        if not any(columns):
+            raise UserError(one_line(f"{path}: no header: the first line names the columns"))
+        repeated = [name for name, count in Counter(columns).items() if count > 1]
+        if repeated:
+            raise UserError(one_line(f"{path}: column {repeated[0]!r} occurs twice"))
+        rows = [_row(path, reader.line_num, columns, cells) for cells in reader if cells]
+    except _CSV_PROBLEMS as error:
+        raise UserError(one_line(f"{path}: line {reader.line_num}: {error}")) from error
+    return columns, rows
+
+
+def _row(path: Path, line: int, columns: tuple[str, ...], cells: Sequence[str]) -> dict[str, str]:
+    if len(cells) > len(columns):
+        raise UserError(one_line(f"{path}: line {line}: {len(cells)} cells for {len(columns)} columns"))
+    return dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))

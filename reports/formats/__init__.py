@@ -1,0 +1,27 @@
+"""Tables as text, Markdown, LaTeX, HTML, CSV and JSON."""
+
+from collections.abc import Callable
+
+from brushbench.errors import unknown
+from reports.formats.html import html_page
+from reports.formats.latex import latex_document
+from reports.formats.markdown import markdown_tables
+from reports.formats.records import csv_lines, json_records
+from reports.formats.text import text_tables
+from reports.tables import Report
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "text": lambda report: text_tables(report.tables),
+    "markdown": lambda report: markdown_tables(report.tables),
+    "latex": lambda report: latex_document(report.tables),
+    "csv": csv_lines,
+    "json": json_records,
+    "html": lambda report: html_page(report.tables),
+}
+
+
+def render(report: Report, table_format: str) -> str:
+    """Without a line break at its end. Raises `UserError` for an unknown format."""
+    if table_format not in FORMATS:
+        raise unknown("format", table_format, FORMATS)
+    return FORMATS[table_format](report)

@@ -1,0 +1,24 @@
+"""Tables as one self-contained page: no script, no font or picture from elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from reports.formats.escaping import plain, words
+from reports.layout import Table
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def html_page(tables: Sequence[Table]) -> str:
+    """All of them, with everything that is text escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"plain": plain, "words": words}
+    return environment.get_template("tables.html").render(tables=tables).rstrip("\n")

@@ -1,0 +1,53 @@
+"""Tables in GitHub's Markdown, which has one line of headings."""
+
+from collections.abc import Sequence
+
+from reports.formats.escaping import each_word, markdown
+from reports.layout import Cell, Mark, Row, Table
+
+# GitHub drops <u>; <ins> is underlined there.
+MARKS: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}
+NAMES: dict[Mark, str] = {"best": "bold", "second": "underlined"}
+
+
+def markdown_tables(tables: Sequence[Table]) -> str:
+    """All of them, an empty line between."""
+    return "\n\n".join(map(_table, tables))
+
+
+def _table(table: Table) -> str:
+    several = len({column.split for column in table.columns}) > 1
+    heads = [
+        markdown(f"{column.split}: {heading}" if several else heading)
+        for column, heading in zip(table.columns, table.headings, strict=True)
+    ]
+    lines = [_line(["method", *heads]), _line([":---", *["---:"] * len(heads)])]
+    for section in table.sections:
+        if section.title:
+            lines.append(_line([f"**{markdown(section.title)}**", *[" "] * len(heads)]))
+        lines += map(_row, section.rows)
+    notes = [f"{MARKS[mark].format(NAMES[mark])}: {meaning}" for mark, meaning in table.legend]
+    notes += [*_groups(table), *(each_word(markdown, note) for note in table.notes)]
+    return "\n\n".join(
+        [f"**{each_word(markdown, table.title)}**", "\n".join(lines), "\n".join(f"* {n}" for n in notes)]
+    )
+
+
+def _groups(table: Table) -> list[str]:
+    names: dict[str, dict[str, None]] = {}
+    for column in table.columns:
+        names.setdefault(column.group, {})[column.name] = None
+    groups = [f"{group}: {', '.join(map(markdown, own))}" for group, own in names.items() if group]
+    return ["; ".join(groups)] if groups else []
+
+
+def _row(row: Row) -> str:
+    return _line([markdown(row.label), *map(_marked, row.cells)])
+
+
+def _marked(cell: Cell) -> str:
+    return " ".join(filter(None, [MARKS[cell.mark].format(cell.text), markdown(cell.remark)]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,46 @@
+"""The numbers of tables for other programs: a record per printed cell, nothing rounded or scaled."""
+
+import csv
+import io
+import json
+
+from reports.formats.escaping import spreadsheet
+from reports.tables import Report
+
+COLUMNS = [
+    *("dataset", "protocol", "split", "section", "method", "metric", "mean", "low", "high", "standard_error"),
+    *("n_scored", "n_asked", "n_identical", "mark", "unit", "scale", "higher_is_better"),
+]
+"""`low` and `high` are the ends of the 95 % interval of the mean; `scale` is what papers multiply it with."""
+Value = str | int | float | bool | None
+
+
+def csv_lines(report: Report) -> str:
+    """With a heading; no name is taken for a formula by a spreadsheet."""
+    records = _records(report)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(records[0])
+    for record in records:
+        writer.writerow([spreadsheet(value) if isinstance(value, str) else value for value in record.values()])
+    return buffer.getvalue().rstrip("\n")
+
+
+def json_records(report: Report) -> str:
+    """A list of records; null for what can't be had."""
+    # ASCII: no character of a name can mean anything to a terminal.
+    return json.dumps(_records(report), allow_nan=False, indent=2)
+
+
+def _records(report: Report) -> list[dict[str, Value]]:
+    infos = [report.metrics[name] for name in report.rows["metric"]]
+    rows = report.rows.assign(
+        unit=[info.unit for info in infos],
+        scale=[info.scale for info in infos],
+        higher_is_better=[info.higher_is_better for info in infos],
+    )
+    columns = [name for name in COLUMNS if report.by or name != "section"]
+    columns += [str(name) for name in rows if str(name).startswith("published")]
+    # A mean over no sample is null, not NaN.
+    records = rows[columns].astype(object).where(rows[columns].notna(), None).to_dict(orient="records")
+    return [{str(key): value for key, value in record.items()} for record in records]

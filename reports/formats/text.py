@@ -1,0 +1,66 @@
+"""Tables for a terminal: aligned columns, with headings over those that belong together."""
+
+from collections.abc import Sequence
+
+from reports.formats.escaping import plain, words
+from reports.layout import Cell, Mark, Row, Section, Table
+
+MARKS: dict[Mark, str] = {"": "{}", "best": "*{}*", "second": "_{}_"}
+GAP = "  "
+
+
+def text_tables(tables: Sequence[Table]) -> str:
+    """All of them, an empty line between."""
+    return "\n\n".join(map(_table, tables))
+
+
+def _table(table: Table) -> str:
+    names = ("method", *map(plain, table.headings))
+    rows = [_cells(row) for section in table.sections for row in section.rows]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    spans = [spans for spans in table.levels() if any(title for title, _ in spans)]
+    for level in spans:
+        _widen(widths, level)
+    lines = [_spans(level, widths) for level in spans]
+    lines += [_aligned(names, widths), GAP.join("-" * width for width in widths)]
+    lines += [line for section in table.sections for line in _section(section, widths)]
+    legend = ", ".join(f"{MARKS[mark].format('1.23')}: {meaning}" for mark, meaning in table.legend)
+    notes = [*filter(None, [legend]), *map(words, table.notes)]
+    return "\n\n".join([words(table.title), "\n".join(lines), "\n".join(notes)])
+
+
+def _section(section: Section, widths: Sequence[int]) -> list[str]:
+    title = [f"{plain(section.title)}:"] if section.title else []
+    return title + [_aligned(_cells(row), widths) for row in section.rows]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (plain(row.label), *map(_marked, row.cells))
+
+
+def _marked(cell: Cell) -> str:
+    return " ".join(filter(None, [MARKS[cell.mark].format(cell.text), cell.remark]))
+
+
+def _widen(widths: list[int], spans: Sequence[tuple[str, int]]) -> None:
+    """Make the last column below every heading so wide that the heading fits."""
+    start = 1
+    for title, count in spans:
+        widths[start + count - 1] += max(0, len(plain(title)) - _across(widths[start : start + count]))
+        start += count
+
+
+def _across(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _spans(spans: Sequence[tuple[str, int]], widths: Sequence[int]) -> str:
+    parts, start = [" " * widths[0]], 1
+    for title, count in spans:
+        parts.append(plain(title).ljust(_across(widths[start : start + count])))
+        start += count
+    return GAP.join(parts).rstrip()
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -1,0 +1,104 @@
+"""What a table is before it has a format: headings, rows of cells with marks, and what stands below it.
+
+Nothing in here is escaped; every format does that in its own way.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from brushbench.metric_info import MetricInfo
+
+Mark = Literal["", "best", "second"]
+Kind = Literal["measured", "published", "difference"]
+NAMES = {"image-reward": "IR", "hps": "HPS", "aesthetic": "AS", "clip": "CLIP Sim", "papercut-clip": "papercut-clip"}
+"""Of the paper's columns; of any other metric, its name in capitals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One metric on one split."""
+
+    split: str
+    group: str
+    """Of metrics, over which a heading stands; may be empty."""
+    info: MetricInfo
+
+    @property
+    def name(self) -> str:
+        """As in the heading, without what follows it."""
+        return NAMES.get(self.info.name, self.info.name.partition("@")[0].upper())
+
+    @property
+    def digits(self) -> int:
+        """After the point."""
+        return 4 if self.info.name.partition("@")[0] == "ssim" else 2
+
+    def printed(self, value: float) -> str:
+        """A value of the metric, scaled as papers do; never a negative zero."""
+        text = f"{value * self.info.scale:.{self.digits}f}"
+        return text.removeprefix("-") if not float(text) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number, or a dash."""
+
+    text: str
+    mark: Mark = ""
+    remark: str = ""
+    """What follows it, without the mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method, or what is published of it."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    """One per column."""
+    kind: Kind = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows that are compared with each other; the title is empty when there is only one."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Of one data set under one protocol."""
+
+    title: str
+    columns: tuple[Column, ...]
+    headings: tuple[str, ...]
+    """One per column."""
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+    """Below the table, each a sentence or two."""
+    legend: tuple[tuple[Mark, str], ...] = ()
+    """What the marks mean, of those that occur."""
+
+    def levels(self) -> list[list[tuple[str, int]]]:
+        """The lines of headings above the headings: splits, if there are several, and groups.
+
+        Each heading is there with the number of columns that it stands over.
+        """
+        splits = [(column.split, column.split) for column in self.columns]
+        groups = [(f"{column.split}/{column.group}", column.group) for column in self.columns]
+        several = len(set(splits)) > 1
+        return [
+            [(title, len(list(same))) for (_, title), same in groupby(level)]
+            for level in ([splits, groups] if several else [groups])
+        ]
+
+
+def heading(info: MetricInfo, name: str, *, place: bool) -> str:
+    """Name, region if asked for, scale, unit, and an arrow to where it is better."""
+    _, _, region = info.name.partition("@")
+    scale = f"x{info.scale:g}".replace("1000", "1e3") if info.scale != 1 else ""
+    arrow = "↑" if info.higher_is_better else "↓"
+    return " ".join(filter(None, [name, (region or info.region) if place else "", scale, info.unit, arrow]))

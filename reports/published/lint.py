@@ -1,0 +1,75 @@
+"""Find numbers of a registry that can't be right.
+
+The mean of squared errors can't be below 10^(-mean PSNR / 10): PSNR is a convex function of the squared error, so by
+Jensen's inequality PSNR(mean MSE) <= mean PSNR. It holds with any factor in the squared error, as long as PSNR has the
+same. Tables with the columns MSE and LPIPS swapped, which are widely copied, break it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reports.published.registry import CONFIDENCE, METRICS, Published
+
+ROUNDING = 0.005
+"""Half a unit of what is printed."""
+RANGES = {
+    "IR": (-30.0, 30.0),
+    "HPS": (0.0, 100.0),
+    "AS": (0.0, 10.0),
+    "PSNR": (0.0, 1000.0),
+    "MSE": (0.0, 3000.0),
+    "LPIPS": (0.0, 2000.0),
+    "CLIP": (0.0, 100.0),
+    "SSIM": (-100.0, 100.0),
+}
+"""Of printed values; squared errors are summed over three channels, and identical images have a PSNR of 1000."""
+SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
+
+
+def findings(numbers: Iterable[Published]) -> list[str]:
+    """One line for each number that can't be right; none for a registry without any."""
+    numbers = list(numbers)
+    found = [problem for number in numbers if (problem := _alone(number))]
+    counts = Counter((*number.row, number.metric) for number in numbers)
+    found += [f"{_place(key)}: is there {count} times" for key, count in counts.items() if count > 1]
+    return found + _impossible_errors(numbers)
+
+
+def swapped(numbers: Iterable[Published]) -> list[Published]:
+    """The same with the columns MSE and LPIPS exchanged, as they are widely copied."""
+    return [replace(number, metric=SWAP.get(number.metric, number.metric)) for number in numbers]
+
+
+def _alone(number: Published) -> str:
+    place = _place((*number.row, number.metric))
+    if number.metric not in METRICS:
+        return f"{place}: no such metric; valid are {', '.join(METRICS)}"
+    low, high = RANGES[number.metric]
+    if not (math.isfinite(number.value) and low <= number.value <= high):
+        return f"{place}: {number.value:g} is not within {low:g} and {high:g}"
+    if number.confidence not in CONFIDENCE:
+        return f"{place}: confidence {number.confidence!r} is not one of {', '.join(CONFIDENCE)}"
+    return "" if number.source else f"{place}: has no source"
+
+
+def _impossible_errors(numbers: Sequence[Published]) -> list[str]:
+    rows: dict[tuple[str, str, str, str], dict[str, float]] = {}
+    for number in numbers:
+        rows.setdefault(number.row, {})[number.metric] = number.value
+    found = []
+    for row, values in rows.items():
+        if "PSNR" in values and "MSE" in values:
+            # All within the rounding of both.
+            bound = 1000 * 10 ** (-(values["PSNR"] + ROUNDING) / 10)
+            if values["MSE"] + ROUNDING < bound:
+                found.append(
+                    f"{_place((*row, 'MSE'))}: {values['MSE']:.2f} is impossible: with a mean PSNR of "
+                    f"{values['PSNR']:.2f} it is {bound:.2f} or more"
+                )
+    return found
+
+
+def _place(key: Sequence[str]) -> str:
+    return " ".join(filter(None, key))

@@ -1,0 +1,99 @@
+"""Which published number stands beside a measured one, and if none does, why.
+
+A number stands beside one only where data set, split, protocol, method with its blending, and metric are the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from brushbench.store import MethodIdentity
+from reports.published.registry import METRICS, Published, read
+from reports.summary import BOTH
+
+BENCHMARKS = {"brushbench": "BrushBench", "editbench": "EditBench"}
+METHODS = {
+    "blended-latent": "BLD",
+    "sd-inpainting": "SDI",
+    "hd-painter": "HDP",
+    "powerpaint": "PP",
+    "controlnet": "CNI",
+    "brushnet": "BrushNet",
+}
+_BRUSHNET = "enc=VAE mask=with xattn=without unet=full blend="
+VARIANTS = {
+    ("sd-inpainting", "none"): "single branch (SDI)",
+    ("brushnet", "none"): "dual branch, base frozen",
+    ("brushnet", "paste"): f"{_BRUSHNET}paste",
+    ("brushnet", "blur"): f"{_BRUSHNET}blur",
+}
+"""Of the ablation tables, those that are runs of the suite's methods."""
+OFFICIAL = {"steps": 50, "guidance": 7.5, "scale": 1.0}
+BLUR, VERSION = 21, 1
+"""The published blending's kernel, and the published PowerPaint."""
+Key = tuple[str, str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a measured number was measured."""
+
+    dataset: str
+    protocol: str
+    split: str
+    """Or `summary.BOTH`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The published numbers by what they are numbers of."""
+
+    numbers: Mapping[Key, Published] = field(
+        default_factory=lambda: {(*number.row, METRICS[number.metric]): number for number in read()}
+    )
+
+    def find(self, place: Place, method: MethodIdentity, metric: str) -> Published | None:
+        """The number, None if there is none."""
+        if self.obstacle(place, method) or metric == "ssim":
+            return None
+        return self.numbers.get((*self._row(place, method), metric))
+
+    def obstacle(self, place: Place, method: MethodIdentity) -> str:
+        """Why nothing is published of a method there; empty if something is."""
+        if BENCHMARKS.get(place.dataset) is None:
+            return f"nothing is published for the data set {place.dataset}"
+        if place.protocol != "paper":
+            return f"published numbers are of protocol paper, these of {place.protocol}"
+        if reason := _other_method(method):
+            return reason
+        if not any(key[:4] == self._row(place, method) for key in self.numbers):
+            where = "in the ablations" if place.split == BOTH else f"on split {place.split} of {place.dataset}"
+            return f"nothing is published for {method.name} with blend={method.options.get('blend', 'none')} {where}"
+        return ""
+
+    def _row(self, place: Place, method: MethodIdentity) -> tuple[str, str, str, str]:
+        benchmark, blend = BENCHMARKS[place.dataset], str(method.options.get("blend", "none"))
+        if place.split == BOTH:
+            return benchmark, "mean(inside,outside)", VARIANTS.get((method.name, blend), ""), ""
+        split = "all" if benchmark == "EditBench" else place.split
+        return benchmark, split, METHODS[method.name], blend
+
+
+def _other_method(method: MethodIdentity) -> str:
+    """Why it isn't one of the published methods; empty if it is."""
+    if method.name not in METHODS:
+        return f"nothing is published for {method.name}"
+    blur = method.options.get("blur", BLUR)
+    if method.options.get("blend") == "blur" and blur != BLUR:
+        return f"nothing is published for {method.name} with blur={blur}, only with blur={BLUR}"
+    if method.name == "powerpaint" and method.options.get("version", VERSION) != VERSION:
+        return f"what is published for powerpaint is of version {VERSION}"
+    return ""
+
+
+def unofficial(method: MethodIdentity) -> list[str]:
+    """Options that aren't those of the published runs, each `steps=20 (published: 50)`."""
+    return [
+        f"{name}={method.options[name]} (published: {official:g})"
+        for name, official in OFFICIAL.items()
+        if name in method.options and method.options[name] != official
+    ]

@@ -1,0 +1,269 @@
+"""Means, differences and tests, as pure functions of float64 arrays. Nothing here reads a global generator.
+
+A *cluster* is a set of samples that share a source image: its inside and its outside mask are two samples of one
+picture, and what is hard about the picture is hard in both. Every function takes `clusters`, one name or number per
+value; None: every value is a cluster of its own, and the results are the textbook ones for independent values.
+
+What was chosen, and why (measured by `benchmarks/interval_coverage.py`):
+
+* Standard errors are cluster-robust with the CR2 correction, and the degrees of freedom are Bell and McCaffrey's
+  (Survey Methodology 28, 2002), which are the number of clusters less one when all are of one size. A plain
+  cluster-robust interval with the normal quantile is too short for few or unequal clusters.
+* The interval of a mean is corrected for skewness by Hall's transformation (J. R. Statist. Soc. B 54, 1992, 221-228)
+  with Student's quantile, because LPIPS and squared errors are skewed to the right, where Student's own interval covers
+  too rarely. It agrees with a studentised bootstrap, and needs no random draws.
+* The interval of a paired difference is Student's: with no difference between two methods, it is symmetric, and there a
+  correction by an estimated skewness costs coverage.
+* The bootstrap test draws the sign of every cluster's differences at random (a wild bootstrap with the hypothesis
+  imposed: Liu, Ann. Statist. 16, 1988; Cameron, Gelbach and Miller, Rev. Econ. Stat. 90, 2008), and compares
+  studentised means. It is exact where differences are symmetric.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+from scipy import special, stats
+
+LEVEL, ALPHA, POWER = 0.95, 0.05, 0.8
+DRAWS = 9999
+"""Of the bootstrap test: its smallest p-value is 1 / (DRAWS + 1)."""
+ROUNDING = 1e-12
+"""Relative: standard errors below it are those of equal values."""
+Values = Float64[np.ndarray, " n"]
+Clusters = Shaped[np.ndarray, " n"]
+Verdict = Literal["better", "not worse", "undecided", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its interval. What can't be had from so few clusters is NaN, never a guess."""
+
+    mean: float
+    """NaN for no value."""
+    low: float
+    """End of the interval; like `high`, `standard_error` and `freedom` NaN for fewer than two clusters."""
+    high: float
+    standard_error: float
+    """Of the mean, cluster-robust."""
+    freedom: float
+    """Degrees of freedom of the standard error."""
+    count: int
+    """Values."""
+    clusters: int
+
+
+@dataclass(frozen=True, slots=True)
+class NonInferiority:
+    """Whether a change is proven not to be worse by more than a margin."""
+
+    verdict: Verdict
+    """`better`: the whole interval is above 0. `not worse`: it is above -margin. `worse`: it is below -margin.
+    `undecided`: -margin is in it, or there are fewer than two clusters."""
+    mean: float
+    """Of the differences; positive is better."""
+    low: float
+    """One-sided bound: the mean is above it with the level asked for. NaN for fewer than two clusters."""
+    high: float
+    """One-sided bound: the mean is below it, likewise."""
+    margin: float
+
+
+def mean_interval(values: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
+    """The mean of scores, its interval corrected for skewness (Hall 1992, equation 3.1, with Student's quantile)."""
+    parts = _Parts.of(values, clusters)
+    quantile = _quantile(parts.freedom, (1 + level) / 2)
+    upper, lower = (_hall(sign * quantile, parts.skewness) for sign in (1, -1))
+    return parts.estimate(parts.mean - upper * parts.error, parts.mean - lower * parts.error)
+
+
+def difference_interval(differences: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
+    """The mean of paired differences with Student's interval."""
+    parts = _Parts.of(differences, clusters)
+    half = _quantile(parts.freedom, (1 + level) / 2) * parts.error
+    return parts.estimate(parts.mean - half, parts.mean + half)
+
+
+def balanced(values: Values, strata: Clusters) -> Values:
+    """Values whose mean is the mean of the means of the strata, with the deviations that it has from them.
+
+    For the mean of the inside and the outside row when one of them has more scores: the mean of all scores would count
+    that one for more. Where the strata are of one size nothing but the difference between their means is removed.
+    """
+    if not len(values):
+        return values
+    names, places, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    means = np.bincount(places, weights=values) / counts
+    share = len(values) / (len(names) * counts)
+    result: Values = means.mean() + (values - means[places]) * share[places]
+    return result
+
+
+def student_test(differences: Values, clusters: Clusters | None = None) -> float:
+    """Two-sided p-value of the mean difference being 0, by the cluster-robust t; 1 for fewer than two clusters."""
+    parts = _Parts.of(differences, clusters)
+    if parts.undetermined:
+        return 1.0
+    return 0.0 if parts.error == 0 else float(2 * stats.t.sf(abs(parts.mean) / parts.error, parts.freedom))
+
+
+def bootstrap_test(
+    differences: Values, clusters: Clusters | None = None, *, seed: int = 0, draws: int = DRAWS
+) -> float:
+    """Two-sided p-value of the mean difference being 0, by a paired bootstrap of the studentised mean.
+
+    (1 + draws at least as far from 0) / (1 + draws); 1 for fewer than two clusters. Equal seeds give equal p-values.
+    """
+    parts = _Parts.of(differences, clusters)
+    if parts.undetermined:
+        return 1.0
+    generator = np.random.default_rng(seed)
+    signs = generator.integers(0, 2, (draws, len(parts.sums)), dtype=np.int8).astype(np.float64) * 2 - 1
+    sums, sizes, weights, total = parts.sums, parts.sizes, parts.weights, parts.sizes.sum()
+    means = signs @ sums / total
+    # The CR2 variance of every draw, multiplied out: sum of weight * (sign * sum - size * mean)^2 / total^2.
+    mixed = signs @ (weights * sizes * sums)
+    variances = (weights @ sums**2 - 2 * means * mixed + means**2 * (weights @ sizes**2)) / total**2
+    drawn = means**2 / np.maximum(variances, np.finfo(np.float64).tiny)
+    observed = parts.mean**2 / max(parts.error**2, float(np.finfo(np.float64).tiny))
+    # A draw of the observed signs must count, whatever the rounding.
+    return float((1 + np.sum(drawn >= observed * (1 - 1e-9))) / (1 + draws))
+
+
+def wilcoxon_test(differences: Values, clusters: Clusters | None = None) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test on the mean differences of the clusters, zeros as by Pratt.
+
+    Its hypothesis is that the differences are symmetric around 0, which is more than a mean of 0. 1 where every
+    difference is 0.
+    """
+    parts = _Parts.of(differences, clusters)
+    means = parts.sums / parts.sizes
+    if not np.any(means):
+        return 1.0
+    return float(stats.wilcoxon(means, zero_method="pratt").pvalue)
+
+
+def holm(p_values: Sequence[float] | Float64[np.ndarray, " tests"]) -> Float64[np.ndarray, " tests"]:
+    """p-values corrected for their number, in their order (Holm, Scand. J. Statist. 6, 1979)."""
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    factors = len(given) - np.arange(len(given))
+    corrected = np.minimum(np.maximum.accumulate(given[order] * factors), 1.0)
+    found = np.empty_like(given)
+    found[order] = corrected
+    return found
+
+
+def wins_ties_losses(differences: Values, tie: float = 0.0) -> tuple[int, int, int]:
+    """How many differences, positive is better, are above `tie`, within it, and below it."""
+    return int(np.sum(differences > tie)), int(np.sum(np.abs(differences) <= tie)), int(np.sum(differences < -tie))
+
+
+def detectable_difference(estimate: Estimate, alpha: float = ALPHA, power: float = POWER) -> float:
+    """The smallest true mean difference that a two-sided test finds with this power, by the noncentral t.
+
+    From the standard error that was observed. NaN for fewer than two clusters.
+    """
+    if np.isnan(estimate.standard_error):
+        return float("nan")
+    critical = _quantile(estimate.freedom, 1 - alpha / 2)
+    # Finding a difference of the wrong sign is left out: with a power worth asking for, it has no weight.
+    return float(special.nctdtrinc(estimate.freedom, 1 - power, critical)) * estimate.standard_error
+
+
+def non_inferiority(
+    differences: Values, margin: float, clusters: Clusters | None = None, alpha: float = ALPHA
+) -> NonInferiority:
+    """Decide by one-sided bounds of the paired differences, positive is better, whether they are worse by `margin`.
+
+    `not worse` is a proof at the level 1 - alpha, not a lack of proof of the opposite: with too few samples the verdict
+    is `undecided`. Differences that are all 0 are `not worse` by any margin. Raises `ValueError` for a negative margin.
+    (Piaggio et al., JAMA 308, 2012: CONSORT for non-inferiority.)
+    """
+    if margin < 0:
+        raise ValueError(f"margin={margin}: valid is 0 or more")
+    found = difference_interval(differences, clusters, 1 - 2 * alpha)
+    verdict: Verdict = "undecided"
+    if found.low > 0:
+        verdict = "better"
+    elif found.low >= -margin:
+        verdict = "not worse"
+    elif found.high < -margin:
+        verdict = "worse"
+    return NonInferiority(verdict, found.mean, found.low, found.high, margin)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What all of the above is made of: per cluster its sum and size, and the mean with its error."""
+
+    mean: float
+    error: float
+    freedom: float
+    skewness: float
+    """Of the clusters' deviations, divided by the root of their number: what Hall's transformation takes."""
+    sums: Float64[np.ndarray, " clusters"]
+    sizes: Float64[np.ndarray, " clusters"]
+    weights: Float64[np.ndarray, " clusters"]
+    """CR2: 1 / (1 - share of the values)."""
+
+    @property
+    def undetermined(self) -> bool:
+        """Too few clusters for any statement but the mean; or nothing differs from 0."""
+        return len(self.sums) < 2 or (self.mean == 0 and self.error == 0)
+
+    @staticmethod
+    def of(values: Values, clusters: Clusters | None) -> "_Parts":
+        """Raises `ValueError` for values that aren't finite, or for another number of clusters than of values."""
+        if not np.all(np.isfinite(values)):
+            raise ValueError("values: valid are finite numbers; leave out what isn't scored, on both sides of a pair")
+        if clusters is not None and len(clusters) != len(values):
+            raise ValueError(f"clusters: {len(clusters)} for {len(values)} values; valid is one per value")
+        if clusters is None:
+            sums, sizes = values, np.ones(len(values))
+        else:
+            _, places = np.unique(clusters, return_inverse=True)
+            sums = np.bincount(places, weights=values).astype(np.float64)
+            sizes = np.bincount(places).astype(np.float64)
+        if len(sums) < 2:
+            none = float("nan")
+            return _Parts(float(values.mean()) if len(values) else none, none, none, 0.0, sums, sizes, sizes)
+        total = sizes.sum()
+        mean = float(sums.sum() / total)
+        deviations = sums - sizes * mean
+        weights = 1 / (1 - sizes / total)
+        error = float(np.sqrt(weights @ deviations**2)) / float(total)
+        if error <= ROUNDING * float(np.abs(values).max()):
+            return _Parts(mean, 0.0, len(sums) - 1.0, 0.0, sums, sizes, weights)
+        skewness = float(np.mean(deviations**3) / np.mean(deviations**2) ** 1.5) / len(sums) ** 0.5
+        return _Parts(mean, error, _freedom(sizes, weights), skewness, sums, sizes, weights)
+
+    def estimate(self, low: float, high: float) -> Estimate:
+        return Estimate(self.mean, low, high, self.error, self.freedom, int(self.sizes.sum()), len(self.sizes))
+
+
+def _freedom(sizes: Float64[np.ndarray, " clusters"], weights: Float64[np.ndarray, " clusters"]) -> float:
+    """Bell and McCaffrey's for a mean: trace(M)^2 / trace(M M), M = diag(w m) - (a m)(a m)' / n, a^2 = w.
+
+    w are the CR2 weights, m the sizes and n their sum; trace(M) is then n.
+    """
+    total = sizes.sum()
+    squares = (
+        np.sum(weights**2 * sizes**2)
+        - 2 * np.sum(weights**2 * sizes**3) / total
+        + np.sum(weights * sizes**2) ** 2 / total**2
+    )
+    return float(total**2 / squares)
+
+
+def _quantile(freedom: float, probability: float) -> float:
+    return float(stats.t.ppf(probability, freedom))
+
+
+def _hall(quantile: float, skewness: float) -> float:
+    """The t at which Hall's transformation t + k t^2 / 3 + k^2 t^3 / 27 + k / 6 is `quantile`; k is the skewness."""
+    if abs(skewness) < 1e-6:
+        return quantile - skewness / 6 - skewness * quantile**2 / 3
+    return float(3 / skewness * (np.cbrt(1 + skewness * (quantile - skewness / 6)) - 1))

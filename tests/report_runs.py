@@ -1,0 +1,79 @@
+"""Run folders without images, for reports: what they read is run.json and scores.parquet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_info import IDENTICAL, unscored
+from brushbench.score_file import MASK_SHARE, Scores, note_column, status_column, tag_column, write_scores
+from brushbench.store import DatasetIdentity, Identity, MethodIdentity, Run
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run to write. Values: a number is a score, infinity identical, NaN nothing to score, None failed."""
+
+    method: str
+    scores: Mapping[str, Sequence[float | None]]
+    dataset: str = "brushbench"
+    split: str = "inside"
+    protocol: str = "strict"
+    options: Mapping[str, object] = field(default_factory=dict)
+    seed: int = 1234
+    digest: str = "0" * 64
+    tags: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    mask_shares: Sequence[float | None] | None = None
+    ids: Sequence[str] | None = None
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Run:
+        count = len(next(iter(self.scores.values())))
+        identity = Identity(
+            dataset=DatasetIdentity(name=self.dataset, split=self.split, digest=self.digest),
+            method=MethodIdentity(name=self.method, options=dict(self.options), digests={}),
+            seed=self.seed,
+            dtype="float32",
+            protocol=self.protocol,
+        )
+        run = Run.start(folder, identity, count, {})
+        columns: dict[str, pd.Series] = {"sha256": pd.Series(["0" * 64] * count, dtype="string")}
+        for metric, values in self.scores.items():
+            status = ["failed" if value is None else unscored(value) for value in values]
+            known = [None if why else value for value, why in zip(values, status, strict=True)]
+            columns[metric] = pd.Series(known, dtype="Float64")
+            columns[status_column(metric)] = pd.Series(status, dtype="string")
+            if metric in self.notes:
+                columns[note_column(metric)] = pd.Series(self.notes[metric], dtype="string")
+        for tag, texts in self.tags.items():
+            columns[tag_column(tag)] = pd.Series(texts, dtype="string")
+        if self.mask_shares is not None:
+            columns[MASK_SHARE] = pd.Series(self.mask_shares, dtype="Float64")
+        ids = list(self.ids) if self.ids is not None else [f"{index:09d}" for index in range(count)]
+        table = pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
+        write_scores(run, Scores(table, {name: CATALOGUE[name] for name in self.scores}))
+        return run
+
+
+MEANS = {
+    "image-reward": (1.2, 0.3),
+    "hps": (0.274, 0.02),
+    "aesthetic": (6.5, 0.4),
+    "psnr": (21.6, 3.0),
+    "mse": (0.0093, 0.004),
+    "lpips": (0.048, 0.02),
+    "clip": (26.4, 2.5),
+}
+"""Of a published row, each with a plausible spread."""
+
+
+def plausible(count: int, seed: int, metrics: Sequence[str] = tuple(MEANS)) -> dict[str, list[float]]:
+    """Scores of a method on so many samples, different for every seed."""
+    generator = np.random.default_rng(seed)
+    return {name: list(generator.normal(*MEANS[name], count).round(6)) for name in metrics}
+
+
+__all__ = ["IDENTICAL", "MEANS", "Made", "plausible"]
