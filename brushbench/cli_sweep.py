@@ -43,7 +43,9 @@ def sweep(variations: tuple[str, ...], figure: str | None, metrics: str | None, 
     planned = plan(adjusted, names, splits, parsed)
     if adjusted is not template:
         click.echo("blend=blur is set: blur means nothing without it", err=True)
-    headings = [f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned]
+    headings = [
+        f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
+    ]
     runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
     code = tables(runs)
     _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))

@@ -106,9 +106,7 @@ def _range(text: str, given: str) -> list[str]:
     return [format((start + step * index).normalize(), "f") for index in range(int(steps) + 1)]
 
 
-def _planned(
-    template: RunConfig, method: str, splits: Sequence[str], variations: Sequence[Variation]
-) -> list[Planned]:
+def _planned(template: RunConfig, method: str, splits: Sequence[str], variations: Sequence[Variation]) -> list[Planned]:
     cls = resolve("method", method)
     for variation in variations:
         if variation.option not in option_names(cls):

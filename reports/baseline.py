@@ -260,9 +260,11 @@ def changes(before: Identity, after: Identity) -> list[str]:
         ("weights or code of ", dict(before.method.digests), dict(after.method.digests)),
     ]
     for prefix, old, new in pairs:
-        for key in dict.fromkeys([*old, *new]):
-            if old.get(key) != new.get(key):
-                found.append(f"{prefix}{key} {_short(old.get(key))} -> {_short(new.get(key))}")
+        found += [
+            f"{prefix}{key} {_short(old.get(key))} -> {_short(new.get(key))}"
+            for key in dict.fromkeys([*old, *new])
+            if old.get(key) != new.get(key)
+        ]
     return found
 
 

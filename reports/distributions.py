@@ -105,8 +105,10 @@ def _panel(axis: Axes, group: _Group, info: MetricInfo) -> None:
         if len(values):
             _box(axis, values, place)
         if identical:
-            beside = {"transform": axis.get_yaxis_transform(), "fontsize": 6, "color": mark_of(place)[0], "ha": "right"}
-            axis.text(1, place, f"{identical} identical", va="bottom" if len(values) else "center", **beside)
+            axis.text(
+                1, place, f"{identical} identical", va="bottom" if len(values) else "center", ha="right",
+                transform=axis.get_yaxis_transform(), fontsize=6, color=mark_of(place)[0],
+            )  # fmt: skip
     axis.set_yticks(range(len(group.methods)), [readable(method) for method in group.methods])
     axis.set_ylim(len(group.methods) - 0.4, -0.6)
     axis.use_sticky_edges = False

@@ -1,9 +1,10 @@
 """The gate: is a run worse than its baseline by more than a margin?
 
-For every metric the paired differences of the samples decide, by a one-sided 95 % bound of their mean (non-inferiority):
-a run passes a metric when it is proven not to be worse by more than the margin. All metrics of all runs must pass, so a
-run that is worse in any of them gets through in at most 5 % of the cases, however many metrics there are. What can't be
-proven, because samples differ widely and are few, fails as `undecided`. Every sample that had a score must have one.
+For every metric the paired differences of the samples decide, by a one-sided 95 % bound of their mean
+(non-inferiority): a run passes a metric when it is proven not to be worse by more than the margin. All metrics of all
+runs must pass, so a run that is worse in any of them gets through in at most 5 % of the cases, however many metrics
+there are. What can't be proven, because samples differ widely and are few, fails as `undecided`. Every sample that had
+a score must have one.
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from brushbench.errors import UserError, one_line
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.metric_info import IDENTICAL
 from brushbench.store import Run
 from reports.distributions import GROUP, title_of
 from reports.figures import axis_label, mark_of, readable, write_figure
@@ -77,7 +77,7 @@ def _points(rows: pd.DataFrame, aligned: str, names: Mapping[str, Named] | None)
         identical = bool((kept["status"] == IDENTICAL).any())
         mean, alignment_mean = _mean(kept["value"]), _mean(alignment["value"])
         if alignment_mean and (mean or identical):
-            named = names[run] if names is not None else Named(str(method))
+            named = names[str(run)] if names is not None else Named(str(method))
             points.append(_Point(named, mean, alignment_mean, identical))
     order = list(names.values()) if names is not None else []
     return sorted(points, key=lambda point: order.index(point.named)) if order else points
@@ -114,7 +114,9 @@ def _figure(groups: Mapping[str, Sequence[_Point]], labels: tuple[str, str], *, 
         for i in range(len(series))
     ]
     names = [readable(name) for name in series]
-    figure.legend(handles, names, loc="lower left", bbox_to_anchor=(0.02, LINE * (len(note) + 0.3) / height), ncols=columns)
+    figure.legend(
+        handles, names, loc="lower left", bbox_to_anchor=(0.02, LINE * (len(note) + 0.3) / height), ncols=columns
+    )
     figure.text(0.02, 0.4 * LINE / height, "\n".join(note), fontsize=6, color="0.4", va="bottom")
     return figure
 
