@@ -8,6 +8,7 @@ from brushbench.errors import UserError
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
+FIGURES = ("distributions", "trade-off")
 
 
 @click.command()
@@ -18,8 +19,10 @@ TABLES = ("summary", "paper", "ablation")
 @click.option("--significant", is_flag=True, help="Mark all that isn't significantly worse than the best.")
 @click.option("--with-published", is_flag=True, help="Print the published numbers below the measured ones.")
 @click.option("--strict", is_flag=True, help="Refuse a table in which scores are missing.")
-@click.option("--sheet", metavar="FILE.png", help="Also draw some samples, all methods side by side.")
+@click.option("--sheet", metavar="FILE", help="Also draw some samples, all methods side by side: .png, .svg or .pdf.")
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="In the sheet.")
+@click.option("--figure", metavar="FILE", help="Also draw the numbers: .png, .svg or .pdf.")
+@click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Of the figure.")
 def report(
     runs: tuple[str, ...],
     table_format: str,
@@ -30,6 +33,8 @@ def report(
     strict: bool,
     sheet: str | None,
     samples: int,
+    figure: str | None,
+    kind: str,
 ) -> None:
     """Print a table of run folders, or of folders that hold some."""
     from brushbench.store import expand
@@ -43,6 +48,14 @@ def report(
         from reports.comparison_sheet import write_comparison
 
         write_comparison(found, Path(sheet), samples)
+    if figure and kind == "trade-off":
+        from reports.trade_off import write_trade_off
+
+        write_trade_off(found, Path(figure))
+    elif figure:
+        from reports.distributions import write_distributions
+
+        write_distributions(found, Path(figure))
     click.echo(printed)
 
 

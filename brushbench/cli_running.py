@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,7 +112,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
             names = split_names(asked["metrics"]) if asked["metrics"] else None
             options = asked["metric_options"]
             scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
-            return _tables(scored)
+            return tables(scored)
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
@@ -124,49 +125,78 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
     ):
         if names:
             click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
-    return _tables([imported.run]) or (SOME_FAILED if sizes else 0)
+    return tables([imported.run]) or (SOME_FAILED if sizes else 0)
 
 
 # Any: what click has parsed, by option.
 def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool) -> int:
-    from brushbench.benchmark import check
-    from brushbench.config import RunConfig, split_names
     from brushbench.jobs import ALL, expand_jobs, expand_methods
-    from brushbench.loading import configured_dataset, configured_method
+
+    template, names, splits = asked_for(asked)
+    jobs = expand_jobs(template, expand_methods(names), splits)
+    return tables(all_done(template, jobs, work, lenient=ALL in names), table=table)
+
+
+# Any: likewise.
+def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
+    """The configuration that all runs share, with the first method; the methods as named, and the splits."""
+    from brushbench.config import RunConfig, split_names
+    from brushbench.jobs import expand_methods
     from brushbench.options import parse_metric_pairs, parse_pairs
+
+    names, splits = split_names(asked["method"]), split_names(asked["split"])
+    shared = {key: value for key, value in asked.items() if key not in ("method", "split")}
+    shared["options"] = parse_pairs(asked["options"])
+    shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    shared["batch_size"] = _batch_size(asked["batch_size"])
+    return RunConfig(method=expand_methods(names)[0], **shared), names, splits
+
+
+# Any: the method, loaded.
+def all_done(
+    template: "RunConfig",
+    jobs: "Sequence[Sequence[RunConfig]]",
+    work: "Callable[[RunConfig, Watcher, Any], Run]",
+    *,
+    lenient: bool,
+    headings: Sequence[str] = (),
+) -> "list[Run]":
+    """Do the jobs, telling how far they are, with a contact sheet for each run.
+
+    Each group of jobs shares one loaded method, and may have a heading; one that can't be loaded is left out if
+    `lenient`, else an error.
+    """
+    from brushbench.benchmark import check
+    from brushbench.loading import configured_dataset, configured_method
     from brushbench.progress import Headed, shown
     from reports.contact_sheet import write_contact_sheet
 
-    names = split_names(asked.pop("method"))
-    methods = expand_methods(names)
-    splits = split_names(asked.pop("split"))
-    asked["options"] = parse_pairs(asked.pop("options"))
-    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
-    asked["batch_size"] = _batch_size(asked["batch_size"])
-    template = RunConfig(method=methods[0], **asked)
-    jobs = expand_jobs(template, methods, splits)
     for config in jobs[0]:
         check(config)
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
         watch.announce(_data_line(template))
-        for configs in jobs:
+        told = ""
+        for configs, heading in zip_longest(jobs, headings):
             try:
                 method = configured_method(configs[0]) if template.engine == "local" else None
             except UserError as error:
-                if ALL not in names:
+                if not lenient:
                     raise
                 click.echo(f"{configs[0].method} is left out: {error}", err=True)
                 continue
-            if method and method.origin:
+            if method and method.origin and method.origin != told:
+                told = method.origin
                 watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
+            if heading:
+                watch.announce(one_line(heading))
             finished += [(work(config, watch, method), config) for config in configs]
     if not finished:
         raise UserError("none of the methods could be loaded")
     for run, config in finished:
         write_contact_sheet(run, configured_dataset(config))
-    return _tables([run for run, _ in finished], table=table)
+    return [run for run, _ in finished]
 
 
 def _data_line(config: "RunConfig") -> str:
@@ -180,7 +210,7 @@ def _data_line(config: "RunConfig") -> str:
     return f"no data set named: using {name!r}, {where}"
 
 
-def _tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
+def tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
     """Print the table and where everything is; the exit code."""
     failures: dict[tuple[str, str], str | None] = {}
     for run in runs:

@@ -2,8 +2,11 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from brushbench import atomic
@@ -14,36 +17,56 @@ from brushbench.masks import erase
 from brushbench.store import DatasetIdentity, Entry, Run
 from brushbench.types import Sample
 from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
+from reports.figures import FONT, check_suffix, readable, write_figure
 from reports.frame import labels_of
 
-SUFFIX = ".png"
 Finished = Sequence[tuple[Run, Mapping[str, Entry]]]
 """Runs, each with what it has painted."""
+LETTERS = TEXT - 2
+"""Height of a letter, pixels."""
+DOTS = 100
+"""Pixels of a sheet in an inch of SVG and PDF."""
+LONGEST = 2000
+"""Characters of a text, before it is cut to its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    left: int
+    top: int
+    text: str
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Pictures and texts in their places, pixels from the top left corner."""
+
+    width: int
+    height: int
+    pictures: list[tuple[int, int, Image.Image]]
+    texts: list[_Text]
 
 
 def write_comparison(runs: Sequence[Run], file: Path, count: int) -> None:
     """Write the picture: for each data set and split `count` samples, evenly from those that all its runs have.
 
-    Raises `UserError` for another format than PNG, for data that isn't what it was or can't be read, and if no sample
-    is in all runs.
+    PNG, or SVG and PDF with every picture in its own pixels and the text as outlines. Raises `UserError` for another
+    format, for data that isn't what it was or can't be read, and if no sample is in all runs.
     """
-    if file.suffix != SUFFIX:
-        raise UserError(one_line(f"{file}: a sheet is a {SUFFIX} file"))
+    suffix = check_suffix(file)
     groups: dict[DatasetIdentity, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.record.identity.dataset, []).append(run)
     parts = [_part(f"{data.name}, split {data.split}", together, count) for data, together in groups.items()]
-    sheet = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), PAPER)
-    top = 0
-    for part in parts:
-        sheet.paste(part, (0, top))
-        top += part.height
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
-    atomic.write(file, buffer.getvalue())
+    sheet = _stacked(parts)
+    if suffix == ".png":
+        atomic.write(file, _png(sheet))
+    else:
+        write_figure(file, lambda: _vector(sheet))
 
 
-def _part(title: str, runs: Sequence[Run], count: int) -> Image.Image:
+def _part(title: str, runs: Sequence[Run], count: int) -> _Part:
     dataset, finished = dataset_of(runs[0]), [(run, run.intact()) for run in runs]
     shared = [index for index, name in enumerate(dataset.ids) if all(name in entries for _, entries in finished)]
     if not shared:
@@ -51,21 +74,64 @@ def _part(title: str, runs: Sequence[Run], count: int) -> Image.Image:
     names = ["source", "masked input", *labels_of(runs)]
     samples = [dataset[index] for index in evenly(shared, count)]
     rows = [_row(sample, finished) for sample in samples]
-    font, small = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT - 1)
     width, height = (max(picture.size[axis] for row in rows for picture in row) for axis in (0, 1))
     step = height + LINE + GAP
-    part = Image.new("RGB", (GAP + len(names) * (width + GAP), GAP + 2 * LINE + len(rows) * step), PAPER)
-    pen = ImageDraw.Draw(part)
-    pen.text((GAP, GAP), fitting(title, font, part.width - GAP), fill=INK, font=font)
+    part = _Part(GAP + len(names) * (width + GAP), GAP + 2 * LINE + len(rows) * step, [], [])
+    part.texts.append(_text(GAP, GAP, title, part.width - GAP, INK))
     for column, name in enumerate(names):
-        pen.text((GAP + column * (width + GAP), GAP + LINE), fitting(name, small, width), fill=GREY, font=small)
+        part.texts.append(_text(GAP + column * (width + GAP), GAP + LINE, name, width, GREY))
     for place, (sample, row) in enumerate(zip(samples, rows, strict=True)):
         top = GAP + 2 * LINE + place * step
-        for column, picture in enumerate(row):
-            part.paste(picture, (GAP + column * (width + GAP), top))
-        caption = fitting(f"{sample.id}: {sample.caption}", font, part.width - GAP)
-        pen.text((GAP, top + height), caption, fill=INK, font=font)
+        part.pictures.extend((GAP + column * (width + GAP), top, picture) for column, picture in enumerate(row))
+        part.texts.append(_text(GAP, top + height, f"{sample.id}: {sample.caption}", part.width - GAP, INK))
     return part
+
+
+def _text(left: int, top: int, text: str, width: int, colour: tuple[int, int, int]) -> _Text:
+    shown = readable(text, LONGEST).replace(r"\$", "$")
+    return _Text(left, top, fitting(shown, ImageFont.truetype(FONT, LETTERS), width), colour)
+
+
+def _stacked(parts: Sequence[_Part]) -> _Part:
+    """One below the other."""
+    sheet = _Part(max(part.width for part in parts), sum(part.height for part in parts), [], [])
+    top = 0
+    for part in parts:
+        sheet.pictures.extend((left, top + down, picture) for left, down, picture in part.pictures)
+        sheet.texts.extend(replace(text, top=top + text.top) for text in part.texts)
+        top += part.height
+    return sheet
+
+
+def _png(sheet: _Part) -> bytes:
+    image = Image.new("RGB", (sheet.width, sheet.height), PAPER)
+    pen, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, LETTERS)
+    for left, top, picture in sheet.pictures:
+        image.paste(picture, (left, top))
+    for text in sheet.texts:
+        pen.text((text.left, text.top), text.text, fill=text.colour, font=font)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _vector(sheet: _Part) -> Figure:
+    figure = Figure(figsize=(sheet.width / DOTS, sheet.height / DOTS))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    for left, top, picture in sheet.pictures:
+        extent = (left, left + picture.width, top + picture.height, top)
+        axis.imshow(np.asarray(picture), extent=extent, interpolation="none", origin="upper")
+    for text in sheet.texts:
+        colour = tuple(part / 255 for part in text.colour)
+        # Letters in points, of which an inch has 72.
+        axis.text(
+            text.left, text.top + 2, text.text.replace("$", r"\$"), color=colour, fontsize=LETTERS * 72 / DOTS, va="top"
+        )
+    axis.set_xlim(0, sheet.width)
+    axis.set_ylim(sheet.height, 0)
+    axis.set_aspect("auto")
+    return figure
 
 
 def _row(sample: Sample, finished: Finished) -> list[Image.Image]:

@@ -1,0 +1,79 @@
+"""The command that draws a curve: sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brushbench.cli_running import all_done, asked_for, data_options, method_options, metrics_options, tables
+from brushbench.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.store import Run
+    from brushbench.sweep import Planned
+
+
+@click.command()
+@click.option("--vary", "variations", multiple=True, required=True, metavar="K=V", help="K=start:stop:step or K=V,V.")
+@click.option("--figure", metavar="FILE", help="Where the curve goes: .png, .svg or .pdf. Default: in OUTPUT/sweep.")
+@method_options
+@data_options
+@metrics_options
+def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
+    """Run a method with several values of an option, and draw what it keeps against what it paints.
+
+    \b
+    brushbench sweep --method brushnet --vary scale=0:1:0.2
+    brushbench sweep --method brushnet --vary blur=1,11,21,41
+
+    A range has both ends. Several --vary are a grid: the first makes the points of a curve, the others make curves.
+    Every value is a run in OUTPUT/sweep; interrupted, the same command goes on. The figure is known-region PSNR against
+    text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
+    """
+    from brushbench.benchmark import run as run_one
+    from brushbench.sweep import blended, parse_variation, plan
+    from reports.figures import check_suffix
+
+    parsed = [parse_variation(text) for text in variations]
+    if figure:
+        check_suffix(Path(figure))
+    template, names, splits = asked_for(asked)
+    adjusted = blended(template, parsed)
+    planned = plan(adjusted, names, splits, parsed)
+    if adjusted is not template:
+        click.echo("blend=blur is set: blur means nothing without it", err=True)
+    headings = [
+        f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
+    ]
+    runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
+    code = tables(runs)
+    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
+    return code
+
+
+def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:
+    from brushbench.identity import folder_name
+    from reports.trade_off import Named, write_trade_off
+
+    owners = [made for made in planned for _ in made.configs]
+    names = {}
+    for run, made in zip(runs, owners, strict=True):
+        (option, value), *others = made.setting.items()
+        series = [folder_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
+        names[str(run.path)] = Named(" ".join(series), value)
+    try:
+        write_trade_off(runs, file, names)
+    except UserError as error:
+        click.echo(one_line(f"no figure: {error}"), err=True)
+    else:
+        click.echo(f"figure: {file}")
+
+
+def _default_file(planned: "Sequence[Planned]", runs: "Sequence[Run]") -> Path:
+    from brushbench.identity import folder_name
+
+    methods = list(dict.fromkeys(folder_name(made.method) for made in planned))
+    identity = runs[0].record.identity
+    name = "-".join([identity.dataset.name, *methods, *planned[0].setting])
+    return Path(planned[0].configs[0].output).parent / f"{name[:120]}.png"

@@ -1,0 +1,105 @@
+"""Figures as files: one style, text from anywhere, the same bytes for the same numbers.
+
+Nothing here uses pyplot, whose figures are global; a figure is an object, and the style holds while it is made.
+"""
+
+import io
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from brushbench import atomic
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import MetricInfo
+
+FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+"""Comes with matplotlib, so figures look alike on all machines."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+"""Okabe and Ito's, to be told apart by everyone; the eighth in place of their yellow, which is lost on white."""
+MARKERS = "os^DvPX*"
+MISSING = "\N{WHITE SQUARE}"
+"""Stands for a character that the font hasn't."""
+LONGEST = 40
+"""Characters of a name."""
+SUPERSCRIPT = {10.0: "×10", 100.0: "×100", 1000.0: "×10³"}
+PLACES = {"known": "known region", "painted": "painted region", "whole": "whole image", "border": "border of the mask"}
+_METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""By suffix: what would change from day to day, or with matplotlib's version, is left out."""
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.use_mathtext": False,
+    "axes.unicode_minus": True,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    # Fonts as journals ask for them, and names in SVG that don't depend on chance.
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "brushbench",
+}
+
+
+def check_suffix(file: Path) -> str:
+    """The format by the file's suffix. Raises `UserError` for another than PNG, SVG and PDF, or for no such folder."""
+    suffix = file.suffix.lower()
+    if suffix not in _METADATA:
+        raise UserError(one_line(f"{file}: a figure is a file that ends in {', '.join(_METADATA)}"))
+    if not file.parent.is_dir():
+        raise UserError(one_line(f"{file}: there is no folder {file.parent}"))
+    return suffix
+
+
+def write_figure(file: Path, draw: Callable[[], Figure]) -> None:
+    """Draw a figure in the suite's style and write it, in one step. Raises `UserError` as `check_suffix` does."""
+    suffix = check_suffix(file)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context():
+        # A user's own matplotlibrc must not change a figure of the suite.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        draw().savefig(buffer, format=suffix[1:], metadata=_METADATA[suffix])
+    atomic.write(file, buffer.getvalue())
+
+
+def readable(text: str, limit: int = LONGEST) -> str:
+    """A name or caption as a figure shows it: one line, cut, no markup; `MISSING` for what the font hasn't."""
+    line = "".join(c if ord(c) in _characters() else MISSING for c in one_line(text, limit))
+    # Two dollars would begin a formula.
+    return line.replace("$", r"\$")
+
+
+def axis_label(info: MetricInfo) -> str:
+    """What an axis with a metric's values shows, for example `PSNR, known region (dB), higher is better`."""
+    name, _, region = info.name.partition("@")
+    scale = f" {SUPERSCRIPT.get(info.scale, f'×{info.scale:g}')}" if info.scale != 1 else ""
+    unit = f" ({info.unit})" if info.unit else ""
+    better = "higher" if info.higher_is_better else "lower"
+    return readable(f"{name.upper()}{scale}, {PLACES.get(region or info.region, '')}{unit}, {better} is better", 90)
+
+
+def mark_of(index: int) -> tuple[str, str]:
+    """Colour and marker of the series at this place, different for the first 64."""
+    return COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+@cache
+def _characters() -> frozenset[int]:
+    return frozenset(FT2Font(str(FONT)).get_charmap())

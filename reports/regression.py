@@ -1,0 +1,183 @@
+"""The gate: is a run worse than its baseline by more than a margin?
+
+For every metric the paired differences of the samples decide, by a one-sided 95 % bound of their mean
+(non-inferiority): a run passes a metric when it is proven not to be worse by more than the margin. All metrics of all
+runs must pass, so a run that is worse in any of them gets through in at most 5 % of the cases, however many metrics
+there are. What can't be proven, because samples differ widely and are few, fails as `undecided`. Every sample that had
+a score must have one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.store import Identity, Run
+from reports.baseline import (
+    Baseline,
+    Key,
+    MetricBaseline,
+    RunBaseline,
+    Scored,
+    by_key,
+    called,
+    changes,
+    key_of,
+    number,
+    scores_of,
+)
+from reports.statistics import NonInferiority, non_inferiority
+
+NOT_THERE = "not scored"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One metric of one run."""
+
+    metric: str
+    baseline: MetricBaseline
+    before: float
+    """Mean over the pairs, likewise `after`; NaN without any."""
+    after: float
+    count: int
+    """Pairs."""
+    result: NonInferiority
+    """Of differences of which positive is better."""
+
+    @property
+    def failed(self) -> bool:
+        """Worse, or not proven to be no worse."""
+        return self.result.verdict in ("worse", "undecided")
+
+    @property
+    def improved(self) -> bool:
+        """Better, by more than the margin."""
+        return self.result.verdict == "better" and self.result.mean > self.result.margin
+
+    @property
+    def samples_needed(self) -> int | None:
+        """About how many would decide, if what is undecided is no worse."""
+        room = self.result.margin + self.result.mean
+        if self.result.verdict != "undecided" or room <= 0:
+            return None
+        return int(np.ceil(self.count * ((self.result.mean - self.result.low) / room) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One run of the baseline."""
+
+    key: Key
+    findings: tuple[Finding, ...] = ()
+    changed: tuple[str, ...] = ()
+    """What is another in the method."""
+    lost: Mapping[str, str] | None = None
+    """Samples that had a score and have none, each with the reason; None: the run itself is missing."""
+    added: int = 0
+    """Samples that the baseline hasn't, or hasn't scored."""
+
+    @property
+    def failures(self) -> list[str]:
+        """What failed; nothing when the run passes."""
+        if self.lost is None:
+            return ["is not among the runs"]
+        lost = [f"{len(self.lost)} samples lost their score"] if self.lost else []
+        return lost + [f"{finding.metric} {finding.result.verdict}" for finding in self.findings if finding.failed]
+
+
+def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], list[str]]:
+    """Every run of the baseline held against its counterpart; also the runs that the baseline doesn't have.
+
+    Raises `UserError`, with the reason, for runs that can't be compared: another data set, seed or protocol, another
+    version of a metric, a metric that isn't scored, or no run that is in the baseline.
+    """
+    given = by_key(runs)
+    stored = {key_of(run.identity): run for run in baseline.runs}
+    for key in stored.keys() - given.keys():
+        _check_protocol(key, given, stored)
+    if not stored.keys() & given.keys():
+        held = "; ".join(map(called, stored))
+        raise UserError(one_line(f"{called(next(iter(given)))} is not in the baseline, which holds {held}"))
+    checked = [_checked(key, before, given.get(key)) for key, before in stored.items()]
+    return checked, [called(key) for key in given if key not in stored]
+
+
+def _check_protocol(key: Key, given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> None:
+    for other in given:
+        if (other[0], other[1], other[3]) == (key[0], key[1], key[3]) and other not in stored:
+            raise UserError(one_line(f"not comparable: {called(other)} here, protocol {key[2]} in the baseline"))
+
+
+def _checked(key: Key, before: RunBaseline, run: Run | None) -> Checked:
+    if run is None:
+        return Checked(key)
+    _check_identity(key, before.identity, run.record.identity)
+    samples, infos, columns = scores_of(run)
+    lost: dict[str, str] = {}
+    added: set[str] = set(samples) - set(before.samples)
+    findings = []
+    for name, metric in before.metrics.items():
+        _check_metric(key, name, metric, infos)
+        after = dict(zip(samples, columns[name], strict=True))
+        pairs = []
+        for sample, old in zip(before.samples, metric.scores, strict=True):
+            new = after.get(sample, NOT_THERE)
+            pair = _pair(old, new, metric.unit)
+            if isinstance(pair, tuple):
+                pairs.append(pair)
+            elif _holds(old, metric.unit):
+                lost[sample] = str(new) if isinstance(new, str) else f"{name} was {old}"
+            elif _holds(new, metric.unit):
+                added.add(sample)
+        findings.append(_finding(name, metric, np.array(pairs, dtype=np.float64).reshape(-1, 2)))
+    changed = tuple(changes(before.identity, run.record.identity))
+    return Checked(key, tuple(findings), changed, lost, len(added))
+
+
+def _pair(old: Scored, new: Scored, unit: str) -> tuple[float, float] | None:
+    before, after = number(old, unit), number(new, unit)
+    if before is not None and after is not None:
+        return before, after
+    # Identical images, by a metric that has no ceiling.
+    return (0.0, 0.0) if old == new == IDENTICAL else None
+
+
+def _holds(score: Scored, unit: str) -> bool:
+    return score == IDENTICAL or number(score, unit) is not None
+
+
+def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> Finding:
+    sign = 1.0 if metric.higher_is_better else -1.0
+    differences = sign * (pairs[:, 1] - pairs[:, 0])
+    result = non_inferiority(differences, metric.margin)
+    if len(differences) == 1:
+        # There is no interval around one sample: the difference itself decides.
+        fine = result.mean >= -metric.margin
+        result = replace(result, verdict="not worse" if fine else "worse", low=result.mean, high=result.mean)
+    elif not len(differences):
+        # What had a score and has none is counted as lost; here nothing is left to compare.
+        result = replace(result, verdict="not worse")
+    elif result.verdict == "undecided" and result.mean < -metric.margin:
+        result = replace(result, verdict="worse")
+    before, after = pairs.mean(axis=0) if len(pairs) else (float("nan"), float("nan"))
+    return Finding(name, metric, float(before), float(after), len(pairs), result)
+
+
+def _check_identity(key: Key, before: Identity, after: Identity) -> None:
+    if before.dataset.digest != after.dataset.digest:
+        raise UserError(one_line(f"not comparable: the data set of {called(key)} isn't the one of the baseline"))
+    if before.seed != after.seed:
+        raise UserError(
+            one_line(f"not comparable: {called(key)} has seed {after.seed}, in the baseline it is {before.seed}")
+        )
+
+
+def _check_metric(key: Key, name: str, metric: MetricBaseline, infos: Mapping[str, MetricInfo]) -> None:
+    if name not in infos:
+        raise UserError(one_line(f"not comparable: {called(key)} isn't scored with {name}, the baseline is"))
+    if (infos[name].version, infos[name].region) != (metric.version, metric.region):
+        versions = f"version {infos[name].version} here, {metric.version} in the baseline"
+        raise UserError(one_line(f"not comparable: {name} of {called(key)} is {versions}; write a new baseline"))

@@ -1,0 +1,152 @@
+"""What is kept against what is painted: known-region PSNR and text alignment, as a cloud of methods or as a curve."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from brushbench.errors import UserError, one_line
+from brushbench.metric_info import IDENTICAL
+from brushbench.store import Run
+from reports.distributions import GROUP, title_of
+from reports.figures import axis_label, mark_of, readable, write_figure
+from reports.frame import frame_of, metrics_of
+from reports.statistics import difference_interval
+
+PRESERVATION = "psnr"
+ALIGNMENT = ("papercut-clip", "clip")
+"""The first that is scored: on PaperCut its own CLIP, which is scored nowhere else."""
+ACROSS = 3
+PANEL, GAP, HEADING, FOOT, LINE = 2.6, 0.75, 0.3, 0.5, 0.16
+"""Inches: a panel's side, what axis labels take, a title, the label below, a line of the legend."""
+LARGEST = 24
+"""Groups in one figure."""
+NOTE = "bars: 95 % intervals; open: some or all samples have identical known pixels, and so no PSNR"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a run is shown: the curve that it belongs to, and what stands at its point."""
+
+    series: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    named: Named
+    kept: tuple[float, float] | None
+    """Mean and half the width of its interval; None: every sample is identical in the known region."""
+    aligned: tuple[float, float]
+    identical: bool
+    """Some samples are."""
+
+
+def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] | None = None) -> None:
+    """Write the figure: a panel for each data set, split and protocol, a point for each run.
+
+    `names` says by the run's folder how it is shown, and connects the points of a series in their order; None: every
+    method by its name, unconnected. Raises `UserError` if the two metrics aren't scored, and for a file that
+    `reports.figures.write_figure` can't write.
+    """
+    tidy, infos = frame_of(runs), metrics_of(runs)
+    aligned = next((name for name in ALIGNMENT if name in infos), None)
+    if PRESERVATION not in infos or aligned is None:
+        missing = PRESERVATION if PRESERVATION not in infos else f"text alignment ({' or '.join(ALIGNMENT)})"
+        raise UserError(f"the figure needs known-region PSNR and text alignment, and {missing} isn't scored")
+    groups = {title_of(key): _points(rows, aligned, names) for key, rows in tidy.groupby(GROUP, sort=False)}
+    groups = {title: points for title, points in groups.items() if points}
+    if not groups:
+        raise UserError(one_line(f"none of these runs is scored with both {PRESERVATION} and {aligned}"))
+    if len(groups) > LARGEST:
+        raise UserError(f"{len(groups)} groups of runs are too many for one figure; give fewer runs")
+    labels = (axis_label(infos[PRESERVATION]), axis_label(infos[aligned]))
+    write_figure(file, lambda: _figure(groups, labels, connected=names is not None))
+
+
+def _points(rows: pd.DataFrame, aligned: str, names: Mapping[str, Named] | None) -> list[_Point]:
+    points = []
+    for (run, method), own in rows.groupby(["run", "method"], sort=False):
+        kept, alignment = (own[own["metric"] == metric] for metric in (PRESERVATION, aligned))
+        identical = bool((kept["status"] == IDENTICAL).any())
+        mean, alignment_mean = _mean(kept["value"]), _mean(alignment["value"])
+        if alignment_mean and (mean or identical):
+            named = names[str(run)] if names is not None else Named(str(method))
+            points.append(_Point(named, mean, alignment_mean, identical))
+    order = list(names.values()) if names is not None else []
+    return sorted(points, key=lambda point: order.index(point.named)) if order else points
+
+
+def _mean(values: pd.Series) -> tuple[float, float] | None:
+    numbers = values.dropna().to_numpy(dtype=np.float64)
+    if not len(numbers):
+        return None
+    found = difference_interval(numbers)
+    return found.mean, float(np.nan_to_num((found.high - found.low) / 2))
+
+
+def _figure(groups: Mapping[str, Sequence[_Point]], labels: tuple[str, str], *, connected: bool) -> Figure:
+    series = list(dict.fromkeys(point.named.series for points in groups.values() for point in points))
+    across = min(ACROSS, len(groups))
+    down = -(-len(groups) // across)
+    cell = HEADING + PANEL + FOOT
+    columns = max(1, int(across * (PANEL + GAP) // 2.2))
+    note = textwrap.wrap(NOTE, int(across * (PANEL + GAP) * 17))
+    legend = LINE * (-(-len(series) // columns) + len(note) + 1)
+    width, height = 0.2 + across * (PANEL + GAP), down * cell + legend
+    figure = Figure(figsize=(width, height))
+    for place, (title, points) in enumerate(groups.items()):
+        row, column = divmod(place, across)
+        left, top = GAP + column * (PANEL + GAP), row * cell + HEADING
+        axis = figure.add_axes((left / width, 1 - (top + PANEL) / height, PANEL / width, PANEL / height))
+        _panel(axis, points, series, connected=connected)
+        axis.set_title(title)
+        axis.set_xlabel(labels[0])
+        axis.set_ylabel(labels[1])
+    handles = [
+        figure.axes[0].plot([], [], color=mark_of(i)[0], marker=mark_of(i)[1], linestyle="-" if connected else "")[0]
+        for i in range(len(series))
+    ]
+    names = [readable(name) for name in series]
+    figure.legend(
+        handles, names, loc="lower left", bbox_to_anchor=(0.02, LINE * (len(note) + 0.3) / height), ncols=columns
+    )
+    figure.text(0.02, 0.4 * LINE / height, "\n".join(note), fontsize=6, color="0.4", va="bottom")
+    return figure
+
+
+def _panel(axis: Axes, points: Sequence[_Point], series: Sequence[str], *, connected: bool) -> None:
+    finite = [point.kept for point in points if point.kept]
+    low = min((mean - half for mean, half in finite), default=0.0)
+    high = max((mean + half for mean, half in finite), default=1.0)
+    beyond = high + 0.22 * max(high - low, 1.0)
+    where = {id(point): point.kept[0] if point.kept else beyond for point in points}
+    for index, name in enumerate(series):
+        own = [point for point in points if point.named.series == name]
+        colour, marker = mark_of(index)
+        if connected and own:
+            axis.plot([where[id(point)] for point in own], [point.aligned[0] for point in own], color=colour, alpha=0.6)
+        for point in own:
+            x, y = where[id(point)], point.aligned[0]
+            axis.errorbar(
+                x, y, point.aligned[1], point.kept[1] if point.kept else None, fmt=marker, color=colour,
+                mfc="white" if point.identical else colour, elinewidth=0.5, ms=5, zorder=3,
+            )  # fmt: skip
+            text = readable(point.named.label)
+            axis.annotate(text, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6, zorder=4)
+    axis.margins(0.1)
+    axis.locator_params(axis="y", nbins=6)
+    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if finite and low <= tick <= high]
+    if len(finite) < len(points):
+        axis.axvline((high + beyond) / 2 if finite else beyond - 1, color="0.6", linewidth=0.6, linestyle=":")
+        axis.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), "identical"])
+    elif len(ticks) > 1:
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.grid(linewidth=0.3, color="0.88")
+    axis.set_axisbelow(True)
