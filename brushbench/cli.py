@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from brushbench import __version__
+from brushbench.cli_data import data
 from brushbench.cli_reports import report
 from brushbench.cli_running import generate, run, score
 from brushbench.errors import UserError, one_line
@@ -82,5 +83,5 @@ def _mistake(message: str) -> int:
     return MISTAKE
 
 
-for _command in (run, generate, score, report):
+for _command in (run, generate, score, report, data):
     cli.add_command(_command)
