@@ -59,7 +59,7 @@ def verify(
     With no name, the data set is the one found in `root`; with no splits, all whose masks are stored.
     """
     name, folder = find(name, root)
-    checked = splits_of(name, splits)
+    checked = splits_of(name, folder, splits)
     listing = _listing(name, folder, checked)
     try:
         datasets = open_splits(name, folder, checked)
