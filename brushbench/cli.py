@@ -10,6 +10,7 @@ import click
 
 from brushbench import __version__
 from brushbench.cli_check import check
+from brushbench.cli_data import data
 from brushbench.cli_reports import compare, print_published, report
 from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
@@ -94,5 +95,5 @@ def _mistake(message: str) -> int:
     return MISTAKE
 
 
-for _command in (run, generate, sweep, score, report, compare, check):
+for _command in (run, generate, sweep, score, report, compare, check, data):
     cli.add_command(_command)

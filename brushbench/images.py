@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import torch
@@ -21,7 +22,16 @@ FIRST_ON_ITS_SIDE = 5
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
+@final
+class EncodedImage(io.BytesIO):
+    """The bytes of an image that is in no file of its own, with a name for messages."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+def read_image(path: Path | EncodedImage) -> UInt8[Tensor, "3 h w"]:
     """A PNG, JPEG or WebP file as RGB, turned as its EXIF orientation says; of 16 bits the upper 8, no alpha.
 
     Raises `SampleError` if there is no such file, or it can't be decoded.
@@ -29,7 +39,7 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
     return torch.from_numpy(_pixels(path, "RGB")).permute(2, 0, 1).contiguous()
 
 
-def read_mask(path: Path) -> Bool[Tensor, "1 h w"]:
+def read_mask(path: Path | EncodedImage) -> Bool[Tensor, "1 h w"]:
     """A picture of a mask, white = paint; grey counts from 128 on, unless the file holds only 0 and 1.
 
     Raises `SampleError` if there is no such file, or it can't be decoded.
@@ -54,7 +64,7 @@ def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
     return buffer.getvalue()
 
 
-def _pixels(path: Path, mode: str) -> np.ndarray:
+def _pixels(path: Path | EncodedImage, mode: str) -> np.ndarray:
     with _opened(path) as image:
         try:
             turned = ImageOps.exif_transpose(image)
@@ -67,7 +77,7 @@ def _pixels(path: Path, mode: str) -> np.ndarray:
             raise SampleError(one_line(f"{path.name}: not a readable image ({error})")) from error
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path | EncodedImage) -> Image.Image:
     try:
         image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:

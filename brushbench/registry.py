@@ -74,6 +74,7 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
         Registered(
             "papercut", "brushbench.datasets.papercut:PaperCut", "embedded scenes of cut paper, 128x128, procedural"
         ),
+        Registered("parquet", "brushbench.datasets.parquet:Parquet", "a Parquet file of images, masks and captions"),
         Registered("photos", "brushbench.datasets.photos:Photos", "embedded photographs with drawn object masks"),
     ),
 }

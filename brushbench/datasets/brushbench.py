@@ -86,6 +86,10 @@ class BrushBench:
         """Of the mapping file and of `tags.csv`; the latter's hold."""
         return {sample_id: self._tags_or_none(sample_id) for sample_id in self._ids}
 
+    def image_file(self, index: int) -> Path | None:
+        """See `OnDisk`."""
+        return self._image_or_none(self._ids[index])
+
     def digest(self) -> str:
         """Hash of the mapping file and of every image that it names."""
         return digest_of([self._mapping_file.read_bytes(), *(self._image_or_none(entry) for entry in self._ids)])

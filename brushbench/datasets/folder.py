@@ -80,6 +80,10 @@ class Folder:
         """Of the columns of `captions.csv` that aren't empty."""
         return {name: self._texts[name].tags if name in self._texts else {} for name in self._ids}
 
+    def image_file(self, index: int) -> Path | None:
+        """See `OnDisk`."""
+        return self._images[self._ids[index]]
+
     def digest(self) -> str:
         """Hash of the captions and of every image and mask."""
         files = ((name.encode(), self._images[name], self._masks.get(name)) for name in self._ids)

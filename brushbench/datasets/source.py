@@ -26,6 +26,15 @@ class Indexed(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+@runtime_checkable
+class OnDisk(Protocol):
+    """A data set whose images are files."""
+
+    def image_file(self, index: int) -> Path | None:
+        """The file of a sample's image, None if it names none that it may."""
+        ...
+
+
 def iterate(samples: Indexed) -> Iterator[Sample]:
     """The samples in order."""
     return (samples[index] for index in range(len(samples.ids)))

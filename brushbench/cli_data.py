@@ -1,0 +1,98 @@
+"""The commands on data sets as a whole: data list, get, verify, show, convert."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from brushbench.errors import one_line, unknown
+
+FOUND_DEFECTS, SOME_FAILED = 1, 3
+FORMATS = ("text", "json")
+
+
+@click.group()
+def data() -> None:
+    """List, get, check, show and convert data sets.
+
+    \b
+    brushbench data list
+    brushbench data get --dataset brushbench
+    brushbench data verify --dataset brushbench --root data/BrushBench
+    brushbench data show --root data/BrushBench --samples 12 --output sheet.png
+    brushbench data convert --root my_pictures --output data/Mine
+    """
+
+
+@data.command()
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--root", metavar="DIR", help="Folder of the data set.")
+@click.option("--split", metavar="S[,S...]", help="Whose masks. Default: all whose masks are stored.")
+@click.option("--format", "report_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
+def verify(dataset: str | None, root: str | None, split: str | None, report_format: str) -> int:
+    """Look for what is wrong with a data set, and print its digest.
+
+    Looks at every file and every sample, and groups what it finds by kind. Exit code 0: nothing found, 1: defects.
+    """
+    if report_format not in FORMATS:
+        raise unknown("format", report_format, FORMATS)
+    from brushbench.config import split_names
+    from brushbench.data import verify_report
+    from brushbench.data.verify import verify as look
+    from brushbench.progress import shown
+
+    with shown(partial(click.echo, err=True)) as watch:
+        found = look(dataset, root, split_names(split) if split is not None else None, watch)
+    click.echo(verify_report.as_json(found) if report_format == "json" else verify_report.as_text(found))
+    return FOUND_DEFECTS if found.findings else 0
+
+
+@data.command()
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--root", metavar="DIR", help="Folder of the data set, or a Parquet file.")
+@click.option("--output", required=True, metavar="TARGET", help="Folder or .parquet file to write.")
+@click.option("--to", metavar="FORMAT", help="brushbench, parquet, folder or masks. Default: by TARGET's suffix.")
+@click.option("--split", metavar="S[,S...]", help="Whose masks. Default: inside and outside, if there is room.")
+@click.option("--force", is_flag=True, help="Replace TARGET if it is something else.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out samples that can't be read.")
+def convert(
+    dataset: str | None,
+    root: str | None,
+    output: str,
+    to: str | None,
+    split: str | None,
+    force: bool,
+    skip_damaged: bool,
+) -> int:
+    """Write a data set in another format, without loss.
+
+    \b
+    brushbench  images/ and mapping_file.json: what `run --dataset brushbench` reads
+    parquet     one file that Hugging Face's datasets reads, and `run --dataset parquet`
+    folder      images/, masks/ and captions.csv: what `run --dataset folder` reads
+    masks       nothing but the masks, as PNG; with --split brush, the strokes that are drawn for each sample
+
+    Ids, captions, tags, pixels and masks stay what they are. Image files are copied if they are plain RGB, and else
+    become PNG. TARGET is written completely or not at all.
+    """
+    from brushbench.config import split_names
+    from brushbench.data.convert import Conversion
+    from brushbench.data.convert import convert as work
+    from brushbench.progress import shown
+
+    asked = Conversion(
+        target=Path(output),
+        dataset=dataset,
+        root=Path(root) if root is not None else None,
+        splits=split_names(split) if split is not None else None,
+        to=to,
+        force=force,
+        skip_damaged=skip_damaged,
+    )
+    with shown(partial(click.echo, err=True)) as watch:
+        done = work(asked, watch)
+    state = "was there already, the same" if done.unchanged else "written"
+    click.echo(f"{output}: {state}: {done.count} samples of {done.name}, {', '.join(done.splits)}, as {done.to}")
+    if done.damaged:
+        click.echo(one_line(f"{len(done.damaged)} damaged samples left out: {', '.join(done.damaged)}"), err=True)
+    return SOME_FAILED if done.damaged else 0

@@ -1,0 +1,63 @@
+"""What a data set says it has, before any picture is read."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from brushbench.data.defects import Finding
+from brushbench.datasets.source import check_id
+from brushbench.errors import SampleError
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A mask as run lengths, unchecked."""
+
+    numbers: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One sample. What is None is missing or can't be used, and was reported."""
+
+    id: str
+    caption: str | None
+    image: Path | None
+    masks: Mapping[str, Runs | Path]
+    """By split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All samples, and what is wrong with the files that describe them."""
+
+    entries: Sequence[Entry]
+    findings: Sequence[Finding]
+    notes: Sequence[str]
+    """What a reader wants to know that isn't wrong."""
+    one_size: bool
+    """All images must have the same size, because the masks mean nothing on another."""
+
+
+def id_findings(ids: Sequence[str]) -> Iterator[Finding]:
+    """Ids that can't be file names, and such as are one name on a system where case doesn't count."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for name in ids:
+        alike[unicodedata.normalize("NFC", name).casefold()].append(name)
+        try:
+            check_id(name)
+        except SampleError as error:
+            yield Finding("bad-id", name, str(error))
+    for names in alike.values():
+        for name in names[1:]:
+            yield Finding("ids-alike", name, f"as {names[0]}")
+
+
+def extra_files(folder: Path, named: set[Path], kind: str, root: Path) -> Iterator[Finding]:
+    """Files below a folder that aren't among those that samples name; hidden ones don't count."""
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and path.resolve() not in named and not any(part.startswith(".") for part in inside.parts):
+            yield Finding(kind, path.relative_to(root).as_posix())

@@ -1,0 +1,108 @@
+"""What is in the file of a picture: format, colours, EXIF data, and whether it can be decoded at all."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from brushbench.data.defects import Finding
+from brushbench.errors import SampleError
+from brushbench.images import FORMATS, MAX_PIXELS, ORIENTATION, image_size, read_image
+
+Size = tuple[int, int]
+"""(height, width)."""
+_SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
+_BIT_DEPTH = 24
+"""Where a PNG file says how many bits a channel has. Pillow shows a 16-bit RGB picture as an 8-bit one."""
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What was found in one file."""
+
+    findings: tuple[Finding, ...]
+    file_format: str = ""
+    """Empty if it is none of ours."""
+    bytes_digest: str = ""
+    pixels_digest: str = ""
+    """Empty if it can't be decoded."""
+    size: Size | None = None
+    """Upright."""
+
+
+def inspect_picture(path: Path, name: str) -> Picture:
+    """Look at the image of the sample `name`."""
+    try:
+        content = path.read_bytes() if path.stat().st_size else b""
+    except OSError as error:
+        return Picture((Finding("missing-image", name, f"{path.name}: {error.strerror}"),))
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return Picture((Finding("too-large", name, f"{path.name}: {image.width}x{image.height}"),))
+            file_format = str(image.format)
+            findings = tuple(_about(image, path, content[:32], name))
+        pixels = read_image(path)
+    except _BOMBS as error:
+        return Picture((Finding("too-large", name, f"{path.name}: {error}"),))
+    except UnidentifiedImageError:
+        what = "is empty" if not content else "is cut off" if _ours(content) else "is none"
+        kind = "undecodable" if what == "is cut off" else "wrong-format"
+        return Picture((Finding(kind, name, f"{path.name} {what}"),))
+    except (OSError, SyntaxError, ValueError, SampleError) as error:
+        return Picture((Finding("undecodable", name, str(error)),))
+    return Picture(
+        findings,
+        file_format,
+        hashlib.sha256(content).hexdigest(),
+        _digest(pixels),
+        (pixels.shape[1], pixels.shape[2]),
+    )
+
+
+def picture_of(pixels: UInt8[Tensor, "3 h w"]) -> Picture:
+    """Of an image whose file nobody looked at."""
+    return Picture((), pixels_digest=_digest(pixels), size=(pixels.shape[1], pixels.shape[2]))
+
+
+def size_or_none(path: Path | None) -> Size | None:
+    """(height, width) from the file's header, None if it has none."""
+    try:
+        return image_size(path) if path else None
+    except SampleError:
+        return None
+
+
+def grey_levels(path: Path) -> int:
+    """How many values a picture of a mask has, of 256."""
+    with Image.open(path, formats=FORMATS) as image:
+        return sum(count > 0 for count in image.convert("L").histogram())
+
+
+def _about(image: Image.Image, path: Path, start: bytes, name: str) -> Iterator[Finding]:
+    if path.suffix.lower() not in _SUFFIXES[str(image.format)]:
+        yield Finding("wrong-suffix", name, f"{path.name} is {image.format}")
+    deep = image.format == "PNG" and len(start) > _BIT_DEPTH and start[_BIT_DEPTH] == 16
+    if image.mode != "RGB" or deep:
+        yield Finding("colour-mode", name, f"{path.name}: {image.mode}{', 16 bits' if deep else ''}")
+    # Asked for EXIF data that isn't in the header, Pillow would decode the whole picture.
+    orientation = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
+    if orientation != 1:
+        yield Finding("exif-orientation", name, f"{path.name}: orientation {orientation}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        yield Finding("several-frames", name, f"{path.name}: {frames} frames")
+
+
+def _digest(pixels: UInt8[Tensor, "3 h w"]) -> str:
+    return hashlib.sha256(str(tuple(pixels.shape)).encode() + pixels.numpy().tobytes()).hexdigest()
+
+
+def _ours(content: bytes) -> bool:
+    """Whether the file begins like one of our formats."""
+    return content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or content[8:12] == b"WEBP"

@@ -1,0 +1,75 @@
+"""Which data set a folder holds, and which splits there are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from brushbench.datasets import locate
+from brushbench.datasets.brushbench import find_mapping_file
+from brushbench.datasets.folder import CAPTION_FILES
+from brushbench.datasets.parquet import SUFFIX, find_parquet, splits_in
+from brushbench.errors import UserError, one_line, unknown
+from brushbench.loading import load_dataset
+from brushbench.registry import check_name
+from brushbench.types import Dataset
+
+STORED = ("inside", "outside")
+"""Splits whose masks are part of the data."""
+MADE = ("brush",)
+"""Splits whose masks are drawn when they are read."""
+_IN_ITS_FORMAT = ("brushbench", "papercut")
+_COMPLEMENTS = ("folder", "photos")
+"""Data sets whose outside is what their inside leaves."""
+
+
+def find(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
+    """Name and folder of the data set that is meant; with no name, the one that is in `root`.
+
+    Raises `UserError` for an unknown name, and for a folder that isn't there or in which there is no data set.
+    """
+    if name is not None:
+        check_name("dataset", name)
+    folder = Path(root) if root is not None else None
+    if folder is not None and not folder.exists():
+        raise UserError(one_line(f"no such folder: {folder}"))
+    return locate(_kind_of(folder) if name is None and folder else name, folder)
+
+
+def open_splits(name: str, root: Path | None, splits: Sequence[str]) -> dict[str, Dataset]:
+    """The data set once for each split."""
+    return {split: load_dataset(name, root=root, split=split) for split in splits}
+
+
+def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:
+    """Those asked for, or all whose masks are stored. Raises `UserError` for one that the data set doesn't have."""
+    stored = splits_in(root) if name == "parquet" and root else STORED
+    valid = dict.fromkeys((*stored, *STORED, *(MADE if _in_its_format(name, root) else ())))
+    for split in asked or ():
+        if split not in valid:
+            raise unknown("split", split, valid)
+    return tuple(dict.fromkeys(asked or stored))
+
+
+def needed_splits(name: str, root: Path | None) -> Sequence[str]:
+    """Those from which the others can be made."""
+    if name in _COMPLEMENTS and not _in_its_format(name, root):
+        return STORED[:1]
+    return splits_of(name, root, None)
+
+
+def _in_its_format(name: str, root: Path | None) -> bool:
+    return name in _IN_ITS_FORMAT or (
+        name == "folder" and root is not None and (root.is_file() or bool(find_mapping_file(root)))
+    )
+
+
+def _kind_of(root: Path) -> str:
+    if root.suffix == SUFFIX:
+        return "parquet"
+    if root.is_file() or find_mapping_file(root):
+        return "brushbench"
+    if (root / "images").is_dir() and (root / "masks").is_dir():
+        return "folder"
+    if find_parquet(root):
+        return "parquet"
+    valid = f"mapping_file.json and images/, *{SUFFIX}, or images/, masks/ and {' or '.join(CAPTION_FILES)}"
+    raise UserError(one_line(f"{root}: no data set is in it; valid: {valid}"))

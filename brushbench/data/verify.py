@@ -1,0 +1,162 @@
+"""Looking at every file and every sample of a data set."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from brushbench.data.captions import comparable
+from brushbench.data.defects import KINDS, Finding
+from brushbench.data.entries import Listing
+from brushbench.data.folder_entries import list_folder
+from brushbench.data.inspection import Seen, inspect_entry, read_sample
+from brushbench.data.mapping_entries import COMPLETE, list_mapping
+from brushbench.data.pictures import Size, size_or_none
+from brushbench.data.sources import find, open_splits, splits_of
+from brushbench.datasets.brushbench import find_mapping_file
+from brushbench.datasets.papercut import DATA
+from brushbench.errors import UserError
+from brushbench.types import Dataset
+from brushbench.work import THREADS, Watcher, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found in a data set."""
+
+    name: str
+    root: Path | None
+    """None: it is embedded."""
+    splits: Sequence[str]
+    """Whose masks were looked at."""
+    digest: str | None
+    """As in a run's fingerprint; None if the data set can't be opened."""
+    seen: Sequence[Seen]
+    tags: Mapping[str, Mapping[str, str]]
+    notes: Sequence[str]
+    findings: Sequence[Finding]
+
+    def sizes(self) -> Counter[Size]:
+        """How many pictures have which (height, width)."""
+        return Counter(sample.picture.size for sample in self.seen if sample.picture.size)
+
+    def formats(self) -> Counter[str]:
+        """How many pictures are in which format."""
+        return Counter(sample.picture.file_format for sample in self.seen if sample.picture.file_format)
+
+    def shares(self, split: str) -> Sequence[float]:
+        """Of the picture that is painted, sorted."""
+        return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
+
+
+def verify(
+    name: str | None, root: str | Path | None, splits: Sequence[str] | None = None, watch: Watcher = silent
+) -> Verification:
+    """Look at everything. Raises `UserError` only if there is nothing to look at.
+
+    With no name, the data set is the one found in `root`; with no splits, all whose masks are stored.
+    """
+    name, folder = find(name, root)
+    checked = splits_of(name, folder, splits)
+    listing = _listing(name, folder, checked)
+    try:
+        datasets = open_splits(name, folder, checked)
+    except UserError as error:
+        if listing is None:
+            raise
+        datasets, findings = {}, _explained(listing, error)
+    else:
+        findings = []
+    first = next(iter(datasets.values()), None)
+    seen = _samples(listing, datasets, watch)
+    findings += [*(listing.findings if listing else ()), *(finding for sample in seen for finding in sample.findings)]
+    findings += [
+        *_duplicates(seen, {finding.subject for finding in findings if finding.kind == "shared-image"}),
+        *(_wrong_sizes(seen) if listing and listing.one_size else ()),
+    ]
+    notes = [*(listing.notes if listing else ()), *_notes(seen)]
+    digest, tags = (first.digest(), first.tags()) if first else (None, {})
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    findings.sort(key=lambda finding: order[finding.kind])
+    return Verification(name, folder, checked, digest, seen, tags, notes, findings)
+
+
+def _listing(name: str, root: Path | None, splits: Sequence[str]) -> Listing | None:
+    """None for a data set whose files are its reader's business."""
+    if name == "papercut":
+        return list_mapping(DATA / "mapping_file.json", splits, complete=None)
+    if name not in ("brushbench", "folder") or root is None:
+        return None
+    if mapping_file := root if root.is_file() else find_mapping_file(root):
+        return list_mapping(mapping_file, splits, complete=COMPLETE if name == "brushbench" else None)
+    whole = name == "folder" and (root / "images").is_dir() and (root / "masks").is_dir()
+    return list_folder(root, splits) if whole else None
+
+
+def _explained(listing: Listing, error: UserError) -> list[Finding]:
+    """Why the data set can't be opened, unless something that was found says it already."""
+    kinds = ("unreadable", "duplicate-id", "malformed-record", "sidecar")
+    known = any(finding.kind.startswith(kinds) for finding in listing.findings)
+    return [] if known else [Finding("unreadable", "data set", str(error))]
+
+
+def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: Watcher) -> list[Seen]:
+    if listing is None:
+        count = len(next(iter(datasets.values())))
+        looks = (partial(read_sample, datasets, index) for index in range(count))
+    else:
+        count = len(listing.entries)
+        usual = _usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
+        bad = {finding.subject for finding in listing.findings if not KINDS[finding.kind].usable}
+        looks = (
+            partial(inspect_entry, entry, usual, {} if entry.id in bad else datasets, index)
+            for index, entry in enumerate(listing.entries)
+        )
+    advance = watch("verifying", count, 0)
+    seen = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for sample in pool.map(lambda look: look(), looks):
+            seen.append(sample)
+            advance(1, 0)
+    return seen
+
+
+def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[Finding]:
+    """The second and each further one, with the first; samples that share a file were reported as that."""
+    files: dict[str, str] = {}
+    pixels: dict[str, str] = {}
+    captions: dict[str, str] = {}
+    for sample in seen:
+        picture = sample.picture
+        same = files.setdefault(picture.bytes_digest or sample.id, sample.id)
+        alike = pixels.setdefault(picture.pixels_digest or sample.id, sample.id)
+        if sample.id in shared:
+            pass
+        elif same != sample.id:
+            yield Finding("duplicate-image", sample.id, f"as {same}")
+        elif alike != sample.id:
+            yield Finding("duplicate-pixels", sample.id, f"as {alike}")
+        first = captions.setdefault(comparable(sample.caption) or f"none, {sample.id}", sample.id)
+        if first != sample.id:
+            yield Finding("duplicate-caption", sample.id, f"as {first}")
+
+
+def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
+    usual = _usual_size(sample.picture.size for sample in seen)
+    for sample in seen:
+        if usual and sample.picture.size and sample.picture.size != usual:
+            found, most = ("x".join(map(str, size)) for size in (sample.picture.size, usual))
+            yield Finding("wrong-size", sample.id, f"{found}, most are {most}")
+
+
+def _usual_size(sizes: Iterable[Size | None]) -> Size | None:
+    counts = Counter(size for size in sizes if size)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _notes(seen: Sequence[Seen]) -> Iterator[str]:
+    odd = sum(any(side % 8 for side in sample.picture.size or ()) for sample in seen)
+    if odd:
+        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods can't paint them"

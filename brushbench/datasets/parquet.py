@@ -1,0 +1,198 @@
+"""Parquet files of images, masks and captions, as `data convert` and Hugging Face's `datasets` write them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Bool
+from torch import Tensor
+
+from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
+from brushbench.datasets.source import check_caption, check_id, digest_of, existing_folder, iterate
+from brushbench.errors import SampleError, UserError, one_line, unknown
+from brushbench.images import EncodedImage, read_image, read_mask
+from brushbench.types import Sample
+
+SUFFIX = ".parquet"
+FOLDERS = (".", "data")
+"""Where in a folder the files may be; repositories on the hub have them in the latter."""
+MAX_GROUP_BYTES = 4 << 30
+"""Of the row group that a picture is in, all of which is read to get at it."""
+_DAMAGE = (pa.ArrowException, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Where a sample is, and what of it isn't a picture."""
+
+    file: int
+    group: int
+    place: int
+    caption: str | None
+    tags: Mapping[str, str]
+
+
+@final
+class Parquet:
+    """Samples in the order of the files. Pictures are read a row group at a time, when one of them is asked for.
+
+    Columns: `id` (without it, the rows are counted), `image`, `caption`, `inpainting_mask`, `outpainting_mask` (without
+    it, what the other leaves), `brush_mask`, and a struct `tags`. In files of others, captions may also be called
+    `text` or `prompt`, and the mask `mask`.
+    """
+
+    def __init__(self, files: Sequence[Path], split: str) -> None:
+        self.name = "parquet"
+        self.split = split
+        self._paths = files
+        self._files = [_opened(path) for path in files]
+        schema = self._files[0].schema_arrow
+        self._caption = next((name for name in CAPTIONS if name in schema.names), None)
+        if IMAGE not in schema.names or self._caption is None:
+            raise UserError(
+                one_line(f"{files[0]}: columns are {', '.join(schema.names)}; needed: {IMAGE}, {CAPTIONS[0]}")
+            )
+        self._mask, self._inverted = _column_of(schema, split)
+        self._rows = _rows(self._files, self._caption)
+        self._ids = tuple(self._rows)
+        self._lock = Lock()
+        self._group: tuple[tuple[int, int], pa.Table] | None = None
+
+    @classmethod
+    def open(cls, root: str | Path | None, split: str) -> "Parquet":
+        """`root` is a file, or a folder in which, or in whose data/, there are some."""
+        path = existing_folder(root, "parquet")
+        files = [path] if path.is_file() else find_parquet(path)
+        if not files:
+            raise UserError(one_line(f"no *{SUFFIX} in {path}"))
+        return cls(files, split)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """In the order of the rows."""
+        return self._ids
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """Of the column `tags`."""
+        return {name: row.tags for name, row in self._rows.items()}
+
+    def digest(self) -> str:
+        """Hash of the files."""
+        return digest_of(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iterate(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self._ids[index]
+        check_id(name)
+        row = self._rows[name]
+        if row.caption is None:
+            raise SampleError(f"row has no {self._caption}")
+        check_caption(row.caption)
+        encoded = self.encoded_image(index)
+        image = read_image(encoded)
+        mask = read_mask(self._picture(row, self._mask))
+        if mask.shape[1:] != image.shape[1:]:
+            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
+            raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+        return Sample(name, image, self._turned(mask), row.caption, row.tags)
+
+    def encoded_image(self, index: int) -> EncodedImage:
+        """The image of a sample, not decoded. Raises `SampleError` if there is none."""
+        return self._picture(self._rows[self._ids[index]], IMAGE)
+
+    def _turned(self, mask: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "1 h w"]:
+        mask = ~mask if self._inverted else mask
+        if not mask.any():
+            raise SampleError(f"{self._mask} is empty: there is nothing to paint")
+        return mask
+
+    def _picture(self, row: _Row, column: str) -> EncodedImage:
+        cell = self._table(row)[column][row.place].as_py()
+        parts = cell if isinstance(cell, dict) else {"bytes": cell}
+        content = parts.get("bytes")
+        if not isinstance(content, bytes):
+            raise SampleError(f"row has no bytes in {column}")
+        return EncodedImage(content, str(parts.get("path") or column))
+
+    def _table(self, row: _Row) -> pa.Table:
+        """The row group of a sample; the last one is kept, since samples are mostly read in order."""
+        place = (row.file, row.group)
+        with self._lock:
+            if self._group is None or self._group[0] != place:
+                self._group = None
+                self._group = (place, _read_group(self._files[row.file], row.group, [IMAGE, self._mask]))
+            return self._group[1]
+
+
+def find_parquet(root: Path) -> list[Path]:
+    """The Parquet files of a folder, sorted."""
+    found = (sorted((root / folder).glob(f"*{SUFFIX}")) for folder in FOLDERS)
+    return next((files for files in found if files), [])
+
+
+def splits_in(root: Path) -> Sequence[str]:
+    """Whose masks are in the files. Raises `UserError` for what is no Parquet file."""
+    files = [root] if root.is_file() else find_parquet(root)
+    names = _opened(files[0]).schema_arrow.names if files else []
+    return [split for split, columns in MASKS.items() if set(columns) & set(names)]
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except _DAMAGE as error:
+        raise UserError(one_line(f"{path}: not a Parquet file ({error})")) from error
+
+
+def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
+    """The column that a split's masks are in, and whether they are its complement."""
+    columns = MASKS.get(split, (mask_column(split),))
+    if found := next((name for name in columns if name in schema.names), None):
+        return found, False
+    inside = next((name for name in MASKS["inside"] if name in schema.names), None)
+    if split == "outside" and inside:
+        return inside, True
+    there = [name for name, columns in MASKS.items() if set(columns) & set(schema.names)]
+    raise unknown("split", split, [*there, *(["outside"] if inside else [])])
+
+
+def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Row]:
+    """All samples by id. Raises `UserError` for an id that occurs twice, and if there are none."""
+    found: dict[str, _Row] = {}
+    for number, file in enumerate(files):
+        columns = [name for name in (ID, caption, TAGS) if name in file.schema_arrow.names]
+        for group in range(file.num_row_groups):
+            table = _read_group(file, group, columns)
+            for place, cells in enumerate(table.to_pylist()):
+                name = str(cells.get(ID, f"{len(found):09d}"))
+                if name in found:
+                    raise UserError(one_line(f"Parquet: id {name!r} occurs twice"))
+                text, tags = cells.get(caption), cells.get(TAGS)
+                found[name] = _Row(number, group, place, text if isinstance(text, str) else None, _texts(tags))
+    if not found:
+        raise UserError("Parquet: no rows")
+    return found
+
+
+def _texts(tags: object) -> Mapping[str, str]:
+    pairs = tags.items() if isinstance(tags, dict) else ()
+    return {str(key): value for key, value in pairs if isinstance(value, str)}
+
+
+def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.Table:
+    size = file.metadata.row_group(group).total_byte_size
+    if size > MAX_GROUP_BYTES:
+        raise SampleError(f"Parquet: a row group of {size} bytes: valid are up to {MAX_GROUP_BYTES}")
+    try:
+        return file.read_row_group(group, columns=columns, use_threads=False)
+    except _DAMAGE as error:
+        raise SampleError(one_line(f"Parquet: a damaged row group ({error})")) from error
