@@ -10,6 +10,7 @@ CPU-seconds of one thread: what else the machine does doesn't count.
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -61,37 +62,65 @@ def scored(run: Run, dataset: Dataset, metrics: list[Metric]) -> Scores:
     return Scoring(run, dataset, Selection(tuple(metrics), {}))(silent)
 
 
-def bare_seconds(networks: Networks, names: list[str], count: int) -> dict[str, float]:
-    """CPU-seconds of each backbone's forward passes alone, once per image; for LPIPS also once per source."""
-    device = device_named("cpu")
-    side, seconds = 224, {}
-    batches = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
+def bare_seconds(networks: Networks, names: list[str], captions: list[str]) -> dict[str, float]:
+    """CPU-seconds of each backbone's forward passes alone: once per image and, where it reads, once per caption.
 
-    def timed(name: str, forward: object, *shape: int, times: int = 1) -> None:
-        inputs = [torch.randn(times * size, *shape) for size in batches]
+    LPIPS' backbone looks at images and sources.
+    """
+    device = device_named("cpu")
+    side, seconds = 224, dict.fromkeys(set(names) & {"clip", "lpips", "hps", "image-reward"}, 0.0)
+    starts = range(0, len(captions), CHUNK)
+
+    def timed(name: str, forward: Callable[[Tensor], object], inputs: list[Tensor]) -> None:
         start = time.process_time()
         with torch.inference_mode():
             for part in inputs:
-                forward(part)  # type: ignore[operator]
-        seconds[name] = time.process_time() - start
+                forward(part)
+        seconds[name] += time.process_time() - start
 
-    if {"clip", "aesthetic"} & set(names):
-        clip = clip_of(str(networks.clip), device).model
-        timed("clip", lambda pixels: clip.visual_projection(clip.vision_model(pixels).pooler_output), 3, side, side)
+    def pixels(length: int, times: int = 1) -> list[Tensor]:
+        return [torch.randn(times * len(captions[start : start + CHUNK]), 3, length, length) for start in starts]
+
+    def tokens(tokenize: Callable[[list[str]], Tensor]) -> list[Tensor]:
+        return [tokenize(captions[start : start + CHUNK]) for start in starts]
+
+    if "clip" in names:
+        clip = clip_of(str(networks.clip), device)
+        net = clip.model
+        timed("clip", lambda seen: net.visual_projection(net.vision_model(seen).pooler_output), pixels(side))
+        ids = tokens(lambda texts: clip.tokenizer(texts, padding=True, return_tensors="pt").input_ids)
+        timed("clip", lambda read: net.text_projection(net.text_model(read).pooler_output), ids)
     if "lpips" in names:
         judge = perceptual._judge("squeeze", networks.squeeze, perceptual.digest_of(networks.squeeze), device)
-        timed("lpips", lambda pixels: _through(judge.stages, pixels), 3, 512, 512, times=2)
+        timed("lpips", lambda seen: _through(judge.stages, seen), pixels(512, times=2))
     if "hps" in names:
-        file = networks.hps
-        hps = preference._preference(file, preference.digest_of(file), networks.hps_model, device).net
-        timed("hps", hps.encode_image, 3, side, side)
+        hps = _hps(networks)
+        timed("hps", hps.net.encode_image, pixels(side))
+        timed("hps", hps.net.encode_text, tokens(hps.tokenizer))
     if "image-reward" in names:
         file = networks.reward / "ImageReward.safetensors"
         vocabulary = networks.reward / "tokenizer" / "vocab.txt"
-        reward = preference._reward(file, preference.digest_of(file), vocabulary, device).net
-        ids = torch.ones(CHUNK, 12, dtype=torch.int64)
-        timed("image-reward", lambda pixels: reward(pixels, ids[: len(pixels)], ids[: len(pixels)]), 3, side, side)
+        reward = preference._reward(file, preference.digest_of(file), vocabulary, device)
+        read = iter(tokens(lambda texts: reward.tokenizer(texts, padding=True, return_tensors="pt").input_ids))
+        timed("image-reward", lambda seen: _judged(reward.net, seen, next(read)), pixels(side))
     return seconds
+
+
+def forget_captions(networks: Networks, names: list[str]) -> None:
+    """So that they are read anew; what is kept of images goes with the images."""
+    if {"clip", "aesthetic"} & set(names):
+        clip_of(str(networks.clip), device_named("cpu")).read._kept.clear()
+    if "hps" in names:
+        _hps(networks).read._kept.clear()
+
+
+def _hps(networks: Networks) -> preference._Preference:
+    digest = preference.digest_of(networks.hps)
+    return preference._preference(networks.hps, digest, networks.hps_model, device_named("cpu"))
+
+
+def _judged(net: torch.nn.Module, pixels: Tensor, ids: Tensor) -> Tensor:
+    return net(pixels, ids, torch.ones_like(ids))
 
 
 def _through(stages: tuple[torch.nn.Module, ...], pixels: Tensor) -> Tensor:
@@ -125,22 +154,26 @@ def compare(run: Run, dataset: Dataset, networks: Networks, names: list[str], ro
     metrics = metrics_of(networks, names, "cpu")
     basic = [metric for metric in metrics if metric.info.name in BASIC]
     entries = list(run.ledger().values())
+    captions = [dataset[index].caption for index in range(len(entries))]
     first = Batch.of([dataset[0]])
     for metric in metrics:
         metric(first, first.images)
     kept: dict[str, list[dict[str, float]]] = {"official": [], "parts": [], "ours": [], "bare": []}
     for _ in range(rounds):
-        start = time.process_time()
-        ours = scored(run, dataset, metrics)
-        middle = time.process_time()
-        scored(run, dataset, basic)
-        kept["ours"].append({"all": middle - start, "basic": time.process_time() - middle})
+        seconds = {}
+        for group, chosen in (("basic", basic), ("all", metrics)):
+            forget_captions(networks, names)
+            start = time.process_time()
+            ours = scored(run, dataset, chosen)
+            seconds[group] = time.process_time() - start
+        kept["ours"].append(seconds)
+        forget_captions(networks, names)
         kept["parts"].append(our_seconds(run, dataset, metrics))
         official = OfficialLoop(networks, names)
         for index, entry in enumerate(entries):
             official(dataset[index], run.image_path(entry))
         kept["official"].append(official.seconds)
-        kept["bare"].append(bare_seconds(networks, names, len(entries)))
+        kept["bare"].append(bare_seconds(networks, names, captions))
     best = {way: {part: min(found[part] for found in each) for part in each[0]} for way, each in kept.items()}
     rows = []
     for name in ("decode", *names):
