@@ -1,4 +1,4 @@
-"""How far a rerun on another machine moves the means: the noise floor of `brushbench check`, as the table of docs/ci.md.
+"""How far a rerun on another machine moves the means: the noise floor of `brushbench check`, a table of docs/ci.md.
 
     python benchmarks/gate_noise.py --output runs/noise     # about three minutes on one core; goes on where it stopped
 
