@@ -10,7 +10,7 @@ import click
 
 from brushbench import __version__
 from brushbench.cli_check import check
-from brushbench.cli_reports import print_published, report
+from brushbench.cli_reports import compare, print_published, report
 from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
 from brushbench.errors import UserError, one_line
@@ -94,5 +94,5 @@ def _mistake(message: str) -> int:
     return MISTAKE
 
 
-for _command in (run, generate, sweep, score, report, check):
+for _command in (run, generate, sweep, score, report, compare, check):
     cli.add_command(_command)

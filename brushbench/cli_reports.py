@@ -1,8 +1,10 @@
-"""The commands that make something of runs: report."""
+"""The commands that make something of runs: report, compare."""
 
 from pathlib import Path
 
 import click
+
+from brushbench.errors import UserError
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
@@ -55,6 +57,43 @@ def report(
 
         write_distributions(found, Path(figure))
     click.echo(printed)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "table_format", default="text", show_default=True, help="text, markdown, csv, json.")
+@click.option("--metric", metavar="M", help="Rank samples by it. Default: text alignment, else PSNR.")
+@click.option("--samples", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Best and worst.")
+@click.option("--output", default="comparison", show_default=True, metavar="DIR", help="Where their pictures go.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Of the bootstrap.")
+def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> None:
+    """Compare runs sample by sample: A and B are run folders, or folders that hold some.
+
+    Prints paired differences with intervals and tests, and draws the samples that changed most to
+    DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
+    """
+    from brushbench.store import expand
+    from reports import comparison
+    from reports.comparison_tables import extremes, file_name, render
+    from reports.extremes_sheet import write_extremes
+
+    found = comparison.compare(expand([a]), expand([b]), seed)
+    table = render(found, table_format)
+    metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
+    ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
+    click.echo(table)
+    told = table_format in ("text", "markdown")
+    for pair, name, lines in ranked:
+        file = Path(output) / file_name(pair, name)
+        if told:
+            click.echo(f"\n{lines}")
+        try:
+            drawn = write_extremes(pair, name, file, samples)
+        except UserError as error:
+            click.echo(f"no pictures: {error}", err=True)
+        else:
+            click.echo(f"pictures: {file}" if drawn else "no pictures: no sample changed", err=not told)
 
 
 def print_published(file: str | None, *, lint: bool) -> int:

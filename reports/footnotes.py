@@ -1,6 +1,7 @@
 """What stands below a table: how to read it, of how many samples it is, and what is missing from it and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 
 import pandas as pd
 
@@ -46,16 +47,26 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
 
 
 def counts(rows: pd.DataFrame) -> str:
-    """Samples with a score / samples asked for, of every method and split, said once if it is the same."""
-    found: dict[str, dict[str, None]] = {}
-    several = {name: rows[name].nunique() > 1 for name in ("split", SECTION)}
-    for key, own in rows.groupby([SECTION, "split", "method"], sort=False):
-        section, split, method = map(str, key)
-        place = [part for part, name in ((split, "split"), (section, SECTION)) if several[name]]
-        found.setdefault(_count(own), {})[" ".join([method, *place])] = None
-    if len(found) == 1:
-        return f"scored/asked: {next(iter(found))} for each"
-    return "scored/asked: " + "; ".join(f"{count} for {', '.join(names)}" for count, names in found.items())
+    """Samples with a score / samples asked for, of every method, split and section, said as shortly as it can be."""
+    keys = (SECTION, "split", "method")
+    found = {tuple(map(str, key)): _count(own) for key, own in rows.groupby(list(keys), sort=False)}
+    for size in range(len(keys) + 1):
+        for places in combinations(range(len(keys)), size):
+            told: dict[tuple[str, ...], dict[str, None]] = {}
+            for key, count in found.items():
+                told.setdefault(tuple(key[place] for place in places), {})[count] = None
+            if all(len(each) == 1 for each in told.values()):
+                return f"scored/asked: {_told({key: next(iter(each)) for key, each in told.items()})}"
+    raise AssertionError("every method, split and section has one count")
+
+
+def _told(found: Mapping[tuple[str, ...], str]) -> str:
+    names: dict[str, list[str]] = {}
+    for key, count in found.items():
+        names.setdefault(count, []).append(" ".join(reversed(key)))
+    if list(found) == [()]:
+        return f"{found[()]} for each"
+    return "; ".join(f"{count} for {', '.join(each)}" for count, each in names.items())
 
 
 def _differ(summary: Summary, rows: pd.DataFrame) -> bool:
@@ -82,7 +93,7 @@ def _identical(rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:
     if in_cells:
         yield f"identical: {meaning}"
         return
-    own = rows[rows["n_identical"] > 0]
+    own = rows[rows["n_identical"] > 0].groupby(["split", "method"], sort=False)["n_identical"].sum().reset_index()
     several = own["split"].nunique() > 1
     each = [
         f"{row['n_identical']} of {row['method']}{' ' + row['split'] if several else ''}"

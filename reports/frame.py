@@ -33,13 +33,11 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     return frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
 
 
-def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """The same, for opened runs."""
-    parts = [
-        _rows(run, method, dataset)
-        for run, method, dataset in zip(runs, labels_of(runs), datasets_of(runs), strict=True)
-    ]
-    filled = [part for part in parts if len(part)]
+def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> pd.DataFrame:
+    """The same, for opened runs; `scores` are theirs, if they have been read already."""
+    read = scores_of(runs) if scores is None else scores
+    places = zip(runs, read, labels_of(runs), datasets_of(runs), strict=True)
+    filled = [_rows(run, own, label, dataset) for run, own, label, dataset in places if own and own.metrics]
     if not filled:
         return pd.DataFrame(columns=list(COLUMNS))
     tidy = pd.concat(filled, ignore_index=True)
@@ -48,65 +46,63 @@ def frame_of(runs: Sequence[Run]) -> pd.DataFrame:
     return tidy[[name for name in tidy.columns if name not in last] + last]
 
 
+def scores_of(runs: Sequence[Run]) -> list[Scores | None]:
+    """Of every run, None if it isn't scored."""
+    return [read_scores(run) for run in runs]
+
+
 def tags_of(tidy: pd.DataFrame) -> list[str]:
     """The columns of a frame that samples can be grouped by."""
     return [name for name in tidy.columns if name not in COLUMNS and name != MASK_SHARE]
 
 
-def metrics_of(runs: Sequence[Run]) -> dict[str, MetricInfo]:
+def metrics_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> dict[str, MetricInfo]:
     """What the metrics of these runs are, by column, in the order in which they first occur."""
     infos: dict[str, MetricInfo] = {}
-    for run in runs:
-        scores = read_scores(run)
-        infos |= {name: info for name, info in (scores.metrics if scores else {}).items() if name not in infos}
+    for own in filter(None, scores_of(runs) if scores is None else scores):
+        infos |= {name: info for name, info in own.metrics.items() if name not in infos}
     return infos
 
 
-def versions_of(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+def versions_of(scores: Sequence[Scores | None]) -> dict[str, tuple[str, ...]]:
     """Metrics that some of these runs have in one version and some in another, each with its versions."""
     found: dict[str, dict[str, None]] = {}
-    for run in runs:
-        scores = read_scores(run)
-        for name, info in (scores.metrics if scores else {}).items():
+    for own in filter(None, scores):
+        for name, info in own.metrics.items():
             found.setdefault(name, {})[info.version] = None
     return {name: tuple(versions) for name, versions in found.items() if len(versions) > 1}
 
 
-def unscored_of(runs: Sequence[Run]) -> dict[str, str]:
+def unscored_of(scores: Sequence[Scores | None]) -> dict[str, str]:
     """Usual metrics that couldn't be computed for one of these runs, and for no other could: each with the reason."""
-    scored = metrics_of(runs)
+    scored = {name for own in filter(None, scores) for name in own.metrics}
     reasons: dict[str, str] = {}
-    for run in runs:
-        scores = read_scores(run)
-        reasons |= scores.unscored if scores else {}
+    for own in filter(None, scores):
+        reasons |= own.unscored
     return {name: reason for name, reason in reasons.items() if name not in scored}
 
 
-def _rows(run: Run, method: str, dataset: str) -> pd.DataFrame:
-    scores = read_scores(run)
-    identity = run.record.identity
-    if scores is None:
-        return pd.DataFrame(columns=list(COLUMNS))
-    described = _descriptions(scores)
-    parts = [
-        pd.DataFrame(
-            {
-                "run": str(run.path),
-                "dataset": dataset,
-                "split": identity.dataset.split,
-                "protocol": identity.protocol,
-                "method": method,
-                "sample": scores.table.index.astype("string"),
-                "metric": metric,
-                "value": scores.table[metric].astype("Float64").to_numpy(dtype="float64", na_value=float("nan")),
-                "status": scores.table[status_column(metric)].to_numpy(),
-                "note": scores.table.get(note_column(metric), pd.Series("", scores.table.index)).to_numpy(),
-                **described,
-            }
-        )
-        for metric in scores.metrics
-    ]
-    return pd.concat(parts, ignore_index=True)
+def _rows(run: Run, scores: Scores, method: str, dataset: str) -> pd.DataFrame:
+    identity, table = run.record.identity, scores.table
+    names, count = list(scores.metrics), len(table)
+    values = table[names].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
+    empty = pd.Series("", table.index)
+    columns = {
+        "run": str(run.path),
+        "dataset": dataset,
+        "split": identity.dataset.split,
+        "protocol": identity.protocol,
+        "method": method,
+        "sample": np.tile(table.index.to_numpy(dtype=object), len(names)),
+        "metric": np.repeat(np.array(names, dtype=object), count),
+        "value": values.T.ravel(),
+        "status": np.concatenate([table[status_column(name)].to_numpy(dtype=object) for name in names]),
+        "note": np.concatenate([table.get(note_column(name), empty).to_numpy(dtype=object) for name in names]),
+    }
+    columns |= {
+        name: pd.concat([column] * len(names), ignore_index=True) for name, column in _descriptions(scores).items()
+    }
+    return pd.DataFrame(columns)
 
 
 def _descriptions(scores: Scores) -> dict[str, pd.Series]:

@@ -32,7 +32,7 @@ class Column:
     @property
     def digits(self) -> int:
         """After the point."""
-        return 4 if self.info.name.partition("@")[0] == "ssim" else 2
+        return 2 if self.info.unit or self.info.scale != 1 or self.info.name.partition("@")[0] in NAMES else 4
 
     def printed(self, value: float) -> str:
         """A value of the metric, scaled as papers do; never a negative zero."""

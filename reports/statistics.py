@@ -25,7 +25,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Shaped
-from scipy import special, stats
+from scipy import special
 
 LEVEL, ALPHA, POWER = 0.95, 0.05, 0.8
 DRAWS = 9999
@@ -106,7 +106,7 @@ def student_test(differences: Values, clusters: Clusters | None = None) -> float
     parts = _Parts.of(differences, clusters)
     if parts.undetermined:
         return 1.0
-    return 0.0 if parts.error == 0 else float(2 * stats.t.sf(abs(parts.mean) / parts.error, parts.freedom))
+    return 0.0 if parts.error == 0 else float(2 * special.stdtr(parts.freedom, -abs(parts.mean) / parts.error))
 
 
 def bootstrap_test(
@@ -138,6 +138,9 @@ def wilcoxon_test(differences: Values, clusters: Clusters | None = None) -> floa
     Its hypothesis is that the differences are symmetric around 0, which is more than a mean of 0. 1 where every
     difference is 0.
     """
+    # Costs a second, which the tables don't need.
+    from scipy import stats
+
     parts = _Parts.of(differences, clusters)
     means = parts.sums / parts.sizes
     if not np.any(means):
@@ -259,7 +262,7 @@ def _freedom(sizes: Float64[np.ndarray, " clusters"], weights: Float64[np.ndarra
 
 
 def _quantile(freedom: float, probability: float) -> float:
-    return float(stats.t.ppf(probability, freedom))
+    return float(special.stdtrit(freedom, probability))
 
 
 def _hall(quantile: float, skewness: float) -> float:

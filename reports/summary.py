@@ -15,6 +15,7 @@ from reports.frame import (
     frame_of,
     labels_of,
     metrics_of,
+    scores_of,
     tags_of,
     unscored_of,
     versions_of,
@@ -59,7 +60,8 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
 
     Raises `UserError` if two runs would share a row, if none is scored, or if no sample has the tag.
     """
-    tidy = frame_of(runs)
+    scores = scores_of(runs)
+    tidy = frame_of(runs, scores)
     if tidy.empty:
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
     keys = [*GROUP, "method", "metric"]
@@ -72,9 +74,9 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
     return Summary(
         rows=_means(tidy, by),
         tidy=tidy,
-        metrics=metrics_of(runs),
-        unscored=unscored_of(runs),
-        versions=versions_of(runs),
+        metrics=metrics_of(runs, scores),
+        unscored=unscored_of(scores),
+        versions=versions_of(scores),
         notes=_notes(tidy),
         methods=_methods(runs),
         by=by,

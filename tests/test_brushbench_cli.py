@@ -323,7 +323,15 @@ def test_doctor(brushbench) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["--version"], ["list", "methods"], ["list", "metrics"], ["list", "weights"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["--version"],
+        ["list", "methods"],
+        ["list", "metrics"],
+        ["list", "weights"],
+        ["list", "published"],
+    ],
 )
 def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     code = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_runs import Made, plausible
 
 import brushbench
 from brushbench.store import Run, expand
@@ -145,3 +146,201 @@ def test_damaged_files_are_user_errors(tmp_path: Path, write_bench) -> None:
     (run.path / "run.json").write_text("{}")
     with pytest.raises(brushbench.UserError, match=r"run\.json"):
         brushbench.frame(run)
+
+
+def rows_of(runs: list[Run], wanted: Wanted) -> dict[tuple[str, str, str], dict[str, object]]:
+    """The records of a table, by method, split and metric."""
+    records = json.loads(render(report(runs, wanted), "json"))
+    return {(row["method"], row["split"], row["metric"]): row for row in records}
+
+
+@pytest.fixture
+def paper_runs(tmp_path: Path) -> list[Run]:
+    """Three methods on two splits with all of the paper's metrics, and two others."""
+    return [
+        Made(method, plausible(8, 10 * seed + place) | {"seam": [1.0] * 8, "ssim": [0.5] * 8}, split=split).write(
+            tmp_path / f"{method}-{split}"
+        )
+        for seed, method in enumerate(("brushnet", "telea", "copy"))
+        for place, split in enumerate(("outside", "inside"))
+    ]
+
+
+def test_the_papers_table_is_laid_out_as_the_paper_prints_it(paper_runs: list[Run]) -> None:
+    found = report(paper_runs, Wanted("paper"))
+    (table,) = found.tables
+    assert table.headings == 2 * (
+        *("IR x10 ↑", "HPS x100 ↑", "AS ↑"),
+        *("PSNR dB ↑", "MSE x1e3 ↓", "LPIPS x1e3 ↓", "CLIP Sim ↑"),
+    )
+    groups = [("image quality", 3), ("masked-region preservation", 3), ("text alignment", 1)]
+    assert table.levels() == [[("inside", 7), ("outside", 7)], groups * 2]
+    text = render(found, "text")
+    tidy = brushbench.frame(paper_runs)
+    chosen = (tidy["method"] == "telea") & (tidy["split"] == "outside") & (tidy["metric"] == "image-reward")
+    assert f"{tidy[chosen]['value'].mean() * 10:.2f}" in text
+    assert "scored/asked: 8/8 for each" in text
+    assert "protocol strict" in text
+
+
+def test_other_splits_have_tables_of_their_own(paper_runs: list[Run], tmp_path: Path) -> None:
+    brush = Made("brushnet", plausible(3, 1), split="brush").write(tmp_path / "brush")
+    found = report([brush, *paper_runs], Wanted("paper"))
+    assert [table.title.split(", ")[1] for table in found.tables] == ["splits inside and outside", "split brush"]
+
+
+def test_protocols_and_data_sets_are_never_in_one_table(paper_runs: list[Run], tmp_path: Path) -> None:
+    scores = plausible(8, 1)
+    others = [
+        Made("brushnet", scores, protocol="paper").write(tmp_path / "p"),
+        Made("brushnet", scores, dataset="photos").write(tmp_path / "d"),
+        Made("brushnet", scores, digest="1" * 64).write(tmp_path / "b"),
+    ]
+    found = report([*paper_runs, *others], Wanted("paper"))
+    assert sorted(table.title for table in found.tables) == [
+        "brushbench@00000000, split inside, protocol paper",
+        "brushbench@00000000, splits inside and outside, protocol strict",
+        "brushbench@11111111, split inside, protocol strict",
+        "photos, split inside, protocol strict",
+    ]
+
+
+def test_equal_prints_have_equal_marks(tmp_path: Path) -> None:
+    means = {"a": 20.004, "b": 20.001, "c": 19.0, "d": 18.0, "e": 19.004}
+    runs = [Made(name, {"psnr": [mean], "mse": [1.0]}).write(tmp_path / name) for name, mean in means.items()]
+    rows = rows_of(runs, Wanted("summary"))
+    marks = {name: rows[name, "inside", "psnr"]["mark"] for name in means}
+    assert marks == {"a": "best", "b": "best", "c": "second", "d": "", "e": "second"}
+    # All equal, or alone: nothing is the best.
+    assert {rows[name, "inside", "mse"]["mark"] for name in means} == {""}
+    assert rows_of(runs[:1], Wanted("summary"))["a", "inside", "psnr"]["mark"] == ""
+
+
+def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
+    scores = {"a": [0.2], "b": [0.1], "c": [0.3]}
+    runs = [Made(name, {"lpips": values}).write(tmp_path / name) for name, values in scores.items()]
+    marks = {key[0]: row["mark"] for key, row in rows_of(runs, Wanted("summary")).items()}
+    assert marks == {"a": "second", "b": "best", "c": ""}
+
+
+def test_significant_marks_all_that_may_be_as_good(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    base = generator.normal(20, 3, 40)
+    scores = {"best": base + 0.1, "close": base + generator.normal(0, 1, 40), "worse": base - 0.5}
+    runs = [Made(name, {"psnr": list(values)}).write(tmp_path / name) for name, values in scores.items()]
+    marks = {key[0]: row["mark"] for key, row in rows_of(runs, Wanted("summary", significant=True)).items()}
+    # `worse` is half a decibel below on every image, which the spread of 3 dB between images would hide.
+    assert marks == {"best": "best", "close": "best", "worse": ""}
+
+
+def test_an_ablation_is_the_mean_of_the_rows(tmp_path: Path) -> None:
+    inside, outside = [10.0, 20.0, 30.0, None], [40.0, 60.0]
+    runs = [
+        Made("brushnet", {"psnr": inside}).write(tmp_path / "inside"),
+        Made("brushnet", {"psnr": outside}, split="outside").write(tmp_path / "outside"),
+        Made("telea", {"psnr": outside}, split="outside").write(tmp_path / "telea"),
+    ]
+    rows = rows_of(runs, Wanted("ablation"))
+    row = rows["brushnet", "mean of inside and outside", "psnr"]
+    assert (row["mean"], row["n_scored"], row["n_asked"]) == (35.0, 5, 6)
+    assert "left out, as they aren't scored on both inside and outside: telea" in render(
+        report(runs, Wanted("ablation")), "text"
+    )
+    with pytest.raises(brushbench.UserError, match="both inside and outside"):
+        report(runs[:1], Wanted("ablation"))
+
+
+def test_an_ablations_interval_keeps_the_masks_of_an_image_together(tmp_path: Path) -> None:
+    hard = list(np.random.default_rng(0).normal(20, 3, 30))
+    runs = [Made("brushnet", {"psnr": hard}, split=split).write(tmp_path / split) for split in ("inside", "outside")]
+    both = rows_of(runs, Wanted("ablation"))["brushnet", "mean of inside and outside", "psnr"]
+    alone = rows_of(runs[:1], Wanted("summary"))["brushnet", "inside", "psnr"]
+    # The second mask of the same pictures says nothing new here.
+    assert (both["low"], both["high"]) == pytest.approx((alone["low"], alone["high"]))
+
+
+def test_sections_by_tag(tmp_path: Path) -> None:
+    tags = {"source": ["natural", "artificial", "natural", None]}
+    shares = [0.1, 0.3, 0.5, None]
+    run = Made("telea", {"psnr": [10.0, 20.0, 30.0, None]}, tags=tags, mask_shares=shares).write(tmp_path / "run")
+    for by, means in (
+        ("source", {"artificial": 20.0, "natural": 20.0, "unknown": None}),
+        ("mask-size", {"small": 10.0, "medium": 20.0, "large": 30.0, "unknown": None}),
+    ):
+        records = json.loads(render(report([run], Wanted("paper", by=by)), "json"))
+        assert {row["section"]: row["mean"] for row in records} == means
+        (table,) = report([run], Wanted("paper", by=by)).tables
+        assert [section.title for section in table.sections] == [f"{by}: {name}" for name in means]
+        assert "0/1 for unknown" in render(report([run], Wanted(by=by)), "text")
+    with pytest.raises(brushbench.UserError, match=r"unknown tag 'subject'.* valid: mask-size, source"):
+        report([run], Wanted(by="subject"))
+    old = Made("telea", {"psnr": [10.0]}).write(tmp_path / "old")
+    with pytest.raises(brushbench.UserError, match="brushbench score RUN"):
+        report([old], Wanted(by="mask-size"))
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    first = Made("telea", {"psnr": [20.0, math.inf, None], "mse": [0.1, 0.0, None]}).write(tmp_path / "a")
+    second = Made("copy", {"psnr": [math.inf] * 2, "mse": [0.0, 0.0]}).write(tmp_path / "b")
+    text = render(report([first, second], Wanted("paper")), "text")
+    assert "scored/asked: 2/3 for telea; 2/2 for copy" in text
+    assert "1 of telea, 2 of copy" in text
+    assert "identical" in text.splitlines()[6]
+    assert "the rows are means over different samples" in text
+    with pytest.raises(brushbench.UserError, match="psnr of telea on brushbench/inside has 2 of 3 samples"):
+        report([first, second], Wanted("paper", strict=True))
+    report([second], Wanted("paper", strict=True))
+
+
+def test_mixed_versions_of_a_metric_are_said(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from brushbench.score_file import read_scores, write_scores
+
+    runs = [Made(name, {"psnr": [20.0]}).write(tmp_path / name) for name in ("telea", "copy")]
+    scores = read_scores(runs[1])
+    assert scores is not None
+    changed = {"psnr": replace(scores.metrics["psnr"], version="2")}
+    write_scores(runs[1], replace(scores, metrics=changed))
+    assert "psnr: mixed versions (1, 2)" in render(report(runs, Wanted()), "text")
+
+
+def test_the_miniature_world_is_labelled(tmp_path: Path) -> None:
+    run = Made("telea", {"psnr": [20.0], "papercut-clip": [80.0]}, dataset="papercut").write(tmp_path / "run")
+    text = render(report([run], Wanted("paper")), "text")
+    assert "papercut-clip ↑" in text
+    assert "CLIP Sim ↑" not in text
+    assert "say nothing about published checkpoints" in text
+
+
+def test_intervals_are_those_of_the_statistics(paper_runs: list[Run]) -> None:
+    from reports.statistics import mean_interval
+
+    tidy = brushbench.frame(paper_runs)
+    chosen = (tidy["method"] == "telea") & (tidy["split"] == "inside") & (tidy["metric"] == "lpips")
+    expected = mean_interval(tidy[chosen]["value"].to_numpy())
+    row = rows_of(paper_runs, Wanted())["telea", "inside", "lpips"]
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    longer = max(expected.high - expected.mean, expected.mean - expected.low)
+    assert f"± {longer * 1e3:.2f}" in render(report(paper_runs, Wanted()), "text")
+
+
+def test_mistakes_are_user_errors(brushbench, paper_runs: list[Run]) -> None:
+    folder = paper_runs[0].path
+    for arguments, part in (
+        (("--table", "papers"), "did you mean 'paper'?"),
+        (("--format", "tex"), "unknown format 'tex'"),
+        (("--by", "sauce"), "unknown tag 'sauce'"),
+    ):
+        code, out, err = brushbench("report", folder, *arguments)
+        assert (code, out) == (2, "")
+        assert part in err
+        assert len(err.splitlines()) == 1
+
+
+def test_a_report_changes_nothing(brushbench, paper_runs: list[Run]) -> None:
+    root = paper_runs[0].path.parent
+    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in root.rglob("*") if file.is_file()}
+    for table in ("paper", "summary", "ablation"):
+        assert brushbench("report", root, "--table", table, "--significant")[0] == 0
+    assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in root.rglob("*") if file.is_file()} == before

@@ -1,5 +1,6 @@
 """Text of strangers in tables: names of methods, data sets, tags and samples may hold anything."""
 
+import html
 import re
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ from brushbench.errors import one_line
 
 LONGEST = 300
 """Characters of a name; what is longer is cut."""
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~#$!@&]")
+_MARKDOWN = re.compile(r"[\\`*_\[\]|~#$!@]")
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -26,6 +27,9 @@ _LATEX = {
     '"': r"\textquotedblright{}",
     "`": r"\`{}",
     "-": "{-}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
     "±": r"$\pm$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -35,7 +39,8 @@ _LATEX = {
     "—": "---",
     "…": r"\dots{}",
 }
-"""Special characters, and some that pdflatex doesn't know as such. Hyphens are kept from joining."""
+"""Special characters, and some that pdflatex doesn't know as such. Hyphens are kept from joining, and
+brackets and stars from being options of the end of a line."""
 _LETTERS = re.compile("[ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿĂăĆćČčĎďĚěĞğİıĹĺĽľŁłŃńŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŮůŰűŸŹźŻżŽž]")
 """What LaTeX's usual fonts have, or make of a letter and an accent."""
 
@@ -60,8 +65,9 @@ def each_word(escape: Callable[[str], str], text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Every character that has a meaning for GitHub's Markdown, also in tables, behind a backslash."""
-    return _MARKDOWN.sub(lambda found: f"\\{found[0]}", plain(text)).replace("://", r"\://")
+    """What has a meaning for GitHub's Markdown, also in tables, behind a backslash; what has one for HTML as entity."""
+    escaped = _MARKDOWN.sub(lambda found: f"\\{found[0]}", html.escape(plain(text), quote=False))
+    return escaped.replace("://", r"\://")
 
 
 def latex(text: str) -> str:

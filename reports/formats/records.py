@@ -1,4 +1,4 @@
-"""The numbers of tables for other programs: a record per printed cell, nothing rounded or scaled."""
+"""The numbers of tables for other programs: a record per printed cell, not scaled, to twelve digits."""
 
 import csv
 import io
@@ -43,4 +43,9 @@ def _records(report: Report) -> list[dict[str, Value]]:
     columns += [str(name) for name in rows if str(name).startswith("published")]
     # A mean over no sample is null, not NaN.
     records = rows[columns].astype(object).where(rows[columns].notna(), None).to_dict(orient="records")
-    return [{str(key): value for key, value in record.items()} for record in records]
+    return [{str(key): _same_everywhere(value) for key, value in record.items()} for record in records]
+
+
+def _same_everywhere(value: Value) -> Value:
+    """Without the last digits, which depend on the processor."""
+    return float(f"{value:.12g}") if isinstance(value, float) else value

@@ -1,0 +1,94 @@
+"""The samples that changed most between two runs, as thumbnails: source, masked input, A and B."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from brushbench import atomic
+from brushbench.errors import SampleError, UserError
+from brushbench.images import read_image
+from brushbench.loading import dataset_of
+from brushbench.masks import erase
+from brushbench.store import Run
+from brushbench.types import Dataset
+from reports.comparison import Pair, improvements
+from reports.comparison_tables import ends
+from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
+
+SIDE = 144
+"""Of the thumbnails, pixels."""
+NAMES = ("source", "masked input")
+
+
+def write_extremes(pair: Pair, metric: str, file: Path, count: int) -> bool:
+    """Write the picture: the best of B on the left, the worst on the right; whether there was anything to draw.
+
+    Raises `UserError` if the data set isn't there, or is another one now.
+    """
+    dataset = dataset_of(pair.a)
+    best, worst = ends(improvements(pair, metric), count)
+    title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
+    parts = [
+        _part(f"{name} for B. {title}", own, pair, dataset)
+        for name, own in (("best", best), ("worst", worst))
+        if len(own)
+    ]
+    if not parts:
+        return False
+    size = sum(part.width for part in parts) + GAP * (len(parts) - 1), max(part.height for part in parts)
+    sheet = Image.new("RGB", size, PAPER)
+    left = 0
+    for part in parts:
+        sheet.paste(part, (left, 0))
+        left += part.width + GAP
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(file, buffer.getvalue())
+    return True
+
+
+def _part(title: str, changes: pd.Series, pair: Pair, dataset: Dataset) -> Image.Image:
+    font, small = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT - 1)
+    step = SIDE + LINE + GAP
+    part = Image.new("RGB", (GAP + 4 * (SIDE + GAP), 2 * LINE + GAP + len(changes) * step), PAPER)
+    pen = ImageDraw.Draw(part)
+    pen.text((GAP, GAP), fitting(title, small, part.width - GAP), fill=INK, font=small)
+    for column, name in enumerate((*NAMES, f"A: {pair.label_a}", f"B: {pair.label_b}")):
+        pen.text((GAP + column * (SIDE + GAP), GAP + LINE), fitting(name, small, SIDE), fill=GREY, font=small)
+    indices = {name: index for index, name in enumerate(dataset.ids)}
+    for place, (sample_id, change) in enumerate(changes.items()):
+        top = GAP + 2 * LINE + place * step
+        caption, pictures = _pictures(str(sample_id), dataset, indices, pair)
+        for column, picture in enumerate(pictures):
+            picture.thumbnail((SIDE, SIDE))
+            part.paste(picture, (GAP + column * (SIDE + GAP), top))
+        line = fitting(f"{change:+.4g}  {sample_id}: {caption}", font, part.width - GAP)
+        pen.text((GAP, top + SIDE), line, fill=INK, font=font)
+    return part
+
+
+def _pictures(sample_id: str, dataset: Dataset, indices: dict[str, int], pair: Pair) -> tuple[str, list[Image.Image]]:
+    """The caption and four pictures; grey ones for what can't be read any more."""
+    try:
+        sample = dataset[indices[sample_id]]
+    except SampleError as error:
+        return str(error), [_missing()] * 4
+    masked = erase(sample.image[None], sample.mask[None])[0]
+    painted = [_painted(run, sample_id) for run in (pair.a, pair.b)]
+    return sample.caption, [reduced(sample.image), reduced(masked), *painted]
+
+
+def _painted(run: Run, sample_id: str) -> Image.Image:
+    entry = run.ledger().get(sample_id)
+    try:
+        return reduced(read_image(run.image_path(entry))) if entry else _missing()
+    except UserError:
+        # The scores outlive the images.
+        return _missing()
+
+
+def _missing() -> Image.Image:
+    return Image.new("RGB", (SIDE, SIDE), GREY)

@@ -1,0 +1,149 @@
+"""Published numbers: the registry, its lint, and which of them stand beside measured ones."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report_runs import Made, plausible
+
+import brushbench
+from brushbench.store import Run
+from reports.formats import render
+from reports.published.lint import findings, swapped
+from reports.published.registry import FILES, read
+from reports.tables import Wanted, report
+
+NONE = {"steps": 50, "guidance": 7.5, "blend": "none"}
+
+
+def test_the_registry_is_sound() -> None:
+    numbers = read()
+    assert findings(numbers) == []
+    assert {number.confidence for number in numbers} == {"A", "B", "C"}
+    assert all(number.source.startswith("arXiv:") for number in numbers)
+
+
+def test_the_widely_copied_swap_of_columns_is_found() -> None:
+    found = findings(swapped(read()))
+    assert any("BrushBench outside BrushNet none MSE: 15.08 is impossible" in line for line in found)
+    assert all("impossible" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({"value": 9.0, "metric": "MSE"}, "is there 2 times"),
+        ({"value": 131.0}, "131 is not within 0 and 100"),
+        ({"value": float("nan")}, "nan is not within"),
+        ({"confidence": "D"}, "confidence 'D'"),
+        ({"metric": "FID"}, "no such metric"),
+        ({"source": ""}, "no source"),
+    ],
+)
+def test_other_mistakes_are_found(change: dict[str, object], finding: str) -> None:
+    numbers = list(read())
+    place = next(place for place, number in enumerate(numbers) if number.metric == "CLIP")
+    numbers[place] = replace(numbers[place], **change)
+    assert any(finding in line for line in findings(numbers))
+
+
+def test_the_bound_is_jensens(tmp_path: Path) -> None:
+    """Real scores keep it, whatever they are; the smallest possible mean squared error is just allowed."""
+    numbers = [number for number in read() if number.metric in ("PSNR", "MSE")][:2]
+    for error, count in ((10.0, 0), (9.97, 1)):
+        psnr, mse = (replace(one, value=value) for one, value in zip(numbers, (20.0, error), strict=True))
+        assert len(findings([psnr, mse])) == count
+
+
+def test_list_published(brushbench, tmp_path: Path) -> None:
+    code, out, _ = brushbench("list", "published")
+    assert code == 0
+    assert out.splitlines()[0].split() == [
+        *("benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "note")
+    ]
+    assert len(out.splitlines()) == 1 + len(read())
+    code, out, _ = brushbench("list", "published", "--lint")
+    assert code == 0
+    assert "nothing is wrong" in out
+    assert "swapped" in out
+    assert "15.08 is impossible" in out
+
+
+def test_the_lint_of_another_file(brushbench, tmp_path: Path) -> None:
+    file = tmp_path / "copy.csv"
+    rows = list(csv.DictReader(io.StringIO(FILES[0].read_text())))
+    swap = {"MSE": "LPIPS", "LPIPS": "MSE"}
+    with file.open("w", newline="") as target:
+        writer = csv.DictWriter(target, rows[0])
+        writer.writeheader()
+        writer.writerows(row | {"metric": swap.get(row["metric"], row["metric"])} for row in rows)
+    code, out, _ = brushbench("list", "published", "--lint", "--file", file)
+    assert code == 1
+    assert "impossible" in out
+    file.write_text("benchmark,split,method,metric,value,confidence,source\nB,inside,\x1b[31mM,CLIP,much,A,s\n")
+    code, _, err = brushbench("list", "published", "--lint", "--file", file)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert brushbench("list", "methods", "--lint")[0] == 2
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    """BrushNet and Telea on both splits, under the paper's protocol."""
+    return [
+        Made(method, plausible(6, seed), split=split, protocol="paper", options=options).write(tmp_path / f"{seed}")
+        for seed, (method, split, options) in enumerate(
+            (method, split, options)
+            for method, options in (("brushnet", NONE), ("telea", {"radius": 3}))
+            for split in ("inside", "outside")
+        )
+    ]
+
+
+def test_published_numbers_stand_beside_measured_ones(runs: list[Run]) -> None:
+    text = render(report(runs, Wanted("paper", with_published=True)), "text")
+    rows = json.loads(render(report(runs, Wanted("paper", with_published=True)), "json"))
+    row = next(row for row in rows if (row["method"], row["split"], row["metric"]) == ("brushnet", "inside", "lpips"))
+    assert row["published"] == pytest.approx(0.04828)
+    assert row["published_difference"] == pytest.approx(row["mean"] - 0.04828)
+    assert row["published_confidence"] == "A"
+    assert "2412.10316" in row["published_source"]
+    assert f"{row['mean'] * 1e3 - 48.28:+.2f}" in text
+    assert "published BrushNet" in text
+    assert "6.53 (B)" in text
+    assert "no published numbers: nothing is published for telea" in text
+    assert {row["published"] for row in rows if row["method"] == "telea"} == {None}
+    assert "published" not in render(report(runs, Wanted("paper")), "csv")
+
+
+def test_the_published_ablation(runs: list[Run]) -> None:
+    text = render(report(runs, Wanted("ablation", with_published=True)), "text")
+    line = next(line for line in text.splitlines() if line.startswith("published dual branch, base frozen"))
+    assert line.split()[-7:] == ["11.59", "27.71", "6.59", "19.86", "16.09", "31.68", "26.91"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"protocol": "strict"}, "published numbers are of protocol paper, these of strict"),
+        ({"dataset": "papercut"}, "nothing is published for the data set papercut"),
+        ({"split": "brush"}, "nothing is published for brushnet with blend=none on split brush of brushbench"),
+        ({"options": NONE | {"blend": "paste"}}, "nothing is published for brushnet with blend=paste"),
+        ({"options": NONE | {"blend": "blur", "blur": 41}}, "with blur=41, only with blur=21"),
+        ({"method": "powerpaint", "options": NONE | {"version": 2}}, "powerpaint is of version 1"),
+    ],
+)
+def test_why_there_is_none(change: dict[str, object], reason: str, tmp_path: Path) -> None:
+    made = replace(Made("brushnet", plausible(4, 1), protocol="paper", options=NONE), **change)
+    found = report([made.write(tmp_path / "run")], Wanted("paper", with_published=True))
+    assert reason in render(found, "text")
+    assert all(row["published"] is None for row in json.loads(render(found, "json")))
+
+
+def test_other_options_and_tags(runs: list[Run], tmp_path: Path) -> None:
+    other = Made("brushnet", plausible(4, 1), protocol="paper", options=NONE | {"steps": 20}).write(tmp_path / "o")
+    assert "steps=20 (published: 50)" in render(report([other], Wanted("paper", with_published=True)), "text")
+    with pytest.raises(brushbench.UserError, match="whole splits"):
+        report(runs, Wanted("paper", by="source", with_published=True))
