@@ -101,7 +101,7 @@ def test_missing_samples_fail(way: str, painted: Painted, baseline: Path, brushb
         lines = (folder / "samples.jsonl").read_text().splitlines()
         (folder / "samples.jsonl").write_text("\n".join(lines[1:]) + "\n")
         (folder / "scores.parquet").unlink()
-        assert brushbench("score", run)[0] == 0
+        assert brushbench("score", folder, "--metrics", METRICS)[0] == 0
     else:
         record = json.loads((folder / "run.json").read_text())
         (folder / "run.json").write_text(json.dumps(record | {"asked": SAMPLES - 1}))
