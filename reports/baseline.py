@@ -253,8 +253,9 @@ def _noise(scores: Mapping[str, Scored], again: Mapping[str, Scored], unit: str)
 
 
 def changes(before: Identity, after: Identity) -> list[str]:
-    """What is another in the method: options, weights, dtype; one text for each."""
-    found = [f"dtype {before.dtype} -> {after.dtype}"] if before.dtype != after.dtype else []
+    """What is another in the method: name, options, weights, dtype; one text for each."""
+    plain = (("method", before.method.name, after.method.name), ("dtype", before.dtype, after.dtype))
+    found = [one_line(f"{what} {old} -> {new}", 200) for what, old, new in plain if old != new]
     pairs: list[tuple[str, Mapping[str, JsonValue], Mapping[str, JsonValue]]] = [
         ("", before.method.options, after.method.options),
         ("weights or code of ", dict(before.method.digests), dict(after.method.digests)),

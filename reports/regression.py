@@ -91,6 +91,7 @@ class Checked:
 def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], list[str]]:
     """Every run of the baseline held against its counterpart; also the runs that the baseline doesn't have.
 
+    The only run of a split has the only one of that split in the baseline as its counterpart, whatever their names.
     Raises `UserError`, with the reason, for runs that can't be compared: another data set, seed or protocol, another
     version of a metric, a metric that isn't scored, or no run that is in the baseline.
     """
@@ -98,11 +99,23 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
     stored = {key_of(run.identity): run for run in baseline.runs}
     for key in stored.keys() - given.keys():
         _check_protocol(key, given, stored)
-    if not stored.keys() & given.keys():
+    names = _renamed(given, stored)
+    counterparts = {key: given.get(names.get(key, key)) for key in stored}
+    if not any(counterparts.values()):
         held = "; ".join(map(called, stored))
         raise UserError(one_line(f"{called(next(iter(given)))} is not in the baseline, which holds {held}"))
-    checked = [_checked(key, before, given.get(key)) for key, before in stored.items()]
-    return checked, [called(key) for key in given if key not in stored]
+    checked = [_checked(key, before, counterparts[key]) for key, before in stored.items()]
+    return checked, [called(key) for key in given if key not in stored and key not in names.values()]
+
+
+def _renamed(given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> dict[Key, Key]:
+    """The keys in the baseline whose run goes by another name."""
+    pairs = {}
+    for key in stored:
+        here, there = ([other for other in keys if other[:3] == key[:3]] for keys in (given, stored))
+        if len(here) == len(there) == 1 and here != there:
+            pairs[key] = here[0]
+    return pairs
 
 
 def _check_protocol(key: Key, given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> None:

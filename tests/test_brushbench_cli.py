@@ -24,7 +24,7 @@ def test_a_run_ends_with_a_table(brushbench, tmp_path: Path, write_bench) -> Non
     assert code == 0
     assert "brushbench, split inside, protocol strict" in out
     assert "brushbench, split outside, protocol strict" in out
-    assert "mean-fill  4/4" in out
+    assert out.count("\nscored/asked: 4/4 for each\n") == 2
     assert "generating mean-fill, brushbench/inside: 4/4 images" in err
     assert (tmp_path / "runs" / "brushbench-outside" / "mean-fill" / "scores.parquet").exists()
 

@@ -92,6 +92,19 @@ def test_a_method_that_got_worse_fails(
     assert ("scale 1.0 -> 0.5" if scale != 1 else "weights or code of file") in out
 
 
+def test_the_only_run_of_a_split_is_compared_whatever_its_name(
+    painted: Painted, baseline: Path, brushbench, tmp_path: Path
+) -> None:
+    run(RunConfig("mean-fill", "papercut", limit=SAMPLES, metrics="psnr,mse,papercut-clip", output=tmp_path))
+    code, out, _ = brushbench("check", tmp_path, "--against", baseline)
+    assert code == 1
+    assert "changed: method Painter -> mean-fill" in out
+    assert "papercut-clip worse" in out.splitlines()[-1]
+    # With two to choose from, neither is.
+    run(RunConfig("telea", "papercut", limit=SAMPLES, metrics="psnr", output=tmp_path))
+    assert_one_line(brushbench("check", tmp_path, "--against", baseline), "is not in the baseline, which holds Painter")
+
+
 @pytest.mark.parametrize("way", ["image", "ledger", "limit"])
 def test_missing_samples_fail(way: str, painted: Painted, baseline: Path, brushbench, tmp_path: Path) -> None:
     folder = shutil.copytree(painted("good"), tmp_path / "runs") / "papercut-inside" / "Painter"
