@@ -40,6 +40,8 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
             yield f"{name}: mixed versions ({', '.join(versions)}) that may differ in their numbers; score again"
     if summary.left_out:
         yield f"left out, as they aren't scored on both inside and outside: {', '.join(summary.left_out)}"
+    if summary.not_scored:
+        yield f"left out, as they aren't scored (`brushbench score RUN`): {', '.join(summary.not_scored)}"
     if _differ(summary, rows):
         yield "the rows are means over different samples; --significant and `brushbench compare` take shared ones"
     yield from _remarks(summary, rows)

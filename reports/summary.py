@@ -1,6 +1,6 @@
 """A tidy frame to the numbers of the tables: means with their intervals, counts, and what a reader must know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.score_file import Scores
 from brushbench.store import MethodIdentity, Run
 from reports.frame import (
     MASK_SIZE,
@@ -49,6 +50,10 @@ class Summary:
     """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
     methods: dict[tuple[str, str, str], MethodIdentity]
     """What the labels mean, by data set, protocol and label."""
+    asked: dict[str, int]
+    """Of every run, by its folder, how many samples it is to have; not all need have been scored yet."""
+    not_scored: tuple[str, ...] = ()
+    """Runs without any score, to read."""
     left_out: tuple[str, ...] = ()
     """Methods of which the rows can't be had."""
     by: str = ""
@@ -71,14 +76,17 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         place = f"{first['method']} on {first['dataset']}/{first['split']}"
         raise UserError(one_line(f"two runs are of {place}: one is {first['run']}"))
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
+    asked = {str(run.path): run.record.asked for run in runs} if not by else {}
     return Summary(
-        rows=_means(tidy, by),
+        rows=_means(tidy, asked, by),
         tidy=tidy,
         metrics=metrics_of(runs, scores),
         unscored=unscored_of(scores),
         versions=versions_of(scores),
         notes=_notes(tidy),
         methods=_methods(runs),
+        asked=asked,
+        not_scored=tuple(_not_scored(runs, scores)),
         by=by,
     )
 
@@ -99,12 +107,20 @@ def both_splits(summary: Summary) -> Summary:
             found = found if found["split"].nunique() == 2 else found.iloc[:0]
             values = balanced(found["value"].to_numpy(np.float64), found["split"].to_numpy(str))
             estimate = mean_interval(values, found["sample"].to_numpy(str))
-            records.append(dict(zip(keys, key, strict=True)) | {"split": BOTH} | _numbers(scores, estimate))
+            records.append(
+                dict(zip(keys, key, strict=True)) | {"split": BOTH} | _numbers(scores, estimate, summary.asked)
+            )
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     left_out = [method for method in summary.tidy["method"].unique() if method not in set(rows["method"])]
     notes = summary.notes[summary.notes["split"].isin(["inside", "outside"])]
     together = notes.assign(split=BOTH).groupby([*GROUP, "metric", "note"], sort=False)["count"].sum().reset_index()
     return replace(summary, rows=rows, tidy=tidy.assign(split=BOTH), notes=together, left_out=tuple(map(str, left_out)))
+
+
+def _not_scored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> Iterator[str]:
+    for run, label, own in zip(runs, labels_of(runs), scores, strict=True):
+        if own is None or not own.metrics:
+            yield f"{label} on {run.record.identity.dataset.name}/{run.record.identity.dataset.split}"
 
 
 def _methods(runs: Sequence[Run]) -> dict[tuple[str, str, str], MethodIdentity]:
@@ -126,11 +142,11 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     return tidy[column].fillna(UNKNOWN).astype("str")
 
 
-def _means(tidy: pd.DataFrame, by: str) -> pd.DataFrame:
+def _means(tidy: pd.DataFrame, asked: Mapping[str, int], by: str) -> pd.DataFrame:
     records = []
     for key, scores in tidy.groupby(KEYS, sort=False):
         estimate = mean_interval(scores["value"].dropna().to_numpy(np.float64))
-        records.append(dict(zip(KEYS, key, strict=True)) | _numbers(scores, estimate))
+        records.append(dict(zip(KEYS, key, strict=True)) | _numbers(scores, estimate, asked))
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     # Sections in the order of their names, that of no name last; without a tag the order is that of the runs.
     return rows.sort_values(SECTION, key=_section_order, kind="stable") if by else rows
@@ -141,14 +157,15 @@ def _section_order(sections: pd.Series) -> pd.Series:
     return sections.map(lambda name: known.get(name, f"3{name}"))
 
 
-def _numbers(scores: pd.DataFrame, estimate: Estimate) -> dict[str, float]:
+def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float]:
+    rows = scores["run"].value_counts().to_dict()
     return {
         "mean": estimate.mean,
         "low": estimate.low,
         "high": estimate.high,
         "standard_error": estimate.standard_error,
         "n_scored": estimate.count,
-        "n_asked": len(scores),
+        "n_asked": sum(max(count, asked.get(str(run), 0)) for run, count in rows.items()),
         "n_identical": int((scores["status"] == IDENTICAL).sum()),
     }
 

@@ -30,16 +30,18 @@ class Made:
     ids: Sequence[str] | None = None
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> Run:
-        count = len(next(iter(self.scores.values())))
-        identity = Identity(
+    def identity(self) -> Identity:
+        return Identity(
             dataset=DatasetIdentity(name=self.dataset, split=self.split, digest=self.digest),
             method=MethodIdentity(name=self.method, options=dict(self.options), digests={}),
             seed=self.seed,
             dtype="float32",
             protocol=self.protocol,
         )
-        run = Run.start(folder, identity, count, {})
+
+    def write(self, folder: Path) -> Run:
+        count = len(next(iter(self.scores.values())))
+        run = Run.start(folder, self.identity(), count, {})
         columns: dict[str, pd.Series] = {"sha256": pd.Series(["0" * 64] * count, dtype="string")}
         for metric, values in self.scores.items():
             status = ["failed" if value is None else unscored(value) for value in values]

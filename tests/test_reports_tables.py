@@ -205,34 +205,6 @@ def test_protocols_and_data_sets_are_never_in_one_table(paper_runs: list[Run], t
     ]
 
 
-def test_equal_prints_have_equal_marks(tmp_path: Path) -> None:
-    means = {"a": 20.004, "b": 20.001, "c": 19.0, "d": 18.0, "e": 19.004}
-    runs = [Made(name, {"psnr": [mean], "mse": [1.0]}).write(tmp_path / name) for name, mean in means.items()]
-    rows = rows_of(runs, Wanted("summary"))
-    marks = {name: rows[name, "inside", "psnr"]["mark"] for name in means}
-    assert marks == {"a": "best", "b": "best", "c": "second", "d": "", "e": "second"}
-    # All equal, or alone: nothing is the best.
-    assert {rows[name, "inside", "mse"]["mark"] for name in means} == {""}
-    assert rows_of(runs[:1], Wanted("summary"))["a", "inside", "psnr"]["mark"] == ""
-
-
-def test_lower_is_better_where_it_is(tmp_path: Path) -> None:
-    scores = {"a": [0.2], "b": [0.1], "c": [0.3]}
-    runs = [Made(name, {"lpips": values}).write(tmp_path / name) for name, values in scores.items()]
-    marks = {key[0]: row["mark"] for key, row in rows_of(runs, Wanted("summary")).items()}
-    assert marks == {"a": "second", "b": "best", "c": ""}
-
-
-def test_significant_marks_all_that_may_be_as_good(tmp_path: Path) -> None:
-    generator = np.random.default_rng(0)
-    base = generator.normal(20, 3, 40)
-    scores = {"best": base + 0.1, "close": base + generator.normal(0, 1, 40), "worse": base - 0.5}
-    runs = [Made(name, {"psnr": list(values)}).write(tmp_path / name) for name, values in scores.items()]
-    marks = {key[0]: row["mark"] for key, row in rows_of(runs, Wanted("summary", significant=True)).items()}
-    # `worse` is half a decibel below on every image, which the spread of 3 dB between images would hide.
-    assert marks == {"best": "best", "close": "best", "worse": ""}
-
-
 def test_an_ablation_is_the_mean_of_the_rows(tmp_path: Path) -> None:
     inside, outside = [10.0, 20.0, 30.0, None], [40.0, 60.0]
     runs = [
@@ -290,6 +262,17 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(brushbench.UserError, match="psnr of telea on brushbench/inside has 2 of 3 samples"):
         report([first, second], Wanted("paper", strict=True))
     report([second], Wanted("paper", strict=True))
+
+
+def test_what_was_never_scored_is_asked_for_too(tmp_path: Path) -> None:
+    run = Made("telea", {"psnr": [20.0, 21.0]}).write(tmp_path / "a")
+    longer = Run.start(run.path, run.record.identity, 5, {})
+    other = Run.start(tmp_path / "b", Made("copy", {"psnr": []}).identity(), 5, {})
+    text = render(report([longer, other], Wanted("paper")), "text")
+    assert "scored/asked: 2/5 for each" in text
+    assert "left out, as they aren't scored (`brushbench score RUN`): copy on brushbench/inside" in text
+    with pytest.raises(brushbench.UserError, match="2 of 5 samples"):
+        report([longer], Wanted("paper", strict=True))
 
 
 def test_mixed_versions_of_a_metric_are_said(tmp_path: Path) -> None:
