@@ -1,4 +1,4 @@
-"""The numbers of tables for other programs: a record per printed cell, not scaled, to twelve digits."""
+"""The numbers of tables for other programs: a record per printed cell, not scaled, to twelve digits or more."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ COLUMNS = [
     *("n_scored", "n_asked", "n_identical", "mark", "unit", "scale", "higher_is_better"),
 ]
 """`low` and `high` are the ends of the 95 % interval of the mean; `scale` is what papers multiply it with."""
+DIGITS, MEAN_DIGITS = 12, 14
 Value = str | int | float | bool | None
 
 
@@ -43,9 +44,10 @@ def _records(report: Report) -> list[dict[str, Value]]:
     columns += [str(name) for name in rows if str(name).startswith("published")]
     # A mean over no sample is null, not NaN.
     records = rows[columns].astype(object).where(rows[columns].notna(), None).to_dict(orient="records")
-    return [{str(key): _same_everywhere(value) for key, value in record.items()} for record in records]
+    return [{str(key): _same_everywhere(str(key), value) for key, value in record.items()} for record in records]
 
 
-def _same_everywhere(value: Value) -> Value:
-    """Without the last digits, which depend on the processor."""
-    return float(f"{value:.12g}") if isinstance(value, float) else value
+def _same_everywhere(column: str, value: Value) -> Value:
+    """Without the last digits, which depend on the processor; more of them where less is computed."""
+    digits = MEAN_DIGITS if column == "mean" else DIGITS
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
