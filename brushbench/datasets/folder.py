@@ -82,7 +82,7 @@ class Folder:
 
     def digest(self) -> str:
         """Hash of the captions and of every image and mask."""
-        files = ((name.encode(), self._images[name], self._masks.get(name)) for name in self._ids)
+        files = ((name.encode(errors="surrogatepass"), self._images[name], self._masks.get(name)) for name in self._ids)
         return digest_of([self._caption_file, *(part for parts in files for part in parts)])
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ _CSV_PROBLEMS = (csv.Error, ValueError)
 def read_bytes(path: Path) -> bytes:
     """A whole file. Raises `UserError` if it can't be read, or is larger than any description of a data set."""
     try:
+        # A named pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(one_line(f"{path}: not a file"))
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
