@@ -67,7 +67,9 @@ class Fuzz:
 
     def _note(self, seed: int, what: str, details: str) -> None:
         self.outcomes[f"ESCAPED {what}"] += 1
-        self.escaped.setdefault(what, (seed, details))
+        if what not in self.escaped:
+            self.escaped[what] = (seed, details)
+            print(f"--seed {seed}: {what}", flush=True)
 
     def _mapping(self, draw: random.Random) -> None:
         file = self._bench / "mapping_file.json"

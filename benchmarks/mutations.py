@@ -185,7 +185,7 @@ def _flipped(draw: random.Random, content: bytes) -> bytes:
         changed[at] = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))
     how = draw.random()
     if how < 0.15:
-        del changed[draw.randrange(1, len(changed)) :]
+        del changed[draw.randrange(len(changed)) :]
     elif how < 0.25:
         at = draw.randrange(len(changed))
         changed[at:at] = draw.randbytes(draw.randint(1, 20))

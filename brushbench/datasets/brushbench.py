@@ -22,12 +22,13 @@ from brushbench.datasets.source import (
     check_caption,
     check_id,
     check_split,
+    check_unicode,
     digest_of,
     existing_folder,
     inside_root,
     iterate,
 )
-from brushbench.datasets.tables import read_json
+from brushbench.datasets.tables import read_json, without_repeated
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import image_size, read_image
 from brushbench.masks import brush_strokes, decode_rle
@@ -182,17 +183,25 @@ def _read_mapping(path: Path, masks: str | None) -> dict[str, object]:
     """Its entries; of their runs only those under the key `masks`."""
     content = read_json(path, partial(_packed, masks))
     if isinstance(content, list):
-        content = _without_duplicates([(_id_of(entry, index), entry) for index, entry in enumerate(content)])
+        content = _by_id(path, content)
     if not isinstance(content, dict):
         raise UserError(one_line(f"{path}: must be a dict of samples or a list of them, is {type(content).__name__}"))
     if not content:
         raise UserError(one_line(f"{path}: no samples"))
+    check_unicode(path, content)
     return content
+
+
+def _by_id(path: Path, entries: list[object]) -> dict[str, object]:
+    try:
+        return without_repeated([(_id_of(entry, index), entry) for index, entry in enumerate(entries)])
+    except UserError as error:
+        raise UserError(one_line(f"{path}: {error}")) from error
 
 
 def _packed(masks: str | None, pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object of the file. Its runs are what is large: those that aren't needed go, numbers take four bytes each."""
-    record = _without_duplicates(pairs)
+    record = without_repeated(pairs)
     for key in MASK_KEYS.values():
         runs = record.get(key)
         if isinstance(runs, list):
@@ -212,11 +221,3 @@ def _id_of(entry: object, index: int) -> str:
     """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
     name = entry.get("image_id") if isinstance(entry, dict) else None
     return f"entry-{index}" if name is None else str(name)
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        raise UserError(one_line(f"mapping file: {counts.most_common(1)[0][0]!r} occurs twice"))
-    return result

@@ -62,6 +62,13 @@ def check_id(sample_id: str) -> None:
         raise SampleError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"))
 
 
+def check_unicode(where: Path, names: Iterable[str]) -> None:
+    """Raises `UserError` for a name of a sample that no file of results could hold."""
+    for name in names:
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise UserError(one_line(f"{where}: {name[:80]!r} is not valid Unicode: it has a lone surrogate"))
+
+
 def check_caption(caption: str) -> None:
     """Raises `SampleError` for a text that is too long to be a caption, or that can't be encoded."""
     if len(caption) > MAX_CAPTION:
@@ -83,7 +90,10 @@ def inside_root(root: Path, name: str) -> Path:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix."""
+    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix.
+
+    Likewise for a folder that can't be read, and for a name that is not Unicode.
+    """
     found: dict[str, Path] = {}
     try:
         files = sorted(folder.iterdir())
@@ -94,6 +104,7 @@ def images_in(folder: Path) -> dict[str, Path]:
             if path.stem in found:
                 raise UserError(one_line(f"{folder.name}/ has two images for {path.stem!r}"))
             found[path.stem] = path
+    check_unicode(folder, found)
     return found
 
 
