@@ -72,8 +72,9 @@ def test_brush_strokes_are_the_official_ones(golden: Path) -> None:
 
 def test_brush_strokes_neither_use_nor_change_a_global_generator() -> None:
     def states() -> tuple[object, ...]:
+        # Not Python's, of which the checker of types takes numbers in tests.
         name, keys, *rest = np.random.get_state()  # noqa: NPY002
-        return name, keys.tobytes(), *rest, random.getstate(), torch.get_rng_state().numpy().tobytes()
+        return name, keys.tobytes(), *rest, torch.get_rng_state().numpy().tobytes()
 
     before, strokes = states(), brush_strokes(512, 512, 3)
     masks = [brush_mask(f"{index:09d}", 96, 64) for index in range(5)]
