@@ -17,6 +17,9 @@ from torch import Tensor
 from brushbench.errors import UserError
 
 MAX_NUMBER = 2**40
+MAX_DIGITS = 20
+"""Characters of a number that is written as text."""
+_NUMBERS = frozenset({int, float})
 Blend = Literal["none", "paste", "blur"]
 MAX_STROKES = 3
 MAX_SEGMENTS = 7
@@ -47,11 +50,10 @@ def decode_rle(runs: Sequence[object] | np.ndarray, height: int, width: int) -> 
     overlapping = first[1:] < last[:-1]
     if overlapping.any():
         raise UserError(f"RLE runs overlap at pixel {first[1:][overlapping][0]}")
-    # +1 where a run begins, -1 behind its end; touching runs meet in one place and add up to nothing there.
-    steps = np.zeros(pixels + 1, dtype=np.int8)
-    np.add.at(steps, first - 1, 1)
-    np.add.at(steps, last - 1, -1)
-    return torch.from_numpy(np.cumsum(steps[:-1], dtype=np.int8).astype(bool).reshape(height, width))
+    # Known, painted, known, ..., known: some of nothing, where a run begins the image, ends it or touches another.
+    borders = np.stack([first - 1, last - 1], axis=1).reshape(-1)
+    counts = np.diff(borders, prepend=0, append=pixels)
+    return torch.from_numpy(np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width))
 
 
 def encode_rle(mask: Bool[Tensor, "h w"]) -> list[int]:
@@ -150,8 +152,17 @@ def _faded(
 
 
 def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
+    numbers = _whole_numbers(runs)
+    if len(numbers) % 2:
+        raise UserError(f"RLE has an odd count of numbers ({len(numbers)}): start and length come in pairs")
+    if (np.abs(numbers) >= MAX_NUMBER).any():
+        raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
+    return numbers[0::2], numbers[1::2]
+
+
+def _whole_numbers(runs: object) -> np.ndarray:
     try:
-        values = np.asarray(runs)
+        values = np.asarray(runs if isinstance(runs, np.ndarray) else _plain(runs))
         # A float that is no finite number of this size has no integer.
         if values.dtype.kind == "f" and not (np.abs(values) < MAX_NUMBER).all():
             raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
@@ -162,8 +173,14 @@ def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
         raise UserError("RLE must be a list of whole numbers") from error
     if not whole or numbers.ndim != 1:
         raise UserError("RLE must be a flat list of whole numbers")
-    if len(numbers) % 2:
-        raise UserError(f"RLE has an odd count of numbers ({len(numbers)}): start and length come in pairs")
-    if (np.abs(numbers) >= MAX_NUMBER).any():
-        raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
-    return numbers[0::2], numbers[1::2]
+    return numbers
+
+
+def _plain(runs: object) -> list[object]:
+    """Numbers, and texts that are short: an array of texts has room for its longest in every place."""
+    if not isinstance(runs, list | tuple):
+        raise TypeError
+    for value in runs:
+        if type(value) not in _NUMBERS and not (isinstance(value, str) and len(value) <= MAX_DIGITS):
+            raise TypeError
+    return list(runs)

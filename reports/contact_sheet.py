@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from brushbench.errors import SampleError
+from brushbench.errors import SampleError, one_line
 from brushbench.images import read_image
 from brushbench.masks import erase
 from brushbench.store import Run
@@ -95,8 +95,8 @@ def reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """One line, cut with dots where it would be too long."""
-    line = " ".join(text.split())
+    """One line without control characters, cut with dots where it would be too long."""
+    line = one_line(text)
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(f"{line}...") > width:

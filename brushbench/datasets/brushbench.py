@@ -4,12 +4,14 @@ Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapp
 """
 
 import hashlib
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import final
+from typing import cast, final
 
+import numpy as np
 from jaxtyping import Bool
 from pydantic import BaseModel, StrictStr, ValidationError
 from torch import Tensor
@@ -20,12 +22,13 @@ from brushbench.datasets.source import (
     check_caption,
     check_id,
     check_split,
+    check_unicode,
     digest_of,
     existing_folder,
     inside_root,
     iterate,
 )
-from brushbench.datasets.tables import read_json
+from brushbench.datasets.tables import read_json, without_repeated
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import image_size, read_image
 from brushbench.masks import brush_strokes, decode_rle
@@ -64,7 +67,7 @@ class BrushBench:
         self.split = split
         self._mapping_file = mapping_file
         self._root = mapping_file.parent
-        self._entries = _read_mapping(mapping_file)
+        self._entries = _read_mapping(mapping_file, MASK_KEYS.get(split))
         self._ids = tuple(self._entries)
         self._sidecar = read_sidecar(self._root, self._ids)
 
@@ -115,7 +118,7 @@ class BrushBench:
 
     def _drawn(self, sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
         mask = decode_rle(self._runs(sample_id), height, width)
-        if not mask.any():
+        if not mask.numpy().any():
             raise SampleError(f"{MASK_KEYS[self.split]} is empty: there is nothing to paint")
         return mask
 
@@ -132,11 +135,12 @@ class BrushBench:
             where = ".".join(map(str, first["loc"])) or "entry"
             raise SampleError(one_line(f"mapping file: {where}: {first['msg'].lower()}")) from error
 
-    def _runs(self, sample_id: str) -> list[object]:
+    def _runs(self, sample_id: str) -> list[object] | np.ndarray:
         entry, key = self._entries[sample_id], MASK_KEYS[self.split]
-        if not isinstance(entry, dict) or not isinstance(entry.get(key), list):
+        runs = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(runs, list | np.ndarray):
             raise SampleError(f"mapping file: {key}: a list of runs is required")
-        return list(entry[key])
+        return runs
 
     def _tags(self, record: _Record, sample_id: str) -> Mapping[str, str]:
         return {**record.tags, **self._sidecar.get(sample_id, {})}
@@ -166,9 +170,10 @@ def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
     for attempt in range(MAX_ATTEMPTS):
         seed = int.from_bytes(hashlib.sha256(f"brush:{sample_id}:{attempt}".encode()).digest()[:4])
         strokes = brush_strokes(STROKE_SIDE, STROKE_SIDE, seed)
-        mask = interpolate(strokes[None, None].float(), size=(height, width))[0, 0] > 0
-        if mask.any():
-            return mask
+        if (height, width) != strokes.shape:
+            strokes = interpolate(strokes[None, None].float(), size=(height, width))[0, 0] > 0
+        if strokes.numpy().any():
+            return strokes
     raise SampleError(f"no brush stroke meets a picture of {height}x{width}")
 
 
@@ -178,26 +183,45 @@ def find_mapping_file(root: Path) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _read_mapping(path: Path) -> dict[str, object]:
-    content = read_json(path, _without_duplicates)
+def _read_mapping(path: Path, masks: str | None) -> dict[str, object]:
+    """Its entries; of their runs only those under the key `masks`."""
+    content = read_json(path, partial(_packed, masks))
     if isinstance(content, list):
-        content = _without_duplicates([(_id_of(entry, index), entry) for index, entry in enumerate(content)])
+        content = _by_id(path, content)
     if not isinstance(content, dict):
         raise UserError(one_line(f"{path}: must be a dict of samples or a list of them, is {type(content).__name__}"))
     if not content:
         raise UserError(one_line(f"{path}: no samples"))
+    check_unicode(path, content)
     return content
+
+
+def _by_id(path: Path, entries: list[object]) -> dict[str, object]:
+    try:
+        return without_repeated([(_id_of(entry, index), entry) for index, entry in enumerate(entries)])
+    except UserError as error:
+        raise UserError(one_line(f"{path}: {error}")) from error
+
+
+def _packed(masks: str | None, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of the file. Its runs are what is large: those that aren't needed go, numbers take four bytes each."""
+    record = without_repeated(pairs)
+    for key in MASK_KEYS.values():
+        runs = record.get(key)
+        if isinstance(runs, list):
+            record[key] = _small(runs) if key == masks else None
+    return record
+
+
+def _small(runs: list[object]) -> list[object] | np.ndarray:
+    try:
+        return np.asarray(array("i", cast(list[int], runs)))
+    except (TypeError, OverflowError):
+        # Not all of them are whole numbers of this size: the decoder says what is wrong, when this sample is asked for.
+        return runs
 
 
 def _id_of(entry: object, index: int) -> str:
     """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
     name = entry.get("image_id") if isinstance(entry, dict) else None
     return f"entry-{index}" if name is None else str(name)
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        raise UserError(one_line(f"mapping file: {counts.most_common(1)[0][0]!r} occurs twice"))
-    return result

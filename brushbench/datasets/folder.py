@@ -16,7 +16,7 @@ from brushbench.datasets.source import (
     inside_root,
     iterate,
 )
-from brushbench.datasets.tables import read_csv, read_json, read_text
+from brushbench.datasets.tables import read_csv, read_json, read_text, without_repeated
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import SUFFIXES, read_image, read_mask
 from brushbench.types import Dataset, Sample
@@ -149,7 +149,7 @@ def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
 
 
 def _from_json(path: Path) -> dict[str, _Text]:
-    content = read_json(path)
+    content = read_json(path, without_repeated)
     if not isinstance(content, dict) or not all(isinstance(caption, str) for caption in content.values()):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
     return _by_stem(path, [(name, _Text(caption)) for name, caption in content.items()])

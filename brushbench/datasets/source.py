@@ -1,6 +1,7 @@
 """What every reader needs: safe names, splits and digests."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -45,8 +46,14 @@ def existing_folder(root: str | Path | None, dataset: str) -> Path:
     if root is None:
         raise UserError(f"data set {dataset!r} needs its folder: --root DIR")
     path = Path(root)
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:
+        raise UserError(one_line(f"data set {dataset!r}: {path}: {error.strerror}")) from error
+    if not found:
         raise UserError(one_line(f"data set {dataset!r}: no such folder: {path}"))
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise UserError(one_line(f"data set {dataset!r}: {path}: no permission to read it"))
     return path
 
 
@@ -64,6 +71,13 @@ def check_id(sample_id: str) -> None:
         raise SampleError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"))
 
 
+def check_unicode(where: Path, names: Iterable[str]) -> None:
+    """Raises `UserError` for a name of a sample that no file of results could hold."""
+    for name in names:
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise UserError(one_line(f"{where}: {name[:80]!r} is not valid Unicode: it has a lone surrogate"))
+
+
 def check_caption(caption: str) -> None:
     """Raises `SampleError` for a text that is too long to be a caption, or that can't be encoded."""
     if len(caption) > MAX_CAPTION:
@@ -74,22 +88,32 @@ def check_caption(caption: str) -> None:
 
 def inside_root(root: Path, name: str) -> Path:
     """`root/name`. Raises `SampleError` if it leads out of `root`, also through a link."""
-    if "\0" in name:
-        raise SampleError(one_line(f"file name {name!r} has a null character"))
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+    # Links that go round in circles, names that are too long, null characters, lone surrogates.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SampleError(one_line(f"image {name[:80]!r} can't be a file ({error})")) from error
     if not path.is_relative_to(root.resolve()):
         raise SampleError(one_line(f"image {name!r} is outside the data set's folder"))
     return path
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix."""
+    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix.
+
+    Likewise for a folder that can't be read, and for a name that is not Unicode.
+    """
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(one_line(f"{folder}: can't be read ({error.strerror})")) from error
+    for path in files:
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
             if path.stem in found:
                 raise UserError(one_line(f"{folder.name}/ has two images for {path.stem!r}"))
             found[path.stem] = path
+    check_unicode(folder, found)
     return found
 
 
@@ -104,7 +128,14 @@ def digest_of(parts: Iterable[bytes | Path | None]) -> str:
 def _digest(part: bytes | Path | None) -> bytes:
     if isinstance(part, bytes):
         return hashlib.sha256(part).digest()
-    if part is None or not part.is_file():
+    if part is None or not _is_file(part):
         return b"missing"
     with part.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False

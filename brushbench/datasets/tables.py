@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ _CSV_PROBLEMS = (csv.Error, ValueError)
 def read_bytes(path: Path) -> bytes:
     """A whole file. Raises `UserError` if it can't be read, or is larger than any description of a data set."""
     try:
+        # A named pipe would be waited for without end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(one_line(f"{path}: not a file"))
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -38,11 +42,25 @@ def read_json(path: Path, pairs_hook: Callable[[list[tuple[str, object]]], objec
     """What a JSON file holds; `pairs_hook` as in `json.loads`. Raises `UserError` for what isn't JSON."""
     content = read_bytes(path)
     try:
-        parsed: object = json.loads(content, object_pairs_hook=pairs_hook)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        # What a large file needs most of the memory for is there only once.
+        del content
+        parsed: object = json.loads(text, object_pairs_hook=pairs_hook)
+    except UserError as error:
+        raise UserError(one_line(f"{path}: {error}")) from error
     # RecursionError: brackets in brackets in brackets.
     except (ValueError, RecursionError) as error:
         raise UserError(one_line(f"{path}: not JSON ({error})")) from error
     return parsed
+
+
+def without_repeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A hook for `read_json`. Raises `UserError` for a key that occurs twice in one object."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise UserError(f"{counts.most_common(1)[0][0]!r} occurs twice")
+    return result
 
 
 def read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
