@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from brushbench.errors import SampleError, one_line
+from brushbench.mask_pictures import white
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -18,6 +19,8 @@ MAX_PIXELS = 1 << 26
 ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, and from `FIRST_ON_ITS_SIDE` on width and height change places."""
 FIRST_ON_ITS_SIDE = 5
+MASK = "mask"
+"""In place of a mode of Pillow: where a mask is white."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -30,13 +33,11 @@ def read_image(path: Path) -> UInt8[Tensor, "3 h w"]:
 
 
 def read_mask(path: Path) -> Bool[Tensor, "1 h w"]:
-    """A picture of a mask, white = paint; grey counts from 128 on, unless the file holds only 0 and 1.
+    """A picture of a mask, white = paint, in any of the forms that `mask_pictures.white` knows.
 
-    Raises `SampleError` if there is no such file, or it can't be decoded.
+    Raises `SampleError` if there is no such file, if it can't be decoded, or if nobody can know what is to be painted.
     """
-    grey = _pixels(path, "L")
-    threshold = 1 if grey.max(initial=0) == 1 else 128
-    return torch.from_numpy(grey >= threshold)[None]
+    return torch.from_numpy(_pixels(path, MASK))[None]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -58,6 +59,8 @@ def _pixels(path: Path, mode: str) -> np.ndarray:
     with _opened(path) as image:
         try:
             turned = ImageOps.exif_transpose(image)
+            if mode == MASK:
+                return white(turned)
             if turned.mode.startswith("I;16"):
                 turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
             elif turned.mode in ("I", "F"):
