@@ -7,7 +7,7 @@ import pandas as pd
 
 from brushbench.metric_info import MetricInfo
 from brushbench.score_file import note_column, read_scores, status_column
-from brushbench.store import Run, expand
+from brushbench.store import DatasetIdentity, Run, expand
 
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
 
@@ -87,7 +87,7 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
             other
             for rival, other in zip(runs, facts, strict=True)
             if rival.record.identity.method.name == identity.method.name
-            and rival.record.identity.dataset == identity.dataset
+            and _same_samples(rival.record.identity.dataset, identity.dataset)
             and rival.record.identity.protocol == identity.protocol
         ]
         varied = [key for key in own if any(other.get(key) != own[key] for other in rivals)]
@@ -95,9 +95,17 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
     return labels
 
 
+def _same_samples(first: DatasetIdentity, second: DatasetIdentity) -> bool:
+    """Also with other options of the data set: tables don't tell these apart."""
+    return first == second or (
+        (first.name, first.split) == (second.name, second.split) and first.options != second.options
+    )
+
+
 def _facts(run: Run) -> dict[str, str]:
-    """Options, seed, dtype, and the beginnings of the digests of the weights."""
+    """Options of method and data set, seed, dtype, and the beginnings of the digests of the weights."""
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
+    options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
     digests = {f"{part}@": digest[:8] for part, digest in identity.method.digests.items()}
     return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests
