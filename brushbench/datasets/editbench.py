@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, final
@@ -20,6 +21,7 @@ from brushbench.datasets.editbench_masks import closed, isolated_share, resized,
 from brushbench.datasets.source import Indexed, check_split, digest_of, existing_folder, iterate
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.types import Sample
+from brushbench.work import THREADS
 
 SPLITS = ("inside", "outside", BRUSH)
 MAX_SIDE = 4096
@@ -136,7 +138,9 @@ class EditBench:
     def warning_of_black(self, table: Table) -> str:
         """How much the masks of layout B are to be trusted, in one line. Decodes every masked image once."""
         files = {table.ids[index]: table.mask_file(index) for index in self._kept}
-        shares = {name: share for name, file in files.items() if file and (share := isolated_share(file)) is not None}
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(lambda file: file and isolated_share(file), files.values())
+            shares = {name: share for name, share in zip(files, found, strict=True) if share is not None}
         if not shares:
             return "editbench: masks are the black pixels of masked images, none of which can be read"
         worst = max(shares, key=lambda name: shares[name])

@@ -19,7 +19,7 @@ BLACK = 15
 
 def black_mask(path: Path) -> Bool[Tensor, "1 h w"]:
     """Where a masked image is black. Raises `SampleError` if it can't be read."""
-    return (read_image(path).int().sum(dim=0) < BLACK)[None]
+    return (read_image(path).sum(dim=0, dtype=torch.int16) < BLACK)[None]
 
 
 def isolated_share(path: Path) -> float | None:
