@@ -3,6 +3,7 @@
 Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr), 3 some samples failed.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -17,11 +18,15 @@ from brushbench.cli_sweep import sweep
 from brushbench.errors import UserError, one_line
 from brushbench.registry import Kind, registered
 
+PACKAGE = "brushbench"
 MISTAKE, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    # A new one each time: it tells of nothing twice.
+    warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
+    log.addHandler(warnings)
     try:
         code = cli.main(arguments and list(arguments), prog_name="brushbench", standalone_mode=False)
     except click.ClickException as error:
@@ -34,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; the same command goes on where this one stopped", err=True)
         code = INTERRUPTED
+    finally:
+        log.removeHandler(warnings)
     sys.exit(code or 0)
 
 
@@ -88,6 +95,21 @@ def doctor() -> None:
 
     for name, finding in findings().items():
         click.echo(f"{name}: {finding}")
+
+
+class _Warnings(logging.Handler):
+    """What the suite warns of, each a line on stderr; once, however often a data set is opened."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a warning that is new."""
+        message = one_line(record.getMessage(), 2000)
+        if message not in self._told:
+            self._told.add(message)
+            click.echo(f"warning: {message}", err=True)
 
 
 def _mistake(message: str) -> int:

@@ -30,7 +30,8 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
 
 data_options = _stack(
     click.option("--dataset", metavar="D", help="Data set; see `list datasets`. Default: BrushBench if it is here."),
-    click.option("--root", metavar="DIR", help="Folder of the data set."),
+    click.option("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
+    click.option("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
     click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Which masks."),
     click.option("--limit", type=int, metavar="N", help="Only the first N samples."),
     click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
@@ -99,14 +100,17 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
     from brushbench.benchmark import score_images
     from brushbench.config import RunConfig, split_names
     from brushbench.loading import configured_dataset
-    from brushbench.options import parse_metric_pairs
+    from brushbench.options import parse_metric_pairs, parse_pairs
     from brushbench.progress import shown
     from brushbench.store import expand
     from reports.contact_sheet import write_contact_sheet
 
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
+    if runs and asked["dataset_options"]:
+        raise UserError("a run has its own options of the data set; --data-option is for score --images DIR")
     with shown(partial(click.echo, err=True)) as watch:
         if images is None:
             names = split_names(asked["metrics"]) if asked["metrics"] else None
@@ -148,6 +152,7 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     shared = {key: value for key, value in asked.items() if key not in ("method", "split")}
     shared["options"] = parse_pairs(asked["options"])
     shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    shared["dataset_options"] = parse_pairs(asked["dataset_options"])
     shared["batch_size"] = _batch_size(asked["batch_size"])
     return RunConfig(method=expand_methods(names)[0], **shared), names, splits
 
@@ -206,7 +211,9 @@ def _data_line(config: "RunConfig") -> str:
     name, root = locate(config.dataset, config.root)
     if config.dataset is not None:
         return f"data: {name}, {f'in {root}' if root else 'embedded'}"
-    where = f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR or BRUSHBENCH_DATA"
+    where = (
+        f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR, BRUSHBENCH_DATA or brushbench.toml"
+    )
     return f"no data set named: using {name!r}, {where}"
 
 

@@ -56,6 +56,8 @@ class RunConfig:
     root: str | Path | None = None
     """The data set's folder."""
     split: str = "inside"
+    dataset_options: Mapping[str, Value] = field(default_factory=dict)
+    """The data set's options."""
     weights: str | Path | None = None
     """A family's name, a TOML file, or a folder in diffusers layout; None: the data set's own, or sd15."""
     options: Mapping[str, Value] = field(default_factory=dict)

@@ -10,7 +10,8 @@ import torch
 from huggingface_hub import constants
 
 from brushbench import __version__
-from brushbench.datasets import VARIABLE, locate
+from brushbench.datasets import locate
+from brushbench.datasets.places import FOUND_BY_NAME, SETTINGS, VARIABLE, find, looked_in
 from brushbench.identity import PACKAGES, version_of
 from brushbench.loading import load_metric
 from brushbench.metric_catalogue import CATALOGUE
@@ -21,7 +22,6 @@ from brushbench.work import Failure, attempt
 
 def findings() -> dict[str, str]:
     """One line for each thing that a run depends on."""
-    name, root = locate(None, None)
     return {
         "brushbench": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -29,11 +29,36 @@ def findings() -> dict[str, str]:
         **{package: version_of(package) for package in PACKAGES},
         "device": _device(),
         "free disk": f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB in {Path.cwd()}",
-        "data": f"{name} in {root}" if root else f"{name} (embedded); for BrushBench set {VARIABLE} or give --root DIR",
+        "data": _default_data(),
+        **{f"data {name}": state for name, state in _data().items()},
         "hub": f"cache {constants.HF_HUB_CACHE}, {'offline' if constants.HF_HUB_OFFLINE else 'online'}",
         **{f"weights {family}": _weights(path) for family, path in families().items()},
         **{f"metric {name}": state for name, state in _metrics().items()},
     }
+
+
+def _default_data() -> str:
+    """What is used where no data set is named."""
+    located = attempt(locate, None, None)
+    if isinstance(located, Failure):
+        return located.error
+    name, root = located
+    return f"{name} in {root}" if root else f"{name} (embedded); for BrushBench set {VARIABLE} or give --root DIR"
+
+
+def _data() -> dict[str, str]:
+    """Where the data sets are that are looked for, and by which setting they are found."""
+    states = {}
+    for name in FOUND_BY_NAME:
+        place = attempt(find, name)
+        if isinstance(place, Failure):
+            states[name] = place.error
+        elif place is None:
+            states[name] = f"not found in {looked_in(name)}; valid too: {SETTINGS} in the working folder, or --root DIR"
+        else:
+            missing = "" if place.folder.exists() else ", which is not there"
+            states[name] = f"{place.folder} (from {place.origin}){missing}"
+    return states
 
 
 def _device() -> str:

@@ -8,7 +8,8 @@ import torch
 
 from brushbench import __version__
 from brushbench.config import RunConfig
-from brushbench.loading import LoadedMethod
+from brushbench.datasets import locate
+from brushbench.loading import LoadedMethod, stored_dataset_options
 from brushbench.protocol import protocol_named
 from brushbench.registry import method_file
 from brushbench.store import DatasetIdentity, Identity, MethodIdentity
@@ -19,8 +20,9 @@ PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "sci
 
 def identity_of(config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str) -> Identity:
     """What the fingerprint is made of."""
+    options = stored_dataset_options(locate(config.dataset, config.root)[0], config.dataset_options)
     return Identity(
-        dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest()),
+        dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest(), options=options),
         method=method,
         seed=config.seed,
         dtype=dtype,
@@ -36,7 +38,8 @@ def identity_of_method(method: LoadedMethod) -> MethodIdentity:
 def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
     """Where and with what a run was made."""
     versions = {name: version_of(name) for name in PACKAGES}
-    root = {"root": str(Path(config.root).absolute())} if config.root is not None else {}
+    folder = locate(config.dataset, config.root)[1]
+    root = {"root": str(folder.absolute())} if folder is not None else {}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from brushbench.errors import SampleError, one_line
+from brushbench.mask_pictures import white
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -55,6 +56,8 @@ _BROKEN = (
     Image.DecompressionBombError,
 )
 """What Pillow raises for damaged files."""
+MASK = "mask"
+"""In place of a mode of Pillow: where a mask is white."""
 _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
@@ -80,13 +83,11 @@ def read_image(path: Path | EncodedImage) -> UInt8[Tensor, "3 h w"]:
 
 
 def read_mask(path: Path | EncodedImage) -> Bool[Tensor, "1 h w"]:
-    """A picture of a mask, white = paint; grey counts from 128 on, unless the file holds only 0 and 1.
+    """A picture of a mask, white = paint, in any of the forms that `mask_pictures.white` knows.
 
-    Raises `SampleError` if there is no such file, or it can't be decoded.
+    Raises `SampleError` if there is no such file, if it can't be decoded, or if nobody can know what is to be painted.
     """
-    grey = _pixels(path, "L")
-    threshold = 1 if grey.max(initial=0) == 1 else 128
-    return torch.from_numpy(grey >= threshold)[None]
+    return torch.from_numpy(_pixels(path, MASK))[None]
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -116,6 +117,8 @@ def _pixels(path: Path | EncodedImage, mode: str) -> np.ndarray:
 def _converted(image: Image.Image, mode: str) -> np.ndarray:
     turn = _TURNS.get(_orientation(image))
     turned = image.transpose(turn) if turn is not None else image
+    if mode == MASK:
+        return white(turned)
     if turned.mode.startswith("I;16"):
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
     elif turned.mode in ("I", "F"):

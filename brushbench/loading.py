@@ -15,8 +15,9 @@ from torch import nn
 
 from brushbench.config import RunConfig
 from brushbench.datasets import FAMILIES, locate
+from brushbench.datasets.places import FOUND_BY_NAME, looked_in
 from brushbench.datasets.source import digest_of
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import REGIONS
 from brushbench.options import Value, build
 from brushbench.registry import method_file, resolve
@@ -169,22 +170,45 @@ def load_metric(name: str, **options: Value) -> Metric:
     return cast(Metric, build(base, resolve("metric", base), options))
 
 
-def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside") -> Dataset:
-    """A data set by name. Raises `UserError` for an unknown name or split, and for files that aren't that data set.
+def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
+    """A data set by name, with its options as keywords; `root` None: where it is on this machine.
+
+    A data set is a class with `open(root, split)`, or, if it has options, a dataclass `Options` and
+    `open(root, split, options)`.
+
+    Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
 
     >>> dataset = load_dataset("photos", split="outside")
     """
-    return cast(Dataset, resolve("dataset", name).open(root, split))
+    return open_dataset(name, root, split, options)
+
+
+def open_dataset(name: str, root: str | Path | None, split: str, options: Mapping[str, Value]) -> Dataset:
+    """The same, with the options in a mapping."""
+    cls = resolve("dataset", name)
+    built = _dataset_options(name, cls, options)
+    folder = locate(name, root)[1]
+    if folder is None and name in FOUND_BY_NAME:
+        raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
+    return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
+
+
+def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
+    """All options of a data set as run.json holds them, also the ones left at their default."""
+    built = _dataset_options(name, resolve("dataset", name), options)
+    return {} if built is None else _stored(name, built)
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
-    """The data set that a run was made with; `root` None: where it was then.
+    """The data set that a run was made with; `root` None: where it was then, or is now.
 
     Raises `UserError` if it isn't there, or is another one now.
     """
     stored = run.record.identity.dataset
-    name, folder = locate(stored.name, root or run.record.provenance.get("root"))
-    dataset = load_dataset(name, root=folder, split=stored.split)
+    then = run.record.provenance.get("root")
+    folder = then if root is None and then is not None and Path(then).exists() else root
+    options = {key: value for key, value in stored.options.items() if not isinstance(value, list | dict)}
+    dataset = open_dataset(stored.name, folder, stored.split, options)
     if dataset.digest() != stored.digest:
         raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
     return dataset
@@ -193,7 +217,7 @@ def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
 def configured_dataset(config: RunConfig) -> Dataset:
     """The configured data set; with none named, the paper's if it is on this machine, else the embedded one."""
     name, root = locate(config.dataset, config.root)
-    return load_dataset(name, root=root, split=config.split)
+    return open_dataset(name, root, config.split, config.dataset_options)
 
 
 def configured_method(config: RunConfig) -> LoadedMethod:
@@ -254,7 +278,16 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-# Any: the options of any method.
+# Any: the class of a data set, and its options; None if it has none.
+def _dataset_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
+    if hasattr(cls, "Options"):
+        return build(name, cls.Options, options)
+    if options:
+        raise unknown(f"option of {name}", next(iter(options)), [])
+    return None
+
+
+# Any: the options of any method or data set.
 def _stored(name: str, options: Any) -> dict[str, JsonValue]:
     """Options as run.json holds them. Raises `UserError` for one that JSON can't."""
     fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()

@@ -70,6 +70,9 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     ),
     "dataset": (
         Registered("brushbench", "brushbench.datasets.brushbench:BrushBench", "BrushBench, or any set in its format"),
+        Registered(
+            "editbench", "brushbench.datasets.editbench:EditBench", "EditBench, arXiv:2212.06909, in any layout"
+        ),
         Registered("folder", "brushbench.datasets.folder:Folder", "images/, masks/ and captions of one's own"),
         Registered(
             "papercut", "brushbench.datasets.papercut:PaperCut", "embedded scenes of cut paper, 128x128, procedural"

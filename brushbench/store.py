@@ -52,6 +52,11 @@ class DatasetIdentity(BaseModel, extra="forbid", frozen=True):
     name: str
     split: str
     digest: str
+    options: dict[str, JsonValue] = {}
+    """Empty for a data set that has none."""
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.split, self.digest))
 
 
 class MethodIdentity(BaseModel, extra="forbid", frozen=True):
@@ -73,7 +78,11 @@ class Identity(BaseModel, extra="forbid", frozen=True):
 
     def fingerprint(self) -> str:
         """Hash of the identity: equal for equal ones, whether made from a configuration or read from a run."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        content = self.model_dump()
+        # Runs from before data sets had options keep their fingerprints.
+        if not self.dataset.options:
+            del content["dataset"]["options"]
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -150,8 +150,9 @@ def datasets_of(runs: Sequence[Run]) -> list[str]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Options, seed, dtype, and the beginnings of the digests of the weights."""
+    """Options of method and data set, seed, dtype, and the beginnings of the digests of the weights."""
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
+    options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
     digests = {f"{part}@": digest[:8] for part, digest in identity.method.digests.items()}
     return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests

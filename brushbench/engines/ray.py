@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brushbench.config import WHOLE, RunConfig, Shard
+from brushbench.datasets import locate
 from brushbench.engines.local import asked_of, generate_here
 from brushbench.errors import UserError
 from brushbench.identity import run_path
@@ -40,9 +41,10 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
     asked = asked_of(config, dataset)
     count = min(gpus or int(resources["CPU"]), asked)
     worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_shard)
-    # A worker's folder is not the user's.
-    root = None if config.root is None else Path(config.root).absolute()
-    everywhere = replace(config, root=root, output=Path(config.output).absolute(), engine="local")
+    # A worker's folder is not the user's, nor are its environment and its brushbench.toml.
+    name, folder = locate(config.dataset, config.root)
+    root = None if folder is None else folder.absolute()
+    everywhere = replace(config, dataset=name, root=root, output=Path(config.output).absolute(), engine="local")
     waiting = [worker.remote(replace(everywhere, shard=Shard(index + 1, count))) for index in range(count)]
     path = run_path(config, dataset, config.method)
     finished, failed = _counts(path)

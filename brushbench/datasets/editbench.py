@@ -1,0 +1,155 @@
+"""EditBench: 240 pictures with masks and three kinds of prompts. Source: Imagen Editor, arXiv:2212.06909, section 4."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, final
+
+from pydantic import Field
+
+from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
+from brushbench.datasets.editbench_layouts import (
+    FOLDER,
+    Table,
+    find_layout,
+    read_annotations,
+    read_black,
+)
+from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
+from brushbench.datasets.source import Indexed, check_split, digest_of, existing_folder, iterate
+from brushbench.errors import SampleError, UserError, one_line
+from brushbench.types import Sample
+from brushbench.work import THREADS
+
+SPLITS = ("inside", "outside", BRUSH)
+MAX_SIDE = 4096
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EditBenchOptions:
+    """What is read of EditBench, and how. The defaults are what BrushNet's paper used."""
+
+    prompt: Literal["full", "mask-simple", "mask-rich"] = "full"
+    """Of the whole picture, or of what is in the mask: an object alone, or with its attributes."""
+    subset: Literal["all", "natural", "generated"] = "all"
+    close_holes: Annotated[int, Field(ge=0)] = 0
+    """Holes in a mask of up to so many pixels, before it is resized, become part of it."""
+    size: Annotated[int, Field(ge=8, le=MAX_SIDE, multiple_of=8)] = 512
+    """Side of images and masks. Layout C, which is resized already, is reduced if it is larger, and never enlarged."""
+
+
+class _Source(Indexed, Protocol):
+    """Samples as they are stored, of all subsets, with what is to be painted inside."""
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]: ...
+
+    def digest(self) -> str: ...
+
+
+@final
+class EditBench:
+    """One split of EditBench, in any of the layouts that it circulates in.
+
+    Masks are as given for `inside`; `outside` is their complement, `brush` draws strokes as for BrushBench. Pictures
+    are resized bicubically, masks by nearest neighbours; one that isn't square is stretched.
+    """
+
+    Options = EditBenchOptions
+
+    def __init__(self, source: _Source, split: str, options: EditBenchOptions, *, enlarge: bool) -> None:
+        check_split(split, SPLITS)
+        self.name = "editbench"
+        self.split = split
+        self._source = source
+        self._options = options
+        self._enlarge = enlarge
+        self._tags = source.tags()
+        wanted = options.subset
+        self._kept = [index for index, name in enumerate(source.ids) if wanted in ("all", self._subset_of(name))]
+        self._ids = tuple(source.ids[index] for index in self._kept)
+        if not self._kept:
+            found = sorted({subset for name in source.ids if (subset := self._subset_of(name))})
+            raise UserError(
+                f"data set 'editbench': no {wanted} pictures in this copy; valid: {', '.join(['all', *found])}"
+            )
+
+    @classmethod
+    def open(cls, root: str | Path | None, split: str, options: EditBenchOptions) -> "EditBench":
+        """`root` is its folder, the one above it, a mapping file, or a table of layout B.
+
+        Raises `UserError` for a folder without EditBench, for a damaged table, and for prompts that a copy hasn't.
+        The log warns of masks that are made from black pixels, and of an archive with one subset.
+        """
+        path = existing_folder(root, "editbench")
+        layout = find_layout(path)
+        if layout is None:
+            valid = "annotations_*.csv, a table with masked_image_path, or mapping_file.json"
+            raise UserError(one_line(f"{path}: EditBench is not in it, nor in {FOLDER}/; valid: {valid}"))
+        if layout.kind == "C":
+            if options.prompt != "full":
+                raise UserError(one_line(f"{layout.files[0]}: it has no prompts {options.prompt!r}; valid: full"))
+            return cls(BrushBench(layout.files[0], "inside", name="editbench"), split, options, enlarge=False)
+        if layout.kind == "A":
+            if len(layout.files) == 1 and options.subset == "all":
+                _LOG.warning(one_line(f"editbench: half of it is missing: there is only {layout.files[0]}"))
+            return cls(read_annotations(layout.files, options.prompt), split, options, enlarge=True)
+        table = read_black(layout.files, options.prompt)
+        dataset = cls(table, split, options, enlarge=True)
+        if split != BRUSH:
+            _LOG.warning(dataset.warning_of_black(table))
+        return dataset
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """`natural-<aos>` and `generated-<aos>`; the keys of the mapping file in layout C."""
+        return self._ids
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """`subset`, and what else the tables say of a picture, as `attribute`, `object` or `scene`."""
+        return {name: self._tags[name] for name in self.ids}
+
+    def digest(self) -> str:
+        """Hash of the options, and of every table, image and mask."""
+        return digest_of([repr(self._options).encode(), self._source.digest().encode()])
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iterate(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        stored = self._source[self._kept[index]]
+        image, mask = stored.image, closed(stored.mask, self._options.close_holes)
+        size = self._options.size
+        if self._enlarge or max(image.shape[1:]) > size:
+            image, mask = resized(image, size), resized_mask(mask, size)
+        if self.split == BRUSH:
+            mask = brush_mask(stored.id, image.shape[1], image.shape[2])[None]
+        elif self.split == "outside":
+            mask = ~mask
+        if not mask.any():
+            raise SampleError("mask is empty: there is nothing to paint")
+        return Sample(stored.id, image, mask, stored.caption, stored.tags)
+
+    def warning_of_black(self, table: Table) -> str:
+        """How much the masks of layout B are to be trusted, in one line. Decodes every masked image once."""
+        files = {table.ids[index]: table.mask_file(index) for index in self._kept}
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(lambda file: file and isolated_share(file), files.values())
+            shares = {name: share for name, share in zip(files, found, strict=True) if share is not None}
+        if not shares:
+            return "editbench: masks are the black pixels of masked images, none of which can be read"
+        worst = max(shares, key=lambda name: shares[name])
+        mean = sum(shares.values()) / len(shares)
+        return one_line(
+            "editbench: masks are the black pixels of masked images, and really black ones pollute them: "
+            f"{mean:.2%} of their pixels are isolated, up to {shares[worst]:.2%} in {worst}; "
+            "close_holes=N closes holes of up to N pixels"
+        )
+
+    def _subset_of(self, name: str) -> str | None:
+        return self._tags[name].get("subset")

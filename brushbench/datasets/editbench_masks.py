@@ -1,0 +1,72 @@
+"""EditBench's masks: from black pixels, without small holes, at another size."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+
+from brushbench.errors import SampleError
+from brushbench.images import read_image
+
+BLACK = 15
+"""A pixel is black if its red, green and blue add up to less."""
+
+
+def black_mask(path: Path) -> Bool[Tensor, "1 h w"]:
+    """Where a masked image is black. Raises `SampleError` if it can't be read."""
+    return (read_image(path).sum(dim=0, dtype=torch.int16) < BLACK)[None]
+
+
+def isolated_share(path: Path) -> float | None:
+    """Of the black pixels of a masked image, the share that touch no other one, not even at a corner.
+
+    None if the image can't be read, or has no black pixel.
+    """
+    try:
+        return _isolated_share(path, path.stat().st_mtime_ns)
+    except (OSError, SampleError):
+        return None
+
+
+@cache
+def _isolated_share(path: Path, _changed: int) -> float | None:
+    black = black_mask(path)[0].numpy()
+    if not black.any():
+        return None
+    framed = np.pad(black, 1)
+    beside = framed[:, :-2] | framed[:, 2:]
+    row = beside | framed[:, 1:-1]
+    near = row[:-2] | row[2:] | beside[1:-1]
+    return float((black & ~near).sum() / black.sum())
+
+
+def closed(mask: Bool[Tensor, "1 h w"], largest: int) -> Bool[Tensor, "1 h w"]:
+    """A mask without its holes of up to `largest` pixels: parts of the known side that don't reach the border.
+
+    Pixels that touch only at a corner are not connected.
+    """
+    if largest == 0:
+        return mask
+    parts, count = ndimage.label(~mask[0].numpy())
+    hole = np.bincount(parts.ravel(), minlength=count + 1) <= largest
+    # Part 0 is the mask itself.
+    hole[[0, *parts[0], *parts[-1], *parts[:, 0], *parts[:, -1]]] = False
+    return mask | torch.from_numpy(hole[parts])[None]
+
+
+def resized(image: UInt8[Tensor, "3 h w"], size: int) -> UInt8[Tensor, "3 size size"]:
+    """Bicubic, as Pillow does it, with a wider filter where the picture is reduced."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    pixels = np.array(picture.resize((size, size), Image.Resampling.BICUBIC))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def resized_mask(mask: Bool[Tensor, "1 h w"], size: int) -> Bool[Tensor, "1 size size"]:
+    """Nearest neighbours, as Pillow takes them."""
+    picture = Image.fromarray(mask[0].numpy().astype(np.uint8))
+    return torch.from_numpy(np.array(picture.resize((size, size), Image.Resampling.NEAREST)) > 0)[None]

@@ -1,0 +1,118 @@
+"""Where data sets are looked for: `--root`, `BRUSHBENCH_DATA`, `brushbench.toml`, the platform's data folder."""
+
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from brushbench.datasets.brushbench import find_mapping_file
+from brushbench.datasets.editbench_layouts import FOLDER as EDITBENCH
+from brushbench.datasets.editbench_layouts import find_layout, has_tables
+from brushbench.errors import UserError, one_line, unknown
+from brushbench.registry import registered
+
+VARIABLE = "BRUSHBENCH_DATA"
+"""The folder of a data set, or the one above it."""
+SETTINGS = "brushbench.toml"
+"""In the working folder."""
+FOUND_BY_NAME = ("brushbench", "editbench")
+"""Data sets that are known by what is in their folder."""
+EMBEDDED = ("papercut", "photos")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder to look in, and who named it."""
+
+    folder: Path
+    origin: str
+    """To read: `--root`, `BRUSHBENCH_DATA`, ..."""
+    own: bool
+    """It is named for one data set; False: for all, so that it may be another one's."""
+
+
+def find(name: str, root: str | Path | None = None) -> Place | None:
+    """The first place in which a data set is; None if it is in none.
+
+    A place that is named for this data set alone is taken whatever it holds: the reader tells what is missing there.
+    Raises `UserError` for a `brushbench.toml` that isn't right.
+    """
+    if root is not None:
+        return Place(Path(root), "--root", own=True)
+    return next((place for place in places(name) if place.own or holds(place.folder, name)), None)
+
+
+def places(name: str) -> Iterator[Place]:
+    """Where a data set is looked for without `--root`, in order. Raises `UserError` as `find` does."""
+    if (named := os.environ.get(VARIABLE)) and name in FOUND_BY_NAME:
+        yield Place(Path(named), VARIABLE, own=False)
+    if setting := _settings(Path(SETTINGS)).get(name):
+        yield setting
+    if name in FOUND_BY_NAME:
+        yield Place(user_data_path("brushbench", appauthor=False), "the platform's data folder", own=False)
+
+
+def looked_in(name: str) -> str:
+    """The places without the data set, to read."""
+    return ", ".join(f"{place.folder} ({place.origin})" for place in places(name))
+
+
+def holds(folder: Path, name: str) -> bool:
+    """Whether a folder is a data set's, or the one above it, of those in `FOUND_BY_NAME`.
+
+    BrushBench and a copy of EditBench in its format differ in nothing but the folder's name.
+    """
+    is_editbench = folder.absolute().name.lower() == EDITBENCH.lower()
+    if name == "brushbench":
+        return not is_editbench and find_mapping_file(folder) is not None
+    below = folder if is_editbench else folder / EDITBENCH
+    return find_layout(below) is not None or has_tables(folder)
+
+
+def _settings(file: Path) -> dict[str, Place]:
+    """What `brushbench.toml` says, by data set.
+
+    `data = "DIR"` is for all that are found by name; a table `[data]` has a folder for each: `brushbench = "DIR"`.
+    """
+    if not file.exists():
+        return {}
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    # RecursionError: brackets in brackets in brackets.
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(one_line(f"{file}: not TOML ({error})")) from error
+    for key in content:
+        if key != "data":
+            raise _wrong(file, unknown("key", key, ["data"]))
+    data = content.get("data", {})
+    if isinstance(data, str):
+        place = Place(_folder(file, data), SETTINGS, own=False)
+        return dict.fromkeys(FOUND_BY_NAME, place)
+    if not isinstance(data, dict):
+        raise UserError(one_line(f'{file}: data: valid is data = "DIR", or a table [data] with name = "DIR"'))
+    valid = [name for name in registered("dataset") if name not in EMBEDDED]
+    found = {}
+    for name, folder in data.items():
+        if name not in valid:
+            raise _wrong(file, unknown("data set", name, valid))
+        if not isinstance(folder, str):
+            raise UserError(one_line(f'{file}: data.{name}: valid is a folder, {name} = "DIR"'))
+        found[name] = Place(_folder(file, folder), SETTINGS, own=True)
+    return found
+
+
+def _folder(file: Path, text: str) -> Path:
+    """A path in the file; relative ones are relative to its folder."""
+    if not text or not text.isprintable():
+        raise UserError(one_line(f"{file}: {text!r} is no folder"))
+    try:
+        return file.absolute().parent / Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(one_line(f"{file}: {text}: {error}")) from error
+
+
+def _wrong(file: Path, error: UserError) -> UserError:
+    return UserError(one_line(f"{file}: {error}"))
