@@ -96,3 +96,26 @@ def convert(
     if done.damaged:
         click.echo(one_line(f"{len(done.damaged)} damaged samples left out: {', '.join(done.damaged)}"), err=True)
     return SOME_FAILED if done.damaged else 0
+
+
+@data.command()
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--root", metavar="DIR", help="Folder of the data set, or a Parquet file.")
+@click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Whose masks.")
+@click.option("--samples", type=click.IntRange(1, 400), default=12, show_default=True, metavar="N", help="How many.")
+@click.option("--output", metavar="FILE.png", help="Default: D-SPLIT.png in the current folder.")
+def show(dataset: str | None, root: str | None, split: str, samples: int, output: str | None) -> int:
+    """Draw a sheet of samples, with the outlines of their masks and their captions.
+
+    The samples are taken evenly from the first to the last. What is painted is inside of the yellow line.
+    """
+    from brushbench.config import split_names
+    from brushbench.data.sheet import write_sheet
+
+    sheet = write_sheet(dataset, root, split_names(split), samples, Path(output) if output is not None else None)
+    click.echo(f"{sheet.file}: {sheet.shown} samples of {sheet.name}")
+    if sheet.no_font:
+        click.echo(one_line(f"no font of this machine has all letters of: {', '.join(sheet.no_font)}"), err=True)
+    for reason in sheet.left_out.values():
+        click.echo(f"left out: {reason}", err=True)
+    return SOME_FAILED if sheet.left_out else 0

@@ -153,7 +153,11 @@ def test_the_schema_is_the_one_of_datasets(bench: Path, tmp_path: Path) -> None:
     assert json.loads(table.schema.metadata[b"huggingface"]) == {
         "info": {
             "features": {
-                "id": text, "caption": text, "image": image, "inpainting_mask": image, "outpainting_mask": image,
+                "id": text,
+                "caption": text,
+                "image": image,
+                "inpainting_mask": image,
+                "outpainting_mask": image,
                 "tags": {"source": text, "subject": text},
             }
         }
