@@ -31,7 +31,7 @@ class Served:
 @contextmanager
 def serving(served: Served) -> Iterator[Served]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(served))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     served.address = f"http://127.0.0.1:{server.server_port}/data.zip"
     try:
