@@ -1,5 +1,6 @@
 """The commands on data sets as a whole: data list, get, verify, show, convert."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -96,3 +97,100 @@ def convert(
     if done.damaged:
         click.echo(one_line(f"{len(done.damaged)} damaged samples left out: {', '.join(done.damaged)}"), err=True)
     return SOME_FAILED if done.damaged else 0
+
+
+@data.command()
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--root", metavar="DIR", help="Folder of the data set, or a Parquet file.")
+@click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Whose masks.")
+@click.option("--samples", type=click.IntRange(1, 400), default=12, show_default=True, metavar="N", help="How many.")
+@click.option("--output", metavar="FILE.png", help="Default: D-SPLIT.png in the current folder.")
+def show(dataset: str | None, root: str | None, split: str, samples: int, output: str | None) -> int:
+    """Draw a sheet of samples, with the outlines of their masks and their captions.
+
+    The samples are taken evenly from the first to the last. What is painted is inside of the yellow line.
+    """
+    from brushbench.config import split_names
+    from brushbench.data.sheet import write_sheet
+
+    sheet = write_sheet(dataset, root, split_names(split), samples, Path(output) if output is not None else None)
+    click.echo(f"{sheet.file}: {sheet.shown} samples of {sheet.name}")
+    if sheet.no_font:
+        click.echo(one_line(f"no font of this machine has all letters of: {', '.join(sheet.no_font)}"), err=True)
+    for reason in sheet.left_out.values():
+        click.echo(f"left out: {reason}", err=True)
+    return SOME_FAILED if sheet.left_out else 0
+
+
+@data.command("list")
+@click.option("--format", "list_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
+def list_(list_format: str) -> None:
+    """Print the data sets: where they are on this machine, how many samples, licence, citation."""
+    if list_format not in FORMATS:
+        raise unknown("format", list_format, FORMATS)
+    from dataclasses import asdict
+
+    from brushbench.data.presence import presences
+
+    found = presences()
+    if list_format == "json":
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        return
+    for each in found:
+        count = f", {each.samples} samples" if each.samples is not None else ""
+        click.echo(f"{each.name}: {each.summary}")
+        click.echo("  " + one_line(f"place: {each.place}{count}"))
+        click.echo(f"  licence: {each.licence}")
+        click.echo(f"  cite: {each.citation}")
+
+
+@data.command()
+@click.option("--dataset", default="brushbench", show_default=True, metavar="D", help="Data set; see `data list`.")
+@click.option("--root", metavar="DIR", help="Where to put it. Default: a folder of the suite's own.")
+@click.option("--url", metavar="URL", help="Link to an archive of it (zip or tar).")
+@click.option("--sha256", metavar="HEX", help="Of the archive: anything else is refused.")
+@click.option("--archive", metavar="FILE", help="An archive that is here already.")
+@click.option("--hub", metavar="OWNER/NAME", help="A repository of type dataset on the hub.")
+@click.option("--revision", metavar="R", help="Of the repository.")
+def get(
+    dataset: str,
+    root: str | None,
+    url: str | None,
+    sha256: str | None,
+    archive: str | None,
+    hub: str | None,
+    revision: str | None,
+) -> int:
+    """Get a data set, or say exactly how to get it.
+
+    With --url, --archive or --hub it is downloaded, checked and unpacked into a folder; interrupted, the same command
+    goes on. Without, the steps are printed that this command can't do. Exit code 1: no data set is in what was got.
+    """
+    from brushbench.data.catalogue import steps
+    from brushbench.data.get import Origin
+    from brushbench.data.get import get as fetch
+    from brushbench.data.presence import EMBEDDED, located
+    from brushbench.progress import bytes_shown
+    from brushbench.registry import check_name
+
+    check_name("dataset", dataset)
+    if url is None and archive is None and hub is None and sha256 is None and revision is None:
+        folder = Path(root) if root is not None else located(dataset)
+        lines = steps(dataset, folder if root is not None else None)
+        if dataset in EMBEDDED:
+            lines = [f"{dataset} is part of the suite: there is nothing to get"]
+        elif root is None and folder is not None:
+            lines = [f"{dataset} is here already, in {folder}", f"check it: brushbench data verify --dataset {dataset}"]
+        click.echo("\n".join(lines or [f"{dataset} is data of your own: give its folder with --root"]))
+        return 0
+    origin = Origin(url, Path(archive) if archive is not None else None, hub, sha256, revision)
+    with bytes_shown(partial(click.echo, err=True)) as tell:
+        got = fetch(dataset, Path(root) if root is not None else None, origin, tell)
+    if got.sha256 is not None and sha256 is None:
+        click.echo(f"SHA-256 of the archive: {got.sha256}", err=True)
+    if not got.name:
+        click.echo(one_line(f"{got.root}: unpacked, but no data set is recognised in it"), err=True)
+        return FOUND_DEFECTS
+    click.echo(one_line(f"{got.name} in {got.root}, {got.samples} samples"))
+    click.echo(one_line(f"check it: brushbench data verify --dataset {got.name} --root {got.root}"))
+    return 0

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from brushbench.work import Advance, Watcher
 
@@ -30,6 +38,36 @@ def shown(write: Callable[[str], None]) -> Iterator[Watcher]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _Bars(progress)
+
+
+@contextmanager
+def bytes_shown(write: Callable[[str], None]) -> Iterator[Callable[[int, int | None], None]]:
+    """Takes how many bytes of a download are there, and of how many; shown as above."""
+    if not sys.stderr.isatty():
+        yield _bytes_in_lines(write)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("downloading", total=None)
+        yield lambda there, total: progress.update(task, completed=there, total=total)
+
+
+def _bytes_in_lines(write: Callable[[str], None]) -> Callable[[int, int | None], None]:
+    written = time.monotonic()
+
+    def tell(there: int, total: int | None) -> None:
+        nonlocal written
+        if time.monotonic() - written > SECONDS_BETWEEN_LINES:
+            written = time.monotonic()
+            write(f"downloading: {there / 1e6:.1f}{f' of {total / 1e6:.1f}' if total is not None else ''} MB")
+
+    return tell
 
 
 @final

@@ -137,12 +137,16 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
 
 
 def datasets_of(runs: Sequence[Run]) -> list[str]:
-    """Names of the data sets, with the beginning of the digest where one split of that name has two."""
+    """Names of the data sets, with the beginning of the digest where one split of that name has two.
+
+    Not where the data set's options differ: these tell its runs apart by their labels.
+    """
     digests: dict[str, dict[str, set[str]]] = {}
     for run in runs:
         dataset = run.record.identity.dataset
-        digests.setdefault(dataset.name, {}).setdefault(dataset.split, set()).add(dataset.digest)
-    ambiguous = {name for name, splits in digests.items() if any(len(found) > 1 for found in splits.values())}
+        part = f"{dataset.split} {sorted(dataset.options.items())}"
+        digests.setdefault(dataset.name, {}).setdefault(part, set()).add(dataset.digest)
+    ambiguous = {name for name, parts in digests.items() if any(len(found) > 1 for found in parts.values())}
     return [
         f"{dataset.name}@{dataset.digest[:8]}" if dataset.name in ambiguous else dataset.name
         for dataset in (run.record.identity.dataset for run in runs)

@@ -51,7 +51,7 @@ class Hub:
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Status, code of the error or the file's ETag, body."""
         self.asked.append(path)
-        inside = path.removeprefix("api/models/")
+        inside = path.removeprefix("api/").removeprefix("models/").removeprefix("datasets/")
         name = "/".join(inside.split("/")[:2])
         served = self.repositories.get(name, (404, ""))
         if served is None:

@@ -1,0 +1,54 @@
+"""Which data sets there are, and which of them are on this machine: `data list`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from brushbench.data.catalogue import about
+from brushbench.datasets import locate
+from brushbench.errors import UserError
+from brushbench.loading import load_dataset
+from brushbench.registry import registered
+
+EMBEDDED = ("papercut", "photos")
+OF_ONES_OWN = ("folder", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One data set."""
+
+    name: str
+    summary: str
+    place: str
+    """Where it is, or why it isn't here."""
+    samples: int | None
+    """None: it isn't here."""
+    licence: str
+    citation: str
+
+
+def presences() -> list[Presence]:
+    """Every registered data set."""
+    return [_presence(name, entry.summary) for name, entry in registered("dataset").items()]
+
+
+def _presence(name: str, summary: str) -> Presence:
+    place, samples = _found(name)
+    return Presence(name, summary, place, samples, about(name).licence, about(name).citation)
+
+
+def _found(name: str) -> tuple[str, int | None]:
+    root = None if name in EMBEDDED else located(name)
+    if name not in EMBEDDED and root is None:
+        return (
+            "wherever --root says" if name in OF_ONES_OWN else f"not here: brushbench data get --dataset {name}"
+        ), None
+    try:
+        return str(root) if root else "embedded", len(load_dataset(name, root=root))
+    except UserError as error:
+        return f"{root}: {error}" if root else str(error), None
+
+
+def located(name: str) -> Path | None:
+    """Where a data set is found without --root."""
+    return locate(name, None)[1]
