@@ -30,7 +30,10 @@ def data() -> None:
 @click.option("--root", metavar="DIR", help="Folder of the data set.")
 @click.option("--split", metavar="S[,S...]", help="Whose masks. Default: all whose masks are stored.")
 @click.option("--format", "report_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
-def verify(dataset: str | None, root: str | None, split: str | None, report_format: str) -> int:
+@click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
+def verify(
+    dataset: str | None, root: str | None, split: str | None, report_format: str, options: tuple[str, ...]
+) -> int:
     """Look for what is wrong with a data set, and print its digest.
 
     Looks at every file and every sample, and groups what it finds by kind. Exit code 0: nothing found, 1: defects.
@@ -40,10 +43,12 @@ def verify(dataset: str | None, root: str | None, split: str | None, report_form
     from brushbench.config import split_names
     from brushbench.data import verify_report
     from brushbench.data.verify import verify as look
+    from brushbench.options import parse_pairs
     from brushbench.progress import shown
 
     with shown(partial(click.echo, err=True)) as watch:
-        found = look(dataset, root, split_names(split) if split is not None else None, watch)
+        names = split_names(split) if split is not None else None
+        found = look(dataset, root, names, watch, parse_pairs(options))
     click.echo(verify_report.as_json(found) if report_format == "json" else verify_report.as_text(found))
     return FOUND_DEFECTS if found.findings else 0
 
@@ -56,6 +61,7 @@ def verify(dataset: str | None, root: str | None, split: str | None, report_form
 @click.option("--split", metavar="S[,S...]", help="Whose masks. Default: inside and outside, if there is room.")
 @click.option("--force", is_flag=True, help="Replace TARGET if it is something else.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out samples that can't be read.")
+@click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
 def convert(
     dataset: str | None,
     root: str | None,
@@ -64,6 +70,7 @@ def convert(
     split: str | None,
     force: bool,
     skip_damaged: bool,
+    options: tuple[str, ...],
 ) -> int:
     """Write a data set in another format, without loss.
 
@@ -79,6 +86,7 @@ def convert(
     from brushbench.config import split_names
     from brushbench.data.convert import Conversion
     from brushbench.data.convert import convert as work
+    from brushbench.options import parse_pairs
     from brushbench.progress import shown
 
     asked = Conversion(
@@ -89,6 +97,7 @@ def convert(
         to=to,
         force=force,
         skip_damaged=skip_damaged,
+        options=parse_pairs(options),
     )
     with shown(partial(click.echo, err=True)) as watch:
         done = work(asked, watch)
@@ -105,15 +114,20 @@ def convert(
 @click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Whose masks.")
 @click.option("--samples", type=click.IntRange(1, 400), default=12, show_default=True, metavar="N", help="How many.")
 @click.option("--output", metavar="FILE.png", help="Default: D-SPLIT.png in the current folder.")
-def show(dataset: str | None, root: str | None, split: str, samples: int, output: str | None) -> int:
+@click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
+def show(
+    dataset: str | None, root: str | None, split: str, samples: int, output: str | None, options: tuple[str, ...]
+) -> int:
     """Draw a sheet of samples, with the outlines of their masks and their captions.
 
     The samples are taken evenly from the first to the last. What is painted is inside of the yellow line.
     """
     from brushbench.config import split_names
     from brushbench.data.sheet import write_sheet
+    from brushbench.options import parse_pairs
 
-    sheet = write_sheet(dataset, root, split_names(split), samples, Path(output) if output is not None else None)
+    file = Path(output) if output is not None else None
+    sheet = write_sheet(dataset, root, split_names(split), samples, file, parse_pairs(options))
     click.echo(f"{sheet.file}: {sheet.shown} samples of {sheet.name}")
     if sheet.no_font:
         click.echo(one_line(f"no font of this machine has all letters of: {', '.join(sheet.no_font)}"), err=True)

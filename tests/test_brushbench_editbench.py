@@ -286,3 +286,16 @@ def test_a_run_finds_its_samples_again(copies, tmp_path: Path, brushbench, monke
     assert code == 0, err
     assert "mean-fill data.prompt=mask-rich" in out
     assert "mean-fill data.prompt=full" in out
+
+
+def test_tools_for_data_know_it(copies: Callable[..., Path], brushbench, tmp_path: Path) -> None:
+    options = ("--root", copies("A"), "--data-option", "size=64", "--data-option", "prompt=mask-rich")
+    code, out, err = brushbench("data", "verify", *options, "--split", "inside,outside,brush")
+    assert code == 0, out + err
+    assert "data set: editbench" in out
+    assert "samples: 3" in out
+    target = tmp_path / "copy"
+    assert brushbench("data", "convert", *options, "--output", target)[0] == 0
+    mapping = json.loads((target / "mapping_file.json").read_text())
+    assert [entry["caption"] for entry in mapping.values()] == [caption(*key, "mask-rich") for key in KEYS]
+    assert_one_line(brushbench("data", "show", *options[:2], "--data-option", "siz=64"), "did you mean 'size'")

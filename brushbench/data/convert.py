@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from brushbench.data.sources import find, needed_splits, open_splits, splits_of
 from brushbench.data.targets import FORMATS, Format
 from brushbench.datasets.parquet import SUFFIX
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.options import Value
 from brushbench.work import Watcher, silent
 
 _CHUNK = 1 << 20
@@ -32,6 +33,8 @@ class Conversion:
     force: bool = False
     """Put it in the place of what is there."""
     skip_damaged: bool = False
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """Of the data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def convert(asked: Conversion, watch: Watcher = silent) -> Converted:
     name, root = find(asked.dataset, asked.root)
     splits = _splits(name, root, asked.splits, to)
     _check_target(asked.target, root, FORMATS[to], to)
-    datasets = open_splits(name, root, splits)
+    datasets = open_splits(name, root, splits, asked.options)
     damaged: list[str] = []
     partial = asked.target.absolute().with_name(f".{asked.target.absolute().name}.partial")
     # Of one that was killed.

@@ -16,6 +16,7 @@ from brushbench import atomic
 from brushbench.data.fonts import Font, covered, font_for
 from brushbench.data.sources import find, open_splits, splits_of
 from brushbench.errors import SampleError, UserError, one_line
+from brushbench.options import Value
 from brushbench.types import Dataset, Sample
 from reports.contact_sheet import GREY, INK, PAPER, evenly, fitting
 
@@ -51,12 +52,18 @@ class Sheet:
 
 
 def write_sheet(
-    name: str | None, root: str | Path | None, splits: Sequence[str] | None, count: int, file: Path | None
+    name: str | None,
+    root: str | Path | None,
+    splits: Sequence[str] | None,
+    count: int,
+    file: Path | None,
+    options: Mapping[str, Value] | None = None,
 ) -> Sheet:
     """Draw `count` samples, evenly from the first to the last, once for each split.
 
-    With no name, the data set is the one found in `root`; with no file, it is NAME-SPLIT.png here. Raises `UserError`
-    for another format than PNG, and for a data set of which none of these samples can be read.
+    With no name, the data set is the one found in `root`; with no file, it is NAME-SPLIT.png here. `options` are those
+    of the data set. Raises `UserError` for another format than PNG, and for a data set of which none of these samples
+    can be read.
     """
     name, folder = find(name, root)
     splits = splits_of(name, folder, splits or ["inside"])
@@ -65,7 +72,7 @@ def write_sheet(
         raise UserError(one_line(f"{file}: a sheet is a {SUFFIX} file"))
     if not file.absolute().parent.is_dir():
         raise UserError(one_line(f"{file}: no such folder: {file.parent}"))
-    datasets = open_splits(name, folder, splits)
+    datasets = open_splits(name, folder, splits, options or {})
     samples, left_out = _samples(datasets, count)
     if not samples:
         raise UserError(one_line(f"none of these samples can be read: {next(iter(left_out.values()))}"))

@@ -1,14 +1,16 @@
 """Which data set a folder holds, and which splits there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from brushbench.datasets import locate
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.folder import CAPTION_FILES
 from brushbench.datasets.parquet import SUFFIX, find_parquet, splits_in
+from brushbench.datasets.places import holds
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.loading import load_dataset
+from brushbench.loading import open_dataset
+from brushbench.options import Value
 from brushbench.registry import check_name
 from brushbench.types import Dataset
 
@@ -16,8 +18,8 @@ STORED = ("inside", "outside")
 """Splits whose masks are part of the data."""
 MADE = ("brush",)
 """Splits whose masks are drawn when they are read."""
-_IN_ITS_FORMAT = ("brushbench", "papercut")
-_COMPLEMENTS = ("folder", "photos")
+_WITH_STROKES = ("brushbench", "papercut", "editbench")
+_COMPLEMENTS = ("folder", "photos", "editbench")
 """Data sets whose outside is what their inside leaves."""
 
 
@@ -34,15 +36,17 @@ def find(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
     return locate(_kind_of(folder) if name is None and folder else name, folder)
 
 
-def open_splits(name: str, root: Path | None, splits: Sequence[str]) -> dict[str, Dataset]:
-    """The data set once for each split."""
-    return {split: load_dataset(name, root=root, split=split) for split in splits}
+def open_splits(
+    name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]
+) -> dict[str, Dataset]:
+    """The data set, with its options, once for each split."""
+    return {split: open_dataset(name, root, split, options) for split in splits}
 
 
 def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:
     """Those asked for, or all whose masks are stored. Raises `UserError` for one that the data set doesn't have."""
     stored = splits_in(root) if name == "parquet" and root else STORED
-    valid = dict.fromkeys((*stored, *STORED, *(MADE if _in_its_format(name, root) else ())))
+    valid = dict.fromkeys((*stored, *STORED, *(MADE if _has_strokes(name, root) else ())))
     for split in asked or ():
         if split not in valid:
             raise unknown("split", split, valid)
@@ -51,13 +55,13 @@ def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequ
 
 def needed_splits(name: str, root: Path | None) -> Sequence[str]:
     """Those from which the others can be made."""
-    if name in _COMPLEMENTS and not _in_its_format(name, root):
+    if name in _COMPLEMENTS and not _has_strokes(name, root):
         return STORED[:1]
     return splits_of(name, root, None)
 
 
-def _in_its_format(name: str, root: Path | None) -> bool:
-    return name in _IN_ITS_FORMAT or (
+def _has_strokes(name: str, root: Path | None) -> bool:
+    return name in _WITH_STROKES or (
         name == "folder" and root is not None and (root.is_file() or bool(find_mapping_file(root)))
     )
 
@@ -65,11 +69,14 @@ def _in_its_format(name: str, root: Path | None) -> bool:
 def _kind_of(root: Path) -> str:
     if root.suffix == SUFFIX:
         return "parquet"
+    if holds(root, "editbench"):
+        return "editbench"
     if root.is_file() or find_mapping_file(root):
         return "brushbench"
     if (root / "images").is_dir() and (root / "masks").is_dir():
         return "folder"
     if find_parquet(root):
         return "parquet"
-    valid = f"mapping_file.json and images/, *{SUFFIX}, or images/, masks/ and {' or '.join(CAPTION_FILES)}"
+    own = f"images/, masks/ and {' or '.join(CAPTION_FILES)}"
+    valid = f"mapping_file.json and images/, the tables of EditBench, *{SUFFIX}, or {own}"
     raise UserError(one_line(f"{root}: no data set is in it; valid: {valid}"))

@@ -18,6 +18,7 @@ from brushbench.data.sources import find, open_splits, splits_of
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.papercut import DATA
 from brushbench.errors import UserError
+from brushbench.options import Value
 from brushbench.types import Dataset
 from brushbench.work import THREADS, Watcher, silent
 
@@ -52,17 +53,22 @@ class Verification:
 
 
 def verify(
-    name: str | None, root: str | Path | None, splits: Sequence[str] | None = None, watch: Watcher = silent
+    name: str | None,
+    root: str | Path | None,
+    splits: Sequence[str] | None = None,
+    watch: Watcher = silent,
+    options: Mapping[str, Value] | None = None,
 ) -> Verification:
     """Look at everything. Raises `UserError` only if there is nothing to look at.
 
-    With no name, the data set is the one found in `root`; with no splits, all whose masks are stored.
+    With no name, the data set is the one found in `root`; with no splits, all whose masks are stored. `options` are
+    those of the data set.
     """
     name, folder = find(name, root)
     checked = splits_of(name, folder, splits)
     listing = _listing(name, folder, checked)
     try:
-        datasets = open_splits(name, folder, checked)
+        datasets = open_splits(name, folder, checked, options or {})
     except UserError as error:
         if listing is None:
             raise
