@@ -82,6 +82,14 @@ def animated(root: Path) -> None:
     frames[0].save(image(root), format="PNG", save_all=True, append_images=frames[1:])
 
 
+def exchanged(root: Path) -> None:
+    def edit(mapping: dict) -> None:
+        for name, other in ((FIRST, SECOND), (SECOND, FIRST)):
+            mapping[name]["image"] = f"images/{other}.png"
+
+    change(root, edit)
+
+
 def linked_out(root: Path) -> None:
     shutil.move(image(root), root.parent / "elsewhere.png")
     image(root).symlink_to(root.parent / "elsewhere.png")
@@ -152,6 +160,7 @@ IN_BENCH: dict[str, tuple[str, Plant]] = {
     "16 bits": ("colour-mode", sixteen_bits),
     "turned": ("exif-orientation", oriented),
     "animated": ("several-frames", animated),
+    "exchanged": ("image-of-another", exchanged),
     "one file for two": ("shared-image", entry(image=f"images/{SECOND}.png")),
     "same bytes": ("duplicate-image", lambda root: shutil.copy(image(root), root / "images" / f"{SECOND}.png")),
     "same pixels": ("duplicate-pixels", reencoded),

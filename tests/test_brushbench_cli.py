@@ -328,6 +328,7 @@ def test_doctor(brushbench) -> None:
     [
         ["--help"],
         ["run", "--help"],
+        ["data", "get", "--help"],
         ["--version"],
         ["list", "methods"],
         ["list", "metrics"],

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import picture, write_benchmark
 from PIL import Image
@@ -14,6 +16,7 @@ from transformers import CLIPTokenizer
 
 from brushbench import load_dataset
 from brushbench.data.captions import count_tokens
+from brushbench.data.convert import Conversion, convert
 from brushbench.data.defects import KINDS
 from brushbench.data.verify import verify
 
@@ -74,6 +77,25 @@ def test_nothing_is_found_in_a_clean_set(splits: list[str] | None, clean: Path) 
 @pytest.mark.parametrize("name", ["photos", "folder"])
 def test_nothing_is_found_in_other_clean_sets(name: str, folder: Path) -> None:
     assert not verify(name, folder if name == "folder" else None).findings
+
+
+def test_a_parquet_file(clean: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.parquet"
+    convert(Conversion(file, root=clean))
+    assert not verify(None, file).findings
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    rows[0]["image"]["bytes"] = rows[0]["image"]["bytes"][:100]
+    rows[1]["caption"] = rows[2]["caption"]
+    rows[3]["inpainting_mask"] = rows[3]["outpainting_mask"]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
+    found = {(finding.kind, finding.subject) for finding in verify("parquet", file).findings}
+    assert found == {
+        ("unusable-sample", FIRST),
+        ("duplicate-caption", THIRD),
+        ("masks-overlap", "000000003"),
+        ("masks-gap", "000000003"),
+    }
 
 
 def test_the_misspelt_tree_is_recognised(bench: Path, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ KINDS: Mapping[str, Kind] = {
     "colour-mode": Kind("the image isn't RGB with 8 bits: it is converted when it is read", True),
     "exif-orientation": Kind("the image is stored turned or mirrored, as its EXIF data say: programs disagree", True),
     "several-frames": Kind("the image is animated: only its first frame is used", True),
+    "image-of-another": Kind("the image's file has the id of another sample for its name", True),
     "shared-image": Kind("two samples name the same file", True),
     "duplicate-image": Kind("two files are the same, byte by byte", True),
     "duplicate-pixels": Kind("two different files show the same picture, pixel by pixel", True),

@@ -56,6 +56,11 @@ def list_mapping(mapping_file: Path, splits: Sequence[str], *, complete: int | N
     # A file is left over because its sample names none or another's, which is reported by itself.
     astray = {entry.id for entry in entries if entry.image is None or uses[entry.image] > 1}
     findings += [*id_findings(list(raw)), *_shared(entries)]
+    findings += [
+        Finding("image-of-another", entry.id, entry.image.name)
+        for entry in entries
+        if entry.image and uses[entry.image] == 1 and entry.image.stem != entry.id and entry.image.stem in raw
+    ]
     findings += [finding for finding in extra if Path(finding.subject).stem not in astray]
     tags, notes = _sidecar(root, raw)
     return Listing(entries, [*findings, *tags], [*_notes(mapping_file, len(raw), complete), *notes], one_size=True)
@@ -121,7 +126,8 @@ def _shared(entries: Sequence[Entry]) -> Iterator[Finding]:
 
 def _extra(root: Path, named: set[Path]) -> Iterator[Finding]:
     """Beside the images. In the root itself, where there are also other files, only pictures count."""
-    whole, folders = root.resolve(), {path.parent for path in named if path.parent.is_dir()}
+    whole = root.resolve()
+    folders = {path.parent for path in named if path != whole and path.parent.is_dir()}
     tops = {whole / folder.relative_to(whole).parts[0] for folder in folders if folder != whole}
     if whole in folders:
         pictures = (path for path in sorted(whole.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file())

@@ -13,6 +13,8 @@ from brushbench.types import Sample
 MAX_CAPTION = 2000
 """Characters. Text encoders read 77 tokens; what is longer than this is no caption."""
 MAX_ID_BYTES = 128
+MAX_NAME_BYTES, MAX_PATH = 255, 1024
+"""What file systems take for a name, and more characters than any path in a data set has."""
 
 
 @runtime_checkable
