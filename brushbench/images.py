@@ -40,7 +40,7 @@ _TURNS = {
 FIRST_ON_ITS_SIDE = 5
 """From this orientation on width and height change places."""
 _EXIF = {"exif", "Raw profile type exif"}
-_BROKEN = (
+DAMAGE = (
     ArithmeticError,
     AssertionError,
     EOFError,
@@ -110,7 +110,7 @@ def _pixels(path: Path | EncodedImage, mode: str) -> np.ndarray:
             return _converted(image, mode)
         except SampleError as error:
             raise SampleError(one_line(f"{path.name}: {error}")) from error
-        except _BROKEN as error:
+        except DAMAGE as error:
             raise SampleError(one_line(f"{path.name}: not a readable image ({_said(error)})")) from error
 
 
@@ -133,7 +133,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         value = image.getexif().get(ORIENTATION)
-    except _BROKEN:
+    except DAMAGE:
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
@@ -146,7 +146,7 @@ def _opened(path: Path | EncodedImage) -> Image.Image:
         image = Image.open(path, formats=FORMATS)
     except FileNotFoundError as error:
         raise SampleError(one_line(f"image not found: {path}")) from error
-    except _BROKEN as error:
+    except DAMAGE as error:
         raise SampleError(one_line(f"{path.name}: not a PNG, JPEG or WebP image ({_said(error)})")) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()

@@ -11,13 +11,16 @@ from torch import Tensor
 
 from brushbench.data.defects import Finding
 from brushbench.errors import SampleError
-from brushbench.images import FORMATS, MAX_PIXELS, ORIENTATION, image_size, read_image
+from brushbench.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, image_size, read_image
 
 Size = tuple[int, int]
 """(height, width)."""
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
-_BIT_DEPTH = 24
-"""Where a PNG file says how many bits a channel has. Pillow shows a 16-bit RGB picture as an 8-bit one."""
+_START, _BIT_DEPTH = 32, 24
+"""How much of a file tells its format; in that of a PNG, where the bits of a channel are.
+
+Pillow shows a 16-bit RGB picture as an 8-bit one.
+"""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -37,32 +40,23 @@ class Picture:
 
 def inspect_picture(path: Path, name: str) -> Picture:
     """Look at the image of the sample `name`."""
+    if not path.is_file():
+        return Picture((Finding("missing-image", name, path.name),))
+    start = b""
     try:
-        content = path.read_bytes() if path.stat().st_size else b""
-    except OSError as error:
-        return Picture((Finding("missing-image", name, f"{path.name}: {error.strerror}"),))
-    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                return Picture((Finding("too-large", name, f"{path.name}: {image.width}x{image.height}"),))
+                raise Image.DecompressionBombError(f"{image.width}x{image.height}")
             file_format = str(image.format)
-            findings = tuple(_about(image, path, content[:32], name))
+            findings = tuple(_about(image, path, start, name))
         pixels = read_image(path)
-    except _BOMBS as error:
-        return Picture((Finding("too-large", name, f"{path.name}: {error}"),))
-    except UnidentifiedImageError:
-        what = "is empty" if not content else "is cut off" if _ours(content) else "is none"
-        kind = "undecodable" if what == "is cut off" else "wrong-format"
-        return Picture((Finding(kind, name, f"{path.name} {what}"),))
-    except (OSError, SyntaxError, ValueError, SampleError) as error:
-        return Picture((Finding("undecodable", name, str(error)),))
-    return Picture(
-        findings,
-        file_format,
-        hashlib.sha256(content).hexdigest(),
-        _digest(pixels),
-        (pixels.shape[1], pixels.shape[2]),
-    )
+    except (*DAMAGE, SampleError) as error:
+        return Picture((_why_not(error, path, start, name),))
+    return Picture(findings, file_format, digest, _digest(pixels), (pixels.shape[1], pixels.shape[2]))
 
 
 def picture_of(pixels: UInt8[Tensor, "3 h w"]) -> Picture:
@@ -81,7 +75,19 @@ def size_or_none(path: Path | None) -> Size | None:
 def grey_levels(path: Path) -> int:
     """How many values a picture of a mask has, of 256."""
     with Image.open(path, formats=FORMATS) as image:
-        return sum(count > 0 for count in image.convert("L").histogram())
+        # Palettes with transparent colours can't be converted otherwise.
+        plain = image.convert("RGBA") if image.has_transparency_data else image
+        return sum(count > 0 for count in plain.convert("L").histogram())
+
+
+def _why_not(error: Exception, path: Path, start: bytes, name: str) -> Finding:
+    """What the error that an image ended with means."""
+    if isinstance(error, _BOMBS):
+        return Finding("too-large", name, f"{path.name}: {error}")
+    if isinstance(error, UnidentifiedImageError):
+        what = "is cut off or damaged" if _ours(start) else "is none" if start else "is empty"
+        return Finding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
+    return Finding("undecodable", name, str(error))
 
 
 def _about(image: Image.Image, path: Path, start: bytes, name: str) -> Iterator[Finding]:
@@ -103,6 +109,6 @@ def _digest(pixels: UInt8[Tensor, "3 h w"]) -> str:
     return hashlib.sha256(str(tuple(pixels.shape)).encode() + pixels.numpy().tobytes()).hexdigest()
 
 
-def _ours(content: bytes) -> bool:
+def _ours(start: bytes) -> bool:
     """Whether the file begins like one of our formats."""
-    return content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or content[8:12] == b"WEBP"
+    return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or start[8:12] == b"WEBP"

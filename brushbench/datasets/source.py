@@ -95,6 +95,8 @@ def inside_root(root: Path, name: str) -> Path:
     # Links that go round in circles, names that are too long, null characters, lone surrogates.
     except (OSError, RuntimeError, ValueError) as error:
         raise SampleError(one_line(f"image {name[:80]!r} can't be a file ({error})")) from error
+    if len(name) > MAX_PATH or any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
+        raise SampleError(one_line(f"file name is too long for any file: {name[:80]!r}"))
     if not path.is_relative_to(root.resolve()):
         raise SampleError(one_line(f"image {name!r} is outside the data set's folder"))
     return path
