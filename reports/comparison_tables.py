@@ -1,8 +1,6 @@
 """A comparison as text, Markdown, CSV or JSON."""
 
-import csv
 import hashlib
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +11,8 @@ from tabulate import tabulate
 
 from brushbench.errors import unknown
 from reports.comparison import Change, Comparison, Pair, improvements
-from reports.formats.escaping import each_word, markdown, plain, spreadsheet, words
+from reports.formats.escaping import each_word, markdown, plain, words
+from reports.formats.records import csv_of
 from reports.layout import Column, heading
 from reports.statistics import DRAWS
 
@@ -151,13 +150,7 @@ def _finite(value: float) -> float | None:
 
 
 def _csv(comparison: Comparison) -> str:
-    records = _records(comparison)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(records[0])
-    for record in records:
-        writer.writerow([spreadsheet(value) if isinstance(value, str) else value for value in record.values()])
-    return buffer.getvalue().rstrip("\n")
+    return csv_of(_records(comparison))
 
 
 def _json(comparison: Comparison) -> str:

@@ -11,6 +11,7 @@ from PIL import Image, ImageFont
 from support import assert_one_line, run_on
 
 import brushbench
+from brushbench.errors import SampleError
 from reports.contact_sheet import fitting
 
 
@@ -98,6 +99,8 @@ def test_ids_that_are_no_file_names(name: str, root: Path) -> None:
 def test_damaged_runs(runs: object, part: str, root: Path) -> None:
     write(root, inpainting_mask=runs)
     refused(lambda: first(root), part)
+    with pytest.raises(SampleError):
+        first(root)
     assert first(root, "outside").mask.sum() == 14
 
 

@@ -117,7 +117,10 @@ class BrushBench:
         return Sample(sample_id, image, mask[None], record.caption, self._tags(record, sample_id))
 
     def _drawn(self, sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
-        mask = decode_rle(self._runs(sample_id), height, width)
+        try:
+            mask = decode_rle(self._runs(sample_id), height, width)
+        except UserError as error:
+            raise SampleError(str(error)) from error
         if not mask.numpy().any():
             raise SampleError(f"{MASK_KEYS[self.split]} is empty: there is nothing to paint")
         return mask

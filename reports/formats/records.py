@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 
 from reports.formats.escaping import spreadsheet
 from reports.tables import Report
@@ -18,7 +19,11 @@ Value = str | int | float | bool | None
 
 def csv_lines(report: Report) -> str:
     """With a heading; no name is taken for a formula by a spreadsheet."""
-    records = _records(report)
+    return csv_of(_records(report))
+
+
+def csv_of(records: Sequence[Mapping[str, Value]]) -> str:
+    """Records, at least one, as the lines of a CSV file with a heading, which no spreadsheet computes."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(records[0])
