@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from brushbench.errors import UserError
+from brushbench.errors import UserError, one_line
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
@@ -40,8 +40,11 @@ def report(
     from brushbench.store import expand
     from reports import tables
     from reports.formats import render
+    from reports.frame import distinct
 
-    found = expand(runs)
+    found, others = distinct(expand(runs))
+    for other in others:
+        click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.Wanted(table, by, significant, with_published, strict)
     printed = render(tables.report(found, wanted), table_format)
     if sheet:

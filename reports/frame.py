@@ -121,6 +121,18 @@ def _descriptions(scores: Scores) -> dict[str, pd.Series]:
     return columns
 
 
+def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Of runs with one fingerprint, which have the same images, the one with most samples; the others, to read."""
+    best: dict[str, Run] = {}
+    for run in runs:
+        known = best.get(run.record.fingerprint)
+        if known is None or run.record.asked > known.record.asked:
+            best[run.record.fingerprint] = run
+    kept = [run for run in runs if best[run.record.fingerprint] is run]
+    others = [run for run in runs if best[run.record.fingerprint] is not run]
+    return kept, [f"{run.path} has the images of {best[run.record.fingerprint].path}" for run in others]
+
+
 def labels_of(runs: Sequence[Run]) -> list[str]:
     """Method names, with whatever tells runs of one method on one data set apart, on whichever split."""
     facts = [_facts(run) for run in runs]

@@ -98,6 +98,17 @@ def test_the_same_again_makes_nothing_new(sweep, brushbench, tmp_path: Path) -> 
     assert other[0] == 2
 
 
+def test_a_report_of_all_has_the_sweep_s_default_once(sweep, brushbench, tmp_path: Path) -> None:
+    assert sweep("--vary", "share=0.9,1")[0] == 0
+    whole = ("--method", f"{tmp_path / 'fade.py'}:Fade", "--dataset", "papercut", "--limit", 4, "--metrics", "psnr")
+    assert brushbench("run", *whole, "--output", tmp_path / "runs")[0] == 0
+    code, out, err = brushbench("report", *(tmp_path / "runs").iterdir(), "--format", "json")
+    assert code == 0
+    asked = {row["method"]: row["n_asked"] for row in json.loads(out) if row["metric"] == "psnr"}
+    assert asked == {"Fade share=1.0": 4, "Fade share=0.9": 3}
+    assert "share=1.0/papercut-inside/Fade has the images of" in err
+
+
 def test_several_options_are_a_grid(sweep, tmp_path: Path) -> None:
     code, out, err = sweep("--vary", "blur=1,21", "--vary", "share=0.9,1", "--metrics", "psnr,papercut-clip")
     assert code == 0
