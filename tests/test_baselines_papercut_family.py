@@ -55,7 +55,7 @@ def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pyt
     assert "no data set named: using 'papercut', which is embedded" in err
     assert "weights of brushnet: papercut" in err
     assert "generating brushnet, papercut/inside: 8/8 images" in err
-    assert "PAPERCUT-CLIP whole" in out
+    assert "papercut-clip whole" in out
     assert "brushnet  8/8" in out
     assert (tmp_path / "runs" / "papercut-inside" / "brushnet" / "contact_sheet.png").exists()
     record = json.loads((tmp_path / "runs" / "papercut-inside" / "brushnet" / "run.json").read_text())
