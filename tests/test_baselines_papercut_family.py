@@ -56,7 +56,7 @@ def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pyt
     assert "weights of brushnet: papercut" in err
     assert "generating brushnet, papercut/inside: 8/8 images" in err
     assert "papercut-clip whole" in out
-    assert "brushnet  8/8" in out
+    assert "scored/asked: 8/8 for each" in out
     assert (tmp_path / "runs" / "papercut-inside" / "brushnet" / "contact_sheet.png").exists()
     record = json.loads((tmp_path / "runs" / "papercut-inside" / "brushnet" / "run.json").read_text())
     assert record["identity"]["method"]["options"]["steps"] == 12
