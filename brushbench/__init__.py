@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brushbench import masks
     from brushbench.benchmark import run, score
     from brushbench.config import RunConfig
     from brushbench.errors import UserError
@@ -25,6 +26,7 @@ __all__ = [
     "load_dataset",
     "load_method",
     "load_metric",
+    "masks",
     "run",
     "score",
 ]
@@ -43,8 +45,10 @@ _HOMES = {
 }
 
 
-# Any: the public names are classes and functions.
+# Any: the public names are classes, functions and the module of masks.
 def __getattr__(name: str) -> Any:
+    if name == "masks":
+        return importlib.import_module("brushbench.masks")
     if name in _HOMES:
         return vars(importlib.import_module(_HOMES[name]))[name]
     raise AttributeError(f"module 'brushbench' has no attribute {name!r}")

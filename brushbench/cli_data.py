@@ -183,13 +183,14 @@ def get(
     from brushbench.data.catalogue import steps
     from brushbench.data.get import Origin
     from brushbench.data.get import get as fetch
-    from brushbench.data.presence import EMBEDDED, located
+    from brushbench.datasets import locate
+    from brushbench.datasets.places import EMBEDDED
     from brushbench.progress import bytes_shown
     from brushbench.registry import check_name
 
     check_name("dataset", dataset)
     if url is None and archive is None and hub is None and sha256 is None and revision is None:
-        folder = Path(root) if root is not None else located(dataset)
+        folder = Path(root) if root is not None else locate(dataset, None)[1]
         lines = steps(dataset, folder if root is not None else None)
         if dataset in EMBEDDED:
             lines = [f"{dataset} is part of the suite: there is nothing to get"]

@@ -19,6 +19,8 @@ from torch import Tensor
 from brushbench.errors import SampleError, one_line
 from brushbench.mask_pictures import white
 
+Size = tuple[int, int]
+"""(height, width), pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 1 << 26
@@ -95,6 +97,14 @@ def image_size(path: Path) -> tuple[int, int]:
     with _opened(path) as image:
         turned = _orientation(image) >= FIRST_ON_ITS_SIDE
         return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def size_or_none(path: Path | None) -> Size | None:
+    """The same, None if there is no such file or its header can't be read."""
+    try:
+        return image_size(path) if path else None
+    except SampleError:
+        return None
 
 
 def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:

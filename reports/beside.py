@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from brushbench.metric_catalogue import CATALOGUE
 from brushbench.store import MethodIdentity
 from reports.layout import Cell, Column, Row
 from reports.published.matching import BENCHMARKS, Place, Registry, unofficial
@@ -46,13 +47,12 @@ class Beside:
 
     def records(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows of a summary with what is published, unscaled as they are."""
-        scales = {"image-reward": 10.0, "hps": 100.0, "mse": 1e3, "lpips": 1e3}
         numbers = [
             self._find(method, split, metric)
             for method, split, metric in zip(rows["method"], rows["split"], rows["metric"], strict=True)
         ]
         values = [
-            number.value / scales.get(metric, 1.0) if number else np.nan
+            number.value / CATALOGUE[metric].scale if number else np.nan
             for number, metric in zip(numbers, rows["metric"], strict=True)
         ]
         return rows.assign(

@@ -17,6 +17,7 @@ from brushbench.score_file import Scores, read_scores, status_column
 from brushbench.store import Run
 from reports.frame import labels_of
 from reports.statistics import (
+    ALPHA,
     DRAWS,
     Estimate,
     balanced,
@@ -92,7 +93,7 @@ class Change:
     @property
     def verdict(self) -> str:
         """`better` or `worse` when the corrected bootstrap p-value is at most 5 %, else empty."""
-        if self.bootstrap_holm > 0.05 or self.difference.mean == 0:
+        if self.bootstrap_holm > ALPHA or self.difference.mean == 0:
             return ""
         return "better" if (self.difference.mean > 0) == self.info.higher_is_better else "worse"
 

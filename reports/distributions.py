@@ -13,8 +13,8 @@ from brushbench.metric_info import IDENTICAL, MetricInfo
 from brushbench.store import Run
 from reports.figures import axis_label, mark_of, readable, write_figure
 from reports.frame import frame_of, metrics_of
+from reports.summary import GROUP
 
-GROUP = ["dataset", "split", "protocol"]
 ACROSS = 3
 """Panels in a row."""
 PANEL, GAP, ROW, LABEL, HEADING = 2.0, 0.2, 0.17, 0.55, 0.3

@@ -14,10 +14,11 @@ from matplotlib.ticker import MaxNLocator
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import IDENTICAL
 from brushbench.store import Run
-from reports.distributions import GROUP, title_of
+from reports.distributions import title_of
 from reports.figures import axis_label, mark_of, readable, write_figure
 from reports.frame import frame_of, metrics_of
 from reports.statistics import difference_interval
+from reports.summary import GROUP
 
 PRESERVATION = "psnr"
 ALIGNMENT = ("papercut-clip", "clip")

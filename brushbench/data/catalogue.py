@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
+from brushbench.datasets.places import data_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def about(name: str) -> About:
 
 def place_of(name: str) -> Path:
     """The folder that a data set goes to if no other is named: in the platform's folder for data."""
-    return platformdirs.user_data_path("brushbench", appauthor=False) / (about(name).folder or name)
+    return data_folder() / (about(name).folder or name)
 
 
 def steps(name: str, root: Path | None) -> Sequence[str]:

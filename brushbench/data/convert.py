@@ -1,12 +1,12 @@
 """From one format into another, completely or not at all."""
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from brushbench import atomic
 from brushbench.data.rows import rows_of, tag_names
 from brushbench.data.sources import find, needed_splits, open_splits, splits_of
 from brushbench.data.targets import FORMATS, Format
@@ -118,9 +118,9 @@ def _put(partial: Path, target: Path, *, force: bool) -> None:
     if target.is_dir():
         # A folder can't be renamed over another that has something in it.
         target.rename(old)
-    _sync(partial)
+    atomic.sync(partial)
     partial.replace(target)
-    _sync(target.absolute().parent)
+    atomic.sync(target.absolute().parent)
     _remove(old)
 
 
@@ -142,11 +142,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """One file from an address, resumed where it broke off and checked at the end."""
 
-import hashlib
 import http.client
 import json
 import re
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from brushbench import atomic
+from brushbench.datasets.source import file_digest
 from brushbench.errors import UserError, one_line
 
 MAX_BYTES = 64 << 30
@@ -51,7 +51,7 @@ def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
     _check(url, sha256)
     wanted = sha256.lower() if sha256 else None
     if target.is_file():
-        found = digest_of_file(target)
+        found = file_digest(target)
         if wanted in (None, found):
             return found
     part = target.with_name(f"{target.name}.part")
@@ -68,19 +68,13 @@ def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
         there = part.stat().st_size if part.is_file() else 0
         what = f"broke off after {there} bytes ({problem}); the same command goes on from there"
         raise UserError(one_line(f"{shown(url)}: {what if there else f'can not be reached ({problem})'}"))
-    found = digest_of_file(part)
+    found = file_digest(part)
     _note(part).unlink(missing_ok=True)
     if wanted not in (None, found):
         part.unlink()
         raise UserError(one_line(f"{shown(url)}: its SHA-256 is {found}, not {wanted}; what was downloaded is removed"))
     part.replace(target)
     return found
-
-
-def digest_of_file(path: Path) -> str:
-    """SHA-256, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shown(url: str) -> str:

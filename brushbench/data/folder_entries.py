@@ -7,9 +7,8 @@ from pathlib import Path
 from brushbench.data.defects import Finding
 from brushbench.data.entries import Entry, Listing, extra_files, id_findings
 from brushbench.data.mask_findings import INSIDE, OUTSIDE
-from brushbench.datasets.folder import CAPTION_FILES, KEYS
+from brushbench.datasets.folder import caption_file, read_texts
 from brushbench.datasets.source import inside_root
-from brushbench.datasets.tables import read_csv, read_json, read_text
 from brushbench.errors import SampleError, UserError
 from brushbench.images import SUFFIXES
 
@@ -62,43 +61,11 @@ def _safe(root: Path, path: Path, name: str, findings: list[Finding]) -> Path | 
 def _captions(root: Path, names: Sequence[str], findings: list[Finding]) -> Mapping[str, str] | None:
     """By id. If they can't be read, None and a finding."""
     try:
-        pairs = _pairs(root, names)
+        texts = read_texts(caption_file(root), names)
     except UserError as error:
         findings.append(Finding("unreadable", "captions", str(error)))
         return None
     findings += [
-        Finding("duplicate-id", n, "in the captions") for n, k in Counter(n for n, _ in pairs).items() if k > 1
+        Finding("duplicate-id", n, "in the captions") for n, k in Counter(n for n, _ in texts).items() if k > 1
     ]
-    return dict(pairs)
-
-
-def _pairs(root: Path, names: Sequence[str]) -> list[tuple[str, str]]:
-    found = [root / name for name in CAPTION_FILES if (root / name).is_file()]
-    if len(found) != 1:
-        have = ", ".join(path.name for path in found) or "none"
-        raise UserError(f"one of {', '.join(CAPTION_FILES)} is needed, found {have}")
-    (path,) = found
-    if path.suffix == ".txt":
-        lines = read_text(path).splitlines()
-        if len(lines) != len(names):
-            raise UserError(f"{path.name}: {len(lines)} lines for {len(names)} images; valid is one caption per image")
-        return list(zip(names, lines, strict=True))
-    if path.suffix == ".csv":
-        columns, rows = read_csv(path)
-        key = next((name for name in KEYS if name in columns), None)
-        if key is None or "caption" not in columns:
-            raise UserError(f"{path.name}: columns are {', '.join(columns)}; needed are id (or image) and caption")
-        return [(_stem(row[key]), row["caption"]) for row in rows]
-    # Any pairs of an object; a dict would hide what occurs twice.
-    content = read_json(path, list)
-    if not isinstance(content, list) or not all(
-        isinstance(pair, tuple) and isinstance(pair[1], str) for pair in content
-    ):
-        raise UserError(f"{path.name}: must be an object of id: caption")
-    return [(_stem(name), caption) for name, caption in content]
-
-
-def _stem(name: str) -> str:
-    """The id, also where the name of the image's file is given."""
-    file = Path(name)
-    return file.stem if file.suffix.lower() in SUFFIXES else file.name
+    return {name: text.caption for name, text in texts}

@@ -8,8 +8,9 @@ from brushbench.data.captions import bad_caption, caption_findings, count_tokens
 from brushbench.data.defects import KINDS, Finding
 from brushbench.data.entries import Entry
 from brushbench.data.mask_findings import OUTSIDE, draw, mask_findings
-from brushbench.data.pictures import Picture, Size, inspect_picture, picture_of
+from brushbench.data.pictures import Picture, inspect_picture, picture_of
 from brushbench.errors import SampleError
+from brushbench.images import Size
 from brushbench.types import Dataset, Sample
 
 _NONE = Picture(())

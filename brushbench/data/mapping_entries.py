@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brushbench.data.defects import Finding
 from brushbench.data.entries import Entry, Listing, Runs, extra_files, id_findings
-from brushbench.datasets.brushbench import MAPPING_FILES, MASK_KEYS
+from brushbench.datasets.brushbench import MAPPING_FILES, MASK_KEYS, id_of
 from brushbench.datasets.sidecar import FILE, VALUES
 from brushbench.datasets.source import inside_root
 from brushbench.datasets.tables import read_csv, read_json
@@ -73,13 +73,7 @@ def _nothing(mapping_file: Path, why: str) -> Listing:
 def _pairs(content: object) -> list[tuple[str, object]]:
     if isinstance(content, dict):
         return list(content.items())
-    return [(_id_of(entry, place), entry) for place, entry in enumerate(content)] if isinstance(content, list) else []
-
-
-def _id_of(entry: object, place: int) -> str:
-    """As the reader calls it."""
-    name = entry.get("image_id") if isinstance(entry, dict) else None
-    return f"entry-{place}" if name is None else str(name)
+    return [(id_of(entry, place), entry) for place, entry in enumerate(content)] if isinstance(content, list) else []
 
 
 def _entry(root: Path, name: str, record: object, splits: Sequence[str], findings: list[Finding]) -> Entry:

@@ -10,11 +10,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from brushbench.data.defects import Finding
+from brushbench.datasets.source import file_digest
 from brushbench.errors import SampleError
-from brushbench.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, image_size, read_image
+from brushbench.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, Size, read_image
 
-Size = tuple[int, int]
-"""(height, width)."""
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
 _START, _BIT_DEPTH = 32, 24
 """How much of a file tells its format; in that of a PNG, where the bits of a channel are.
@@ -46,8 +45,7 @@ def inspect_picture(path: Path, name: str) -> Picture:
     try:
         with path.open("rb") as file:
             start = file.read(_START)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_digest(path)
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width}x{image.height}")
@@ -62,14 +60,6 @@ def inspect_picture(path: Path, name: str) -> Picture:
 def picture_of(pixels: UInt8[Tensor, "3 h w"]) -> Picture:
     """Of an image whose file nobody looked at."""
     return Picture((), pixels_digest=_digest(pixels), size=(pixels.shape[1], pixels.shape[2]))
-
-
-def size_or_none(path: Path | None) -> Size | None:
-    """(height, width) from the file's header, None if it has none."""
-    try:
-        return image_size(path) if path else None
-    except SampleError:
-        return None
 
 
 def grey_levels(path: Path) -> int:

@@ -1,15 +1,14 @@
 """Which data sets there are, and which of them are on this machine: `data list`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from brushbench.data.catalogue import about
 from brushbench.datasets import locate
+from brushbench.datasets.places import EMBEDDED
 from brushbench.errors import UserError
 from brushbench.loading import load_dataset
 from brushbench.registry import registered
 
-EMBEDDED = ("papercut", "photos")
 OF_ONES_OWN = ("folder", "parquet")
 
 
@@ -38,7 +37,7 @@ def _presence(name: str, summary: str) -> Presence:
 
 
 def _found(name: str) -> tuple[str, int | None]:
-    root = None if name in EMBEDDED else located(name)
+    root = None if name in EMBEDDED else locate(name, None)[1]
     if name not in EMBEDDED and root is None:
         return (
             "wherever --root says" if name in OF_ONES_OWN else f"not here: brushbench data get --dataset {name}"
@@ -47,8 +46,3 @@ def _found(name: str) -> tuple[str, int | None]:
         return str(root) if root else "embedded", len(load_dataset(name, root=root))
     except UserError as error:
         return f"{root}: {error}" if root else str(error), None
-
-
-def located(name: str) -> Path | None:
-    """Where a data set is found without --root."""
-    return locate(name, None)[1]

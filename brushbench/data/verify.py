@@ -1,7 +1,7 @@
 """Looking at every file and every sample of a data set."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +13,12 @@ from brushbench.data.entries import Listing
 from brushbench.data.folder_entries import list_folder
 from brushbench.data.inspection import Seen, inspect_entry, read_sample
 from brushbench.data.mapping_entries import COMPLETE, list_mapping
-from brushbench.data.pictures import Size, size_or_none
 from brushbench.data.sources import find, open_splits, splits_of
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.papercut import DATA
+from brushbench.datasets.source import usual_size
 from brushbench.errors import UserError
+from brushbench.images import Size, size_or_none
 from brushbench.options import Value
 from brushbench.types import Dataset
 from brushbench.work import THREADS, Watcher, silent
@@ -114,7 +115,7 @@ def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: Wa
         looks = (partial(read_sample, datasets, index) for index in range(count))
     else:
         count = len(listing.entries)
-        usual = _usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
+        usual = usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
         bad = {finding.subject for finding in listing.findings if not KINDS[finding.kind].usable}
         looks = (
             partial(inspect_entry, entry, usual, {} if entry.id in bad else datasets, index)
@@ -150,16 +151,11 @@ def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[Finding]:
 
 
 def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
-    usual = _usual_size(sample.picture.size for sample in seen)
+    usual = usual_size(sample.picture.size for sample in seen)
     for sample in seen:
         if usual and sample.picture.size and sample.picture.size != usual:
             found, most = ("x".join(map(str, size)) for size in (sample.picture.size, usual))
             yield Finding("wrong-size", sample.id, f"{found}, most are {most}")
-
-
-def _usual_size(sizes: Iterable[Size | None]) -> Size | None:
-    counts = Counter(size for size in sizes if size)
-    return counts.most_common(1)[0][0] if counts else None
 
 
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from brushbench.data.defects import KINDS, Finding
-from brushbench.data.pictures import Size
 from brushbench.data.verify import Verification
 from brushbench.errors import one_line
+from brushbench.images import Size
 
 SHOWN = 5
 """Of the findings of one kind, in the text."""

@@ -5,7 +5,6 @@ Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapp
 
 import hashlib
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,10 +26,11 @@ from brushbench.datasets.source import (
     existing_folder,
     inside_root,
     iterate,
+    usual_size,
 )
 from brushbench.datasets.tables import read_json, without_repeated
 from brushbench.errors import SampleError, UserError, one_line
-from brushbench.images import image_size, read_image
+from brushbench.images import Size, read_image, size_or_none
 from brushbench.masks import brush_strokes, decode_rle
 from brushbench.types import Sample
 
@@ -126,9 +126,8 @@ class BrushBench:
         return mask
 
     @cached_property
-    def _size(self) -> tuple[int, int] | None:
-        sizes = Counter(size for size in map(self._size_or_none, self._ids) if size)
-        return sizes.most_common(1)[0][0] if sizes else None
+    def _size(self) -> Size | None:
+        return usual_size(size_or_none(self._image_or_none(name)) for name in self._ids)
 
     def _record(self, sample_id: str) -> _Record:
         try:
@@ -157,13 +156,6 @@ class BrushBench:
     def _image_or_none(self, sample_id: str) -> Path | None:
         try:
             return inside_root(self._root, self._record(sample_id).image)
-        except SampleError:
-            return None
-
-    def _size_or_none(self, sample_id: str) -> tuple[int, int] | None:
-        path = self._image_or_none(sample_id)
-        try:
-            return image_size(path) if path else None
         except SampleError:
             return None
 
@@ -201,7 +193,7 @@ def _read_mapping(path: Path, masks: str | None) -> dict[str, object]:
 
 def _by_id(path: Path, entries: list[object]) -> dict[str, object]:
     try:
-        return without_repeated([(_id_of(entry, index), entry) for index, entry in enumerate(entries)])
+        return without_repeated([(id_of(entry, index), entry) for index, entry in enumerate(entries)])
     except UserError as error:
         raise UserError(one_line(f"{path}: {error}")) from error
 
@@ -224,7 +216,7 @@ def _small(runs: list[object]) -> list[object] | np.ndarray:
         return runs
 
 
-def _id_of(entry: object, index: int) -> str:
+def id_of(entry: object, index: int) -> str:
     """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
     name = entry.get("image_id") if isinstance(entry, dict) else None
     return f"entry-{index}" if name is None else str(name)

@@ -1,5 +1,6 @@
 """A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from brushbench.datasets.brushbench import BrushBench, find_mapping_file
 from brushbench.datasets.source import (
     check_caption,
     check_id,
+    check_mask_size,
     check_split,
     digest_of,
     existing_folder,
@@ -16,20 +18,19 @@ from brushbench.datasets.source import (
     inside_root,
     iterate,
 )
-from brushbench.datasets.tables import read_csv, read_json, read_text, without_repeated
+from brushbench.datasets.tables import read_csv, read_json, read_text
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import SUFFIXES, read_image, read_mask
 from brushbench.types import Dataset, Sample
 
 SPLITS = ("inside", "outside")
 CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
-
-
 KEYS = ("id", "image")
+"""Columns of captions.csv that name the image, the first one that is there."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Text:
     """What the captions' file says of one image."""
 
     caption: str
@@ -60,8 +61,8 @@ class Folder:
         self._ids = tuple(self._images)
         if not self._ids:
             raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
-        self._caption_file = _caption_file(root)
-        self._texts = _texts(self._caption_file, self._ids)
+        self._caption_file = caption_file(root)
+        self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._ids))
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> Dataset:
@@ -106,9 +107,7 @@ class Folder:
         check_caption(text.caption)
         image = read_image(inside_root(self._root, str(self._images[name].relative_to(self._root))))
         mask = read_mask(inside_root(self._root, str(self._masks[name].relative_to(self._root))))
-        if mask.shape[1:] != image.shape[1:]:
-            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
-            raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+        check_mask_size(mask, image)
         if self.split == "outside":
             mask = ~mask
         if not mask.any():
@@ -116,7 +115,8 @@ class Folder:
         return Sample(name, image, mask, text.caption, text.tags)
 
 
-def _caption_file(root: Path) -> Path:
+def caption_file(root: Path) -> Path:
+    """The one file of captions in the folder. Raises `UserError` if there is none, or another one too."""
     found = [root / name for name in CAPTION_FILES if (root / name).is_file()]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
@@ -124,44 +124,50 @@ def _caption_file(root: Path) -> Path:
     return found[0]
 
 
-def _texts(path: Path, ids: Sequence[str]) -> dict[str, _Text]:
+def read_texts(path: Path, ids: Sequence[str]) -> list[tuple[str, Text]]:
+    """What the captions' file says, by id; an id may occur twice. Raises `UserError` for a file that can't be read."""
     readers = {".csv": _from_csv, ".json": _from_json}
-    return readers[path.suffix](path) if path.suffix in readers else _from_lines(path, ids)
+    if path.suffix not in readers:
+        return _from_lines(path, ids)
+    return [(_stem(name), text) for name, text in readers[path.suffix](path)]
 
 
-def _from_lines(path: Path, ids: Sequence[str]) -> dict[str, _Text]:
+def _from_lines(path: Path, ids: Sequence[str]) -> list[tuple[str, Text]]:
     lines = read_text(path).splitlines()
     if len(lines) != len(ids):
         raise UserError(one_line(f"{path}: {len(lines)} lines for {len(ids)} images; valid is one caption per image"))
-    return {name: _Text(line) for name, line in zip(ids, lines, strict=True)}
+    return [(name, Text(line)) for name, line in zip(ids, lines, strict=True)]
 
 
-def _from_csv(path: Path) -> dict[str, _Text]:
+def _from_csv(path: Path) -> list[tuple[str, Text]]:
     columns, rows = read_csv(path)
     key = next((name for name in KEYS if name in columns), None)
     if key is None or "caption" not in columns:
         raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; needed are id (or image) and caption"))
-    return _by_stem(path, [(row[key], _Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows])
+    return [(row[key], Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
 
 
 def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
     return {column: value for column, value in row.items() if value and column not in others}
 
 
-def _from_json(path: Path) -> dict[str, _Text]:
-    content = read_json(path, without_repeated)
-    if not isinstance(content, dict) or not all(isinstance(caption, str) for caption in content.values()):
+def _from_json(path: Path) -> list[tuple[str, Text]]:
+    # Of an object its pairs: a dict would hide what occurs twice.
+    content = read_json(path, tuple)
+    if not isinstance(content, tuple) or not all(isinstance(caption, str) for _, caption in content):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
-    return _by_stem(path, [(name, _Text(caption)) for name, caption in content.items()])
+    return [(name, Text(caption)) for name, caption in content]
 
 
-def _by_stem(path: Path, texts: Sequence[tuple[str, _Text]]) -> dict[str, _Text]:
-    """By id, also where the name of the image's file is given. Raises `UserError` for an id that occurs twice."""
-    found: dict[str, _Text] = {}
-    for name, text in texts:
-        file = Path(name)
-        stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
-        if stem in found:
-            raise UserError(one_line(f"{path}: {stem!r} occurs twice"))
-        found[stem] = text
+def _stem(name: str) -> str:
+    """The id, also where the name of the image's file is given."""
+    file = Path(name)
+    return file.stem if file.suffix.lower() in SUFFIXES else file.name
+
+
+def _by_id(path: Path, texts: Sequence[tuple[str, Text]]) -> dict[str, Text]:
+    found = dict(texts)
+    if len(found) != len(texts):
+        counts = Counter(name for name, _ in texts)
+        raise UserError(one_line(f"{path}: {counts.most_common(1)[0][0]!r} occurs twice"))
     return found

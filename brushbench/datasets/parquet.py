@@ -12,7 +12,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
-from brushbench.datasets.source import check_caption, check_id, digest_of, existing_folder, iterate
+from brushbench.datasets.source import check_caption, check_id, check_mask_size, digest_of, existing_folder, iterate
 from brushbench.errors import SampleError, UserError, one_line, unknown
 from brushbench.images import EncodedImage, read_image, read_mask
 from brushbench.types import Sample
@@ -100,9 +100,7 @@ class Parquet:
         encoded = self.encoded_image(index)
         image = read_image(encoded)
         mask = read_mask(self._picture(row, self._mask))
-        if mask.shape[1:] != image.shape[1:]:
-            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
-            raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+        check_mask_size(mask, image)
         return Sample(name, image, self._turned(mask), row.caption, row.tags)
 
     def encoded_image(self, index: int) -> EncodedImage:

@@ -21,6 +21,7 @@ SETTINGS = "brushbench.toml"
 FOUND_BY_NAME = ("brushbench", "editbench")
 """Data sets that are known by what is in their folder."""
 EMBEDDED = ("papercut", "photos")
+"""Data sets that are part of the suite, without a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,12 @@ def places(name: str) -> Iterator[Place]:
     if setting := _settings(Path(SETTINGS)).get(name):
         yield setting
     if name in FOUND_BY_NAME:
-        yield Place(user_data_path("brushbench", appauthor=False), "the platform's data folder", own=False)
+        yield Place(data_folder(), "the platform's data folder", own=False)
+
+
+def data_folder() -> Path:
+    """The platform's folder for data of this suite."""
+    return user_data_path("brushbench", appauthor=False)
 
 
 def looked_in(name: str) -> str:

@@ -2,12 +2,16 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
 from brushbench.errors import SampleError, UserError, one_line, unknown
-from brushbench.images import SUFFIXES
+from brushbench.images import SUFFIXES, Size
 from brushbench.types import Sample
 
 MAX_CAPTION = 2000
@@ -88,6 +92,19 @@ def check_caption(caption: str) -> None:
         raise SampleError("caption is not valid Unicode: it has a lone surrogate")
 
 
+def check_mask_size(mask: Bool[Tensor, "1 _ _"], image: UInt8[Tensor, "3 _ _"]) -> None:
+    """Raises `SampleError` for a mask of another size than its image."""
+    if mask.shape[1:] != image.shape[1:]:
+        sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
+        raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+
+
+def usual_size(sizes: Iterable[Size | None]) -> Size | None:
+    """The size that most images have; None if none has any."""
+    counts = Counter(size for size in sizes if size)
+    return counts.most_common(1)[0][0] if counts else None
+
+
 def inside_root(root: Path, name: str) -> Path:
     """`root/name`. Raises `SampleError` if it leads out of `root`, also through a link."""
     try:
@@ -121,6 +138,12 @@ def images_in(folder: Path) -> dict[str, Path]:
     return found
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_of(parts: Iterable[bytes | Path | None]) -> str:
     """SHA-256 over the SHA-256 of every part: bytes, or a file's; a missing file counts as such."""
     total = hashlib.sha256()
@@ -134,8 +157,7 @@ def _digest(part: bytes | Path | None) -> bytes:
         return hashlib.sha256(part).digest()
     if part is None or not _is_file(part):
         return b"missing"
-    with part.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    return bytes.fromhex(file_digest(part))
 
 
 def _is_file(path: Path) -> bool:
