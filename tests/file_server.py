@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,7 +63,9 @@ def _handler_of(served: Served) -> type[BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 self.connection.shutdown(2)
                 return
-            self.wfile.write(body)
+            # A client that was killed doesn't wait for the rest.
+            with suppress(ConnectionError):
+                self.wfile.write(body)
 
         def head(self, status: int, start: int, size: int) -> None:
             total = len(served.content)

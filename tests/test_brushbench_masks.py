@@ -5,6 +5,8 @@ import hashlib
 import json
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +124,9 @@ def test_erasing_makes_the_painted_region_black() -> None:
     erased = erase(images, mask)
     assert torch.equal(erased == 0, mask.expand_as(images))
     assert torch.equal(erased + erase(images, ~mask), images)
+
+
+def test_masks_come_with_the_package() -> None:
+    code = "import brushbench; print(brushbench.masks.decode_rle([2, 1], 1, 2).tolist())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[[False, True]]\n"
