@@ -19,6 +19,7 @@ CATALOGUE: dict[str, MetricInfo] = {
             version="1",
             citation=_SCRIPT,
             licence=_NO_WEIGHTS,
+            ceiling=60.0,
         ),
         MetricInfo(
             "mse",
@@ -29,6 +30,8 @@ CATALOGUE: dict[str, MetricInfo] = {
             scale=1e3,
             citation=_SCRIPT,
             licence=_NO_WEIGHTS,
+            lowest=0.0,
+            compared="ratio",
         ),
         MetricInfo(
             "ssim",
@@ -38,6 +41,8 @@ CATALOGUE: dict[str, MetricInfo] = {
             version="1",
             citation=_SSIM,
             licence=_NO_WEIGHTS,
+            lowest=-1.0,
+            highest=1.0,
         ),
         MetricInfo(
             "lpips",
@@ -48,6 +53,8 @@ CATALOGUE: dict[str, MetricInfo] = {
             scale=1e3,
             citation="Zhang et al., arXiv:1801.03924",
             licence="BSD-2-Clause (linear layers), BSD-3-Clause (torchvision's backbones)",
+            lowest=0.0,
+            compared="ratio",
         ),
         MetricInfo(
             "clip",
@@ -57,6 +64,8 @@ CATALOGUE: dict[str, MetricInfo] = {
             version="1",
             citation=_CLIP_SCORE,
             licence="MIT",
+            lowest=0.0,
+            highest=100.0,
         ),
         MetricInfo(
             "aesthetic",
@@ -104,6 +113,8 @@ CATALOGUE: dict[str, MetricInfo] = {
             version="2",
             citation=f"docs/papercut.md; {_CLIP_SCORE}",
             licence="Apache-2.0",
+            lowest=0.0,
+            highest=100.0,
         ),
     )
 }

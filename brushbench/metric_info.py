@@ -9,6 +9,7 @@ REGIONS: tuple[Region, ...] = get_args(Region)
 """Those that can be asked for."""
 Place = Region | Literal["border"]
 """Where a metric looks: also the pixels along the border of the mask."""
+Compared = Literal["difference", "ratio"]
 IDENTICAL = "identical"
 NOTHING = "nothing to score"
 HOLDING = ("", IDENTICAL, NOTHING)
@@ -34,6 +35,16 @@ class MetricInfo:
     """The paper that defines it."""
     licence: str = ""
     """Of its weights, as their authors give it; empty for a metric without any."""
+    ceiling: float | None = None
+    """Means, tests and figures count a higher score, and `identical`, as this one; None: as it is, and not at all.
+
+    The stored score stays what it is. Under `paper` there is none: see `counted`."""
+    lowest: float | None = None
+    """The smallest value that it can have, where there is one: intervals end there."""
+    highest: float | None = None
+    """The largest one, likewise."""
+    compared: Compared = "difference"
+    """How two methods are compared on it: by the mean difference, or by the ratio of the geometric means."""
 
     def same_numbers(self, other: "MetricInfo") -> bool:
         """Whether the two give the same number on the same pixels."""

@@ -12,16 +12,20 @@ import dataclasses
 import io
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brushbench.errors import UserError, one_line
+from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
 
 MASK_SHARE, TAG = "mask_share", "tag."
+ADDED = ("ceiling", "lowest", "highest", "compared")
+"""Fields of `MetricInfo` that files of older versions lack."""
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
 
 
@@ -60,11 +64,19 @@ def read_scores(run: Run) -> Scores | None:
     try:
         arrow = pq.read_table(path)
         infos = json.loads((arrow.schema.metadata or {})[_METADATA])
-        metrics = {name: MetricInfo(**info) for name, info in infos.items()}
+        metrics = {name: _info(info) for name, info in infos.items()}
         unscored = json.loads((arrow.schema.metadata or {}).get(_UNSCORED, b"{}"))
         return Scores(arrow.to_pandas().set_index("id"), metrics, unscored)
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise UserError(one_line(f"{path}: damaged ({error}); remove it and score again")) from error
+
+
+# Any: what a metric's facts are as JSON.
+def _info(stored: dict[str, Any]) -> MetricInfo:
+    """Files of older versions say less: what they don't say is what the suite says of the metric today."""
+    today = CATALOGUE.get(str(stored["name"]).partition("@")[0])
+    known = {name: getattr(today, name) for name in ADDED} if today else {}
+    return MetricInfo(**known | stored)
 
 
 def write_scores(run: Run, scores: Scores) -> None:

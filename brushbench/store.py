@@ -40,6 +40,8 @@ class Entry(BaseModel, extra="forbid", frozen=True):
     seconds: float | None = None
     """Of the method's call, divided by the batch size."""
     error: str | None = None
+    note: str | None = None
+    """What a reader must know of how the image was made."""
 
     def same_outcome(self, other: "Entry | None") -> bool:
         """Equal in everything but the time it took."""
@@ -96,6 +98,8 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
     """How many samples, from the first, this run is to have."""
     provenance: dict[str, str]
     """What it ran on: device, versions. It should not change a number."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the whole run: what libraries warned of while the method was loaded."""
 
 
 @final

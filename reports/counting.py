@@ -1,0 +1,32 @@
+"""How scores count in means, comparisons, marks, figures and the gate: one rule for all of them."""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Shaped
+
+from brushbench.metric_info import IDENTICAL, MetricInfo
+
+Values = Float64[np.ndarray, " n"]
+Statuses = Shaped[np.ndarray, " n"]
+
+
+def ceiling_of(info: MetricInfo, protocol: str) -> float | None:
+    """From which value on a score counts as that value. None under `paper`, which keeps the official numbers."""
+    return None if protocol == "paper" else info.ceiling
+
+
+def counted(values: Values, statuses: Statuses, info: MetricInfo, protocol: str) -> Values:
+    """The scores as they count: at most the metric's ceiling, which `identical` counts as too; NaN where none is."""
+    ceiling = ceiling_of(info, protocol)
+    if ceiling is None:
+        return values
+    found: Values = np.where(statuses == IDENTICAL, ceiling, np.minimum(values, ceiling))
+    return found
+
+
+def is_capped(values: Values, statuses: Statuses, info: MetricInfo, protocol: str) -> Bool[np.ndarray, " n"]:
+    """Which of the samples count as the ceiling."""
+    ceiling = ceiling_of(info, protocol)
+    if ceiling is None:
+        return np.zeros(len(values), dtype=bool)
+    found: Bool[np.ndarray, " n"] = (statuses == IDENTICAL) | (values >= ceiling)
+    return found
