@@ -76,12 +76,14 @@ class _File:
 
     @classmethod
     def read(cls, file: Path, folder: Callable[[str], Path], runtime: Runtime) -> "_File":
-        """Memory-mapped, or unpickled with `weights_only`. Raises `UserError` for a file that is no checkpoint."""
+        """Copied into memory, or unpickled with `weights_only`. Raises `UserError` for a file that is no checkpoint."""
         with runtime.weights.recording("checkpoint", [file]):
             tensors = loaded(file, lambda path, **_: load_single_file_checkpoint(str(path)))
         if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
             raise UserError(one_line(f"{file}: not a checkpoint of tensors by their names"))
-        return cls(file, tensors, folder)
+        # A memory-mapped tensor starts at any byte, and on some processors an unaligned one is multiplied by other
+        # kernels, with other last bits: copied, it is what the folder's would be.
+        return cls(file, {name: tensor.clone() for name, tensor in tensors.items()}, folder)
 
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
         config = self.folder(name) / "config.json"
