@@ -1,6 +1,7 @@
 """What methods are for, and what follows from it: references and floors stand beside the contenders."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from report_runs import Made
 import brushbench as suite
 from brushbench.registry import registered
 from brushbench.store import Run
+from reports.formats import render
 from reports.roles import is_contender, role_of
+from reports.tables import Wanted, report
 
 FLOORS = {"mean-fill", "telea", "navier-stokes", "biharmonic"}
 REFERENCES = {"copy", "autoencoder"}
@@ -71,3 +74,83 @@ def test_pictures_from_elsewhere_are_a_contender_whatever_their_name(tmp_path: P
     old = json.loads((run.path / "run.json").read_text()) | {"role": None}
     (run.path / "run.json").write_text(json.dumps(old))
     assert role_of(Run.open(run.path)) == "contender"
+
+
+def made(folder: Path, names: Iterable[str], splits: Iterable[str] = ("inside", "outside"), **facts: str) -> list[Run]:
+    """Runs of eight samples, the first method the worst in everything."""
+    runs = []
+    for split in splits:
+        for place, name in enumerate(names):
+            values = [20.0 + place + 0.1 * sample for sample in range(8)]
+            scores = {"psnr": values, "mse": [10 ** (-value / 10) for value in values], "clip": values}
+            runs.append(Made(name, scores, split=split, **facts).write(folder / f"{name}-{split}"))
+    return runs
+
+
+NAMES = ("brushnet", "my-plug-in", "telea", "copy", "autoencoder", "mean-fill")
+
+
+@pytest.mark.parametrize("table", ["summary", "paper", "ablation"])
+@pytest.mark.parametrize("significant", [False, True])
+def test_references_and_floors_are_never_marked(table: str, significant: bool, tmp_path: Path) -> None:
+    found = report(made(tmp_path, NAMES), Wanted(table, significant=significant))
+    records = json.loads(render(found, "json"))
+    marks = {name: {row["mark"] for row in records if row["method"] == name} for name in NAMES}
+    # All of them are better than both contenders.
+    assert all(marks[name] == {""} for name in NAMES[2:])
+    assert "best" in marks["my-plug-in"]
+    assert {row["method"]: row["role"] for row in records} == dict(
+        zip(NAMES, ("contender", "contender", "floor", "reference", "reference", "floor"), strict=True)
+    )
+    (section,) = found.tables[0].sections
+    assert [row.label for row in section.rows] == ["brushnet", "my-plug-in"]
+    assert [row.label for row in section.beside] == [
+        *("copy (reference)", "autoencoder (reference)"),
+        *("telea (floor)", "mean-fill (floor)"),
+    ]
+
+
+def test_they_stand_below_a_rule_in_every_format(tmp_path: Path) -> None:
+    found = report(made(tmp_path, NAMES, ["inside"]), Wanted("paper"))
+    lines = {name: render(found, name).splitlines() for name in ("text", "markdown", "latex", "html")}
+    for name, rule in {
+        "text": lambda line: line and set(line) <= {"-", " "},
+        "markdown": lambda line: line.startswith("| *references and floors, not ranked* |"),
+        "latex": lambda line: line == r"\midrule",
+        "html": lambda line: line == '<tbody class="beside">',
+    }.items():
+        last, first = (
+            next(place for place, line in enumerate(lines[name]) if label in line.replace("{-}", "-"))
+            for label in ("my-plug-in", "copy (reference)")
+        )
+        assert sum(bool(rule(line)) for line in lines[name][last + 1 : first]) == 1, name
+    # As many cells as the other rows have.
+    assert len({line.count("|") for line in lines["markdown"] if line.startswith("|")}) == 1
+    csv = render(found, "csv").splitlines()
+    assert csv[0].split(",")[3:5] == ["method", "role"]
+    assert [line.split(",")[4] for line in csv if ",psnr," in line] == [
+        *("contender", "contender", "floor", "reference", "reference", "floor"),
+    ]
+
+
+def test_alone_they_are_shown_without_rule_and_marks(tmp_path: Path) -> None:
+    found = report(made(tmp_path, ("copy", "telea"), ["inside"]), Wanted("paper"))
+    text = render(found, "text")
+    assert sum(set(line) <= {"-", " "} and bool(line) for line in text.splitlines()) == 1
+    assert "best" not in text
+    assert "below the rule" not in text
+    single = report(made(tmp_path / "one", ("brushnet", "copy"), ["inside"]), Wanted("paper"))
+    assert "best" not in render(single, "text")
+
+
+def test_the_table_says_what_they_are(tmp_path: Path) -> None:
+    text = render(report(made(tmp_path / "strict", NAMES, ["inside"]), Wanted("paper")), "text")
+    for part in (
+        "references and floors stand below the rule and are neither ranked nor tested",
+        "copy is the source itself",
+        "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
+    ):
+        assert part in text
+    paper = render(report(made(tmp_path / "paper", NAMES, ["inside"], protocol="paper"), Wanted("paper")), "text")
+    assert "copy is the source stored as the protocol stores every result, as JPEG: the ceiling of any method" in paper
+    assert "copy is the source itself" not in paper
