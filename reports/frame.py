@@ -17,8 +17,10 @@ COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", 
 def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """One row per data set, split, protocol, method, sample and metric.
 
-    `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
-    why; it is empty for a score, of which `note` says what a reader must know. A run that isn't scored has no rows.
+    `runs` are run folders, or folders that hold some. `value` is the stored score, missing where a sample isn't scored,
+    and `status` says why; it is empty for a score, of which `note` says what a reader must know. The PSNR of a sample
+    without any difference is missing too, with the status `identical`; reports count it as 60 dB (`counting.counted`).
+    A run that isn't scored has no rows.
     Runs of one method are told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`. So are
     data sets of one name: `folder@1f0c2a94`.
 

@@ -187,19 +187,21 @@ def _section_order(sections: pd.Series) -> pd.Series:
 
 def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Of every row, whether its mean lacks a sample that one of the contenders has in its column."""
-    keys, columns = [*GROUP, SECTION, "metric"], {}
-    printed = set(rows["method"])
-    scored = tidy[tidy["value"].notna() & tidy["method"].isin(printed)]
-    for key, own in scored.groupby(keys, sort=False):
-        samples = {
-            str(method): set(zip(each["sample"], each[STRATUM], strict=True))
-            for method, each in own.groupby("method", sort=False)
-        }
-        contenders = set(own.loc[own[ROLE] == "contender", "method"]) or samples.keys()
-        everything = set().union(*(samples[str(method)] for method in contenders))
-        columns[key] = {method: bool(everything - each) for method, each in samples.items()}
-    places = zip(rows[keys].itertuples(index=False, name=None), rows["method"], strict=True)
-    return [columns.get(key, {}).get(method, False) for key, method in places]
+    keys = [*GROUP, SECTION, "metric"]
+    scored = tidy[tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))]
+    column = scored.groupby(keys, sort=False).ngroup().to_numpy()
+    sample = scored.groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
+    place = column * (sample.max(initial=0) + 1) + sample
+    # Where there is no contender, the rows are held against each other.
+    competes = (scored[ROLE] == "contender").to_numpy()
+    competes = competes | ~np.isin(column, column[competes])
+    first = scored.assign(place=place)[competes].drop_duplicates("place")
+    everything = first.groupby(keys, sort=False).size().to_dict()
+    shared = scored.assign(shared=np.isin(place, first["place"])).groupby([*keys, "method"], sort=False)["shared"].sum()
+    own = shared.to_dict()
+    places = rows[[*keys, "method"]].itertuples(index=False, name=None)
+    # A row without any score has no mean.
+    return [key in own and own[key] < everything[key[:-1]] for key in places]
 
 
 def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float | str]:
