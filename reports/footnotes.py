@@ -7,8 +7,9 @@ import pandas as pd
 
 from brushbench.registry import ROLES
 from reports.layout import FEWER as MARK
+from reports.mask_sizes import MASK_SIZE
 from reports.mean_error import OFFICIAL, is_derived
-from reports.summary import FEWER, GROUP, SECTION, Summary
+from reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
 PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
@@ -27,7 +28,9 @@ REFERENCES = {
     "copy": "copy is the source itself",
     "autoencoder": "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
 }
-JPEG = "copy is the source stored as the protocol stores every result, as JPEG: the ceiling of any method"
+JPEG = (
+    "copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored fills pass by a little"
+)
 READING = {
     "summary": "mean ± its 95 % interval, [both ends] where its sides differ, none below 6 samples",
     "paper": "means, as the paper prints them",
@@ -45,7 +48,9 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
         yield ONE_SEED
     yield from _roles(rows, protocol)
     if rows[FEWER].any():
-        yield f"{MARK}: over fewer samples than others in its column, so not ranked by its mean"
+        yield f"{MARK}: without samples that others in its column have, so not ranked by its mean"
+    if summary.by.replace("-", "_") == MASK_SIZE and {"outside", BOTH} & set(rows["split"]):
+        yield "mask sizes are those of the inside masks, also outside"
     yield from _capped(summary, rows, in_cells=table == "summary")
     yield from _official(summary, rows)
     yield from _derived(summary, rows)
@@ -71,7 +76,8 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
 def counts(rows: pd.DataFrame) -> str:
     """Samples with a score / samples asked for, of every method, split and section, said as shortly as it can be."""
     keys = (SECTION, "split", "method")
-    found = {tuple(map(str, key)): _count(own) for key, own in rows.groupby(list(keys), sort=False)}
+    scored = rows[~rows["metric"].map(is_derived)]
+    found = {tuple(map(str, key)): _count(own) for key, own in scored.groupby(list(keys), sort=False)}
     for size in range(len(keys) + 1):
         for places in combinations(range(len(keys)), size):
             told: dict[tuple[str, ...], dict[str, None]] = {}

@@ -38,6 +38,14 @@ def test_it_needs_nothing_but_the_vae(batch: Batch, tiny_weights: Path, tmp_path
     assert torch.equal(plain(batch, [0, 0]), alone(batch, [0, 0]))
 
 
+def test_sdxl_has_one_too(batch: Batch, sdxl_weights: Path) -> None:
+    vae = AutoencoderKL.from_pretrained(sdxl_weights / "vae")
+    with torch.inference_mode():
+        expected = vae.decode(vae.encode(batch.images.float() / 127.5 - 1).latent_dist.mode()).sample
+    images = brushbench.load_method("autoencoder", weights=sdxl_weights, device="cpu")(batch, [0, 0])
+    assert (images.double() - ((expected.double() + 1) * 127.5).clamp(0, 255)).abs().max() <= 0.51
+
+
 def test_values_that_are_not_finite_are_no_picture(batch: Batch, tiny_weights: Path, tmp_path: Path) -> None:
     vae = AutoencoderKL.from_pretrained(tiny_weights / "vae")
     torch.nn.init.constant_(vae.decoder.conv_out.bias, float("nan"))

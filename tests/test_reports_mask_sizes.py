@@ -39,6 +39,9 @@ def test_an_ablation_pairs_inside_and_outside_by_the_inside_mask(tmp_path: Path)
         found = sections(given, "ablation")
         assert {name: row["mean"] for name, row in found.items()} == {"small": 30.0, "medium": 30.0, "large": 25.0}
         assert {row["n_asked"] for row in found.values()} == {2}
+        text = render(report(given, Wanted("ablation", by="mask-size")), "text")
+        assert "mask sizes are those of the inside masks, also outside" in text
+        assert "unknown" not in text
     # On the border of two classes the outside mask's own share is no help: the inside mask decides.
     tidy = suite.frame(runs)
     assert tidy.groupby("sample")["mask_size"].nunique().max() == 1

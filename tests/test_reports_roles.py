@@ -152,5 +152,5 @@ def test_the_table_says_what_they_are(tmp_path: Path) -> None:
     ):
         assert part in text
     paper = render(report(made(tmp_path / "paper", NAMES, ["inside"], protocol="paper"), Wanted("paper")), "text")
-    assert "copy is the source stored as the protocol stores every result, as JPEG: the ceiling of any method" in paper
+    assert "copy is the source stored as JPEG, like every result: JPEG's ceiling" in paper
     assert "copy is the source itself" not in paper
