@@ -116,9 +116,10 @@ class Scoring:
             for name, info in stored.metrics.items()
             if name not in self._metrics or self._metrics[name].info.same_numbers(info)
         }
+        digests = stored.table["sha256"].fillna("").to_dict()
         for name, row in stored.table.iterrows():
             entry = entries.get(str(name))
-            if entry is not None and entry.sha256 is not None and entry.sha256 == row["sha256"]:
+            if entry is not None and entry.sha256 is not None and entry.sha256 == digests[name]:
                 kept[str(name)] = {
                     metric: Score(None if status else float(row[metric]), status, row.get(note_column(metric), ""))
                     for metric in same

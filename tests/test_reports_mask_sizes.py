@@ -7,6 +7,7 @@ import pytest
 from report_runs import Made
 
 import brushbench as suite
+from brushbench.config import Shard
 from brushbench.store import Run
 from reports.formats import render
 from reports.tables import Wanted, report
@@ -112,3 +113,13 @@ def test_a_picture_that_is_missing_has_a_size(tmp_path: Path, write_bench, brush
     tidy = suite.frame(tmp_path / "runs")
     assert tidy["mask_size"].tolist() == ["small"] * 3
     assert tidy["status"].tolist()[1] == "failed: no image given"
+
+
+def test_what_a_shard_has_not_made_yet_is_scored_when_it_is_there(tmp_path: Path, write_bench) -> None:
+    root = write_bench(count=3)
+    for index in (1, 2):
+        config = suite.RunConfig("telea", "brushbench", root, output=tmp_path, shard=Shard(index, 2), metrics=["mse"])
+        run = suite.run(config)
+        tidy = suite.frame(run)
+        assert tidy["mask_size"].tolist() == ["small"] * 3
+        assert tidy["value"].notna().sum() == {1: 2, 2: 3}[index]
