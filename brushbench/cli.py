@@ -81,10 +81,11 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
 
         click.echo("\n".join(metric_lines()))
         return 0
-    entries = {name: entry.summary for name, entry in registered(kinds[kind]).items()}
+    entries = registered(kinds[kind])
     width = max(map(len, entries))
-    for name, summary in entries.items():
-        click.echo(f"{name:{width}}  {summary}")
+    for name, entry in entries.items():
+        role = "" if entry.role == "contender" else f"{entry.role}: "
+        click.echo(f"{name:{width}}  {role}{entry.summary}")
     return 0
 
 

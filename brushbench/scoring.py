@@ -116,9 +116,10 @@ class Scoring:
             for name, info in stored.metrics.items()
             if name not in self._metrics or self._metrics[name].info.same_numbers(info)
         }
+        digests = stored.table["sha256"].fillna("").to_dict()
         for name, row in stored.table.iterrows():
             entry = entries.get(str(name))
-            if entry is not None and entry.sha256 is not None and entry.sha256 == row["sha256"]:
+            if entry is not None and entry.sha256 is not None and entry.sha256 == digests[name]:
                 kept[str(name)] = {
                     metric: Score(None if status else float(row[metric]), status, row.get(note_column(metric), ""))
                     for metric in same
@@ -156,18 +157,25 @@ class Scoring:
             yield {index: pool.submit(attempt, self._pair, index, entries[index]) for index in chunk}
 
     def _pair(self, index: int, entry: Entry | None) -> Pair:
+        if entry is None or entry.status == "failed":
+            # It is asked for all the same, and counted among those with masks of its size.
+            attempt(self._sample, index)
         if entry is None:
             raise SampleError("not generated")
         if entry.status == "failed":
             raise SampleError(f"failed: {entry.error}")
+        sample = self._sample(index)
         image = read_image(self._run.image_path(entry))
-        sample = self._dataset[index]
-        self._mask_shares[sample.id] = sample.mask.float().mean().item()
         if image.shape != sample.image.shape:
             own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
             self.wrong_sizes[sample.id] = f"{own}, its source is {source}"
             raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
+
+    def _sample(self, index: int) -> Sample:
+        sample = self._dataset[index]
+        self._mask_shares[sample.id] = sample.mask.float().mean().item()
+        return sample
 
     def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:
         scores = {

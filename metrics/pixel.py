@@ -58,7 +58,7 @@ class MSE:
 class PSNR:
     """Peak signal-to-noise ratio in dB, 10 log10(1 / MSE) with the protocol's MSE; higher is better.
 
-    Identical images have none: `strict` gives +inf, which counts as the status `identical` and enters no mean;
+    Identical images have none: `strict` gives +inf, stored as the status `identical`, which reports count as 60 dB;
     `paper` gives 1000 from an MSE below 1e-10 on, as the official code does, and 1000 enters the mean.
 
     Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty.

@@ -5,7 +5,11 @@ from itertools import combinations
 
 import pandas as pd
 
-from reports.summary import GROUP, SECTION, Summary
+from brushbench.registry import ROLES
+from reports.layout import FEWER as MARK
+from reports.mask_sizes import MASK_SIZE
+from reports.mean_error import OFFICIAL, is_derived
+from reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
 PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
@@ -16,8 +20,19 @@ MINIATURE = (
     "published checkpoints"
 )
 STAND_IN = "papercut-clip is the miniature CLIP of that world; it stands in for CLIP Sim, and is on another scale"
+ONE_SEED = (
+    "all samples of protocol paper share one seed, and so their noise: they aren't independent, as intervals and tests "
+    "assume"
+)
+REFERENCES = {
+    "copy": "copy is the source itself",
+    "autoencoder": "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
+}
+JPEG = (
+    "copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored fills pass by a little"
+)
 READING = {
-    "summary": "mean ± the longer side of its 95 % interval (both ends: csv, json)",
+    "summary": "mean ± its 95 % interval, [both ends] where its sides differ, none below 6 samples",
     "paper": "means, as the paper prints them",
     "ablation": "means of the inside and the outside row",
 }
@@ -29,8 +44,18 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield counts(rows)
     yield PROTOCOLS[protocol]
     yield f"{READING[table]}; ↑ higher is better, ↓ lower is better"
+    if protocol == "paper":
+        yield ONE_SEED
+    yield from _roles(rows, protocol)
+    if rows[FEWER].any():
+        yield f"{MARK}: without samples that others in its column have, so not ranked by its mean"
+    if summary.by.replace("-", "_") == MASK_SIZE and {"outside", BOTH} & set(rows["split"]):
+        yield "mask sizes are those of the inside masks, also outside"
+    yield from _capped(summary, rows, in_cells=table == "summary")
+    yield from _official(summary, rows)
+    yield from _derived(summary, rows)
     if (rows["n_identical"] > 0).any():
-        yield from _identical(rows, in_cells=table == "summary")
+        yield "identical: samples without any difference to the source there; they have no score, no part in the mean"
     if dataset.partition("@")[0] == "papercut":
         yield MINIATURE
         if "papercut-clip" in set(rows["metric"]):
@@ -51,7 +76,8 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
 def counts(rows: pd.DataFrame) -> str:
     """Samples with a score / samples asked for, of every method, split and section, said as shortly as it can be."""
     keys = (SECTION, "split", "method")
-    found = {tuple(map(str, key)): _count(own) for key, own in rows.groupby(list(keys), sort=False)}
+    scored = rows[~rows["metric"].map(is_derived)]
+    found = {tuple(map(str, key)): _count(own) for key, own in scored.groupby(list(keys), sort=False)}
     for size in range(len(keys) + 1):
         for places in combinations(range(len(keys)), size):
             told: dict[tuple[str, ...], dict[str, None]] = {}
@@ -90,18 +116,59 @@ def _count(rows: pd.DataFrame) -> str:
     return f"{text} ({', '.join(f'{metric} {count}' for metric, count in each)})"
 
 
-def _identical(rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:
-    meaning = "samples without any difference to the source there; they have no PSNR, no part in its mean"
-    if in_cells:
-        yield f"identical: {meaning}"
+def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
+    """What stands below the rule."""
+    beside = rows[rows["role"] != "contender"].drop_duplicates("method")
+    if beside.empty:
         return
-    own = rows[rows["n_identical"] > 0].groupby(["split", "method"], sort=False)["n_identical"].sum().reset_index()
-    several = own["split"].nunique() > 1
-    each = [
-        f"{row['n_identical']} of {row['method']}{' ' + row['split'] if several else ''}"
-        for row in own.to_dict("records")
-    ]
-    yield f"identical, {meaning}: {', '.join(each)}"
+    names = {str(name).partition(" ")[0] for name in beside["method"]}
+    told = [JPEG if (name, protocol) == ("copy", "paper") else REFERENCES[name] for name in REFERENCES if name in names]
+    told += ["a floor paints without a model"] if (beside["role"] == "floor").any() else []
+    kinds = " and ".join(f"{role}s" for role in ROLES if role in set(beside["role"]))
+    below = "" if len(beside) == rows["method"].nunique() else " stand below the rule and"
+    yield "; ".join([f"{kinds}{below} are neither ranked nor tested", *told])
+
+
+def _capped(summary: Summary, rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:
+    """Which means hold samples that count as their metric's ceiling."""
+    capped = rows[(rows["n_capped"] > 0) & ~rows["metric"].map(is_derived)]
+    ceilings: dict[str, dict[str, None]] = {}
+    for metric in dict.fromkeys(capped["metric"]):
+        info = summary.metrics[metric]
+        ceilings.setdefault(f"{info.ceiling:g} {info.unit}".strip(), {})[metric] = None
+    for ceiling, metrics in ceilings.items():
+        rule = f"{', '.join(metrics)}: a sample counts as at most {ceiling}, also one without any difference"
+        counts = "" if in_cells else f"; at that cap: {_by_method(capped[capped['metric'].isin(metrics)], 'n_capped')}"
+        yield f"{rule}{counts}"
+
+
+def _official(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
+    """Where the official script's 1000 dB is in a mean."""
+    tidy = summary.tidy[(summary.tidy["protocol"] == "paper") & (summary.tidy["value"] >= OFFICIAL)]
+    for metric in dict.fromkeys(rows["metric"]):
+        if metric.partition("@")[0] == "psnr":
+            own = tidy[tidy["metric"] == metric].merge(rows[[*GROUP, SECTION, "method"]].drop_duplicates())
+            if len(own):
+                found = own.groupby(["split", "method"], sort=False).size().rename("count").reset_index()
+                told = _by_method(found, "count")
+                yield f"{metric}: nothing differs in {told}; each counts as {OFFICIAL:g} dB, as in the official script"
+
+
+def _derived(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
+    for metric in dict.fromkeys(rows["metric"]):
+        if is_derived(metric):
+            ceiling = f", at most {summary.metrics[metric].ceiling:g} dB" if rows.iloc[0]["protocol"] != "paper" else ""
+            yield f"PSNR of mean MSE: 10 log10(1 / mean MSE) over the same samples{ceiling}"
+            return
+
+
+def _by_method(rows: pd.DataFrame, count: str) -> str:
+    """So many of each method, and where there are several splits also of which."""
+    several = rows["split"].nunique() > 1
+    totals = rows.groupby(["split", "method"], sort=False)[count].sum().reset_index()
+    return ", ".join(
+        f"{row[count]} of {row['method']}{' ' + row['split'] if several else ''}" for row in totals.to_dict("records")
+    )
 
 
 def _remarks(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:

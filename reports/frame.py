@@ -9,24 +9,25 @@ import pandas as pd
 from brushbench.metric_info import MetricInfo
 from brushbench.score_file import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 from brushbench.store import Run, expand
+from reports.mask_sizes import MASK_SIZE, MaskShares
 
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
-MASK_SIZE = "mask_size"
-MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))
-"""Classes of masks, each with the largest share of the pixels to paint: those of EditBench (arXiv:2212.06909)."""
 
 
 def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
     """One row per data set, split, protocol, method, sample and metric.
 
-    `runs` are run folders, or folders that hold some. `value` is missing where a sample isn't scored, and `status` says
-    why; it is empty for a score, of which `note` says what a reader must know. A run that isn't scored has no rows.
+    `runs` are run folders, or folders that hold some. `value` is the stored score, missing where a sample isn't scored,
+    and `status` says why; it is empty for a score, of which `note` says what a reader must know. The PSNR of a sample
+    without any difference is missing too, with the status `identical`; reports count it as 60 dB (`counting.counted`).
+    A run that isn't scored has no rows.
     Runs of one method are told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`. So are
     data sets of one name: `folder@1f0c2a94`.
 
     After these columns come the samples' tags, by their names (`tag.` before one that is the name of another column),
-    and, unless it is known of no sample, `mask_share`, the share of the pixels that is to be painted, with its class
-    `mask_size`: `small` up to 21.5 %, `medium` up to 36.9 %, `large`. They are missing where they aren't known.
+    and, unless it is known of no sample, `mask_share`, the share of the pixels that is to be painted, and `mask_size`,
+    the class of the mask: `small` up to 21.5 %, `medium` up to 36.9 %, `large`. Outside is classed by the inside mask
+    of the same image, so that both halves of an image are in one class. They are missing where they aren't known.
 
     Raises `UserError` for a folder that holds no run, or a run that can't be read.
     """
@@ -36,8 +37,13 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> pd.DataFrame:
     """The same, for opened runs; `scores` are theirs, if they have been read already."""
     read = scores_of(runs) if scores is None else scores
-    places = zip(runs, read, labels_of(runs), datasets_of(runs), strict=True)
-    filled = [_rows(run, own, label, dataset) for run, own, label, dataset in places if own and own.metrics]
+    places = list(zip(runs, read, labels_of(runs), datasets_of(runs), strict=True))
+    shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
+    filled = [
+        _rows(run, own, label, dataset).assign(**_descriptions(run, own, dataset, shares))
+        for run, own, label, dataset in places
+        if own and own.metrics
+    ]
     if not filled:
         return pd.DataFrame(columns=list(COLUMNS))
     tidy = pd.concat(filled, ignore_index=True)
@@ -99,26 +105,19 @@ def _rows(run: Run, scores: Scores, method: str, dataset: str) -> pd.DataFrame:
         "status": np.concatenate([table[status_column(name)].to_numpy(dtype=object) for name in names]),
         "note": np.concatenate([table.get(note_column(name), empty).to_numpy(dtype=object) for name in names]),
     }
-    columns |= {
-        name: pd.concat([column] * len(names), ignore_index=True) for name, column in _descriptions(scores).items()
-    }
     return pd.DataFrame(columns)
 
 
-def _descriptions(scores: Scores) -> dict[str, pd.Series]:
-    """Tags and the mask's size, by their column in the frame."""
+def _descriptions(run: Run, scores: Scores, dataset: str, shares: MaskShares) -> dict[str, pd.Series]:
+    """Tags and the mask's size, by their column in the frame, once for every metric."""
     table = scores.table.reset_index(drop=True)
     columns: dict[str, pd.Series] = {}
     for name in table.columns:
         if name.startswith(TAG):
             tag = name.removeprefix(TAG)
             columns[name if tag in (*COLUMNS, MASK_SHARE, MASK_SIZE) else tag] = table[name].astype("string")
-    if MASK_SHARE in table and table[MASK_SHARE].notna().any():
-        shares = table[MASK_SHARE].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
-        places = np.searchsorted([end for _, end in MASK_SIZES[:-1]], shares)
-        classes = pd.Series([MASK_SIZES[place][0] for place in places], dtype="string")
-        columns |= {MASK_SHARE: pd.Series(shares), MASK_SIZE: classes.where(~np.isnan(shares))}
-    return columns
+    columns |= shares.columns(run, dataset, [str(name) for name in scores.table.index])
+    return {name: pd.concat([column] * len(scores.metrics), ignore_index=True) for name, column in columns.items()}
 
 
 def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:

@@ -11,8 +11,21 @@ from brushbench.metric_info import MetricInfo
 
 Mark = Literal["", "best", "second"]
 Kind = Literal["measured", "published", "difference"]
-NAMES = {"image-reward": "IR", "hps": "HPS", "aesthetic": "AS", "clip": "CLIP Sim", "papercut-clip": "papercut-clip"}
-"""Of the paper's columns; of any other metric, its name in capitals."""
+NAMES = {
+    "image-reward": "IR",
+    "hps": "HPS",
+    "aesthetic": "AS",
+    "clip": "CLIP Sim",
+    "papercut-clip": "papercut-clip",
+    "psnr-of-mean-mse": "PSNR of mean MSE",
+}
+"""Of the paper's columns, and of names that would be hard to read; of any other metric, its name in capitals."""
+FEWER = "†"
+"""Behind a number that is a mean over fewer samples than others of its column."""
+BESIDE = "references and floors, not ranked"
+"""What stands below the rule."""
+AT_LEAST = "≥"
+"""Before a ceiling that every sample of a mean counts as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,8 @@ class Column:
     @property
     def name(self) -> str:
         """As in the heading, without what follows it."""
-        return NAMES.get(self.info.name, self.info.name.partition("@")[0].upper())
+        name = self.info.name.partition("@")[0]
+        return NAMES.get(name, name.upper())
 
     @property
     def digits(self) -> int:
@@ -39,6 +53,10 @@ class Column:
         text = f"{value * self.info.scale:.{self.digits}f}"
         return text.removeprefix("-") if not float(text) else text
 
+    def ceiling(self, value: float) -> str:
+        """A value of which only the metric's ceiling is known: that the true one is no less."""
+        return f"{AT_LEAST} {value * self.info.scale:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -48,6 +66,10 @@ class Cell:
     mark: Mark = ""
     remark: str = ""
     """What follows it, without the mark."""
+    interval: str = ""
+    """Before the remark: `± 0.40` or `[24.10, 42.90]`; may be empty."""
+    fewer: bool = False
+    """Whether it is a mean over fewer samples than others of its column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,13 @@ class Section:
 
     title: str
     rows: tuple[Row, ...]
+    beside: tuple[Row, ...] = ()
+    """References and floors, which stand below a rule and take no part in the comparison."""
+
+    @property
+    def groups(self) -> list[tuple[Row, ...]]:
+        """Those that aren't empty, a rule between."""
+        return [rows for rows in (self.rows, self.beside) if rows]
 
 
 @dataclass(frozen=True, slots=True)

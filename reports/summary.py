@@ -10,8 +10,8 @@ from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
 from brushbench.score_file import Scores
 from brushbench.store import MethodIdentity, Run
+from reports.counting import counted, is_capped
 from reports.frame import (
-    MASK_SIZE,
     datasets_of,
     frame_of,
     labels_of,
@@ -21,12 +21,17 @@ from reports.frame import (
     unscored_of,
     versions_of,
 )
-from reports.statistics import Estimate, balanced, mean_interval
+from reports.intervals import table_interval
+from reports.mask_sizes import MASK_SIZE
+from reports.mean_error import with_psnr_of_mean
+from reports.roles import role_of
+from reports.statistics import Estimate, balanced
 
 GROUP = ["dataset", "split", "protocol"]
 SECTION, STRATUM = "section", "stratum"
 KEYS = [*GROUP, SECTION, "method", "metric"]
-NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_identical"]
+NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_capped", "n_identical", "role"]
+CAPPED, ROLE, FEWER = "capped", "role", "fewer_samples"
 BOTH = "mean of inside and outside"
 """In the place of a split: the rows of the ablation tables."""
 UNKNOWN = "unknown"
@@ -38,9 +43,13 @@ class Summary:
     """What the tables are made of."""
 
     rows: pd.DataFrame
-    """Columns `KEYS` and `NUMBERS`, one row per group, section, method and metric; what can't be had is NaN."""
+    """Columns `KEYS`, `NUMBERS` and `fewer_samples`, one row per group, section, method and metric; what can't be had
+    is NaN. `n_scored` counts the samples of the mean, `n_capped` those of them that count as the metric's ceiling, and
+    `n_identical` those without a score because nothing differs. `fewer_samples`: a sample is missing from the mean that
+    one of the contenders has in the same column."""
     tidy: pd.DataFrame
-    """The frame behind it, with the columns `section` and `stratum`: the split, also where rows are of two."""
+    """The frame behind it, with values as they count (`counting.counted`), and the columns `section`, `stratum` (the
+    split, also where rows are of two), `capped` (the value is the metric's ceiling) and `role`."""
     metrics: dict[str, MetricInfo]
     unscored: dict[str, str]
     """Usual metrics that couldn't be computed, each with the reason."""
@@ -76,11 +85,15 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         place = f"{first['method']} on {first['dataset']}/{first['split']}"
         raise UserError(one_line(f"two runs are of {place}: one is {first['run']}"))
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
+    tidy[ROLE] = tidy["run"].map({str(run.path): role_of(run) for run in runs})
+    metrics = metrics_of(runs, scores)
+    tidy = _as_counted(tidy, metrics)
     asked = {str(run.path): run.record.asked for run in runs} if not by else {}
+    rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, by), metrics)
     return Summary(
-        rows=_means(tidy, asked, by),
+        rows=rows,
         tidy=tidy,
-        metrics=metrics_of(runs, scores),
+        metrics=with_derived,
         unscored=unscored_of(scores),
         versions=versions_of(scores),
         notes=_notes(tidy),
@@ -106,15 +119,17 @@ def both_splits(summary: Summary) -> Summary:
             # A mean of one row would be no mean of both.
             found = found if found["split"].nunique() == 2 else found.iloc[:0]
             values = balanced(found["value"].to_numpy(np.float64), found["split"].to_numpy(str))
-            estimate = mean_interval(values, found["sample"].to_numpy(str))
-            records.append(
-                dict(zip(keys, key, strict=True)) | {"split": BOTH} | _numbers(scores, estimate, summary.asked)
-            )
+            place = dict(zip(keys, map(str, key), strict=True))
+            info, clusters = summary.metrics[place["metric"]], found["sample"].to_numpy(str)
+            estimate = table_interval(values, clusters, info, place["protocol"])
+            records.append({**place, "split": BOTH, **_numbers(scores, estimate, summary.asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     left_out = [method for method in summary.tidy["method"].unique() if method not in set(rows["method"])]
     notes = summary.notes[summary.notes["split"].isin(["inside", "outside"])]
     together = notes.assign(split=BOTH).groupby([*GROUP, "metric", "note"], sort=False)["count"].sum().reset_index()
-    return replace(summary, rows=rows, tidy=tidy.assign(split=BOTH), notes=together, left_out=tuple(map(str, left_out)))
+    tidy = tidy.assign(split=BOTH)
+    rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
+    return replace(summary, rows=rows, tidy=tidy, notes=together, left_out=tuple(map(str, left_out)))
 
 
 def _not_scored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> Iterator[str]:
@@ -142,12 +157,25 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     return tidy[column].fillna(UNKNOWN).astype("str")
 
 
-def _means(tidy: pd.DataFrame, asked: Mapping[str, int], by: str) -> pd.DataFrame:
+def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.DataFrame:
+    values, capped = tidy["value"].to_numpy(np.float64, copy=True), np.zeros(len(tidy), dtype=bool)
+    statuses = tidy["status"].fillna("").to_numpy(object)
+    for (metric, protocol), rows in tidy.reset_index(drop=True).groupby(["metric", "protocol"], sort=False):
+        places = rows.index.to_numpy()
+        given = values[places], statuses[places], metrics[str(metric)], str(protocol)
+        values[places], capped[places] = counted(*given), is_capped(*given)
+    return tidy.assign(**{"value": values, CAPPED: capped})
+
+
+def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], by: str) -> pd.DataFrame:
     records = []
     for key, scores in tidy.groupby(KEYS, sort=False):
-        estimate = mean_interval(scores["value"].dropna().to_numpy(np.float64))
-        records.append(dict(zip(KEYS, key, strict=True)) | _numbers(scores, estimate, asked))
+        place = dict(zip(KEYS, map(str, key), strict=True))
+        values = scores["value"].dropna().to_numpy(np.float64)
+        estimate = table_interval(values, None, metrics[place["metric"]], place["protocol"])
+        records.append({**place, **_numbers(scores, estimate, asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
+    rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
     # Sections in the order of their names, that of no name last; without a tag the order is that of the runs.
     return rows.sort_values(SECTION, key=_section_order, kind="stable") if by else rows
 
@@ -157,7 +185,26 @@ def _section_order(sections: pd.Series) -> pd.Series:
     return sections.map(lambda name: known.get(name, f"3{name}"))
 
 
-def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float]:
+def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
+    """Of every row, whether its mean lacks a sample that one of the contenders has in its column."""
+    keys = [*GROUP, SECTION, "metric"]
+    scored = tidy[tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))]
+    column = scored.groupby(keys, sort=False).ngroup().to_numpy()
+    sample = scored.groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
+    place = column * (sample.max(initial=0) + 1) + sample
+    # Where there is no contender, the rows are held against each other.
+    competes = (scored[ROLE] == "contender").to_numpy()
+    competes = competes | ~np.isin(column, column[competes])
+    first = scored.assign(place=place)[competes].drop_duplicates("place")
+    everything = first.groupby(keys, sort=False).size().to_dict()
+    shared = scored.assign(shared=np.isin(place, first["place"])).groupby([*keys, "method"], sort=False)["shared"].sum()
+    own = shared.to_dict()
+    places = rows[[*keys, "method"]].itertuples(index=False, name=None)
+    # A row without any score has no mean.
+    return [key in own and own[key] < everything[key[:-1]] for key in places]
+
+
+def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float | str]:
     rows = scores["run"].value_counts().to_dict()
     return {
         "mean": estimate.mean,
@@ -166,7 +213,9 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
         "standard_error": estimate.standard_error,
         "n_scored": estimate.count,
         "n_asked": sum(max(count, asked.get(str(run), 0)) for run, count in rows.items()),
-        "n_identical": int((scores["status"] == IDENTICAL).sum()),
+        "n_capped": int(scores[CAPPED].sum()),
+        "n_identical": int(((scores["status"] == IDENTICAL) & scores["value"].isna()).sum()),
+        "role": str(scores[ROLE].iloc[0]),
     }
 
 

@@ -8,17 +8,19 @@ from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
+from brushbench.registry import ROLES
 from brushbench.store import Run
 from reports.beside import Beside
 from reports.footnotes import footnotes
+from reports.intervals import printed_interval
 from reports.layout import Cell, Column, Mark, Row, Section, Table, heading
 from reports.marks import by_rank, by_significance
-from reports.summary import BOTH, SECTION, Summary, both_splits, summarise
+from reports.mean_error import is_derived
+from reports.summary import BOTH, FEWER, SECTION, Summary, both_splits, summarise
 
 PAPER = {
     "image quality": ("image-reward", "hps", "aesthetic"),
@@ -68,7 +70,7 @@ def report(runs: Sequence[Run], wanted: Wanted) -> Report:
 
 
 def _check_complete(summary: Summary) -> None:
-    rows = summary.rows
+    rows = summary.rows[~summary.rows["metric"].map(is_derived)]
     partial = rows[rows["n_scored"] + rows["n_identical"] < rows["n_asked"]]
     if len(partial):
         first = partial.iloc[0]
@@ -156,7 +158,8 @@ class _Maker:
         for title in map(str, rows[SECTION].unique()):
             own = rows[rows[SECTION] == title]
             marks = self._marks(own, place)
-            sections.append(Section(f"{self.summary.by}: {title}" if title else "", self._rows(own, marks, beside)))
+            groups = [self._rows(group, marks, beside) for group in _by_role(own)]
+            sections.append(Section(f"{self.summary.by}: {title}" if title else "", *groups))
             keys = zip(own["method"], own["split"], own["metric"], strict=True)
             marked.append(own.assign(mark=[marks.get(key, "") for key in keys]))
         splits = list(dict.fromkeys(column.split for column in self.columns))
@@ -188,23 +191,28 @@ class _Maker:
         return pd.Series([key in wanted for key in keys], rows.index)
 
     def _marks(self, rows: pd.DataFrame, place: tuple[str, str]) -> dict[tuple[str, str, str], Mark]:
-        """By method, split and metric."""
+        """By method, split and metric: of contenders, and by rank only of means over the same samples."""
         found: dict[tuple[str, str, str], Mark] = {}
+        contenders = rows[rows["role"] == "contender"]
         for column in self.columns:
-            own = rows[(rows["split"] == column.split) & (rows["metric"] == column.info.name)]
-            means = dict(zip(own["method"], own["mean"], strict=True))
-            marks = by_rank(means, column)
-            if self.wanted.significant and len(means) > 1:
+            own = contenders[(contenders["split"] == column.split) & (contenders["metric"] == column.info.name)]
+            ranked = own if self.wanted.significant else own[~own[FEWER]]
+            means = dict(zip(ranked["method"], ranked["mean"], strict=True))
+            if not self.wanted.significant:
+                marks = by_rank(means, column)
+            elif len(means) > 1 and not is_derived(column.info.name):
                 marks = by_significance(means, column, self._scores(place, own))
+            else:
+                marks = {}
             found |= {(method, column.split, column.info.name): mark for method, mark in marks.items()}
         return found
 
     def _scores(self, place: tuple[str, str], own: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the frame behind the cells of one column of one section."""
+        """The rows of the frame behind the contenders' cells of one column of one section."""
         tidy, first = self.summary.tidy, own.iloc[0]
         chosen = (tidy["dataset"] == place[0]) & (tidy["protocol"] == place[1]) & (tidy["metric"] == first["metric"])
         chosen &= (tidy[SECTION] == first[SECTION]) & (tidy["split"] == first["split"])
-        scores: pd.DataFrame = tidy.loc[chosen]
+        scores: pd.DataFrame = tidy.loc[chosen & tidy["method"].isin(own["method"])]
         return scores
 
     def _rows(
@@ -218,7 +226,8 @@ class _Maker:
                 self._cell(records[key], column, marks.get(key, "")) if key in records else Cell("-")
                 for key, column in zip(keys, self.columns, strict=True)
             ]
-            found.append(Row(str(method), tuple(cells)))
+            role = records[next(key for key in records if key[0] == method)]["role"]
+            found.append(Row(str(method) if role == "contender" else f"{method} ({role})", tuple(cells)))
             if beside:
                 means = {key[1:]: record["mean"] for key, record in records.items() if key[0] == method}
                 found += beside.rows(method, self.columns, means)
@@ -226,16 +235,33 @@ class _Maker:
 
     # Any: a row of the summary.
     def _cell(self, row: Mapping[Hashable, Any], column: Column, mark: Mark) -> Cell:
-        in_full = self.wanted.table == "summary"
-        nothing = "-" if in_full or not row["n_identical"] else "identical"
-        text = nothing if np.isnan(row["mean"]) else column.printed(row["mean"])
-        remarks = []
-        if in_full:
-            if not np.isnan(row["low"]):
-                remarks.append(f"± {column.printed(max(row['high'] - row['mean'], row['mean'] - row['low']))}")
-            if row["n_identical"]:
-                remarks.append(f"({row['n_identical']} identical)")
-            scored = row["n_scored"] + row["n_identical"]
-            if scored < row["n_asked"]:
-                remarks.append(f"[{scored}/{row['n_asked']}]")
-        return Cell(text, mark, " ".join(remarks))
+        known = row["n_scored"]
+        if not known:
+            return Cell("-", remark=_remark(row) if self.wanted.table == "summary" else "")
+        all_capped = row["n_capped"] == known
+        text = column.ceiling(row["mean"]) if all_capped else column.printed(row["mean"])
+        if self.wanted.table != "summary":
+            return Cell(text, mark, fewer=row[FEWER])
+        interval = "" if all_capped else printed_interval(row["mean"], row["low"], row["high"], column.printed)
+        return Cell(text, mark, _remark(row), interval, fewer=row[FEWER])
+
+
+# Any: likewise.
+def _remark(row: Mapping[Hashable, Any]) -> str:
+    """How many samples count as the ceiling, have no score because nothing differs, or are missing."""
+    remarks = []
+    if row["n_capped"] and not is_derived(row["metric"]):
+        remarks.append(f"({row['n_capped']} at the cap)")
+    if row["n_identical"]:
+        remarks.append(f"({row['n_identical']} identical)")
+    scored = row["n_scored"] + row["n_identical"]
+    if scored < row["n_asked"]:
+        remarks.append(f"[{scored}/{row['n_asked']}]")
+    return " ".join(remarks)
+
+
+def _by_role(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The contenders; references and below them floors."""
+    others = rows[rows["role"] != "contender"]
+    ordered = others.sort_values("role", key=lambda roles: roles.map(ROLES.index), kind="stable")
+    return rows[rows["role"] == "contender"], ordered

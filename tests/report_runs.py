@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import IDENTICAL, unscored
+from brushbench.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
 from brushbench.score_file import MASK_SHARE, Scores, note_column, status_column, tag_column, write_scores
 from brushbench.store import DatasetIdentity, Identity, MethodIdentity, Run
 
@@ -56,8 +56,15 @@ class Made:
             columns[MASK_SHARE] = pd.Series(self.mask_shares, dtype="Float64")
         ids = list(self.ids) if self.ids is not None else [f"{index:09d}" for index in range(count)]
         table = pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
-        write_scores(run, Scores(table, {name: CATALOGUE[name] for name in self.scores}))
+        write_scores(run, Scores(table, {name: info_of(name) for name in self.scores}))
         return run
+
+
+def info_of(name: str) -> MetricInfo:
+    """Also of a metric on another region than its usual one: `psnr@painted`."""
+    base, _, region = name.partition("@")
+    info = CATALOGUE[base]
+    return info.named(next((known for known in REGIONS if known == region), info.region), info.version)
 
 
 MEANS = {

@@ -153,7 +153,10 @@ def test_unicode_captions_and_ids(brushbench, tmp_path: Path, write_bench) -> No
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["run", "--method", "telae"], ["unknown method 'telae'", "did you mean 'telea'?", "valid: biharmonic"]),
+        (
+            ["run", "--method", "telae"],
+            ["unknown method 'telae'", "did you mean 'telea'?", "valid: autoencoder, biharmonic"],
+        ),
         (["run", "--method", "telea", "-o", "radios=3"], ["unknown option", "did you mean 'radius'?"]),
         (["run", "--method", "telea", "-o", "radius=x"], ["radius='x'", "valid number"]),
         (["run", "--method", "telea", "-o", "radius=-1"], ["radius='-1'", "greater than 0"]),

@@ -89,7 +89,9 @@ def test_the_family_sdxl_has_a_base_and_a_branch_for_brushnet(
 
 
 def test_a_family_without_the_method_says_which_it_has(tmp_path: Path) -> None:
-    with pytest.raises(brushbench.UserError, match=r"weights sdxl have no 'base' for powerpaint; .* are for brushnet$"):
+    with pytest.raises(
+        brushbench.UserError, match=r"weights sdxl have no 'base' for powerpaint; .* are for autoencoder, brushnet$"
+    ):
         Weights("sdxl", "powerpaint").folder("base")
     with pytest.raises(brushbench.UserError, match=r"sd15 have no 'brushnet' for powerpaint; .* -o brushnet="):
         Weights("sd15", "powerpaint").folder("brushnet")

@@ -72,21 +72,22 @@ def test_means_and_standard_errors(runs: list[Run]) -> None:
     )
     assert row["mean"] == pytest.approx(sum(values) / 3)
     assert row["standard_error"] == pytest.approx(np.std(values, ddof=1) / math.sqrt(3))
-    assert (row["n_scored"], row["n_asked"], row["n_identical"]) == (3, 4, 0)
+    assert (row["n_scored"], row["n_asked"], row["n_capped"]) == (3, 4, 0)
     copied = next(row for row in rows if row["method"] == "copy" and row["metric"] == "psnr")
-    assert (copied["mean"], copied["n_scored"], copied["n_identical"]) == (None, 0, 3)
+    assert (copied["mean"], copied["n_scored"], copied["n_capped"]) == (60.0, 3, 3)
 
 
 def test_text_names_everything(runs: list[Run]) -> None:
     text = render(report(runs, Wanted()), "text")
     for part in ("brushbench, split inside, protocol strict", "3/4", "PSNR known dB ↑", "MSE known x1e3 ↓", "±"):
         assert part in text
-    assert "(3 identical) [3/4]" in text
+    assert "(3 at the cap) [3/4]" in text
 
 
 def test_csv_can_be_read_back(runs: list[Run]) -> None:
     rows = list(csv.DictReader(io.StringIO(render(report(runs, Wanted()), "csv"))))
-    assert len(rows) == 3 * 5
+    # Five metrics, and the PSNR of the mean MSE.
+    assert len(rows) == 3 * 6
     assert {row["protocol"] for row in rows} == {"strict"}
 
 
@@ -257,7 +258,8 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = render(report([first, second], Wanted("paper")), "text")
     assert "scored/asked: 2/3 for telea; 2/2 for copy" in text
     assert "1 of telea, 2 of copy" in text
-    assert "identical" in text.splitlines()[6]
+    assert text.splitlines()[5].split() == ["copy", "(reference)", ">=", "60", "0.00"]
+    assert text.splitlines()[6].split() == ["telea", "(floor)", "40.00", "50.00"]
     assert "the rows are means over different samples" in text
     with pytest.raises(brushbench.UserError, match="psnr of telea on brushbench/inside has 2 of 3 samples"):
         report([first, second], Wanted("paper", strict=True))
@@ -304,8 +306,7 @@ def test_intervals_are_those_of_the_statistics(paper_runs: list[Run]) -> None:
     expected = mean_interval(tidy[chosen]["value"].to_numpy())
     row = rows_of(paper_runs, Wanted())["telea", "inside", "lpips"]
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
-    longer = max(expected.high - expected.mean, expected.mean - expected.low)
-    assert f"± {longer * 1e3:.2f}" in render(report(paper_runs, Wanted()), "text")
+    assert f"[{expected.low * 1e3:.2f}, {expected.high * 1e3:.2f}]" in render(report(paper_runs, Wanted()), "text")
 
 
 def test_mistakes_are_user_errors(brushbench, paper_runs: list[Run]) -> None:

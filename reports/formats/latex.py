@@ -7,7 +7,7 @@ kernel, by which the file knows that it is `\input`; that document needs the pac
 from collections.abc import Sequence
 
 from reports.formats.escaping import each_word, latex
-from reports.layout import Cell, Kind, Mark, Row, Section, Table
+from reports.layout import AT_LEAST, Cell, Kind, Mark, Row, Section, Table
 
 BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs,graphicx}.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass
@@ -84,7 +84,9 @@ def _sections(sections: Sequence[Section], columns: int) -> list[str]:
             lines.append(r"\midrule")
         if section.title:
             lines.append(rf"\multicolumn{{{columns + 1}}}{{@{{}}l}}{{\textit{{{latex(section.title)}}}}} \\")
-        lines += map(_row, section.rows)
+        for number, group in enumerate(section.groups):
+            lines += [r"\midrule"] if number else []
+            lines += map(_row, group)
     return lines
 
 
@@ -94,12 +96,18 @@ def _row(row: Row) -> str:
 
 
 def _marked(cell: Cell, kind: Kind) -> str:
-    # Minus signs, not hyphens.
-    number = "--" if cell.text == "-" else cell.text.replace("-", "$-$")
+    number = "--" if cell.text == "-" else _number(cell.text)
     if kind == "published" and cell.remark:
         # Beside the column, so that the numbers stay below each other.
         return rf"{number}\rlap{{$^{{\mathrm{{{latex(cell.remark.strip('()'))}}}}}$}}"
-    return " ".join(filter(None, [MARKS[cell.mark].format(number), latex(cell.remark)]))
+    number = MARKS[cell.mark].format(number) + (r"$^\dagger$" if cell.fewer else "")
+    return " ".join(filter(None, [number, _number(cell.interval), latex(cell.remark)]))
+
+
+def _number(text: str) -> str:
+    """With minus signs, not hyphens; brackets kept from being the option of a line's end."""
+    signs = {"-": "$-$", "±": r"$\pm$", AT_LEAST: r"$\geq$", "[": "{[}", "]": "{]}"}
+    return "".join(signs.get(character, character) for character in text)
 
 
 def _notes(table: Table) -> list[str]:

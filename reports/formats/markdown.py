@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.formats.escaping import each_word, markdown
-from reports.layout import Cell, Mark, Row, Table
+from reports.layout import BESIDE, FEWER, Cell, Mark, Row, Table
 
 # GitHub drops <u>; <ins> is underlined there.
 MARKS: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}
@@ -25,7 +25,10 @@ def _table(table: Table) -> str:
     for section in table.sections:
         if section.title:
             lines.append(_line([f"**{markdown(section.title)}**", *[" "] * len(heads)]))
-        lines += map(_row, section.rows)
+        for place, group in enumerate(section.groups):
+            # A table of Markdown has no rule but the one below its heading.
+            lines += [_line([f"*{BESIDE}*", *[" "] * len(heads)])] if place else []
+            lines += map(_row, group)
     notes = [f"{MARKS[mark].format(NAMES[mark])}: {meaning}" for mark, meaning in table.legend]
     notes += [*_groups(table), *(each_word(markdown, note) for note in table.notes)]
     return "\n\n".join(
@@ -46,7 +49,8 @@ def _row(row: Row) -> str:
 
 
 def _marked(cell: Cell) -> str:
-    return " ".join(filter(None, [MARKS[cell.mark].format(cell.text), markdown(cell.remark)]))
+    number = f"{MARKS[cell.mark].format(cell.text)}{FEWER if cell.fewer else ''}"
+    return " ".join(filter(None, [number, *map(markdown, (cell.interval, cell.remark))]))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ from reports.formats.escaping import spreadsheet
 from reports.tables import Report
 
 COLUMNS = [
-    *("dataset", "protocol", "split", "section", "method", "metric", "mean", "low", "high", "standard_error"),
-    *("n_scored", "n_asked", "n_identical", "mark", "unit", "scale", "higher_is_better"),
+    *("dataset", "protocol", "split", "section", "method", "role", "metric", "mean", "low", "high", "standard_error"),
+    *("n_scored", "n_asked", "n_capped", "fewer_samples", "mark", "unit", "scale", "higher_is_better"),
 ]
 """`low` and `high` are the ends of the 95 % interval of the mean; `scale` is what papers multiply it with."""
 DIGITS, MEAN_DIGITS = 12, 14

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reports.formats.escaping import plain, words
-from reports.layout import Cell, Mark, Row, Section, Table
+from reports.layout import AT_LEAST, FEWER, Cell, Mark, Row, Section, Table
 
 MARKS: dict[Mark, str] = {"": "{}", "best": "*{}*", "second": "_{}_"}
 GAP = "  "
@@ -16,13 +16,13 @@ def text_tables(tables: Sequence[Table]) -> str:
 
 def _table(table: Table) -> str:
     names = ("method", *map(plain, table.headings))
-    rows = [_cells(row) for section in table.sections for row in section.rows]
+    rows = [_cells(row) for section in table.sections for group in section.groups for row in group]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     spans = [spans for spans in table.levels() if any(title for title, _ in spans)]
     for level in spans:
         _widen(widths, level)
     lines = [_spans(level, widths) for level in spans]
-    lines += [_aligned(names, widths), GAP.join("-" * width for width in widths)]
+    lines += [_aligned(names, widths), _rule(widths)]
     lines += [line for section in table.sections for line in _section(section, widths)]
     legend = ", ".join(f"{MARKS[mark].format('1.23')}: {meaning}" for mark, meaning in table.legend)
     notes = [*filter(None, [legend]), *map(words, table.notes)]
@@ -30,8 +30,15 @@ def _table(table: Table) -> str:
 
 
 def _section(section: Section, widths: Sequence[int]) -> list[str]:
-    title = [f"{plain(section.title)}:"] if section.title else []
-    return title + [_aligned(_cells(row), widths) for row in section.rows]
+    lines = [f"{plain(section.title)}:"] if section.title else []
+    for place, group in enumerate(section.groups):
+        lines += [_rule(widths)] if place else []
+        lines += [_aligned(_cells(row), widths) for row in group]
+    return lines
+
+
+def _rule(widths: Sequence[int]) -> str:
+    return GAP.join("-" * width for width in widths)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -39,7 +46,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _marked(cell: Cell) -> str:
-    return " ".join(filter(None, [MARKS[cell.mark].format(cell.text), cell.remark]))
+    number = MARKS[cell.mark].format(cell.text.replace(AT_LEAST, ">="))
+    return " ".join(filter(None, [f"{number}{FEWER if cell.fewer else ''}", cell.interval, cell.remark]))
 
 
 def _widen(widths: list[int], spans: Sequence[tuple[str, int]]) -> None:

@@ -1,0 +1,71 @@
+"""How large the masks of a data set are, known from all of its runs together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from brushbench.score_file import MASK_SHARE, Scores
+from brushbench.store import Run
+
+MASK_SIZE = "mask_size"
+MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))
+"""Classes of masks, each with the largest share of the pixels to paint: those of EditBench (arXiv:2212.06909)."""
+OPPOSITE = {"inside": "outside", "outside": "inside"}
+Values = Float64[np.ndarray, " n"]
+Place = tuple[str, str, str]
+"""Data set, its options, split."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskShares:
+    """The share of the pixels to paint, by split and sample, wherever one of the runs knows it.
+
+    A run doesn't know it of a sample whose image was never looked at; another run of the same data may.
+    """
+
+    known: Mapping[Place, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, runs: Sequence[tuple[Run, str, Scores]]) -> "MaskShares":
+        """Of runs, each with the label of its data set and its scores."""
+        known: dict[Place, dict[str, float]] = {}
+        for run, dataset, scores in runs:
+            if MASK_SHARE in scores.table:
+                shares = scores.table[MASK_SHARE].dropna()
+                known.setdefault(_place(run, dataset), {}).update(
+                    {str(name): float(shares[name]) for name in shares.index}
+                )
+        return cls(known)
+
+    def columns(self, run: Run, dataset: str, names: Sequence[str]) -> dict[str, pd.Series]:
+        """`mask_share` and `mask_size` of a run's samples, missing where they aren't known; none if of no sample.
+
+        The class is that of the inside mask, also outside, where the share is what that mask leaves.
+        """
+        data, options, split = _place(run, dataset)
+        own = self._shares((data, options, split), names)
+        sizes = own
+        if split in OPPOSITE:
+            opposite = self._shares((data, options, OPPOSITE[split]), names)
+            inside, outside = (own, opposite) if split == "inside" else (opposite, own)
+            sizes = np.where(np.isnan(inside), 1 - outside, inside)
+        if np.isnan(sizes).all():
+            return {}
+        return {MASK_SHARE: pd.Series(own), MASK_SIZE: _classes(sizes)}
+
+    def _shares(self, place: Place, names: Sequence[str]) -> Values:
+        found = self.known.get(place, {})
+        return np.array([found.get(name, np.nan) for name in names], dtype=np.float64)
+
+
+def _classes(shares: Values) -> pd.Series:
+    places = np.searchsorted([end for _, end in MASK_SIZES[:-1]], shares)
+    return pd.Series([MASK_SIZES[place][0] for place in places], dtype="string").where(~np.isnan(shares))
+
+
+def _place(run: Run, dataset: str) -> Place:
+    identity = run.record.identity.dataset
+    return dataset, str(sorted(identity.options.items())), identity.split
