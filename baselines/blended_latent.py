@@ -24,6 +24,8 @@ OFFICIAL_SCHEDULER: dict[str, object] = {
     "timestep_spacing": "leading",
 }
 """The official code ignores the checkpoint's: 50 steps are 980, 960, ..., 0."""
+OF_THE_MODEL = ("prediction_type", "rescale_betas_zero_snr")
+"""What stays the checkpoint's all the same: it says what its UNet was trained to predict, and from how much noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,17 @@ class BlendedLatent:
         """Raises `UserError` for weights that can't be used, or whose UNet reads more than noisy latents."""
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim")
         sd.check_channels("blended-latent", CHANNELS)
-        return cls(sd if options.sampler else replace(sd, scheduler_config=OFFICIAL_SCHEDULER), options)
+        if options.sampler:
+            return cls(sd, options)
+        own = {key: sd.scheduler_config[key] for key in OF_THE_MODEL if key in sd.scheduler_config}
+        # A model whose last timestep is pure noise has to begin there.
+        if own.get("rescale_betas_zero_snr"):
+            own |= {"timestep_spacing": "trailing"}
+        return cls(replace(sd, scheduler_config=OFFICIAL_SCHEDULER | own), options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Known pixels went through the VAE, and carry the noise of the last timestep."""
-        draw = self.sd.noise_source(seeds, batch)
+        noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         source = self.sd.encode_image(to_unit(batch.images))
         holes = centres(batch.masks, self.sd.factor).to(source.device)
@@ -66,10 +74,10 @@ class BlendedLatent:
             return self.sd.guided_noise(latents, step, text)
 
         def keep_known(latents: Latents, step: Step) -> Latents:
-            return torch.where(holes, latents, step.noised(source, draw()))
+            return torch.where(holes, latents, step.noised(source, noise()))
 
         skipped = int(self.options.steps * self.options.blending_start)
-        latents = self.sd.denoise(draw(), self.options.steps, predict, skipped=skipped, after=keep_known)
+        latents = self.sd.denoise(noise, self.options.steps, predict, skipped=skipped, after=keep_known)
         return self.options.blended(self.sd.decode(latents), batch)
 
 

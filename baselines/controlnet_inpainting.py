@@ -59,9 +59,10 @@ class ControlNetInpainting:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The ControlNet reads the text too, so it runs for both halves of the guidance."""
-        noise = self.sd.initial_noise(seeds, batch)
+        noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
-        condition = masked_condition(batch.images, batch.masks).to(noise).repeat(text.copies, 1, 1, 1)
+        condition = masked_condition(batch.images, batch.masks).to(self.sd.runtime.device, self.sd.runtime.dtype)
+        condition = condition.repeat(text.copies, 1, 1, 1)
 
         def predict(latents: Latents, step: Step) -> Latents:
             weight = self.options.weight_at(step)

@@ -23,9 +23,12 @@ from baselines.pipeline_folder import (
     parameters_of,
     read_index,
 )
-from baselines.stable_diffusion import Sampler, generators_of
-from brushbench.errors import UserError, one_line
+from baselines.schedulers import Sampler
+from baselines.stable_diffusion import generators_of
+from baselines.watched import check_schedulers, watched
+from brushbench.errors import NotFiniteError, UserError, one_line
 from brushbench.loading import NO_NUMBER, Runtime
+from brushbench.notes import numbered_from
 from brushbench.types import Batch
 from brushbench.weights import MODEL
 
@@ -102,6 +105,7 @@ class DiffusersPipeline:
         edition = Edition(options.variant, options.sampler)
         pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
         _check_guidance(pipeline, options)
+        check_schedulers(pipeline)
         return cls(pipeline, arguments)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -122,15 +126,16 @@ class DiffusersPipeline:
         arguments = dict(self.arguments)
         if "negative_prompt" in arguments:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(generators)
-        pixels = self.pipeline(
-            prompt=list(batch.captions[part]),
-            image=[Image.fromarray(image.permute(1, 2, 0).numpy()) for image in batch.images[part]],
-            mask_image=[Image.fromarray(mask[0].numpy().astype(np.uint8) * 255) for mask in batch.masks[part]],
-            generator=generators if len(generators) > 1 else generators[0],
-            output_type="np",
-            **sides,
-            **arguments,
-        ).images
+        with watched(self.pipeline, generators), numbered_from(part.start):
+            pixels = self.pipeline(
+                prompt=list(batch.captions[part]),
+                image=[Image.fromarray(image.permute(1, 2, 0).numpy()) for image in batch.images[part]],
+                mask_image=[Image.fromarray(mask[0].numpy().astype(np.uint8) * 255) for mask in batch.masks[part]],
+                generator=generators if len(generators) > 1 else generators[0],
+                output_type="np",
+                **sides,
+                **arguments,
+            ).images
         return [_to_image(picture, height, width) for picture in pixels]
 
     def _check_size(self, batch: Batch) -> None:
@@ -179,5 +184,5 @@ def _to_image(pixels: np.ndarray, height: int, width: int) -> UInt8[Tensor, "3 h
     if pixels.shape != (height, width, 3):
         raise UserError(f"the pipeline paints {pixels.shape[0]}x{pixels.shape[1]}, not the {height}x{width} asked for")
     if not np.isfinite(pixels).all():
-        raise UserError("the pipeline painted pixels that are no numbers; valid: another --dtype, for example float32")
+        raise NotFiniteError("the pipeline's pixels aren't finite; valid: --dtype float32 or bfloat16")
     return torch.from_numpy((pixels * 255).round().astype(np.uint8)).permute(2, 0, 1)

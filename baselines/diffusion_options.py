@@ -7,7 +7,8 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.stable_diffusion import Sampler, Step
+from baselines.schedulers import Sampler
+from baselines.stable_diffusion import Step
 from brushbench.errors import UserError
 from brushbench.loading import NO_NUMBER
 from brushbench.masks import Blend, blend, check_kernel

@@ -20,7 +20,7 @@ from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedToke
 from transformers.image_processing_base import ImageProcessingMixin
 
 from baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
-from baselines.stable_diffusion import SAMPLERS, Sampler
+from baselines.schedulers import SAMPLERS, Sampler
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.work import attempt

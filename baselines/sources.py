@@ -1,7 +1,8 @@
 """Where the components of a base model come from: a folder in diffusers layout, or one file with all its models."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, final, runtime_checkable
@@ -10,13 +11,17 @@ from diffusers import ModelMixin
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm, load_single_file_checkpoint
 from torch import Tensor, nn
 
-from baselines.checkpoints import load_model, loaded
+from baselines.checkpoints import SchedulerConfig, load_model, loaded
+from baselines.kinds import family_of
+from baselines.single_file_marks import scheduler_changes
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.weights import BASE
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)
+TEXT_KEYS = "transformer_blocks.0.attn2.to_k.weight"
+"""By their names' ends, the weights of a UNet that are as wide as the text that it reads."""
 
 
 @runtime_checkable
@@ -25,6 +30,11 @@ class Source(Protocol):
 
     def folder(self, name: str) -> Path:
         """The folder, or file, with the configuration of a component."""
+        ...
+
+    @property
+    def scheduler_changes(self) -> SchedulerConfig:
+        """What takes the place of the same in the scheduler's config."""
         ...
 
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
@@ -57,6 +67,7 @@ def base_source(runtime: Runtime, base: str | None, part: str = BASE) -> Source:
 @dataclass(frozen=True, slots=True)
 class _Folder:
     folder: Callable[[str], Path]
+    scheduler_changes: SchedulerConfig = field(default_factory=dict)
 
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
         return load_model(cls, self.folder(name), name, runtime)
@@ -73,6 +84,7 @@ class _File:
     file: Path
     tensors: dict[str, Tensor]
     folder: Callable[[str], Path]
+    scheduler_changes: SchedulerConfig
 
     @classmethod
     def read(cls, file: Path, folder: Callable[[str], Path], runtime: Runtime) -> "_File":
@@ -83,12 +95,15 @@ class _File:
             raise UserError(one_line(f"{file}: not a checkpoint of tensors by their names"))
         # A memory-mapped tensor starts at any byte, and on some processors an unaligned one is multiplied by other
         # kernels, with other last bits: copied, it is what the folder's would be.
-        return cls(file, {name: tensor.clone() for name, tensor in tensors.items()}, folder)
+        copied = {name: tensor.clone() for name, tensor in tensors.items()}
+        return cls(file, copied, folder, scheduler_changes(file, copied.keys(), runtime))
 
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
         config = self.folder(name) / "config.json"
         if not config.is_file():
             raise UserError(one_line(f"{config.parent} has no config.json, by which {self.file} could be read"))
+        if name == "unet":
+            self._check_text_width(config)
         convert = _diffusers_model if issubclass(cls, ModelMixin) else create_diffusers_clip_model_from_ldm
         with runtime.weights.recording(f"{name}_config", [config]):
             made = attempt(partial(convert, cls, self.tensors, config=str(config.parent), torch_dtype=runtime.dtype))
@@ -97,6 +112,18 @@ class _File:
             if isinstance(made, Failure):
                 raise UserError(one_line(f"{self.file}: its {name} can't be read: {made.error}"))
         return runtime.place(cast(M, made).requires_grad_(False).eval())
+
+    def _check_text_width(self, config: Path) -> None:
+        """Stable Diffusion 1.5, 2.x and SDXL read texts of 768, 1024 and 2048 numbers a token."""
+        own = {tensor.shape[1] for name, tensor in self.tensors.items() if name.endswith(TEXT_KEYS)}
+        said = attempt(lambda: json.loads(config.read_bytes()).get("cross_attention_dim"))
+        if own and isinstance(said, int) and own != {said}:
+            raise UserError(
+                one_line(
+                    f"{self.file}: {family_of(max(own))}, but by {config} it would be {family_of(said)}; valid: a file "
+                    f"of that kind, or `base` as a folder in diffusers layout"
+                )
+            )
 
 
 def _lacks_tensors(made: nn.Module | Failure) -> bool:

@@ -5,9 +5,8 @@ Rombach et al., arXiv:2112.10752. The components are the classes of diffusers an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, final
+from typing import Any, cast, final
 
-import diffusers
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from jaxtyping import Bool, Float, UInt8
@@ -17,29 +16,18 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.captions import cleaned, token_ids
 from baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
+from baselines.finite import DECODING, ENCODING, check_finite, through_vae
+from baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
 from baselines.sdxl import TextPair, added_conditions, is_sdxl
 from baselines.sources import Source, base_source
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 from brushbench.weights import BASE
-from brushbench.work import Failure, attempt
 
-Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4
 """Of the latents, and of a UNet that reads nothing else."""
-
-SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
-    # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
-    "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
-    "ddim": ("DDIMScheduler", {}),
-    # Every Stable Diffusion skips the Runge-Kutta steps; the config of another scheduler doesn't say so.
-    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
-    "dpm++": ("DPMSolverMultistepScheduler", {}),
-    "euler": ("EulerDiscreteScheduler", {}),
-}
-"""For each sampler the scheduler's class in diffusers, and what it takes whatever the folder's config says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +111,10 @@ class StableDiffusion:
         too. Raises `UserError` for a component that is missing or can't be used, and for an SDXL that isn't asked for.
         """
         source = base_source(runtime, base, part)
-        config = load_scheduler_config(source.folder("scheduler"), runtime)
+        config = load_scheduler_config(source.folder("scheduler"), runtime) | source.scheduler_changes
         name, changes = SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
-        tried = attempt(_scheduler, name, config)
-        if isinstance(tried, Failure):
-            raise UserError(one_line(f"{source.folder('scheduler')}: {name} can't be made from it: {tried.error}"))
+        checked_scheduler(name, config, source.folder("scheduler"))
         unet = source.model(UNet2DConditionModel, "unet", runtime)
         xl = is_sdxl(unet)
         if xl and not sdxl:
@@ -182,10 +168,14 @@ class StableDiffusion:
         return added_conditions(text.pooled, height * self.factor, width * self.factor)
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
-        """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor."""
+        """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor.
+
+        Raises `SampleError` for what isn't finite, as `decode` does.
+        """
         with self.runtime.stage(self.vae), torch.inference_mode():
-            posterior = self.vae.encode(images.to(self.runtime.device, self.vae.dtype)).latent_dist
-        return cast(Tensor, posterior.mode() * self.vae.config.scaling_factor).to(self.runtime.dtype)
+            read = images.to(self.runtime.device, self.vae.dtype)
+            mode = through_vae(self.vae, read, lambda each: self.vae.encode(each).latent_dist.mode(), ENCODING)
+        return (mode * self.vae.config.scaling_factor).to(self.runtime.dtype)
 
     def to_latent_size(self, masks: Bool[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:
         """0 and 1, the top left pixel of each square of the VAE's factor, as the official code's `nearest` takes it."""
@@ -201,8 +191,8 @@ class StableDiffusion:
         """The first thing drawn from each sample's own generator. Raises `UserError` as `noise_source` does."""
         return self.noise_source(seeds, batch)()
 
-    def noise_source(self, seeds: Sequence[int], batch: Batch) -> Callable[[], Latents]:
-        """Gives noise at every call, from each sample's own generator: float32, on the CPU, [1, 4, h, w] at a time.
+    def noise_source(self, seeds: Sequence[int], batch: Batch) -> "NoiseSource":
+        """All of the noise of a run, from each sample's own generator.
 
         Raises `UserError` unless there is a seed for each sample, and both sides are multiples of the VAE's factor.
         """
@@ -211,12 +201,7 @@ class StableDiffusion:
         if height % self.factor or width % self.factor:
             raise UserError(f"{height}x{width}: both sides must be multiples of {self.factor}")
         shape = (1, self.vae.config.latent_channels, height // self.factor, width // self.factor)
-
-        def draw() -> Latents:
-            noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
-            return noise.to(self.runtime.device, self.runtime.dtype)
-
-        return draw
+        return NoiseSource(generators, shape, self.runtime)
 
     def guided_noise(
         self,
@@ -236,31 +221,55 @@ class StableDiffusion:
         return text.guided(*noise.chunk(2))
 
     def denoise(
-        self, noise: Latents, steps: int, predict: Predict, *, skipped: int = 0, after: After | None = None
+        self, noise: "NoiseSource", steps: int, predict: Predict, *, skipped: int = 0, after: After | None = None
     ) -> Latents:
-        """From pure noise to latents, in `steps` steps of a scheduler made anew, of which the first can be left out."""
-        scheduler = _scheduler(self.sampler, self.scheduler_config)
+        """From pure noise to latents, in `steps` steps of a scheduler made anew, of which the first can be left out.
+
+        The initial noise is drawn here, and after it the noise of the steps of a stochastic scheduler.
+        Raises `SampleError` for latents that aren't finite.
+        """
+        scheduler = scheduler_of(self.sampler, self.scheduler_config)
         scheduler.set_timesteps(steps, device=self.runtime.device)
-        latents: Tensor = noise * scheduler.init_noise_sigma
+        latents: Tensor = noise() * scheduler.init_noise_sigma
         times = scheduler.timesteps
         with self.runtime.stage(), torch.inference_mode():
             for index, time in list(enumerate(times))[skipped:]:
                 step = Step(index, len(times), time, scheduler)
                 predicted = predict(scheduler.scale_model_input(latents, time), step)
-                latents = scheduler.step(predicted, time, latents, return_dict=False)[0]
+                latents = stepped(scheduler, predicted, time, latents, noise.generators)
                 latents = after(latents, step) if after else latents
+        check_finite(latents, "latents")
         return latents
 
     def decode(self, latents: Latents) -> UInt8[Tensor, "n 3 H W"]:
-        """Latents -> images, rounded to 8 bits, on the CPU."""
+        """Latents -> images, rounded to 8 bits, on the CPU. Raises `SampleError` for what isn't finite.
+
+        A sample for which the VAE overflows in half precision is decoded again in float32, with a note.
+        """
         return ((self.decode_unit(latents) / 2 + 0.5) * 255).round().to(torch.uint8)
 
     def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
-        """Latents -> images on [-1, 1], float32, on the CPU."""
+        """Latents -> images on [-1, 1], float32, on the CPU; otherwise as `decode`."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
-            images = self.vae.decode(scaled, return_dict=False)[0]
-        return cast(Tensor, images.float().clamp(-1, 1).cpu())
+            images = through_vae(self.vae, scaled, lambda each: self.vae.decode(each, return_dict=False)[0], DECODING)
+        return images.float().clamp(-1, 1).cpu()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NoiseSource:
+    """Gives noise at every call, drawn from each sample's own generator in float32 on the CPU, sample by sample."""
+
+    generators: Sequence[torch.Generator]
+    shape: tuple[int, int, int, int]
+    """Of one sample's noise: [1, c, h, w]."""
+    runtime: Runtime
+
+    def __call__(self) -> Latents:
+        """The next noise of the batch, on the runtime's device and in its dtype."""
+        noise = torch.cat([torch.randn(self.shape, generator=generator) for generator in self.generators])
+        return noise.to(self.runtime.device, self.runtime.dtype)
 
 
 def _load_vae(source: Source, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
@@ -272,13 +281,6 @@ def _load_vae(source: Source, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
         return source.model(AutoencoderKL, "vae", runtime)
     vae = source.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32))
     return vae if vae.config.force_upcast else vae.to(runtime.dtype)
-
-
-# Any: as in `Step`.
-def _scheduler(name: str, config: SchedulerConfig) -> Any:
-    if not name.endswith("Scheduler"):
-        raise ValueError(f"{name!r} is not a scheduler of diffusers")
-    return getattr(diffusers, name).from_config(config)
 
 
 def generators_of(seeds: Sequence[int], batch: Batch) -> list[torch.Generator]:

@@ -12,6 +12,10 @@ class SampleError(UserError):
     """One sample can't be used; the others can. Recorded as that sample's failure."""
 
 
+class NotFiniteError(SampleError):
+    """What was computed for one sample has infinite values or NaN. That is nobody's wrong request, but a failure."""
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """`text` with control characters (also terminal escapes) and line breaks made spaces, cut at `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -14,6 +14,7 @@ from torch import Tensor
 from brushbench.config import Shard
 from brushbench.errors import UserError
 from brushbench.images import encode_image
+from brushbench.notes import collecting_of_samples
 from brushbench.protocol import Protocol
 from brushbench.store import Entry, Run
 from brushbench.types import Batch, Dataset, Method, Sample
@@ -57,6 +58,8 @@ class _Result:
     sample_id: str
     image: UInt8[Tensor, "3 h w"] | Failure
     seconds: float
+    note: str | None = None
+    """What a reader must know of how the image was made."""
 
 
 @final
@@ -128,10 +131,14 @@ class Generation:
         filler = next(iter(samples.values()))
         places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
         start = time.perf_counter()
-        images = attempt(self._call, places)
+        with collecting_of_samples() as notes:
+            images = attempt(self._call, places)
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
-            return {place: _Result(sample.id, images[place], seconds) for place, sample in samples.items()}
+            return {
+                place: _Result(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None)
+                for place, sample in samples.items()
+            }
         if images.out_of_memory:
             smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
             raise UserError(
@@ -160,7 +167,8 @@ class Generation:
             self._failures[result.sample_id] = result.image
             return Entry(id=result.sample_id, status="failed", error=result.image.error), None
         name = result.sample_id + SUFFIX[self._protocol.image_format]
-        entry = Entry(id=result.sample_id, status="done", image=name, seconds=round(result.seconds, 4))
+        seconds = round(result.seconds, 4)
+        entry = Entry(id=result.sample_id, status="done", image=name, seconds=seconds, note=result.note)
         return entry, pool.submit(self._store, name, result.image)
 
     def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from brushbench.errors import UserError, one_line
+from brushbench.errors import NotFiniteError, UserError, one_line
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -30,6 +30,8 @@ def attempt(make: Callable[..., T], *arguments: object) -> T | Failure:
     """The boundary around a sample, and around a user's own file: whatever goes wrong inside is a `Failure`."""
     try:
         return make(*arguments)
+    except NotFiniteError as error:
+        return Failure(one_line(str(error)), by_user=False)
     except UserError as error:
         return Failure(one_line(str(error)), by_user=True)
     except Exception as error:  # noqa: BLE001

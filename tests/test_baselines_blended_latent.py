@@ -11,7 +11,7 @@ from torch import Tensor
 
 import brushbench
 from baselines.blended_latent import centres
-from baselines.stable_diffusion import StableDiffusion
+from baselines.stable_diffusion import NoiseSource, StableDiffusion
 from brushbench.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "blended_latent"
@@ -46,7 +46,7 @@ def test_it_equals_the_official_script(name: str, weights: Path, monkeypatch: py
     if "noise_init" in arrays:
         # The script draws for a whole batch at once; here every sample has noise of its own.
         drawn = iter([arrays["noise_init"], *arrays["noise_steps"]])
-        monkeypatch.setattr(StableDiffusion, "noise_source", lambda self, seeds, batch: lambda: next(drawn))
+        monkeypatch.setattr(NoiseSource, "__call__", lambda self: next(drawn))
     latents = []
     decode = StableDiffusion.decode
     monkeypatch.setattr(StableDiffusion, "decode", lambda self, final: latents.append(final) or decode(self, final))

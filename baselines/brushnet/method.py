@@ -14,6 +14,7 @@ from baselines.brushnet.residuals import Residuals, with_residuals
 from baselines.checkpoints import load_model
 from baselines.diffusion_options import ConditioningOptions
 from baselines.ip_adapter import ImagePrompts
+from baselines.kinds import family_of
 from baselines.lora import add_lora
 from baselines.sdxl import is_sdxl
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
@@ -74,7 +75,7 @@ class BrushNet:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch looks at the masked image at every step, and tells the UNet layer by layer what it sees."""
-        noise = self.sd.initial_noise(seeds, batch)
+        noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         if self.image_prompts:
             text = replace(text, images=self.image_prompts.encode(batch.ids, text.guidance))
@@ -107,6 +108,9 @@ def _check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:
     kinds = ["SDXL" if is_sdxl(model) else "Stable Diffusion 1.5" for model in (branch, unet)]
     if kinds[0] != kinds[1]:
         raise UserError(f"this BrushNet is for {kinds[0]}, the base model is {kinds[1]}")
+    texts = [model.config.cross_attention_dim for model in (branch, unet)]
+    if texts[0] != texts[1]:
+        raise UserError(f"this BrushNet is for {family_of(texts[0])}, the base model is {family_of(texts[1])}")
     widths = [list(model.config.block_out_channels) for model in (branch, unet)]
     if widths[0] != widths[1]:
         raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")

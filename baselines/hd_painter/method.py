@@ -12,9 +12,10 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.diffusion_options import DiffusionOptions
+from baselines.finite import check_finite
 from baselines.hd_painter.painta import LEVELS, with_painta
 from baselines.hd_painter.rasg import guidance_level, noise_and_direction
-from baselines.hd_painter.sampling import Jump, schedule
+from baselines.hd_painter.sampling import Jump, check_schedule, prediction_type, schedule
 from baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from baselines.sd_inpainting import CHANNELS
 from baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
@@ -64,8 +65,10 @@ class HDPainter:
     @classmethod
     def load(cls, options: HDPainterOptions, runtime: Runtime) -> "HDPainter":
         """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
-        sd = StableDiffusion.load(runtime, options.base, None)
+        # Of a base's scheduler only what its UNet predicts matters: the sampler is a variant of DDIM.
+        sd = StableDiffusion.load(runtime, options.base, "ddim")
         sd.check_channels("hd-painter", CHANNELS)
+        check_schedule(sd.scheduler_config)
         return cls(sd, options)
 
     # RASG needs gradients, also where the caller is in inference mode.
@@ -88,6 +91,7 @@ class HDPainter:
             with with_painta(self.sd.unet, subject) if painta else nullcontext():
                 noise, direction = self._predict(latents, condition, jump, text, subject)
             latents = jump.apply(latents, noise, direction, options.eta)
+        check_finite(latents, "latents, or the gradient of RASG,")
         height, width = batch.images.shape[2:]
         # Truncated, not rounded: as the official code.
         painted = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
@@ -104,7 +108,11 @@ class HDPainter:
     def _predict(
         self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: Jump, text: Text, subject: Subject
     ) -> tuple[Latents, Latents | None]:
-        """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it."""
+        """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it.
+
+        The noise follows from what the UNet was trained to predict; guidance is linear, so that it may come before.
+        """
+        kind = prediction_type(self.sd.scheduler_config)
 
         def predict(latents: Latents, context: Float[Tensor, "n 77 c"]) -> Latents:
             read = torch.cat([latents.to(condition.dtype), condition], dim=1)
@@ -117,6 +125,6 @@ class HDPainter:
         else:
             positive = predict(latents, subject.context)
         if text.copies == 1:
-            return positive.float(), direction
+            return jump.noise_in(latents, positive.float(), kind), direction
         negative = predict(latents, text.embeddings.chunk(2)[0])
-        return text.guided(negative, positive).float(), direction
+        return jump.noise_in(latents, text.guided(negative, positive).float(), kind), direction

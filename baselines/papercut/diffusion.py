@@ -150,4 +150,4 @@ def sample(
     def predict(latents: Latents, step: Step) -> Latents:
         return sd.guided_noise(latents, step, text, unet)
 
-    return sd.decode(sd.denoise(sd.initial_noise(seeds, batch), STEPS, predict))
+    return sd.decode(sd.denoise(sd.noise_source(seeds, batch), STEPS, predict))

@@ -10,7 +10,8 @@ from diffusers import ModelMixin, UNet2DConditionModel
 from transformers import PreTrainedModel
 
 from baselines.checkpoints import load_model
-from baselines.stable_diffusion import Sampler, StableDiffusion
+from baselines.schedulers import Sampler
+from baselines.stable_diffusion import StableDiffusion
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 

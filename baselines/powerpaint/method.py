@@ -109,7 +109,7 @@ class PowerPaintBranch:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch reads other tasks for the two halves of the guidance, so it runs for both."""
-        options, noise = self.options, self.sd.initial_noise(seeds, batch)
+        options, noise = self.options, self.sd.noise_source(seeds, batch)
         captions = [version_2_caption(options.task, caption) for caption in batch.captions]
         text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
         tasks = _task_text(self.text, [version_2(options.task)] * len(batch), options)

@@ -1,0 +1,98 @@
+"""The schedulers of diffusers: made from configs that they understand, drawing nothing but each sample's own noise."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import diffusers
+import torch
+from torch import Tensor
+
+from baselines.checkpoints import SchedulerConfig
+from brushbench.errors import UserError, one_line
+from brushbench.work import Failure, attempt
+
+Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
+SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
+    # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
+    "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
+    "ddim": ("DDIMScheduler", {}),
+    # Every Stable Diffusion skips the Runge-Kutta steps; the config of another scheduler doesn't say so.
+    "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "dpm++": ("DPMSolverMultistepScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+}
+"""For each sampler the scheduler's class in diffusers, and what it takes whatever the folder's config says."""
+MUST_UNDERSTAND = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+"""What changes the meaning of the UNet's output, each with what a class means that doesn't have it: `from_config`
+drops what a class doesn't have without an error."""
+TRIAL = 10
+"""Steps of the trial."""
+
+# Any: the schedulers of diffusers share an interface but no type, here and below.
+
+
+def scheduler_of(name: str, config: SchedulerConfig) -> Any:
+    """A scheduler made anew. Raises `ValueError` for a name that is none of diffusers', or a config it can't use."""
+    if not name.endswith("Scheduler"):
+        raise ValueError(f"{name!r} is not a scheduler of diffusers")
+    return getattr(diffusers, name).from_config(config)
+
+
+def checked_scheduler(name: str, config: SchedulerConfig, where: object) -> None:
+    """Raises `UserError` for a scheduler that can't be made, doesn't understand its config, can't step, or draws noise
+    that isn't each sample's own. `where` is what the config is from, to read.
+    """
+    made = attempt(scheduler_of, name, config)
+    if isinstance(made, Failure):
+        raise UserError(one_line(f"{where}: {name} can't be made from it: {made.error}"))
+    for key, usual in MUST_UNDERSTAND.items():
+        if config.get(key, usual) not in (usual, None) and not _understands(name, key):
+            valid = ", ".join(sampler for sampler, (rival, _) in SAMPLERS.items() if _understands(rival, key))
+            raise UserError(one_line(f"{where}: {key} is {config[key]}, which {name} doesn't know; valid: {valid}"))
+    drawn = attempt(check_own_noise, made)
+    if isinstance(drawn, Failure):
+        reason = drawn.error if drawn.by_user else f"{name} can't be used with it: {drawn.error}"
+        raise UserError(one_line(f"{where}: {reason}"))
+
+
+def _understands(name: str, key: str) -> bool:
+    return key in inspect.signature(getattr(diffusers, name)).parameters
+
+
+def check_own_noise(scheduler: Any) -> None:
+    """Raises `UserError` if the scheduler draws noise from anything but each sample's own generator.
+
+    Found by a trial on two equal samples with equal generators, which must stay equal, and must leave torch's global
+    generator as it was. Raises whatever the scheduler raises.
+    """
+    state = torch.get_rng_state()
+    try:
+        scheduler.set_timesteps(TRIAL)
+        latents = torch.linspace(-1, 1, 4 * 8 * 8).view(1, 4, 8, 8).repeat(2, 1, 1, 1)
+        generators = [torch.Generator("cpu").manual_seed(0) for _ in latents]
+        for time in scheduler.timesteps:
+            read = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
+            latents = stepped(scheduler, read / 2, time, latents, generators)
+        foreign = not torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_rng_state(state)
+    if foreign or not torch.equal(*latents.nan_to_num()):
+        raise UserError(
+            f"{type(scheduler).__name__} draws noise that isn't each sample's own, so that equal runs would differ; "
+            f"valid: sampler={', '.join(SAMPLERS)}, or a scheduler whose step takes a generator"
+        )
+
+
+def stepped(
+    scheduler: Any, predicted: Tensor, time: Tensor, latents: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """The latents after a step, whose noise, if it has any, is drawn from each sample's own generator."""
+    keywords = {"generator": list(generators)} if takes_generator(scheduler) else {}
+    found: Tensor = scheduler.step(predicted, time, latents, return_dict=False, **keywords)[0]
+    return found
+
+
+def takes_generator(scheduler: Any) -> bool:
+    """Whether its steps draw from a generator that is given."""
+    return "generator" in inspect.signature(scheduler.step).parameters

@@ -1,0 +1,92 @@
+"""A pipeline of diffusers, watched while it paints: it draws each sample's own noise only, and what isn't finite is
+found before the pipeline clamps it to a colour.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from diffusers import SchedulerMixin
+from diffusers.models.autoencoders.vae import DecoderOutput
+from torch import Tensor
+
+from baselines.finite import DECODING, through_vae
+from baselines.schedulers import check_own_noise, takes_generator
+from brushbench.errors import SampleError, UserError
+from brushbench.work import Failure, attempt
+
+VAES = ("vae", "movq")
+"""What pipelines call the model that decodes latents."""
+
+# Any: pipelines and their components have interfaces but no types, here and below.
+
+
+def check_schedulers(pipeline: Any) -> None:
+    """Raises `UserError` if a scheduler of the pipeline draws noise that can't be each sample's own.
+
+    One that can't make the trial, as it is of another kind of latents, is watched when it paints.
+    """
+    for scheduler in _schedulers(pipeline):
+        found = attempt(check_own_noise, type(scheduler).from_config(scheduler.config))
+        if isinstance(found, Failure) and found.by_user:
+            raise UserError(found.error)
+
+
+@contextmanager
+def watched(pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[None]:
+    """Every step of the schedulers gets the samples' generators, and the VAE decodes as that of the other methods.
+
+    Raises `SampleError` for values that aren't finite, and if noise was drawn from a global generator.
+    """
+    before = _global_states()
+    with ExitStack() as stack:
+        for scheduler in filter(takes_generator, _schedulers(pipeline)):
+            stack.enter_context(_replaced(scheduler, "step", _seeded(scheduler.step, generators)))
+        for vae in [pipeline.components[name] for name in VAES if pipeline.components.get(name) is not None]:
+            stack.enter_context(_replaced(vae, "decode", _decoding(vae)))
+        yield
+    if any(not torch.equal(*states) for states in zip(before, _global_states(), strict=True)):
+        name = type(pipeline).__name__
+        raise SampleError(f"{name} draws noise that isn't the sample's own, so that equal runs would differ")
+
+
+def _schedulers(pipeline: Any) -> list[Any]:
+    return [part for part in pipeline.components.values() if isinstance(part, SchedulerMixin)]
+
+
+def _seeded(step: Callable[..., Any], generators: Sequence[torch.Generator]) -> Callable[..., Any]:
+    """A scheduler's step that is given the generators by a pipeline that has none for it."""
+    own = list(generators) if len(generators) > 1 else generators[0]
+
+    @wraps(step)
+    def seeded(*arguments: Any, **keywords: Any) -> Any:
+        return step(*arguments, **keywords | {"generator": keywords.get("generator") or own})
+
+    return seeded
+
+
+def _decoding(vae: Any) -> Callable[..., Any]:
+    decode = vae.decode
+
+    @wraps(decode)
+    def checked(latents: Tensor, *arguments: Any, **keywords: Any) -> Any:
+        made = through_vae(vae, latents, lambda each: decode(each, *arguments, **keywords)[0], DECODING)
+        return (made,) if keywords.get("return_dict") is False else DecoderOutput(sample=made)
+
+    return checked
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        # The class's own is there again.
+        delattr(owner, name)
+
+
+def _global_states() -> list[Tensor]:
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
