@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from brushbench.errors import UserError, one_line
 
@@ -105,12 +106,12 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
     from brushbench.store import expand
     from reports.contact_sheet import write_contact_sheet
 
-    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
-    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
-    if runs and asked["dataset_options"]:
-        raise UserError("a run has its own options of the data set; --data-option is for score --images DIR")
+    if runs:
+        _check_only_of_runs()
+    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     with shown(partial(click.echo, err=True)) as watch:
         if images is None:
             names = split_names(asked["metrics"]) if asked["metrics"] else None
@@ -121,15 +122,31 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
     write_contact_sheet(imported.run, configured_dataset(config))
+    code = tables([imported.run])
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, names in (
         ("samples have no image", imported.missing),
         ("files belong to no sample", imported.extra),
         ("images are of the wrong size", sizes),
+        *((f"images are {remark}", ids) for remark, ids in imported.odd.items()),
     ):
         if names:
             click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
-    return tables([imported.run]) or (SOME_FAILED if sizes else 0)
+    return code or (SOME_FAILED if sizes else 0)
+
+
+def _check_only_of_runs() -> None:
+    """Raises `UserError` for an option that is given and means nothing for a run folder, which has its own."""
+    context = click.get_current_context()
+    valid = ("runs", "root", "metrics", "metric_options")
+    options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
+    for option in options:
+        source = context.get_parameter_source(str(option.name))
+        if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            raise UserError(
+                f"a run has its own options, so {option.opts[0]} means nothing for RUN; valid with it: --root, "
+                "--metrics, --metric-option"
+            )
 
 
 # Any: what click has parsed, by option.

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from reports.storage import of_rows, protocol_notes
 from reports.summary import GROUP, SECTION, Summary
 
 PROTOCOLS = {
@@ -27,7 +28,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     """Of one table; `rows` are those of the summary that it prints."""
     protocol, dataset = (str(rows.iloc[0][name]) for name in ("protocol", "dataset"))
     yield counts(rows)
-    yield PROTOCOLS[protocol]
+    yield from protocol_notes(PROTOCOLS[protocol], protocol, of_rows(summary.stored, rows))
     yield f"{READING[table]}; ↑ higher is better, ↓ lower is better"
     if (rows["n_identical"] > 0).any():
         yield from _identical(rows, in_cells=table == "summary")
