@@ -14,6 +14,7 @@ from brushbench.errors import SampleError
 from brushbench.images import read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
+from brushbench.networks import prepare
 from brushbench.score_file import (
     MASK_SHARE,
     SIZE,
@@ -63,7 +64,10 @@ class Scoring:
         self._sizes: dict[str, str] = {}
 
     def __call__(self, watch: Watcher) -> Scores:
-        """Score, write scores.parquet, return all of it."""
+        """Score, write scores.parquet, return all of it.
+
+        Raises `UserError`, before anything is scored, for a metric whose network can't be loaded.
+        """
         with self._run.scoring():
             entries = self._entries()
             stored = read_scores(self._run)
@@ -74,6 +78,8 @@ class Scoring:
             if stored and SIZE in stored.table:
                 self._sizes |= {str(name): str(size) for name, size in stored.table[SIZE].dropna().items()}
             missing = [name for name in entries if not self._is_complete(name, kept[name], entries[name])]
+            if missing:
+                prepare(self._metrics, keep=True, free=self._free)
             method = self._run.record.identity.method.name
             stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
             advance = watch(stage, len(entries), len(entries) - len(missing))

@@ -146,7 +146,8 @@ def normalised(
 def tensors_of(file: Path) -> dict[str, Tensor]:
     """The float32 tensors of a file: safetensors, or a checkpoint of torch that holds nothing but tensors.
 
-    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file.
+    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file, and for values that aren't
+    finite: with them a metric would find nothing to score anywhere.
     """
     try:
         safe = file.suffix == ".safetensors"
@@ -157,6 +158,9 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
     inside = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     if not inside or not all(isinstance(value, Tensor) for value in inside.values()):
         raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
+    broken = [name for name, value in inside.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(one_line(f"{file}: {broken[0]} holds values that aren't finite"))
     return {name: value.float() if value.is_floating_point() else value for name, value in inside.items()}
 
 
@@ -176,15 +180,20 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> 
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def described(info: MetricInfo, region: Place, number: str, files: Sequence[Source]) -> MetricInfo:
-    """The metric's info with the digest of its weights in the version, if they are here."""
-    paths = []
-    for source in files:
+def described(
+    info: MetricInfo, region: Place, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
+) -> MetricInfo:
+    """The metric's info with the digest of the files that it loads in the version, if all are here.
+
+    `others` are files that it loads from somewhere else.
+    """
+    files: list[Path] = []
+    for source in sources:
         try:
-            path = source.here()
+            found = source.files()
         except UserError:
-            path = None
-        if path is None:
+            found = ()
+        if not found:
             return info.named(region, number)
-        paths += [path] if path.is_file() else sorted(path.glob("*.safetensors")) + sorted(path.glob("*.pt"))
-    return info.named(region, version_of(number, paths))
+        files += found
+    return info.named(region, version_of(number, [*files, *others]))
