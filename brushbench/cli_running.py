@@ -124,14 +124,14 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
     write_contact_sheet(imported.run, configured_dataset(config))
     code = tables([imported.run], by_name=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
-    for problem, names in (
+    for problem, told in (
         ("samples have no image", imported.missing),
         ("files belong to no sample", imported.extra),
         ("images are of the wrong size", sizes),
         *((f"images are {remark}", ids) for remark, ids in imported.odd.items()),
     ):
-        if names:
-            click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
+        if told:
+            click.echo(one_line(f"{len(told)} {problem}: {', '.join(told)}"), err=True)
     return code or (SOME_FAILED if sizes else 0)
 
 

@@ -127,7 +127,7 @@ def is_transparent(path: Path) -> bool:
             key = image.info.get("transparency")
             if isinstance(key, int | tuple) and image.mode != "P":
                 return _has_colour(image, key, path)
-            return image.convert("RGBA").getchannel("A").getextrema()[0] < OPAQUE
+            return bool((np.asarray(image.convert("RGBA").getchannel("A")) < OPAQUE).any())
         except DAMAGE as error:
             raise SampleError(one_line(f"{path.name}: not a readable image ({_said(error)})")) from error
 

@@ -165,7 +165,7 @@ DAMAGES: Mapping[str, Damage] = {
 def test_a_damaged_checkpoint_is_refused(name: str, damage: str, root: Path) -> None:
 
     DAMAGES[damage](root / LOADED[name][0])
-    with pytest.raises(UserError, match=f"^metric {name} can't be computed: ") as error:
+    with pytest.raises(UserError, match=rf"^metric {name} can't be computed: ") as error:
         prepare({name: made(name, root)}, keep=False)
     assert "\n" not in str(error.value)
     assert Path(LOADED[name][0]).name in str(error.value)
