@@ -64,7 +64,7 @@ class Weighted(Protocol):
 class Networked(Protocol):
     """A metric with a network, which it can load before there is anything to score."""
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load it. Raises `UserError` for weights that can't be used."""
         ...
 

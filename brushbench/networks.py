@@ -31,10 +31,10 @@ def prepare(metrics: Mapping[str, Metric], *, keep: bool, free: Free = free_byte
 
 
 def _load(name: str, metric: Networked) -> None:
-    loaded = attempt(metric.prepare)
+    loaded = attempt(metric.load_network)
     if isinstance(loaded, Failure) and loaded.out_of_memory:
         release()
-        loaded = attempt(metric.prepare)
+        loaded = attempt(metric.load_network)
     if not isinstance(loaded, Failure):
         _SOUND.add(_key(metric))
     # That there is no room for it now says nothing of the checkpoint.

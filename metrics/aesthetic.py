@@ -54,7 +54,7 @@ class Aesthetic:
         with torch.inference_mode():
             return cast(Tensor, predictor(features))[:, 0].double()
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load CLIP and the predictor. Raises `UserError` for weights that can't be used."""
         self._loaded()
 

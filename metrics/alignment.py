@@ -64,7 +64,7 @@ class CLIPSimilarity:
         ]
         return torch.tensor(scores, dtype=torch.float64)
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load CLIP. Raises `UserError` for one that can't be used."""
         clip_of(self.model, device_named(self.device))
 
@@ -130,7 +130,7 @@ class PaperCutCLIP:
             read = judge.model.text_model(input_ids=tokens.input_ids).pooler_output
             return normalize(judge.model.text_projection(read).double(), dim=1)
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load the network. Raises `UserError` for a checkpoint that can't be used."""
         _ = self._judge
 

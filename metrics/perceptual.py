@@ -117,7 +117,7 @@ class LPIPS:
         distances = _distances(judge, _prepared(images, region, judge), _prepared(batch.images, region, judge))
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load the network. Raises `UserError` for a backbone that can't be used."""
         self._loaded()
 

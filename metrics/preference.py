@@ -95,7 +95,7 @@ class ImageReward:
             raw = judge.net(pixels, tokens.input_ids, tokens.attention_mask)
         return cast(Tensor, (raw.double().cpu() - REWARD_MEAN) / REWARD_STD)
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load the network. Raises `UserError` for a checkpoint that can't be used."""
         self._loaded()
 
@@ -154,7 +154,7 @@ class HPS:
             read = judge.read(batch.captions, lambda captions: _read(judge, captions)).double()
         return cosine_similarity(seen, read)
 
-    def prepare(self) -> None:
+    def load_network(self) -> None:
         """Load the network. Raises `UserError` for a checkpoint that can't be used."""
         self._loaded()
 

@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +111,36 @@ def test_transparent_pictures_are_refused_before_anything_is_written(
     make().save(folder / f"{IDS[3]}.png", **options)
     assert_one_line(score(folder, "--protocol", protocol), f"{IDS[3]}.png", "transparent", "valid are opaque images")
     assert not (tmp_path / "runs").exists()
+
+
+def png(kind: int, depth: int, row: bytes, width: int, transparent: bytes) -> bytes:
+    """One row of a kind of PNG that Pillow can't write, with one transparent colour."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        body = name + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0)
+    parts = {b"IHDR": header, b"tRNS": transparent, b"IDAT": zlib.compress(b"\0" + row), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts.items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "depth", "row", "width", "hit", "miss"),
+    [
+        (0, 1, b"\x80", 2, b"\0\1", None),
+        (0, 2, b"\xa0", 2, b"\0\2", b"\0\1"),
+        (0, 4, b"\x3c", 2, b"\0\x0c", b"\0\4"),
+        (0, 16, b"\1\5\1\6", 2, b"\1\6", b"\1\7"),
+        (2, 16, b"\1\2\3\4\5\6", 1, b"\1\2\3\4\5\6", b"\2\2\3\4\5\6"),
+    ],
+)
+def test_one_transparent_colour_of_any_depth(
+    kind: int, depth: int, row: bytes, width: int, hit: bytes, miss: bytes | None, tmp_path: Path
+) -> None:
+    for colour in filter(None, (hit, miss)):
+        (tmp_path / "x.png").write_bytes(png(kind, depth, row, width, colour))
+        assert is_transparent(tmp_path / "x.png") == (colour == hit)
 
 
 def test_transparent_webp_is_refused_and_all_are_counted(score: Score, tmp_path: Path) -> None:

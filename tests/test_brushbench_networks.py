@@ -197,8 +197,8 @@ class Watched:
     def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         return self.metric(batch, images)
 
-    def prepare(self) -> None:
-        self.metric.prepare()
+    def load_network(self) -> None:
+        self.metric.load_network()
         self.seen.append(is_loaded(self.file))
 
 
