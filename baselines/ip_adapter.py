@@ -15,6 +15,7 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from baselines.checkpoints import load_model, loaded
 from baselines.stable_diffusion import StableDiffusion
+from brushbench.datasets.names import stored_name
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import Runtime
@@ -81,7 +82,7 @@ class ImagePrompts:
         if self.pictures.is_file():
             return self.pictures
         for suffix in PICTURES:
-            if (file := self.pictures / f"{name}{suffix}").is_file():
+            if (file := self.pictures / stored_name(self.pictures, f"{name}{suffix}")).is_file():
                 return file
         raise UserError(
             one_line(f"{OPTION}_image: {self.pictures} has no picture {name}; valid: {', '.join(PICTURES)}")

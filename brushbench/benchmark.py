@@ -10,6 +10,7 @@ from brushbench.engines.ray import generate_on_cluster
 from brushbench.external import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
+from brushbench.networks import prepare
 from brushbench.options import Value
 from brushbench.scoring import Scoring
 from brushbench.store import Run
@@ -27,6 +28,7 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     """
     dataset = configured_dataset(config)
     selection = _selected(config, dataset)
+    _prepare(selection, keep=False)
     done = _generate(config, dataset, method, watch)
     Scoring(done, dataset, selection)(watch)
     return done
@@ -66,19 +68,29 @@ def score_images(
     """
     dataset = configured_dataset(config)
     selection = _selected(config, dataset)
+    _prepare(selection, keep=True)
     imported = import_images(folder, name, dataset, config)
     scoring = Scoring(imported.run, dataset, selection)
     scoring(watch)
     return imported, scoring.wrong_sizes
 
 
-def check(config: RunConfig) -> None:
-    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
-    _selected(config, configured_dataset(config))
+def check(config: RunConfig, *, scored: bool = True) -> None:
+    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
+
+    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again.
+    """
+    selection = _selected(config, configured_dataset(config))
+    if scored:
+        _prepare(selection, keep=False)
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:
     return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device, config.metric_options))
+
+
+def _prepare(selection: Selection, *, keep: bool) -> None:
+    prepare({metric.info.name: metric for metric in selection.metrics}, keep=keep)
 
 
 def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:

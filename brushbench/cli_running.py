@@ -1,12 +1,13 @@
 """The commands that paint and score: run, generate, score."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from brushbench.errors import UserError, one_line
 
@@ -105,31 +106,47 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
     from brushbench.store import expand
     from reports.contact_sheet import write_contact_sheet
 
-    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
-    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
-    if runs and asked["dataset_options"]:
-        raise UserError("a run has its own options of the data set; --data-option is for score --images DIR")
+    if runs:
+        _check_only_of_runs()
+    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     with shown(partial(click.echo, err=True)) as watch:
         if images is None:
             names = split_names(asked["metrics"]) if asked["metrics"] else None
             options = asked["metric_options"]
             scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
-            return tables(scored)
+            return tables(scored, by_name=[*(names or ()), *options])
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
     write_contact_sheet(imported.run, configured_dataset(config))
+    code = tables([imported.run], by_name=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
-    for problem, names in (
+    for problem, told in (
         ("samples have no image", imported.missing),
         ("files belong to no sample", imported.extra),
         ("images are of the wrong size", sizes),
+        *((f"images are {remark}", ids) for remark, ids in imported.odd.items()),
     ):
-        if names:
-            click.echo(one_line(f"{len(names)} {problem}: {', '.join(names)}"), err=True)
-    return tables([imported.run]) or (SOME_FAILED if sizes else 0)
+        if told:
+            click.echo(one_line(f"{len(told)} {problem}: {', '.join(told)}"), err=True)
+    return code or (SOME_FAILED if sizes else 0)
+
+
+def _check_only_of_runs() -> None:
+    """Raises `UserError` for an option that is given and means nothing for a run folder, which has its own."""
+    context = click.get_current_context()
+    valid = ("runs", "root", "metrics", "metric_options")
+    options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
+    for option in options:
+        source = context.get_parameter_source(str(option.name))
+        if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            raise UserError(
+                f"a run has its own options, so {option.opts[0]} means nothing for RUN; valid with it: --root, "
+                "--metrics, --metric-option"
+            )
 
 
 # Any: what click has parsed, by option.
@@ -138,7 +155,13 @@ def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], 
 
     template, names, splits = asked_for(asked)
     jobs = expand_jobs(template, expand_methods(names), splits)
-    return tables(all_done(template, jobs, work, lenient=ALL in names), table=table)
+    runs = all_done(template, jobs, work, lenient=ALL in names, scored=table)
+    return tables(runs, table=table, by_name=named_metrics(template) if table else ())
+
+
+def named_metrics(config: "RunConfig") -> list[str]:
+    """The metrics that are asked for, not taken because they are usual; also those that are given options."""
+    return [*(config.metric_names() or ()), *config.metric_options]
 
 
 # Any: likewise.
@@ -165,11 +188,12 @@ def all_done(
     *,
     lenient: bool,
     headings: Sequence[str] = (),
+    scored: bool = True,
 ) -> "list[Run]":
     """Do the jobs, telling how far they are, with a contact sheet for each run.
 
     Each group of jobs shares one loaded method, and may have a heading; one that can't be loaded is left out if
-    `lenient`, else an error.
+    `lenient`, else an error. `scored`: the work scores, too.
     """
     from brushbench.benchmark import check
     from brushbench.loading import configured_dataset, configured_method
@@ -177,7 +201,7 @@ def all_done(
     from reports.contact_sheet import write_contact_sheet
 
     for config in jobs[0]:
-        check(config)
+        check(config, scored=scored)
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
@@ -217,8 +241,8 @@ def _data_line(config: "RunConfig") -> str:
     return f"no data set named: using {name!r}, {where}"
 
 
-def tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
-    """Print the table and where everything is; the exit code."""
+def tables(runs: "Sequence[Run]", *, table: bool = True, by_name: Sequence[str] = ()) -> int:
+    """Print the table and where everything is; the exit code, which is not 0 if a metric `by_name` has no score."""
     failures: dict[tuple[str, str], str | None] = {}
     for run in runs:
         failures |= {
@@ -239,7 +263,28 @@ def tables(runs: "Sequence[Run]", *, table: bool = True) -> int:
         (path, name), error = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""
         click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
-    return SOME_FAILED if failures else 0
+    unscored = [line for run in runs for line in _without_score(run, by_name)]
+    for line in unscored:
+        click.echo(one_line(line), err=True)
+    return SOME_FAILED if failures or unscored else 0
+
+
+def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
+    """Of the metrics asked for by name those of which a run has no score at all, each as a line with the reason."""
+    from brushbench.metric_info import IDENTICAL
+    from brushbench.score_file import read_scores, status_column
+
+    scores = read_scores(run)
+    if scores is None or all(entry.status == "failed" for entry in run.ledger().values()):
+        return
+    # One on its usual region is stored by its name alone.
+    columns = (name if name in scores.metrics else name.partition("@")[0] for name in names)
+    for column in dict.fromkeys(columns):
+        if column in scores.metrics:
+            statuses = scores.table[status_column(column)]
+            if not statuses.isin(["", IDENTICAL]).any():
+                reason = statuses.value_counts().idxmax()
+                yield f"no score: {column} of all {len(statuses)} samples in {run.path}: {reason}"
 
 
 def _batch_size(text: str) -> int | str:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brushbench.cli_running import all_done, asked_for, data_options, method_options, metrics_options, tables
+from brushbench.cli_running import (
+    all_done,
+    asked_for,
+    data_options,
+    method_options,
+    metrics_options,
+    named_metrics,
+    tables,
+)
 from brushbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -47,7 +55,7 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
     runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
-    code = tables(runs)
+    code = tables(runs, by_name=named_metrics(template))
     _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
     return code
 

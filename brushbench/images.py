@@ -22,6 +22,7 @@ from brushbench.mask_pictures import white
 Size = tuple[int, int]
 """(height, width), pixels."""
 FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 1 << 26
 """64 megapixels: more is taken for a decompression bomb."""
@@ -58,6 +59,9 @@ DAMAGE = (
     Image.DecompressionBombError,
 )
 """What Pillow raises for damaged files."""
+OPAQUE = 255
+_BIT_DEPTH, _START = 24, 25
+"""Where a PNG says how many bits a channel has, and as much of it as tells that."""
 MASK = "mask"
 """In place of a mode of Pillow: where a mask is white."""
 _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -105,6 +109,40 @@ def size_or_none(path: Path | None) -> Size | None:
         return image_size(path) if path else None
     except SampleError:
         return None
+
+
+def file_format(path: Path) -> str:
+    """`PNG`, `JPEG` or `WEBP`, whatever the file is called. Raises `SampleError` as `read_image` does."""
+    with _opened(path) as image:
+        # What Pillow calls MPO is a JPEG with others behind it, as phones make them.
+        return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def is_transparent(path: Path) -> bool:
+    """Whether any pixel isn't opaque, which `read_image` passes over. Raises `SampleError` as it does."""
+    with _opened(path) as image:
+        try:
+            if not image.has_transparency_data:
+                return False
+            key = image.info.get("transparency")
+            if isinstance(key, int | tuple) and image.mode != "P":
+                return _has_colour(image, key, path)
+            return bool((np.asarray(image.convert("RGBA").getchannel("A")) < OPAQUE).any())
+        except DAMAGE as error:
+            raise SampleError(one_line(f"{path.name}: not a readable image ({_said(error)})")) from error
+
+
+def _has_colour(image: Image.Image, colour: int | tuple[int, ...], path: Path) -> bool:
+    """Whether a pixel has the one colour that a PNG declares transparent: Pillow does so for 8 bits alone."""
+    with path.open("rb") as file:
+        depth = file.read(_START)[_BIT_DEPTH]
+    pixels, wanted = np.asarray(image), np.asarray(colour)
+    if image.mode == "RGB":
+        # Of 16 bits the upper 8 are left.
+        return bool((pixels == (wanted >> 8 if depth == 16 else wanted)).all(axis=2).any())
+    if image.mode == "1":
+        return bool((pixels == (wanted > 0)).any())
+    return bool((pixels == (wanted * OPAQUE // (2**depth - 1) if depth < 8 else wanted)).any())
 
 
 def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:

@@ -39,6 +39,13 @@ class Source(Protocol):
         """The folder or file, downloaded if need be. Raises `UserError` if it can't be."""
         ...
 
+    def files(self) -> tuple[Path, ...]:
+        """The very files that are loaded, always in one order; none while they aren't on this machine.
+
+        Raises `UserError` as `here` does.
+        """
+        ...
+
     def how_to_get_it(self) -> str:
         """A command for a machine with a network."""
         ...
@@ -50,6 +57,15 @@ class Weighted(Protocol):
 
     def weights(self) -> Sequence[Source]:
         """All that it loads."""
+        ...
+
+
+@runtime_checkable
+class Networked(Protocol):
+    """A metric with a network, which it can load before there is anything to score."""
+
+    def load_network(self) -> None:
+        """Load it. Raises `UserError` for weights that can't be used."""
         ...
 
 
@@ -67,6 +83,8 @@ class HubFiles:
     file_will_do: bool = False
     """A single file can stand for the folder."""
     revision: str | None = None
+    optional: tuple[str, ...] = ()
+    """Files that are loaded too where they are."""
 
     def here(self) -> Path | None:
         """See `Source`."""
@@ -83,8 +101,7 @@ class HubFiles:
         found = attempt(partial(self._snapshot, local=True))
         if isinstance(found, Failure) or self._lost(found):
             return None
-        files = [next(found / name for name in names if (found / name).is_file()) for names in self.needed]
-        _hold(self.source, self.revision or "main", found.name, tuple(files))
+        _hold(self.source, self.revision or "main", found.name, self._needed(found))
         return found
 
     def get(self) -> Path:
@@ -97,6 +114,13 @@ class HubFiles:
         if lost := self._lost(found):
             raise self._unavailable(f"the repository has no {' or '.join(lost)}")
         return found
+
+    def files(self) -> tuple[Path, ...]:
+        """See `Source`."""
+        found = self.here()
+        if found is None or found.is_file():
+            return () if found is None else (found,)
+        return (*self._needed(found), *(found / name for name in self.optional if (found / name).is_file()))
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
@@ -111,6 +135,11 @@ class HubFiles:
     def _lost(self, folder: Path) -> tuple[str, ...]:
         """The names of the first file that isn't there."""
         return next((names for names in self.needed if not any((folder / name).is_file() for name in names)), ())
+
+    def _needed(self, folder: Path) -> tuple[Path, ...]:
+        """Of each file the first name that is there."""
+        found = (next(folder / name for name in names if (folder / name).is_file()) for names in self.needed)
+        return tuple(dict.fromkeys(found))
 
     def _patterns(self) -> list[str]:
         return list(dict.fromkeys(name for names in self.needed for name in names))
@@ -162,6 +191,11 @@ class WebFile:
                 one_line(f"{self.address} is not on this machine, and {reason}; or give {self.option}=FILE", 1000)
             )
         return self._kept()
+
+    def files(self) -> tuple[Path, ...]:
+        """See `Source`."""
+        found = self.here()
+        return () if found is None else (found,)
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
@@ -221,11 +255,14 @@ def obstacle(metric: Metric, *, download: bool) -> str:
 
 
 def version_of(number: str, files: Sequence[Path]) -> str:
-    """A metric's version: its own number, and the beginning of the digest of its weights."""
-    digests = [digest_of(file) for file in sorted(files)]
-    if len(digests) > 1:
-        digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
-    return " ".join([number, *(digest[:DIGITS] for digest in digests)])
+    """A metric's version: its own number, and the beginning of the digest of what it loads, wherever that is."""
+    return " ".join([number, digest_of_all(files)[:DIGITS]]) if files else number
+
+
+def digest_of_all(files: Sequence[Path]) -> str:
+    """SHA-256 of files in this order; of one alone its own."""
+    digests = [digest_of(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def digest_of(file: Path) -> str:

@@ -3,9 +3,9 @@
 Columns: `id`; `sha256` of the image that was scored, null if there is none; for every metric its value, null if the
 sample isn't scored, and `<metric>.status`, empty for a score and else the reason; `<metric>.note`, what a reader must
 know of the score, if there is anything for any sample; `tag.<name>` for every tag of the samples, null where one has it
-not; `mask_share`, the share of the pixels that is to be painted, null where the sample was never decoded. Files of
-older versions lack the last two. The schema's metadata says what each metric is, and which of the
-usual ones can't be computed where the run was scored.
+not; `mask_share`, the share of the pixels that is to be painted, and `size`, height x width of the source, null where
+the sample was never decoded. Files of older versions lack the last three. The schema's metadata says what each metric
+is, and which of the usual ones can't be computed where the run was scored.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
 
-MASK_SHARE, TAG = "mask_share", "tag."
+MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
 """Fields of `MetricInfo` that files of older versions lack."""
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"

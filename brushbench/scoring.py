@@ -14,8 +14,10 @@ from brushbench.errors import SampleError
 from brushbench.images import read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
+from brushbench.networks import prepare
 from brushbench.score_file import (
     MASK_SHARE,
+    SIZE,
     Scores,
     note_column,
     read_scores,
@@ -59,9 +61,13 @@ class Scoring:
         self.wrong_sizes: dict[str, str] = {}
         """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
         self._mask_shares: dict[str, float] = {}
+        self._sizes: dict[str, str] = {}
 
     def __call__(self, watch: Watcher) -> Scores:
-        """Score, write scores.parquet, return all of it."""
+        """Score, write scores.parquet, return all of it.
+
+        Raises `UserError`, before anything is scored, for a metric whose network can't be loaded.
+        """
         with self._run.scoring():
             entries = self._entries()
             stored = read_scores(self._run)
@@ -69,7 +75,11 @@ class Scoring:
             if stored and MASK_SHARE in stored.table:
                 known = stored.table[MASK_SHARE].dropna()
                 self._mask_shares |= {str(name): float(share) for name, share in known.items()}
+            if stored and SIZE in stored.table:
+                self._sizes |= {str(name): str(size) for name, size in stored.table[SIZE].dropna().items()}
             missing = [name for name in entries if not self._is_complete(name, kept[name], entries[name])]
+            if missing:
+                prepare(self._metrics, keep=True, free=self._free)
             method = self._run.record.identity.method.name
             stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
             advance = watch(stage, len(entries), len(entries) - len(missing))
@@ -90,18 +100,20 @@ class Scoring:
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
 
     def _is_complete(self, name: str, kept: Mapping[str, Score], entry: Entry | None) -> bool:
-        """Whether all is known of a sample; of one that was painted also how large its mask is."""
+        """Whether all is known of a sample; of one that was painted also how large it and its mask are."""
         painted = entry is not None and entry.status == "done"
-        return self._metrics.keys() <= kept.keys() and (name in self._mask_shares or not painted)
+        described = name in self._mask_shares and name in self._sizes
+        return self._metrics.keys() <= kept.keys() and (described or not painted)
 
     def _descriptions(self, names: Iterable[str]) -> pd.DataFrame:
-        """What reports group the samples by: tags, and the share of the pixels to paint."""
+        """What reports tell of the samples: tags, the share of the pixels to paint, the size."""
         tags, ids = self._dataset.tags(), list(names)
         columns: dict[str, pd.Series] = {
             tag_column(tag): pd.Series([tags.get(name, {}).get(tag) for name in ids], dtype="string")
             for tag in dict.fromkeys(tag for of_sample in tags.values() for tag in of_sample)
         }
         columns[MASK_SHARE] = pd.Series([self._mask_shares.get(name) for name in ids], dtype="Float64")
+        columns[SIZE] = pd.Series([self._sizes.get(name) for name in ids], dtype="string")
         return pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
 
     def _kept(
@@ -163,8 +175,10 @@ class Scoring:
         if entry is None:
             raise SampleError("not generated")
         if entry.status == "failed":
+            # How large its mask is may be known all the same.
+            attempt(self._described, index)
             raise SampleError(f"failed: {entry.error}")
-        sample = self._sample(index)
+        sample = self._described(index)
         image = read_image(self._run.image_path(entry))
         if image.shape != sample.image.shape:
             own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
@@ -172,9 +186,11 @@ class Scoring:
             raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
 
-    def _sample(self, index: int) -> Sample:
+    def _described(self, index: int) -> Sample:
+        """A sample of the data set; it is remembered how large it and its mask are."""
         sample = self._dataset[index]
         self._mask_shares[sample.id] = sample.mask.float().mean().item()
+        self._sizes[sample.id] = f"{sample.image.shape[1]}x{sample.image.shape[2]}"
         return sample
 
     def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:

@@ -78,10 +78,5 @@ def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterato
 
 def _files(metric: Metric) -> set[Path]:
     """Of its weights, as far as they are here."""
-    found: set[Path] = set()
-    for source in metric.weights() if isinstance(metric, Weighted) else ():
-        path = source.here()
-        if path is not None:
-            inside = path.iterdir() if path.is_dir() else [path]
-            found |= {file.resolve() for file in inside if file.suffix in WEIGHTS}
-    return found
+    sources = metric.weights() if isinstance(metric, Weighted) else ()
+    return {file.resolve() for source in sources for file in source.files() if file.suffix in WEIGHTS}

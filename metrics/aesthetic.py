@@ -15,7 +15,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source, WebFile, digest_of
 from brushbench.types import Batch
-from metrics.clip import OPENAI, clip_files, clip_of
+from metrics.clip import CLIP, OPENAI, clip_files, clip_of
 from metrics.shared import described, even, fill, loaded_once, tensors_of
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
@@ -49,11 +49,19 @@ class Aesthetic:
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        file = self.weights()[1].get()
-        clip = clip_of(self.model, device_named(self.device))
+        clip, predictor = self._loaded()
         features = normalize(clip.image_features(images, even), dim=1)
         with torch.inference_mode():
-            return cast(Tensor, _predictor(file, digest_of(file), features.shape[1])(features))[:, 0].double()
+            return cast(Tensor, predictor(features))[:, 0].double()
+
+    def load_network(self) -> None:
+        """Load CLIP and the predictor. Raises `UserError` for weights that can't be used."""
+        self._loaded()
+
+    def _loaded(self) -> tuple[CLIP, nn.Linear]:
+        file = self.weights()[1].get()
+        clip = clip_of(self.model, device_named(self.device))
+        return clip, _predictor(file, digest_of(file), clip.model.config.projection_dim)
 
 
 @loaded_once

@@ -14,10 +14,10 @@ from torchvision.transforms.functional import center_crop
 from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.metric_weights import Source, version_of
+from brushbench.metric_weights import Source
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
-from metrics.clip import CLIP, OPENAI, WEIGHTS, clip_files, clip_in, clip_of
+from metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
 from metrics.shared import described, down
 
 PART = "papercut-clip"
@@ -64,6 +64,10 @@ class CLIPSimilarity:
         ]
         return torch.tensor(scores, dtype=torch.float64)
 
+    def load_network(self) -> None:
+        """Load CLIP. Raises `UserError` for one that can't be used."""
+        clip_of(self.model, device_named(self.device))
+
     def notes(self, batch: Batch) -> list[str]:
         """For each sample what a reader must know of its score; empty for nothing."""
         clip = clip_of(self.model, device_named(self.device))
@@ -101,9 +105,10 @@ class PaperCutCLIP:
     @property
     def info(self) -> MetricInfo:
         """Up to 100."""
-        file = Path(self.checkpoint or "") / WEIGHTS
         number = CATALOGUE[PART].version
-        return CATALOGUE[PART].named("whole", version_of(number, [file] if file.is_file() else []))
+        # The suite's own has none: it is part of the number.
+        files = [clip_files(self.checkpoint)] if self.checkpoint else []
+        return described(CATALOGUE[PART], "whole", number, files)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
@@ -124,6 +129,10 @@ class PaperCutCLIP:
         with torch.inference_mode():
             read = judge.model.text_model(input_ids=tokens.input_ids).pooler_output
             return normalize(judge.model.text_projection(read).double(), dim=1)
+
+    def load_network(self) -> None:
+        """Load the network. Raises `UserError` for a checkpoint that can't be used."""
+        _ = self._judge
 
     @property
     def _judge(self) -> CLIP:

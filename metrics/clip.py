@@ -1,33 +1,36 @@
 """CLIP as several metrics use it: one copy of the weights, every image and every caption through it once."""
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast, final
 
 import torch
+from accelerate import init_empty_weights
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
-from transformers.utils import logging
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
-from brushbench.metric_weights import HubFiles, digest_of
+from brushbench.metric_weights import HubFiles, digest_of_all
 from brushbench.work import Failure, attempt
-from metrics.shared import OfCaptions, OfImages, cropped, loaded_once, normalised
-
-logging.disable_progress_bar()
+from metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
 
 OPENAI = "openai/clip-vit-large-patch14"
-WEIGHTS = "model.safetensors"
+WEIGHTS, CONFIG, PREPROCESSING = "model.safetensors", "config.json", "preprocessor_config.json"
+CONSTANTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
+"""What published checkpoints hold beside weights."""
 
 
 def clip_files(model: str) -> HubFiles:
     """What is loaded of a CLIP in transformers' layout."""
     needed = (
-        ("config.json",),
+        (CONFIG,),
         (WEIGHTS,),
-        ("preprocessor_config.json",),
+        (PREPROCESSING,),
         ("tokenizer.json", "vocab.json"),
         ("tokenizer.json", "merges.txt"),
     )
@@ -98,7 +101,7 @@ def clip_of(model: str, device: torch.device) -> CLIP:
 
 def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
     """The CLIP of a folder, loaded once. Raises `UserError`, beginning with what was asked for, if it can't be."""
-    loaded = attempt(lambda: _load(folder, digest_of(folder / WEIGHTS), device))
+    loaded = attempt(lambda: _load(folder, digest_of_all(clip_files(str(folder)).files()), device))
     if isinstance(loaded, Failure):
         raise UserError(one_line(f"{asked}: {folder} can't be loaded: {loaded.error}"))
     return loaded
@@ -106,8 +109,22 @@ def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
 
 @loaded_once
 def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
-    model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
-    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
-    tokenizer = cast(CLIPTokenizer, CLIPTokenizer.from_pretrained(folder, local_files_only=True))
-    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
-    return CLIP(model.eval().to(device), tokenizer, mean, std, device, OfImages(), OfCaptions())
+    config = CLIPConfig.from_json_file(folder / CONFIG)
+    with init_empty_weights(include_buffers=False):
+        empty = CLIPModel(config)
+    tensors = {name: tensor for name, tensor in tensors_of(folder / WEIGHTS).items() if name not in CONSTANTS}
+    model = cast(CLIPModel, fill(empty, tensors, folder / WEIGHTS).to(device))
+    preprocessing = json.loads((folder / PREPROCESSING).read_text(encoding="utf-8"))
+    mean, std = (tuple(map(float, preprocessing[key])) for key in ("image_mean", "image_std"))
+    tokenizer = _tokenizer(folder, config.text_config.max_position_embeddings)
+    return CLIP(model, tokenizer, mean, std, device, OfImages(), OfCaptions())
+
+
+def _tokenizer(folder: Path, limit: int) -> CLIPTokenizer:
+    """By its vocabulary alone, with CLIP's own special tokens: files beside it that are not named above do nothing."""
+    files = [file for file in clip_files(str(folder)).files() if file.name not in (WEIGHTS, CONFIG, PREPROCESSING)]
+    with TemporaryDirectory() as alone:
+        for file in files:
+            shutil.copyfile(file, Path(alone) / file.name)
+        found = CLIPTokenizer.from_pretrained(alone, local_files_only=True, model_max_length=limit)
+    return cast(CLIPTokenizer, found)

@@ -101,7 +101,7 @@ class LPIPS:
     def info(self) -> MetricInfo:
         """Printed x 1e3, as in the paper."""
         number = "1" if self.net == "squeeze" else f"1 {self.net}"
-        return described(CATALOGUE["lpips"], self.region, number, self.weights())
+        return described(CATALOGUE["lpips"], self.region, number, self.weights(), _installed(self.net))
 
     def weights(self) -> Sequence[Source]:
         """The backbone; the linear layers are installed."""
@@ -110,13 +110,20 @@ class LPIPS:
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        file = self.weights()[0].get()
-        judge = _judge(self.net, file, digest_of(file), device_named(self.device))
+        judge = self._loaded()
         region = region_of(batch, self.region)
         if min(images.shape[2:]) < judge.smallest:
             return torch.full((len(images),), torch.nan, dtype=torch.float64)
         distances = _distances(judge, _prepared(images, region, judge), _prepared(batch.images, region, judge))
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
+
+    def load_network(self) -> None:
+        """Load the network. Raises `UserError` for a backbone that can't be used."""
+        self._loaded()
+
+    def _loaded(self) -> _Judge:
+        file = self.weights()[0].get()
+        return _judge(self.net, file, digest_of(file), device_named(self.device))
 
 
 @torch.inference_mode()
@@ -160,8 +167,15 @@ def _feature_layers(file: Path) -> dict[str, Tensor]:
 
 
 def _linear_layers(name: NetName) -> Path:
+    if not (found := _installed(name)):
+        raise UserError("lpips needs the package of that name for its linear layers: pip install lpips")
+    return found[0]
+
+
+def _installed(name: NetName) -> tuple[Path, ...]:
+    """The file of the linear layers, if it is here."""
     # The package itself isn't imported: that takes a second, and only its files are needed.
     spec = importlib.util.find_spec("lpips")
     if spec is None or spec.origin is None:
-        raise UserError("lpips needs the package of that name for its linear layers: pip install lpips")
-    return Path(spec.origin).parent / "weights" / "v0.1" / f"{name}.pth"
+        return ()
+    return (Path(spec.origin).parent / "weights" / "v0.1" / f"{name}.pth",)

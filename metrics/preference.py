@@ -18,7 +18,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.metric_weights import HubFiles, Source, digest_of
+from brushbench.metric_weights import HubFiles, Source, digest_of_all
 from brushbench.types import Batch
 from brushbench.work import Failure, attempt
 from metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
@@ -41,7 +41,9 @@ REWARD_TOKENS = 35
 """What ImageReward reads of a caption, with [CLS] and [SEP]."""
 BERT = "google-bert/bert-base-uncased"
 """Whose vocabulary ImageReward's captions are read with."""
+VOCABULARY = "vocab.txt"
 REWARD_FILES = ("ImageReward.pt", "ImageReward.safetensors")
+VIT_H = "ViT-H-14"
 HPS_FILES = ("HPS_v2.1_compressed.pt", "HPS_v2.1_compressed.safetensors")
 
 
@@ -71,21 +73,19 @@ class ImageReward:
     @property
     def info(self) -> MetricInfo:
         """Printed x 10, as in the paper."""
-        return described(CATALOGUE["image-reward"], "whole", "1", self.weights()[:1])
+        return described(CATALOGUE["image-reward"], "whole", "1", self.weights())
 
     def weights(self) -> Sequence[Source]:
         """The checkpoint and, if it has no tokenizer, BERT's vocabulary."""
-        main = HubFiles("checkpoint", self.checkpoint, (REWARD_FILES, ("med_config.json",)))
-        if (Path(self.checkpoint) / "tokenizer" / "vocab.txt").is_file():
-            return (main,)
-        return (main, HubFiles("checkpoint", BERT, (("vocab.txt",),)))
+        needed = (REWARD_FILES, ("med_config.json",))
+        main = HubFiles("checkpoint", self.checkpoint, needed, optional=("vit_config.json",))
+        own = Path(self.checkpoint) / "tokenizer"
+        vocabulary = str(own) if (own / VOCABULARY).is_file() else BERT
+        return (main, HubFiles("checkpoint", vocabulary, ((VOCABULARY,),)))
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        main, *others = (source.get() for source in self.weights())
-        vocabulary = others[0] if others else main / "tokenizer"
-        file = next(main / name for name in REWARD_FILES if (main / name).is_file())
-        judge = _reward(file, digest_of(file), vocabulary / "vocab.txt", device_named(self.device))
+        judge = self._loaded()
         tokens = judge.tokenizer(
             list(batch.captions), padding=True, truncation=True, max_length=REWARD_TOKENS, return_tensors="pt"
         ).to(judge.device)
@@ -94,6 +94,16 @@ class ImageReward:
         with torch.inference_mode():
             raw = judge.net(pixels, tokens.input_ids, tokens.attention_mask)
         return cast(Tensor, (raw.double().cpu() - REWARD_MEAN) / REWARD_STD)
+
+    def load_network(self) -> None:
+        """Load the network. Raises `UserError` for a checkpoint that can't be used."""
+        self._loaded()
+
+    def _loaded(self) -> _Reward:
+        main, vocabulary = (source.get() for source in self.weights())
+        file = next(main / name for name in REWARD_FILES if (main / name).is_file())
+        digest = digest_of_all([file for source in self.weights() for file in source.files()])
+        return _reward(file, digest, vocabulary / VOCABULARY, device_named(self.device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class HPS:
 
     checkpoint: str = "xswu/HPSv2"
     """A hub id or a folder with `HPS_v2.1_compressed.pt`, or a file; with the names that open_clip gives."""
-    model: str = "ViT-H-14"
+    model: str = VIT_H
     """A model of open_clip, or the JSON file of one's configuration."""
     antialias: bool = True
     """As torchvision from 0.17 on shrinks tensors; False: as before, and as in BrushNet's own environment."""
@@ -127,8 +137,10 @@ class HPS:
     @property
     def info(self) -> MetricInfo:
         """Printed x 100, as in the paper."""
-        number = "1" if self.antialias else "1 no-antialias"
-        return described(CATALOGUE["hps"], "whole", number, self.weights())
+        own = [Path(self.model)] if Path(self.model).is_file() else []
+        another = [] if own or self.model == VIT_H else [self.model]
+        number = " ".join(["1", *another, *([] if self.antialias else ["no-antialias"])])
+        return described(CATALOGUE["hps"], "whole", number, self.weights(), own)
 
     def weights(self) -> Sequence[Source]:
         """The checkpoint; the tokenizer is open_clip's."""
@@ -136,13 +148,21 @@ class HPS:
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        found = self.weights()[0].get()
-        file = found if found.is_file() else next(found / name for name in HPS_FILES if (found / name).is_file())
-        judge = _preference(file, digest_of(file), self.model, device_named(self.device))
+        judge = self._loaded()
         with torch.inference_mode():
             seen = judge.net.encode_image(_letterboxed(images, judge, antialias=self.antialias)).double().cpu()
             read = judge.read(batch.captions, lambda captions: _read(judge, captions)).double()
         return cosine_similarity(seen, read)
+
+    def load_network(self) -> None:
+        """Load the network. Raises `UserError` for a checkpoint that can't be used."""
+        self._loaded()
+
+    def _loaded(self) -> _Preference:
+        found = self.weights()[0].get()
+        file = found if found.is_file() else next(found / name for name in HPS_FILES if (found / name).is_file())
+        config = [Path(self.model)] if Path(self.model).is_file() else []
+        return _preference(file, digest_of_all([file, *config]), self.model, device_named(self.device))
 
 
 def _read(judge: _Preference, captions: list[str]) -> Tensor:

@@ -2,7 +2,7 @@
 
 import gc
 import hashlib
-import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
@@ -21,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, Place
 from brushbench.metric_weights import Source, version_of
+from brushbench.work import Failure, attempt
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,18 +146,31 @@ def normalised(
 def tensors_of(file: Path) -> dict[str, Tensor]:
     """The float32 tensors of a file: safetensors, or a checkpoint of torch that holds nothing but tensors.
 
-    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file.
+    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file, and for values that aren't
+    finite: with them a metric would find nothing to score anywhere.
     """
-    try:
-        safe = file.suffix == ".safetensors"
-        # Any: what a checkpoint of torch holds is seen below.
-        content: Any = load_file(file) if safe else torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(one_line(f"{file}: can't be loaded as tensors only ({error})")) from error
+    content = attempt(_read, file)
+    if isinstance(content, Failure):
+        if content.out_of_memory:
+            raise MemoryError(content.error)
+        raise UserError(one_line(f"{file}: can't be loaded as tensors only ({content.error})"))
     inside = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     if not inside or not all(isinstance(value, Tensor) for value in inside.values()):
         raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
+    broken = [name for name, value in inside.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(one_line(f"{file}: {broken[0]} holds values that aren't finite"))
     return {name: value.float() if value.is_floating_point() else value for name, value in inside.items()}
+
+
+# Any: what a checkpoint of torch holds is seen later.
+def _read(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        return load_file(file)
+    with warnings.catch_warnings():
+        # Of a file in another form than torch's own: either it can be read all the same, or that is an error.
+        warnings.simplefilter("ignore")
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> torch.nn.Module:
@@ -176,15 +189,20 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> 
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def described(info: MetricInfo, region: Place, number: str, files: Sequence[Source]) -> MetricInfo:
-    """The metric's info with the digest of its weights in the version, if they are here."""
-    paths = []
-    for source in files:
+def described(
+    info: MetricInfo, region: Place, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
+) -> MetricInfo:
+    """The metric's info with the digest of the files that it loads in the version, if all are here.
+
+    `others` are files that it loads from somewhere else.
+    """
+    files: list[Path] = []
+    for source in sources:
         try:
-            path = source.here()
+            found = source.files()
         except UserError:
-            path = None
-        if path is None:
+            found = ()
+        if not found:
             return info.named(region, number)
-        paths += [path] if path.is_file() else sorted(path.glob("*.safetensors")) + sorted(path.glob("*.pt"))
-    return info.named(region, version_of(number, paths))
+        files += found
+    return info.named(region, version_of(number, [*files, *others]))

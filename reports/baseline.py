@@ -9,6 +9,7 @@ It is a JSON file to be kept under version control. How a margin is made:
 deviation is an effect too small to be seen in any picture.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ CEILING = 60.0
 LARGEST_FILE = 1 << 28
 """Bytes."""
 CHANGED = "its image is missing, or isn't the one that was scored"
+_LOG = logging.getLogger("brushbench.baseline")
 Scored = float | str
 """A score, or why there is none."""
 Key = tuple[str, str, str, str]
@@ -207,6 +209,8 @@ def _run_baseline(run: Run, reruns: Sequence[Run], wanted: Sequence[str] | None)
     metrics = {}
     for name in wanted or infos:
         info = infos[name]
+        if not _has_scores(run, name, columns[name], info.unit, asked=wanted is not None):
+            continue
         noise = [NOISE.get(name.partition("@")[0], 0.0)]
         for other, _, scored in repeats:
             again = dict(zip(other, scored.get(name, []), strict=False))
@@ -230,6 +234,17 @@ def _run_baseline(run: Run, reruns: Sequence[Run], wanted: Sequence[str] | None)
         samples=samples,
         metrics=metrics,
     )
+
+
+def _has_scores(run: Run, name: str, scores: Sequence[Scored], unit: str, *, asked: bool) -> bool:
+    """Whether there is anything to hold later scores against; raises `UserError` if not and the metric is asked for."""
+    if any(number(score, unit) is not None for score in scores):
+        return True
+    why = one_line(f"{run.path} has no score of {name} at all: {scores[0]}")
+    if asked:
+        raise UserError(f"{why}; that is no baseline")
+    _LOG.warning("%s; it is left out of the baseline", why)
+    return False
 
 
 def _margin(scores: Sequence[Scored], unit: str, noise: float) -> float:

@@ -9,6 +9,7 @@ from brushbench.registry import ROLES
 from reports.layout import FEWER as MARK
 from reports.mask_sizes import MASK_SIZE
 from reports.mean_error import OFFICIAL, is_derived
+from reports.storage import of_rows, protocol_notes
 from reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
 PROTOCOLS = {
@@ -42,7 +43,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     """Of one table; `rows` are those of the summary that it prints."""
     protocol, dataset = (str(rows.iloc[0][name]) for name in ("protocol", "dataset"))
     yield counts(rows)
-    yield PROTOCOLS[protocol]
+    yield from protocol_notes(PROTOCOLS[protocol], protocol, of_rows(summary.stored, rows))
     yield f"{READING[table]}; ↑ higher is better, ↓ lower is better"
     if protocol == "paper":
         yield ONE_SEED

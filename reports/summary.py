@@ -1,7 +1,7 @@
 """A tidy frame to the numbers of the tables: means with their intervals, counts, and what a reader must know."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from reports.mask_sizes import MASK_SIZE
 from reports.mean_error import with_psnr_of_mean
 from reports.roles import role_of
 from reports.statistics import Estimate, balanced
+from reports.storage import Key, Stored, stored_of
 
 GROUP = ["dataset", "split", "protocol"]
 SECTION, STRATUM = "section", "stratum"
@@ -67,6 +68,8 @@ class Summary:
     """Methods of which the rows can't be had."""
     by: str = ""
     """The tag whose values are the sections; empty: there is one section without a name."""
+    stored: Mapping[Key, Stored] = field(default_factory=dict)
+    """What the images of each run are stored as, and how large they are."""
 
 
 def summarise(runs: Sequence[Run], by: str = "") -> Summary:
@@ -101,7 +104,16 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         asked=asked,
         not_scored=tuple(_not_scored(runs, scores)),
         by=by,
+        stored=_stored(runs, scores),
     )
+
+
+def _stored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> dict[Key, Stored]:
+    places = zip(runs, scores, datasets_of(runs), labels_of(runs), strict=True)
+    return {
+        (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): stored_of(run, own)
+        for run, own, dataset, label in places
+    }
 
 
 def both_splits(summary: Summary) -> Summary:

@@ -206,10 +206,28 @@ def linked_mask(root: Path) -> None:
     (root / "masks" / "a.png").symlink_to(root.parent / "elsewhere.png")
 
 
+def captions_in_order(root: Path) -> None:
+    """Of 2 and 10, which are sorted by their characters or by their value."""
+    for part in ("images", "masks"):
+        for old, new in (("a", "2"), ("b", "10")):
+            (root / part / f"{old}.png").rename(root / part / f"{new}.png")
+    (root / "captions.csv").unlink()
+    (root / "captions.txt").write_text("two\nten\nc\n")
+
+
+def accents_in_two_ways(root: Path) -> None:
+    (root / "images" / "c.png").rename(root / "images" / "e\u0301.png")
+    (root / "masks" / "c.png").rename(root / "masks" / "e\u0301.png")
+    shutil.copy(root / "images" / "a.png", root / "images" / "\u00e9.png")
+    caption_lines("a,one", "b,two", "\u00e9,three")(root)
+
+
 IN_FOLDER: dict[str, tuple[str, Plant]] = {
     "no captions": ("unreadable", lambda root: (root / "captions.csv").unlink()),
     "two files of captions": ("unreadable", text("captions.txt", "one\ntwo\nthree\n")),
     "columns": ("unreadable", text("captions.csv", "name;text\n")),
+    "captions by an order": ("caption-order", captions_in_order),
+    "accents": ("names-alike", accents_in_two_ways),
     "an image twice": ("duplicate-id", lambda root: shutil.copy(root / "images/a.png", root / "images/a.webp")),
     "a caption twice": ("duplicate-id", caption_lines("a,one", "b,two", "c,three", "a.png,four")),
     "no mask": ("missing-mask", lambda root: (root / "masks/a.png").unlink()),

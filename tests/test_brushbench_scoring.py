@@ -90,7 +90,6 @@ def test_each_image_once_each_caption_once_each_file_once(
     by_name = {metric.info.name: metric for metric in networks}
     device = device_named("cpu")
     clip = clip_of(by_name["clip"].model, device).model
-    reward_file = Path(by_name["image-reward"].checkpoint)
     read: Counter[str] = Counter()
 
     def reading(path: Path) -> torch.Tensor:
@@ -102,14 +101,7 @@ def test_each_image_once_each_caption_once_each_file_once(
     warm = single(torch.zeros(3, 64, 64, dtype=torch.uint8), "a warm one")
     for metric in networks:
         metric(*warm)
-    reward = preference._reward(
-        reward_file / "ImageReward.safetensors",
-        preference.digest_of(reward_file / "ImageReward.safetensors"),
-        reward_file / "tokenizer" / "vocab.txt",
-        device,
-    ).net
-    hps_file = Path(by_name["hps"].checkpoint)
-    hps = preference._preference(hps_file, preference.digest_of(hps_file), by_name["hps"].model, device).net
+    reward, hps = by_name["image-reward"]._loaded().net, by_name["hps"]._loaded().net
     modules = {
         "clip image": clip.vision_model,
         "clip text": clip.text_model,

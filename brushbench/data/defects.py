@@ -30,6 +30,8 @@ KINDS: Mapping[str, Kind] = {
     "unreadable": Kind("the data set's own files can't be read, so none of it can be used"),
     "duplicate-id": Kind("the id occurs more than once"),
     "ids-alike": Kind("ids differ only in case or in how accents are written: on some systems they are one file", True),
+    "names-alike": Kind("two files or ids are one name, with its accents written in two ways"),
+    "caption-order": Kind("captions go by the order of the images' names, which programs sort differently"),
     "bad-id": Kind("the id can't be the name of a file"),
     "malformed-record": Kind("the entry of the sample lacks something, or has something of another type"),
     "sidecar-unreadable": Kind("the file of tags can't be read, so none of the data set can be used"),

@@ -1,13 +1,13 @@
 """What a data set says it has, before any picture is read."""
 
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from brushbench.data.defects import Finding
-from brushbench.datasets.source import check_id
+from brushbench.datasets.names import AlikeNamesError, one_form, said_alike
+from brushbench.datasets.source import check_id, inside_root
 from brushbench.errors import SampleError
 
 
@@ -45,7 +45,7 @@ def id_findings(ids: Sequence[str]) -> Iterator[Finding]:
     """Ids that can't be file names, and such as are one name on a system where case doesn't count."""
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for name in ids:
-        alike[unicodedata.normalize("NFC", name).casefold()].append(name)
+        alike[one_form(name).casefold()].append(name)
         try:
             check_id(name)
         except SampleError as error:
@@ -53,6 +53,24 @@ def id_findings(ids: Sequence[str]) -> Iterator[Finding]:
     for names in alike.values():
         for name in names[1:]:
             yield Finding("ids-alike", name, f"as {names[0]}")
+
+
+def alike_findings(names: Iterable[str]) -> Iterator[Finding]:
+    """Ids as they are given that are one in Unicode's form NFC."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (known := first.setdefault(one_form(name), name)) != name:
+            yield Finding("names-alike", one_form(name), said_alike(known, name))
+
+
+def file_below(root: Path, path: str, name: str, findings: list[Finding]) -> Path | None:
+    """A file that the sample `name` names; None and a finding if it isn't one below the data set's folder."""
+    try:
+        return inside_root(root, path)
+    except SampleError as error:
+        kind = "names-alike" if isinstance(error, AlikeNamesError) else "image-outside"
+        findings.append(Finding(kind, name, str(error)))
+        return None
 
 
 def extra_files(folder: Path, named: set[Path], kind: str, root: Path) -> Iterator[Finding]:

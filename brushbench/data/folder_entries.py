@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from brushbench.data.defects import Finding
-from brushbench.data.entries import Entry, Listing, extra_files, id_findings
+from brushbench.data.entries import Entry, Listing, extra_files, file_below, id_findings
 from brushbench.data.mask_findings import INSIDE, OUTSIDE
-from brushbench.datasets.folder import caption_file, read_texts
-from brushbench.datasets.source import inside_root
-from brushbench.errors import SampleError, UserError
+from brushbench.datasets.folder import caption_file, order_of_lines, read_texts
+from brushbench.datasets.names import one_form
+from brushbench.datasets.source import pictures_in, said_two
+from brushbench.errors import UserError
 from brushbench.images import SUFFIXES
 
 
@@ -17,7 +18,7 @@ def list_folder(root: Path, splits: Sequence[str]) -> Listing:
     """Entries of images/, masks/ and the captions. The inside mask is the file, and outside is what it leaves."""
     findings: list[Finding] = []
     images, masks = (_pictures(root, name, findings) for name in ("images", "masks"))
-    captions = _captions(root, list(images), findings)
+    captions = _captions(root, images, findings)
     findings += id_findings(list(images))
     findings += [Finding("missing-mask", name) for name in images if name not in masks]
     findings += [Finding("extra-mask", name) for name in masks if name not in images]
@@ -30,38 +31,33 @@ def list_folder(root: Path, splits: Sequence[str]) -> Listing:
     split = INSIDE if INSIDE in splits else OUTSIDE
     entries = []
     for name, path in images.items():
-        mask = _safe(root, masks[name], name, findings) if name in masks else None
+        mask = file_below(root, f"masks/{masks[name].name}", name, findings) if name in masks else None
+        image = file_below(root, f"images/{path.name}", name, findings)
         caption = captions.get(name) if captions else None
-        entries.append(Entry(name, caption, _safe(root, path, name, findings), {split: mask} if mask else {}))
+        entries.append(Entry(name, caption, image, {split: mask} if mask else {}))
     return Listing(entries, findings, [], one_size=False)
 
 
 def _pictures(root: Path, folder: str, findings: list[Finding]) -> Mapping[str, Path]:
-    """By stem."""
+    """By stem, in one form of Unicode."""
     found: dict[str, Path] = {}
-    for path in sorted((root / folder).iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        if path.stem in found:
-            findings.append(
-                Finding("duplicate-id", path.stem, f"{folder}/ has {found[path.stem].name} and {path.name}")
-            )
-        found.setdefault(path.stem, path)
+    for path in pictures_in(root / folder):
+        name = one_form(path.stem)
+        first = found.setdefault(name, path)
+        if first is not path:
+            kind = "duplicate-id" if first.stem == path.stem else "names-alike"
+            findings.append(Finding(kind, name, f"{folder}/ has two images: {said_two(first, path)}"))
     return found
 
 
-def _safe(root: Path, path: Path, name: str, findings: list[Finding]) -> Path | None:
-    try:
-        return inside_root(root, path.relative_to(root).as_posix())
-    except SampleError as error:
-        findings.append(Finding("image-outside", name, str(error)))
-        return None
-
-
-def _captions(root: Path, names: Sequence[str], findings: list[Finding]) -> Mapping[str, str] | None:
+def _captions(root: Path, images: Mapping[str, Path], findings: list[Finding]) -> Mapping[str, str] | None:
     """By id. If they can't be read, None and a finding."""
     try:
-        texts = read_texts(caption_file(root), names)
+        file = caption_file(root)
+        if problem := order_of_lines(file, images):
+            findings.append(Finding("caption-order", file.name, problem))
+            return None
+        texts = read_texts(file, images)
     except UserError as error:
         findings.append(Finding("unreadable", "captions", str(error)))
         return None

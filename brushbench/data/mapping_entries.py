@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brushbench.data.defects import Finding
-from brushbench.data.entries import Entry, Listing, Runs, extra_files, id_findings
+from brushbench.data.entries import Entry, Listing, Runs, alike_findings, extra_files, file_below, id_findings
 from brushbench.datasets.brushbench import MAPPING_FILES, MASK_KEYS, id_of
+from brushbench.datasets.names import one_form
 from brushbench.datasets.sidecar import FILE, VALUES
-from brushbench.datasets.source import inside_root
 from brushbench.datasets.tables import read_csv, read_json
-from brushbench.errors import SampleError, UserError
+from brushbench.errors import UserError
 from brushbench.images import SUFFIXES
 
 MISSPELT = "BrushDench"
@@ -42,11 +42,12 @@ def list_mapping(mapping_file: Path, splits: Sequence[str], *, complete: int | N
     pairs = _pairs(content)
     if not pairs:
         return _nothing(mapping_file, "no samples: it must be a dict of samples or a list of them")
-    raw = dict(pairs)
     findings = [Finding("duplicate-id", name) for name, count in Counter(k for k, _ in pairs).items() if count > 1]
+    findings += alike_findings(name for name, _ in pairs)
+    raw = {one_form(name): record for name, record in pairs}
     findings += [
         Finding("duplicate-id", name)
-        if name in raw
+        if one_form(name) in raw
         else Finding("malformed-record", mapping_file.name, f"{name} twice")
         for name in repeated.names
     ]
@@ -59,9 +60,9 @@ def list_mapping(mapping_file: Path, splits: Sequence[str], *, complete: int | N
     findings += [
         Finding("image-of-another", entry.id, entry.image.name)
         for entry in entries
-        if entry.image and uses[entry.image] == 1 and entry.image.stem != entry.id and entry.image.stem in raw
+        if entry.image and uses[entry.image] == 1 and one_form(entry.image.stem) in raw.keys() - {entry.id}
     ]
-    findings += [finding for finding in extra if Path(finding.subject).stem not in astray]
+    findings += [finding for finding in extra if one_form(Path(finding.subject).stem) not in astray]
     tags, notes = _sidecar(root, raw)
     return Listing(entries, [*findings, *tags], [*_notes(mapping_file, len(raw), complete), *notes], one_size=True)
 
@@ -94,21 +95,13 @@ def _entry(root: Path, name: str, record: object, splits: Sequence[str], finding
     return Entry(
         name,
         caption if isinstance(caption, str) else None,
-        _image(root, name, image, findings) if isinstance(image, str) else None,
+        file_below(root, image, name, findings) if isinstance(image, str) else None,
         {split: Runs(runs) for split, runs in masks.items() if isinstance(runs, list)},
     )
 
 
 def _wrong(record: Mapping[str, object], key: str, valid: str) -> str:
     return f"{key} is {type(record[key]).__name__}, must be a {valid}" if key in record else f"no {key}"
-
-
-def _image(root: Path, name: str, image: str, findings: list[Finding]) -> Path | None:
-    try:
-        return inside_root(root, image)
-    except SampleError as error:
-        findings.append(Finding("image-outside", name, str(error)))
-        return None
 
 
 def _shared(entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -155,15 +148,14 @@ def _sidecar(root: Path, raw: Mapping[str, object]) -> tuple[list[Finding], list
     if set(columns) != {"id", *VALUES}:
         why = f"columns are {', '.join(columns)}; valid: id, {', '.join(VALUES)}"
         return [Finding("sidecar-unreadable", FILE, why)], []
-    counts = Counter(row["id"].strip() for row in rows)
+    names = [one_form(row["id"].strip()) for row in rows]
+    counts = Counter(names)
     findings = [Finding("sidecar-duplicate-id", name, FILE) for name, count in counts.items() if count > 1]
     findings += [Finding("sidecar-unknown-id", name, FILE) for name in counts if name not in raw]
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         for column, valid in VALUES.items():
             value = row[column].strip()
             if value and value not in valid:
-                findings.append(
-                    Finding("sidecar-value", row["id"].strip(), f"{column} is {value!r}: {', '.join(valid)}")
-                )
-    whole = {row["id"].strip() for row in rows if all(row[column].strip() for column in VALUES)}
+                findings.append(Finding("sidecar-value", name, f"{column} is {value!r}: {', '.join(valid)}"))
+    whole = {name for name, row in zip(names, rows, strict=True) if all(row[column].strip() for column in VALUES)}
     return findings, [f"{FILE} has all tags of {len(whole & raw.keys())} of {len(raw)} samples"]

@@ -11,11 +11,9 @@ from torch import Tensor
 from brushbench.datasets.parquet import Parquet
 from brushbench.datasets.source import OnDisk
 from brushbench.errors import SampleError, UserError, one_line
-from brushbench.images import FORMATS, ORIENTATION, EncodedImage, encode_image, read_image
+from brushbench.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedImage, encode_image, read_image
 from brushbench.types import Dataset, Sample
 from brushbench.work import Watcher
-
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def _row(datasets: Mapping[str, Dataset], index: int) -> Row:
     sample = next(iter(samples.values()))
     image, image_format = _encoded(next(iter(datasets.values())), index, sample)
     masks = {split: each.mask[0] for split, each in samples.items()}
-    return Row(sample.id, sample.caption, sample.tags, image, SUFFIXES[image_format], masks)
+    return Row(sample.id, sample.caption, sample.tags, image, SUFFIX_OF[image_format], masks)
 
 
 def _encoded(dataset: Dataset, index: int, sample: Sample) -> tuple[bytes, str]:

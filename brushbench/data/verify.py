@@ -104,7 +104,7 @@ def _listing(name: str, root: Path | None, splits: Sequence[str]) -> Listing | N
 
 def _explained(listing: Listing, error: UserError) -> list[Finding]:
     """Why the data set can't be opened, unless something that was found says it already."""
-    kinds = ("unreadable", "duplicate-id", "malformed-record", "sidecar")
+    kinds = ("unreadable", "duplicate-id", "names-alike", "caption-order", "malformed-record", "sidecar")
     known = any(finding.kind.startswith(kinds) for finding in listing.findings)
     return [] if known else [Finding("unreadable", "data set", str(error))]
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, StrictStr, ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from brushbench.datasets.names import in_one_form, one_form
 from brushbench.datasets.sidecar import read_sidecar
 from brushbench.datasets.source import (
     check_caption,
@@ -82,7 +83,7 @@ class BrushBench:
 
     @property
     def ids(self) -> Sequence[str]:
-        """The keys of the mapping file, in its order."""
+        """The keys of the mapping file in Unicode's form NFC, in its order."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
@@ -188,7 +189,8 @@ def _read_mapping(path: Path, masks: str | None) -> dict[str, object]:
     if not content:
         raise UserError(one_line(f"{path}: no samples"))
     check_unicode(path, content)
-    return content
+    in_one_form(str(path), content)
+    return {one_form(name): entry for name, entry in content.items()}
 
 
 def _by_id(path: Path, entries: list[object]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from brushbench.datasets.brushbench import MAPPING_FILES
 from brushbench.datasets.editbench_masks import black_mask
+from brushbench.datasets.names import in_one_form, one_form
 from brushbench.datasets.source import check_caption, check_id, digest_of, inside_root
 from brushbench.datasets.tables import read_csv
 from brushbench.errors import SampleError, UserError, one_line
@@ -56,23 +57,24 @@ class Table:
     """
 
     def __init__(self, root: Path, files: Sequence[Path], rows: Sequence[Row], read: ReadMask) -> None:
+        in_one_form(str(root), (row.id for row in rows))
         repeated = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
         if repeated:
             raise UserError(one_line(f"{root}: {repeated[0]!r} occurs twice"))
         self._root = root
         self._files = files
         self._rows = rows
-        self._ids = tuple(row.id for row in rows)
+        self._ids = tuple(one_form(row.id) for row in rows)
         self._read = read
 
     @property
     def ids(self) -> Sequence[str]:
-        """In the order of the tables, natural before generated."""
+        """In the order of the tables, natural before generated; in Unicode's form NFC."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
         """Of every row."""
-        return {row.id: row.tags for row in self._rows}
+        return {name: row.tags for name, row in zip(self._ids, self._rows, strict=True)}
 
     def digest(self) -> str:
         """Hash of the tables and of every image and mask."""
@@ -84,17 +86,17 @@ class Table:
         return self._file_or_none(self._rows[index].mask)
 
     def __getitem__(self, index: int) -> Sample:
-        row = self._rows[index]
-        check_id(row.id)
+        row, name = self._rows[index], self._ids[index]
+        check_id(name)
         if not row.caption.strip():
-            raise SampleError(one_line(f"{row.id}: its table has no prompt of this kind for it"))
+            raise SampleError(one_line(f"{name}: its table has no prompt of this kind for it"))
         check_caption(row.caption)
         image = read_image(inside_root(self._root, row.image))
         mask = self._read(inside_root(self._root, row.mask))
         if mask.shape[1:] != image.shape[1:]:
             sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
             raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
-        return Sample(row.id, image, mask, row.caption, row.tags)
+        return Sample(name, image, mask, row.caption, row.tags)
 
     def _file_or_none(self, name: str) -> Path | None:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import final
 
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
+from brushbench.datasets.names import in_one_form, one_form, order_problem
 from brushbench.datasets.source import (
     check_caption,
     check_id,
@@ -42,8 +43,8 @@ class Folder:
     """Images, masks of the same stem, and captions; `outside` paints what the masks leave.
 
     Captions: a CSV with the columns `id` (or `image`) and `caption`, of which any others are tags; a JSON object
-    `{id: caption}`; or a text file with one caption per line, in the order of the images' names. Sizes may differ from
-    image to image.
+    `{id: caption}`; or a text file with one caption per line, in the order of the images' names, if there is only one:
+    `10.png` comes before `2.png` or after it. Sizes may differ from image to image.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -62,7 +63,7 @@ class Folder:
         if not self._ids:
             raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
         self._caption_file = caption_file(root)
-        self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._ids))
+        self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._images))
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> Dataset:
@@ -74,7 +75,7 @@ class Folder:
 
     @property
     def ids(self) -> Sequence[str]:
-        """The images' names without their suffix, sorted."""
+        """The images' names without their suffix, in Unicode's form NFC, sorted."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
@@ -124,19 +125,41 @@ def caption_file(root: Path) -> Path:
     return found[0]
 
 
-def read_texts(path: Path, ids: Sequence[str]) -> list[tuple[str, Text]]:
-    """What the captions' file says, by id; an id may occur twice. Raises `UserError` for a file that can't be read."""
+def read_texts(path: Path, images: Mapping[str, Path]) -> list[tuple[str, Text]]:
+    """What the captions' file says, by id in the form NFC; an id may occur twice. `images` are those of the folder.
+
+    Raises `UserError` for a file that can't be read, for one that goes by the order of images whose names have several
+    orders, and for two ids that differ only in how accents are written.
+    """
     readers = {".csv": _from_csv, ".json": _from_json}
     if path.suffix not in readers:
-        return _from_lines(path, ids)
-    return [(_stem(name), text) for name, text in readers[path.suffix](path)]
+        return _from_lines(path, images)
+    texts = [(_stem(name), text) for name, text in readers[path.suffix](path)]
+    in_one_form(str(path), (name for name, _ in texts))
+    return [(one_form(name), text) for name, text in texts]
 
 
-def _from_lines(path: Path, ids: Sequence[str]) -> list[tuple[str, Text]]:
-    lines = read_text(path).splitlines()
-    if len(lines) != len(ids):
-        raise UserError(one_line(f"{path}: {len(lines)} lines for {len(ids)} images; valid is one caption per image"))
-    return [(name, Text(line)) for name, line in zip(ids, lines, strict=True)]
+def order_of_lines(path: Path, images: Mapping[str, Path]) -> str:
+    """Why a file of captions, if it goes by the order of the images, can't be read so; empty if it can."""
+    if path.suffix != ".txt" or not (problem := order_problem(images)):
+        return ""
+    return (
+        f"its lines go by the order of the images' names, which programs sort differently: {problem}; valid: names of "
+        f"one length and in one case, as {1:0{len(str(len(images)))}d}.png, or captions.csv or captions.json"
+    )
+
+
+def _from_lines(path: Path, images: Mapping[str, Path]) -> list[tuple[str, Text]]:
+    # Not splitlines, which breaks a caption also at Unicode's own kinds of line ends.
+    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    lines = [] if lines == [""] else lines
+    if problem := order_of_lines(path, images):
+        raise UserError(one_line(f"{path}: {problem}", 1000))
+    if len(lines) != len(images):
+        raise UserError(
+            one_line(f"{path}: {len(lines)} lines for {len(images)} images; valid is one caption per image")
+        )
+    return [(name, Text(line)) for name, line in zip(images, lines, strict=True)]
 
 
 def _from_csv(path: Path) -> list[tuple[str, Text]]:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool
 from torch import Tensor
 
+from brushbench.datasets.names import in_one_form, one_form, order_problem
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
 from brushbench.datasets.source import check_caption, check_id, check_mask_size, digest_of, existing_folder, iterate
 from brushbench.errors import SampleError, UserError, one_line, unknown
@@ -58,6 +59,7 @@ class Parquet:
             )
         self._mask, self._inverted = _column_of(schema, split)
         self._rows = _rows(self._files, self._caption)
+        _check_counted(files, self._files)
         self._ids = tuple(self._rows)
         self._lock = Lock()
         self._group: tuple[tuple[int, int], pa.Table] | None = None
@@ -73,7 +75,7 @@ class Parquet:
 
     @property
     def ids(self) -> Sequence[str]:
-        """In the order of the rows."""
+        """In the order of the rows, in Unicode's form NFC."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
@@ -166,19 +168,30 @@ def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
 def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Row]:
     """All samples by id. Raises `UserError` for an id that occurs twice, and if there are none."""
     found: dict[str, _Row] = {}
+    given: list[str] = []
     for number, file in enumerate(files):
         columns = [name for name in (ID, caption, TAGS) if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
             table = _read_group(file, group, columns)
             for place, cells in enumerate(table.to_pylist()):
-                name = str(cells.get(ID, f"{len(found):09d}"))
+                given.append(str(cells.get(ID, f"{len(found):09d}")))
+                name = one_form(given[-1])
                 if name in found:
+                    in_one_form("Parquet", given)
                     raise UserError(one_line(f"Parquet: id {name!r} occurs twice"))
                 text, tags = cells.get(caption), cells.get(TAGS)
                 found[name] = _Row(number, group, place, text if isinstance(text, str) else None, _texts(tags))
     if not found:
         raise UserError("Parquet: no rows")
     return found
+
+
+def _check_counted(paths: Sequence[Path], files: Sequence[pq.ParquetFile]) -> None:
+    """Raises `UserError` where rows are named by their place, and the order of the files is a matter of opinion."""
+    problem = order_problem({path.name: path for path in paths})
+    if problem and any(ID not in file.schema_arrow.names for file in files):
+        valid = f"valid: file names of one length and in one case, as part-00001{SUFFIX}, or a column {ID}"
+        raise UserError(one_line(f"Parquet: rows without {ID} are counted through the files, but {problem}; {valid}"))
 
 
 def _texts(tags: object) -> Mapping[str, str]:

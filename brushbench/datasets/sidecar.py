@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from brushbench.datasets.names import one_form
 from brushbench.datasets.tables import read_csv
 from brushbench.errors import UserError, one_line, unknown
 
@@ -26,7 +27,7 @@ def read_sidecar(folder: Path, ids: Collection[str]) -> Mapping[str, Mapping[str
     known = frozenset(ids)
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
-        name = row["id"].strip()
+        name = one_form(row["id"].strip())
         if name not in known:
             raise UserError(one_line(f"{path}: id {name!r} is not in the data set"))
         if name in found:

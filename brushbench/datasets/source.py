@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from brushbench.datasets.names import one_form, said_alike, stored_name
 from brushbench.errors import SampleError, UserError, one_line, unknown
 from brushbench.images import SUFFIXES, Size
 from brushbench.types import Sample
@@ -106,36 +107,57 @@ def usual_size(sizes: Iterable[Size | None]) -> Size | None:
 
 
 def inside_root(root: Path, name: str) -> Path:
-    """`root/name`. Raises `SampleError` if it leads out of `root`, also through a link."""
+    """`root/name`, in the form of Unicode that the file system has it in.
+
+    Raises `SampleError` if it leads out of `root`, also through a link, and `AlikeNamesError` if two files have it.
+    """
+    if len(name) > MAX_PATH:
+        raise _too_long(name)
     try:
-        path = (root / name).resolve()
+        path = (root / stored_name(root, name)).resolve()
     # Links that go round in circles, names that are too long, null characters, lone surrogates.
     except (OSError, RuntimeError, ValueError) as error:
         raise SampleError(one_line(f"image {name[:80]!r} can't be a file ({error})")) from error
-    if len(name) > MAX_PATH or any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
-        raise SampleError(one_line(f"file name is too long for any file: {name[:80]!r}"))
+    if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
+        raise _too_long(name)
     if not path.is_relative_to(root.resolve()):
         raise SampleError(one_line(f"image {name!r} is outside the data set's folder"))
     return path
 
 
-def images_in(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by stem, sorted. Raises `UserError` if two differ only in their suffix.
+def _too_long(name: str) -> SampleError:
+    return SampleError(one_line(f"file name is too long for any file: {name[:80]!r}"))
 
-    Likewise for a folder that can't be read, and for a name that is not Unicode.
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by their stem in one form of Unicode, sorted.
+
+    Raises `UserError` if two differ only in their suffix or in how accents are written, for a folder that can't be
+    read, and for a name that is not Unicode.
     """
     found: dict[str, Path] = {}
-    try:
-        files = sorted(folder.iterdir())
-    except OSError as error:
-        raise UserError(one_line(f"{folder}: can't be read ({error.strerror})")) from error
-    for path in files:
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            if path.stem in found:
-                raise UserError(one_line(f"{folder.name}/ has two images for {path.stem!r}"))
-            found[path.stem] = path
+    for path in pictures_in(folder):
+        first = found.setdefault(one_form(path.stem), path)
+        if first is not path:
+            same = one_form(first.stem)
+            raise UserError(one_line(f"{folder.name}/ has two images for {same!r}: {said_two(first, path)}"))
     check_unicode(folder, found)
     return found
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Image files of a folder, sorted by their names in one form. Raises `UserError` if it can't be read."""
+    try:
+        files = sorted(folder.iterdir(), key=lambda path: (one_form(path.name), path.name))
+    except OSError as error:
+        raise UserError(one_line(f"{folder}: can't be read ({error.strerror})")) from error
+    return [path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+
+
+def said_two(first: Path, other: Path) -> str:
+    """The names of two files that are one sample's, to read."""
+    alike = first.stem != other.stem
+    return said_alike(first.name, other.name) if alike else f"{first.name} and {other.name}"
 
 
 def file_digest(path: Path) -> str:

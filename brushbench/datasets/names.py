@@ -1,0 +1,97 @@
+"""Names of files and samples: in one form of Unicode, and in an order that isn't a matter of opinion.
+
+`é` is one character or two, an `e` with an accent that follows. Programs, and file systems, write either; both are one
+name here, in Unicode's form NFC.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from brushbench.errors import SampleError, UserError, one_line
+
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+class AlikeNamesError(SampleError):
+    """Two files have one name, but for how its accents are written."""
+
+
+def one_form(name: str) -> str:
+    """The name in Unicode's form NFC."""
+    return unicodedata.normalize("NFC", name)
+
+
+def in_one_form(where: str, names: Iterable[str]) -> dict[str, str]:
+    """The names as they are given, by their one form. Raises `UserError` for two with one form, and names both."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (first := found.setdefault(one_form(name), name)) != name:
+            raise UserError(one_line(f"{where}: {said_alike(first, name)}"))
+    return found
+
+
+def said_alike(first: str, second: str) -> str:
+    """That two names are one, to read: a reader couldn't tell them apart as they are."""
+    return f"{first!a} and {second!a} are one name, with its accents written in two ways"
+
+
+def order_problem(files: Mapping[str, Path]) -> str:
+    """Why images, by id, can't be listed by their order alone, as programs sort them differently; empty if they can.
+
+    `10` comes before `2` by its characters and after it by its number; `B` before `a` or after it; `cat-2.png` before
+    `cat.png`, and `cat-2` after `cat`.
+    """
+    names = list(files)
+    for how, key in (
+        ("as a number", _natural),
+        ("with their suffixes", lambda name: one_form(files[name].name)),
+        ("where case doesn't count", str.casefold),
+        ("as a number, where case doesn't count", lambda name: _natural(name.casefold())),
+        ("as their files are written in Unicode", lambda name: files[name].stem),
+    ):
+        for first, other in zip(sorted(names), sorted(names, key=key), strict=True):
+            if first != other:
+                return f"{first!r} comes before {other!r} character by character, and after it {how}"
+    return ""
+
+
+def stored_name(folder: Path, name: str) -> str:
+    """A path below a folder as the file system has it: another form of the name will do.
+
+    What isn't there stays as it is. Raises `AlikeNamesError` if two files or folders have that name.
+    """
+    if name.isascii() and os.path.lexists(folder / name):
+        return name
+    place = folder
+    for part in Path(name).parts:
+        found = _listed(place).get(one_form(part), (part,))
+        if len(found) > 1:
+            raise AlikeNamesError(one_line(f"{place.name}/: {said_alike(found[0], found[1])}"))
+        place /= found[0]
+    return str(place.relative_to(folder)) if place.is_relative_to(folder) else name
+
+
+def _listed(folder: Path) -> Mapping[str, tuple[str, ...]]:
+    try:
+        return _names_in(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, _changed: int) -> Mapping[str, tuple[str, ...]]:
+    """By one form; kept for as long as the folder doesn't change."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in sorted(path.name for path in folder.iterdir()):
+        found[one_form(name)] = (*found.get(one_form(name), ()), name)
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Digits as the number that they are."""
+    parts = _NUMBER.split(name)
+    return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
