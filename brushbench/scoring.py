@@ -171,12 +171,10 @@ class Scoring:
     def _pair(self, index: int, entry: Entry | None) -> Pair:
         if entry is None or entry.status == "failed":
             # It is asked for all the same, and counted among those with masks of its size.
-            attempt(self._sample, index)
+            attempt(self._described, index)
         if entry is None:
             raise SampleError("not generated")
         if entry.status == "failed":
-            # How large its mask is may be known all the same.
-            attempt(self._described, index)
             raise SampleError(f"failed: {entry.error}")
         sample = self._described(index)
         image = read_image(self._run.image_path(entry))
