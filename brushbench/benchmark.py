@@ -52,7 +52,7 @@ def score(
     """
     opened = Run.open(run)
     dataset = dataset_of(opened, root)
-    setting = Setting(opened.record.identity.protocol, dataset.name, options=metric_options or {})
+    setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})
     Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
@@ -78,7 +78,8 @@ def check(config: RunConfig) -> None:
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:
-    return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device, config.metric_options))
+    setting = Setting(config.protocol, dataset.name, dataset.split, config.device, config.metric_options)
+    return select(config.metric_names(), setting)
 
 
 def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:

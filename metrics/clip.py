@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast, final
 
@@ -46,6 +47,8 @@ class CLIP:
     device: torch.device
     seen: OfImages
     read: OfCaptions
+    read_without_end: OfCaptions
+    """Likewise, of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
         """Projected, not normalised. `offset` is how the middle is found, see `metrics.shared.cropped`."""
@@ -53,9 +56,13 @@ class CLIP:
         # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))
 
-    def text_features(self, captions: Sequence[str]) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. Token ids are cut at the model's length, with the end token if need be."""
-        return self.read(captions, self._read)
+    def text_features(self, captions: Sequence[str], *, keep_end: bool = True) -> Float[Tensor, "n c"]:
+        """Projected, not normalised. Token ids are cut at the model's length, the last one being the end token.
+
+        Not `keep_end`: cut without it, as the official stack does, so that a long text is pooled at its first token.
+        """
+        kept = self.read if keep_end else self.read_without_end
+        return kept(captions, partial(self._read, keep_end=keep_end))
 
     def lengths(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, with begin and end."""
@@ -77,14 +84,19 @@ class CLIP:
         return cast(Tensor, self.model.visual_projection(self.model.vision_model(inputs).pooler_output)).cpu()
 
     @torch.inference_mode()
-    def _read(self, captions: list[str]) -> Tensor:
-        cut = [ids[: self.limit] for ids in self._ids(captions)]
+    def _read(self, captions: list[str], *, keep_end: bool) -> Tensor:
+        cut = [self._cut(ids, keep_end=keep_end) for ids in self._ids(captions)]
         longest = max(map(len, cut))
         rows = [ids + [self.tokenizer.pad_token_id] * (longest - len(ids)) for ids in cut]
         masks = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in cut]
         ids, mask = (torch.tensor(part, device=self.device) for part in (rows, masks))
         pooled = self.model.text_model(input_ids=ids, attention_mask=mask).pooler_output
         return cast(Tensor, self.model.text_projection(pooled)).cpu()
+
+    def _cut(self, ids: list[int], *, keep_end: bool) -> list[int]:
+        if len(ids) <= self.limit or not keep_end:
+            return ids[: self.limit]
+        return [*ids[: self.limit - 1], ids[-1]]
 
     def _ids(self, captions: Sequence[str]) -> list[list[int]]:
         # verbose: it would warn of every long caption, which are counted instead.
@@ -110,4 +122,4 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
     tokenizer = cast(CLIPTokenizer, CLIPTokenizer.from_pretrained(folder, local_files_only=True))
     mean, std = tuple(processor.image_mean), tuple(processor.image_std)
-    return CLIP(model.eval().to(device), tokenizer, mean, std, device, OfImages(), OfCaptions())
+    return CLIP(model.eval().to(device), tokenizer, mean, std, device, OfImages(), OfCaptions(), OfCaptions())
