@@ -54,7 +54,7 @@ def score(
     """
     opened = Run.open(run)
     dataset = dataset_of(opened, root)
-    setting = Setting(opened.record.identity.protocol, dataset.name, options=metric_options or {})
+    setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})
     Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
@@ -86,7 +86,8 @@ def check(config: RunConfig, *, scored: bool = True) -> None:
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:
-    return select(config.metric_names(), Setting(config.protocol, dataset.name, config.device, config.metric_options))
+    setting = Setting(config.protocol, dataset.name, dataset.split, config.device, config.metric_options)
+    return select(config.metric_names(), setting)
 
 
 def _prepare(selection: Selection, *, keep: bool) -> None:

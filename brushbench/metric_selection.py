@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 
 from brushbench.errors import UserError, one_line
 from brushbench.loading import load_metric
+from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.metric_weights import obstacle
 from brushbench.options import Value
 from brushbench.registry import check_name, resolve
 from brushbench.types import Metric
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
-USUAL = (*PIXEL, "lpips", "clip", "image-reward", "hps", "aesthetic", "seam")
-"""The paper's, SSIM and the seam."""
-USUAL_ON = {"papercut": (*PIXEL, "seam", "papercut-clip")}
+USUAL = (*PIXEL, "lpips", "clip", "image-reward", "hps", "aesthetic")
+"""The paper's, and SSIM."""
+USUAL_ON = {"papercut": (*PIXEL, "papercut-clip")}
 """By data set: where the paper's networks would look at a world that they don't know."""
+USUAL_WITH: dict[MaskKind, tuple[str, ...]] = {"segmentation": (), "random": ("seam",)}
+"""By the kind of masks: where a mask follows an object, the object's own edge can't be told from a seam."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,19 @@ class Setting:
 
     protocol: str
     dataset: str
+    split: str = "inside"
     device: str = "auto"
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """By the metric's name, without its region."""
+
+    @property
+    def masks(self) -> MaskKind:
+        """What kind of masks the run has."""
+        return mask_kind(self.dataset, self.split)
+
+    def usual(self) -> list[str]:
+        """The metrics that a run is scored with if none are named."""
+        return [*USUAL_ON.get(self.dataset, USUAL), *USUAL_WITH[self.masks]]
 
 
 def select(names: Sequence[str] | None, setting: Setting) -> Selection:
@@ -45,7 +58,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     name given twice, options of a metric that isn't among them, and for weights of a metric asked for by name that are
     neither here nor to be downloaded.
     """
-    chosen = list(names) if names is not None else list(USUAL_ON.get(setting.dataset, USUAL))
+    chosen = list(names) if names is not None else setting.usual()
     if not chosen:
         raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
     bases = [name.partition("@")[0] for name in chosen]
@@ -76,6 +89,6 @@ def _loaded(name: str, setting: Setting) -> Metric:
     base = name.partition("@")[0]
     cls = resolve("metric", base)
     known = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
-    given: dict[str, Value] = {"protocol": setting.protocol, "device": setting.device}
+    given: dict[str, Value] = {"protocol": setting.protocol, "device": setting.device, "masks": setting.masks}
     own = {key: value for key, value in given.items() if key in known}
     return load_metric(name, **{**own, **setting.options.get(base, {})})

@@ -1,5 +1,6 @@
 """How well an image fits its caption."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,19 @@ from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source
+from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
 from metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
 from metrics.shared import described, down
 
 PART = "papercut-clip"
+MARGIN = 1 / 8
+"""Of a side of the box of painted pixels, added at either end."""
+SMALLEST_SIDE = 64
+"""Pixels of what is cut out."""
+LARGEST_BOX = 0.9
+"""Share of the image from which on the box is no region of its own."""
 
 
 @final
@@ -29,11 +37,13 @@ class CLIPSimilarity:
     """Alignment of image and caption by OpenAI's CLIP ViT-L/14: 100 x cosine, at least 0; higher is better.
 
     Hessel et al., arXiv:2104.08718, as torchmetrics computes it for a single image: no weight. The image is brought to
-    the model's size by its shorter side (Pillow, bicubic) and cropped. Of a caption over 77 tokens the first 77 are
-    read, without the end token, as in the official stack: the model then pools the text at its first token, so *such a
-    caption's content doesn't count*. Such samples are noted.
+    the model's size by its shorter side (Pillow, bicubic) and cropped. Of a caption over 77 tokens `strict` reads the
+    first 76 and the end token; `paper` the first 77, without the end token, as the official stack: the model then pools
+    the text at its first token, so that *such a caption's content doesn't count*. Such samples are noted.
 
-    On `painted`, the image is cut to the bounding box of the painted pixels first; NaN where there are none.
+    On `painted`, the image is cut to the bounding box of the painted pixels first, with an eighth of the box's sides
+    added on every side and no side under 64 pixels, as far as the image goes; NaN where nothing is painted, or where
+    the box covers over 90 % of the image, of which `whole` tells already.
 
     Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for weights that can't be had.
     """
@@ -42,11 +52,13 @@ class CLIPSimilarity:
     """A CLIP in transformers' layout: a folder or a hub id."""
     region: Literal["whole", "painted"] = "whole"
     device: str = "auto"
+    protocol: ProtocolName = "strict"
 
     @property
     def info(self) -> MetricInfo:
         """Up to 100."""
-        return described(CATALOGUE["clip"], self.region, "1", self.weights())
+        official = self.protocol == "paper" and self.region == "whole"
+        return described(CATALOGUE["clip"], self.region, "1" if official else CATALOGUE["clip"].version, self.weights())
 
     def weights(self) -> Sequence[Source]:
         """CLIP."""
@@ -55,7 +67,7 @@ class CLIPSimilarity:
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
         clip = clip_of(self.model, device_named(self.device))
-        read = clip.text_features(batch.captions)
+        read = clip.text_features(batch.captions, keep_end=self.protocol == "strict")
         if self.region == "whole":
             return _similarity(clip.image_features(images, down), read)
         scores = [
@@ -71,16 +83,29 @@ class CLIPSimilarity:
     def notes(self, batch: Batch) -> list[str]:
         """For each sample what a reader must know of its score; empty for nothing."""
         clip = clip_of(self.model, device_named(self.device))
-        long = f"caption over {clip.limit} tokens: its content doesn't count"
+        known = "cut there" if self.protocol == "strict" else "its content doesn't count"
+        long = f"caption over {clip.limit} tokens: {known}"
         return [long if length > clip.limit else "" for length in clip.lengths(batch.captions)]
 
 
 def bounding_crop(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 k l"] | None:
-    """The image cut to the smallest rectangle that holds all painted pixels; None if there are none."""
+    """The image cut to the painted pixels, with what is around them; None for nothing, or nearly all of the image."""
     rows, columns = mask[0].any(dim=1).nonzero(), mask[0].any(dim=0).nonzero()
     if not len(rows):
         return None
-    return image[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].contiguous()
+    ends = [(int(found[0]), int(found[-1]) + 1) for found in (rows, columns)]
+    covered = math.prod(last - first for first, last in ends)
+    if covered > LARGEST_BOX * mask.numel():
+        return None
+    (top, bottom), (left, right) = (_widened(*pair, limit) for pair, limit in zip(ends, mask.shape[1:], strict=True))
+    return image[:, top:bottom, left:right].contiguous()
+
+
+def _widened(first: int, last: int, limit: int) -> tuple[int, int]:
+    """A side of the box with its margins, of the least length, moved into the image."""
+    length = min(limit, max(SMALLEST_SIDE, last - first + 2 * math.ceil(MARGIN * (last - first))))
+    start = min(max(0, (first + last - length) // 2), limit - length)
+    return start, start + length
 
 
 def _similarity(seen: Float[Tensor, "n c"], read: Float[Tensor, "n c"]) -> Float64[Tensor, " n"]:

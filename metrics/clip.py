@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast, final
@@ -49,6 +50,8 @@ class CLIP:
     device: torch.device
     seen: OfImages
     read: OfCaptions
+    read_without_end: OfCaptions
+    """Likewise, of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
         """Projected, not normalised. `offset` is how the middle is found, see `metrics.shared.cropped`."""
@@ -56,9 +59,13 @@ class CLIP:
         # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))
 
-    def text_features(self, captions: Sequence[str]) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. Token ids are cut at the model's length, with the end token if need be."""
-        return self.read(captions, self._read)
+    def text_features(self, captions: Sequence[str], *, keep_end: bool = True) -> Float[Tensor, "n c"]:
+        """Projected, not normalised. Token ids are cut at the model's length, the last one being the end token.
+
+        Not `keep_end`: cut without it, as the official stack does, so that a long text is pooled at its first token.
+        """
+        kept = self.read if keep_end else self.read_without_end
+        return kept(captions, partial(self._read, keep_end=keep_end))
 
     def lengths(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption, with begin and end."""
@@ -80,14 +87,19 @@ class CLIP:
         return cast(Tensor, self.model.visual_projection(self.model.vision_model(inputs).pooler_output)).cpu()
 
     @torch.inference_mode()
-    def _read(self, captions: list[str]) -> Tensor:
-        cut = [ids[: self.limit] for ids in self._ids(captions)]
+    def _read(self, captions: list[str], *, keep_end: bool) -> Tensor:
+        cut = [self._cut(ids, keep_end=keep_end) for ids in self._ids(captions)]
         longest = max(map(len, cut))
         rows = [ids + [self.tokenizer.pad_token_id] * (longest - len(ids)) for ids in cut]
         masks = [[1] * len(ids) + [0] * (longest - len(ids)) for ids in cut]
         ids, mask = (torch.tensor(part, device=self.device) for part in (rows, masks))
         pooled = self.model.text_model(input_ids=ids, attention_mask=mask).pooler_output
         return cast(Tensor, self.model.text_projection(pooled)).cpu()
+
+    def _cut(self, ids: list[int], *, keep_end: bool) -> list[int]:
+        if len(ids) <= self.limit or not keep_end:
+            return ids[: self.limit]
+        return [*ids[: self.limit - 1], ids[-1]]
 
     def _ids(self, captions: Sequence[str]) -> list[list[int]]:
         # verbose: it would warn of every long caption, which are counted instead.
@@ -117,7 +129,7 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     preprocessing = json.loads((folder / PREPROCESSING).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, preprocessing[key])) for key in ("image_mean", "image_std"))
     tokenizer = _tokenizer(folder, config.text_config.max_position_embeddings)
-    return CLIP(model, tokenizer, mean, std, device, OfImages(), OfCaptions())
+    return CLIP(model, tokenizer, mean, std, device, OfImages(), OfCaptions(), OfCaptions())
 
 
 def _tokenizer(folder: Path, limit: int) -> CLIPTokenizer:

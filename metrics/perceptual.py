@@ -7,17 +7,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, final
 
+import numpy as np
 import torch
 import torchvision
 from accelerate import init_empty_weights
 from jaxtyping import Bool, Float, Float64, UInt8
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from brushbench.errors import UserError
 from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo, Region
 from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
 from metrics.pixel import region_of
 from metrics.shared import described, fill, loaded_once, tensors_of
@@ -83,9 +87,13 @@ class LPIPS:
     """Learned perceptual distance between image and source; lower is better, 0 for identical images.
 
     Sum over the taps of a backbone of the mean over its positions of w . (f(a) - f(b))^2, f being features of unit
-    length. Pixels outside of the region are black in both images, as in the official script: they count as equal, so
-    such a number can only be held against others with the same masks. Linear layers: version 0.1 of the `lpips`
-    package; arithmetic: torchmetrics. The protocols don't differ.
+    length. Linear layers: version 0.1 of the `lpips` package; arithmetic: torchmetrics.
+
+    On a region, `strict` continues each of the two images into the rest by mirroring it at the region's border, and
+    takes the mean over the positions, weighted with the share of the region in their cells: nothing outside of the
+    region has any part in it, and the score doesn't depend on the size of the hole. (Only positions whose receptive
+    field lies in the region would be left otherwise, and of the deepest layers it is as large as most pictures.)
+    `paper` makes the rest black in both images, as the official script does: there it counts as equal.
 
     Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty or a side is too short for the network
     (17 pixels for squeeze, 31 for alex, 16 for vgg). Raises `UserError` for a backbone that can't be had.
@@ -96,11 +104,14 @@ class LPIPS:
     """A safetensors file (or torch checkpoint) of torchvision's feature layers; None: torchvision's own."""
     region: Region = "known"
     device: str = "auto"
+    protocol: ProtocolName = "strict"
 
     @property
     def info(self) -> MetricInfo:
         """Printed x 1e3, as in the paper."""
-        number = "1" if self.net == "squeeze" else f"1 {self.net}"
+        official = self.protocol == "paper" or self.region == "whole"
+        number = "1" if official else CATALOGUE["lpips"].version
+        number = number if self.net == "squeeze" else f"{number} {self.net}"
         return described(CATALOGUE["lpips"], self.region, number, self.weights(), _installed(self.net))
 
     def weights(self) -> Sequence[Source]:
@@ -114,7 +125,11 @@ class LPIPS:
         region = region_of(batch, self.region)
         if min(images.shape[2:]) < judge.smallest:
             return torch.full((len(images),), torch.nan, dtype=torch.float64)
-        distances = _distances(judge, _prepared(images, region, judge), _prepared(batch.images, region, judge))
+        if self.protocol == "paper":
+            seen, counting = [images * region, batch.images * region], torch.ones_like(region)
+        else:
+            seen, counting = [continued(part, region) for part in (images, batch.images)], region
+        distances = _distances(judge, *(_prepared(part, judge) for part in seen), counting.to(judge.device).float())
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
 
     def load_network(self) -> None:
@@ -126,25 +141,61 @@ class LPIPS:
         return _judge(self.net, file, digest_of(file), device_named(self.device))
 
 
-@torch.inference_mode()
-def _prepared(
-    images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"], judge: _Judge
-) -> Float[Tensor, "n 3 h w"]:
+def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """The images with the rest made of their region: each pixel is that of its mirror image at the region's border.
+
+    Where the mirror image isn't in the region either, it is the nearest pixel that is.
+    """
+    made = [_continued(*pair) for pair in zip(images, region, strict=True)]
+    return torch.stack(made)
+
+
+def _continued(image: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 h w"]:
+    if region.all() or not region.any():
+        return image
+    nearest = distance_transform_edt(~region[0].numpy(), return_distances=False, return_indices=True)
+    mirrored = 2 * nearest - np.indices(region.shape[1:])
+    limits = np.array(region.shape[1:])[:, None, None]
+    within = ((mirrored >= 0) & (mirrored < limits)).all(axis=0)
+    mirrored = np.where(within, mirrored, nearest)
+    # A pixel of the region is its own nearest, and its own mirror image.
+    usable = region[0].numpy()[tuple(mirrored)]
+    rows, columns = torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
+    return image[:, rows, columns]
+
+
+def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 h w"]:
     shift, scale = (torch.tensor(values, device=judge.device)[:, None, None] for values in (SHIFT, SCALE))
-    unit = (images * region).to(judge.device).float() / 255
+    unit = images.to(judge.device).float() / 255
     return (2 * unit - 1 - shift) / scale
 
 
 @torch.inference_mode()
-def _distances(judge: _Judge, images: Float[Tensor, "n 3 h w"], sources: Float[Tensor, "n 3 h w"]) -> Tensor:
-    """Layer by layer, so that no more than one layer's features are kept; float64 [n] on the CPU."""
+def _distances(
+    judge: _Judge,
+    images: Float[Tensor, "n 3 h w"],
+    sources: Float[Tensor, "n 3 h w"],
+    counting: Float[Tensor, "n 1 h w"],
+) -> Float64[Tensor, " n"]:
+    """Layer by layer, so that no more than one layer's features are kept; on the CPU.
+
+    `counting` says of each pixel how much it counts. All alike, the mean over positions is that of the official code.
+    """
     total = torch.zeros(len(images), dtype=torch.float64)
     features = torch.cat([images, sources]).contiguous(memory_format=torch.channels_last)
     for stage, weights in zip(judge.stages, judge.weights, strict=True):
         features = stage(features)
         own, other = (features / (features.square().sum(dim=1, keepdim=True) + EPSILON).sqrt()).chunk(2)
-        total += ((own - other).square() * weights).sum(dim=1).mean(dim=(1, 2)).double().cpu()
+        total += _mean(((own - other).square() * weights).sum(dim=1, keepdim=True), counting).double().cpu()
     return total
+
+
+def _mean(distances: Float[Tensor, "n 1 k l"], counting: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
+    """Over the positions, weighted with how much the pixels of their cells count."""
+    if counting.all():
+        return distances.mean(dim=(1, 2, 3))
+    weights = adaptive_avg_pool2d(counting, distances.shape[2:])
+    return (distances * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
 
 
 @loaded_once

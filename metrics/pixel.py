@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float64, UInt8
 from skimage.metrics import structural_similarity
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, max_pool2d
 
 from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
@@ -89,10 +89,11 @@ class SSIM:
     inside the image and over the channels, in float64. That is scikit-image's `gaussian_weights=True`, and torchmetrics
     up to 1.4.1, as in the official code's time; later ones also average over windows that leave the image.
 
-    On a region, the other pixels of both images are black, as the official code does it for LPIPS. They count as
-    equal, so such a number can only be held against others with the same masks. The protocols don't differ.
+    On a region, the mean is over the windows that lie in it: no pixel outside has any part in it, and the score doesn't
+    depend on the size of the hole. The protocols don't differ.
 
-    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty or a side is under 11 pixels.
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where no window lies in the region, as where a side is under 11
+    pixels.
     """
 
     protocol: ProtocolName = "strict"
@@ -103,13 +104,16 @@ class SSIM:
     @property
     def info(self) -> MetricInfo:
         """A number up to 1."""
-        return CATALOGUE["ssim"].named(self.region, "1")
+        return CATALOGUE["ssim"].named(self.region, "1" if self.region == "whole" else CATALOGUE["ssim"].version)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        region = region_of(batch, self.region)
-        scores = structural_similarity_of(images * region, batch.images * region, device_named(self.device))
-        return torch.where(region.flatten(1).any(dim=1), scores, torch.nan)
+        if min(images.shape[2:]) < SSIM_WINDOW:
+            return torch.full((len(images),), torch.nan, dtype=torch.float64)
+        windows = windows_in(region_of(batch, self.region)).flatten(1)
+        maps = ssim_maps(images, batch.images, device_named(self.device)).flatten(1)
+        # 0 / 0: no window lies in the region.
+        return torch.where(windows, maps, 0).sum(dim=1) / windows.sum(dim=1)
 
 
 def region_of(batch: Batch, region: Region) -> Bool[Tensor, "n 1 h w"]:
@@ -139,19 +143,24 @@ def mean_squared_error(
     return squares.double() / (255**2 * 3 * pixels).double()
 
 
-def structural_similarity_of(
+def windows_in(region: Bool[Tensor, "n 1 h w"]) -> Bool[Tensor, "n 1 k l"]:
+    """Which of the windows inside the image lie in the region, whole."""
+    return max_pool2d((~region).float(), SSIM_WINDOW, stride=1) == 0
+
+
+def ssim_maps(
     images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"], device: torch.device
-) -> Float64[Tensor, " n"]:
-    """SSIM over the windows inside the images; NaN for images under 11 pixels high or wide."""
-    if min(images.shape[2:]) < SSIM_WINDOW:
-        return torch.full((len(images),), torch.nan, dtype=torch.float64)
+) -> Float64[Tensor, "n 1 k l"]:
+    """The similarity in each window inside the images, mean over the channels."""
     if device.type == "cuda":
         return ssim_by_convolution(images.to(device), sources.to(device)).cpu()
     pairs = zip(images.double().numpy(), sources.double().numpy(), strict=True)
-    return torch.tensor([_ssim(*pair) for pair in pairs], dtype=torch.float64)
+    return torch.stack([torch.from_numpy(_ssim(*pair)) for pair in pairs])[:, None]
 
 
-def ssim_by_convolution(images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
+def ssim_by_convolution(
+    images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"]
+) -> Float64[Tensor, "n 1 k l"]:
     """The same on any device: slower than scikit-image on a CPU, much faster on a GPU."""
     first, second = images.double().flatten(0, 1), sources.double().flatten(0, 1)
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64, device=images.device) - SSIM_WINDOW // 2
@@ -165,21 +174,24 @@ def ssim_by_convolution(images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor,
     variances = (square - mean * mean) + (other_square - other * other)
     similarity = (2 * mean * other + low) * (2 * covariance + high)
     similarity = similarity / ((mean * mean + other * other + low) * (variances + high))
-    return similarity.reshape(len(images), -1).mean(dim=1)
+    return similarity.reshape(len(images), 3, height, width).mean(dim=1, keepdim=True)
 
 
-def _ssim(image: np.ndarray, source: np.ndarray) -> float:
-    return float(
-        structural_similarity(
-            image,
-            source,
-            data_range=255,
-            channel_axis=0,
-            gaussian_weights=True,
-            sigma=SSIM_SIGMA,
-            use_sample_covariance=False,
-        )
+def _ssim(image: np.ndarray, source: np.ndarray) -> np.ndarray:
+    _, similarity = structural_similarity(
+        image,
+        source,
+        data_range=255,
+        channel_axis=0,
+        gaussian_weights=True,
+        sigma=SSIM_SIGMA,
+        use_sample_covariance=False,
+        full=True,
     )
+    # Beyond, windows leave the image.
+    inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
+    found: np.ndarray = similarity[:, inside, inside].mean(axis=0)
+    return found
 
 
 def _official_psnr(error: float) -> float:

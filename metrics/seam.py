@@ -1,33 +1,55 @@
 """How visible the border of the mask is. Ours: no published table measures it, though coherence there is the claim."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
+from torch.nn.functional import pad
 
+from brushbench.mask_kinds import MaskKind
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.types import Batch
+
+SCALES = (1, 2, 4)
+"""Pixels on either side whose means are compared across the border."""
+SHIFTS = range(4, 9)
+"""Pixels by which the border is shifted, into the hole and out of it, to see what steps there are anyway."""
+DEVIATIONS = 3.0
+"""Standard errors by which an excess must stand out from what happened to all of the known pixels."""
+RUN = 8
+"""Pixels along the border whose noise may be one and the same, as in a block of JPEG."""
+REACH = SHIFTS[-1] + SCALES[-1] + 1
+"""Pixels from the border beyond which nothing is read."""
+OBJECTS = "these masks follow objects, whose own edges can't be told from seams"
+Places = tuple[Int64[Tensor, " k"], Int64[Tensor, " k"]]
+"""Rows, and the left of the two columns between which a step is."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Steps across the border of the mask that stand out, and didn't in the source; lower is better, 0 is seamless.
+    """Steps across the border of the mask that stand out from those near it, and did less so in the source.
 
-    Wherever two neighbouring pixels (left and right, above and below) lie on different sides of the border, let t be
-    the step between them (absolute difference, mean over the channels), and u and v the steps from each to the next
-    pixel further away from the border, where that is on its own side. The step stands out by max(0, t - max(u, v)).
-    What the source's step there stood out by is taken off, as the border may follow an object's edge:
-    max(0, image - source). The score is the mean over all such pairs, in levels of 0..255.
+    Lower is better, 0 is seamless; a step of s levels between flat regions gives s. At a scale of 1, 2 and 4 pixels, a
+    step is the difference between the means of so many pixels on either side of the border. Its square, averaged along
+    the border, has two things taken off: that of steps across the border shifted by 4 to 8 pixels into the hole and out
+    of it, their mean but no more than outside, so that texture is no seam and noise in the hole hides none; and what
+    the source's own steps there stand out by, as far as the hole still shows the source, since a border may follow an
+    object's edge. The source's steps count times the gain that is seen outside of the hole, and what remains must
+    exceed three standard errors of the noise that is seen there: JPEG, noise or sharpening of the whole image is no
+    seam either. The score is the root of what remains, at the scale where that is largest.
 
-    So it is 0 for an untouched image, grows with a step that is added along the border (a step of s levels between flat
-    regions gives s), reads no pixel further than two from the border, and is the same for a mask and its complement.
+    It can't tell a new object's edge from a seam: where masks follow objects it says little, and has a note.
 
-    Input uint8 [n, 3, h, w]; output float64 [n], NaN where the mask has no border.
+    Input uint8 [n, 3, h, w]; output float64 [n], in levels of 0..255, NaN where the mask has no border.
     """
+
+    masks: MaskKind = "random"
+    """Whether the masks follow objects (`segmentation`), in which case every score has a note."""
 
     @property
     def info(self) -> MetricInfo:
@@ -36,32 +58,135 @@ class Seam:
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
-        excess = torch.zeros(len(images), dtype=torch.int64)
-        pairs = torch.zeros(len(images), dtype=torch.int64)
-        for turn in (False, True):
-            masks, own, source = (
-                part.transpose(2, 3) if turn else part for part in (batch.masks, images, batch.images)
+        scores = [_seam(*each) for each in zip(batch.masks, images, batch.images, strict=True)]
+        return torch.tensor(scores, dtype=torch.float64)
+
+    def notes(self, batch: Batch) -> list[str]:
+        """For each sample what a reader must know of its score; empty for nothing."""
+        return [OBJECTS if self.masks == "segmentation" else ""] * len(batch)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One sample, or its transpose: steps are between columns."""
+
+    mask: Bool[Tensor, "h w"]
+    sums: tuple[Float64[Tensor, "3 h w1"], Float64[Tensor, "3 h w1"]]
+    """Of the pixels left of each column, in the image and in its source."""
+
+    @classmethod
+    def of(cls, mask: Tensor, image: Tensor, source: Tensor) -> "_View":
+        first, second = (pad(part.double().cumsum(dim=2), (1, 0)) for part in (image, source))
+        return cls(mask, (first, second))
+
+    def steps(self, places: Places, scale: int) -> list[Float64[Tensor, "3 k"]]:
+        """In the image and in its source."""
+        rows, gaps = places
+        ends = [gaps + 1 + offset for offset in (-scale, 0, scale)]
+        found = []
+        for sums in self.sums:
+            left, middle, right = (sums[:, rows, end] for end in ends)
+            found.append((right - 2 * middle + left) / scale)
+        return found
+
+    def places(self, scale: int) -> Iterator[Places]:
+        """Of the border, of it shifted into the hole, and out of it; only where all that is read is on its side."""
+        rows, gaps = (self.mask[:, 1:] != self.mask[:, :-1]).nonzero().T
+        inward = torch.where(self.mask[rows, gaps + 1], 1, -1)
+        painted = pad(self.mask.long().cumsum(dim=1), (1, 0))
+
+        def one_sided(direction: Tensor, depth: int, side: int) -> Tensor:
+            """Whether so many pixels from the border on, in a direction, are all of the hole (1), or all outside."""
+            first = torch.where(direction > 0, gaps + 1, gaps + 1 - depth)
+            valid = (first >= 0) & (first + depth <= self.mask.shape[1])
+            first = first.clamp(0, max(0, self.mask.shape[1] - depth))
+            return valid & (
+                painted[rows, first + min(depth, self.mask.shape[1])] - painted[rows, first] == side * depth
             )
-            crossing = (masks[:, 0, :, 1:] != masks[:, 0, :, :-1]).nonzero().T
-            extra = (_standing_out(own, masks, crossing) - _standing_out(source, masks, crossing)).clamp(min=0)
-            excess.index_add_(0, crossing[0], extra)
-            pairs += torch.bincount(crossing[0], minlength=len(images))
-        # 0 / 0: a mask without a border has no seam to look at.
-        return excess.double() / (3 * pairs).double()
+
+        whole = one_sided(inward, scale, 1) & one_sided(-inward, scale, 0)
+        yield rows[whole], gaps[whole]
+        for direction, side in ((inward, 1), (-inward, 0)):
+            kept = [(shift, one_sided(direction, shift + scale, side)) for shift in SHIFTS]
+            yield (
+                torch.cat([rows[valid] for _, valid in kept]),
+                torch.cat([(gaps + direction * shift)[valid] for shift, valid in kept]),
+            )
 
 
-def _standing_out(
-    images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"], crossing: Int64[Tensor, "3 k"]
-) -> Int64[Tensor, " k"]:
-    """How far the step from each of these pixels (image, row, column) to its right neighbour stands out; all channels.
+@final
+@dataclass(slots=True)
+class _Steps:
+    """Squared steps of an image and of its source, and their products, summed over places; mean over the channels."""
 
-    The mask changes between the two.
-    """
-    image, row, column = crossing
-    # Clamped, the last pixel is its own neighbour: there is no step.
-    columns = (column + torch.arange(-1, 3)[:, None]).clamp(0, images.shape[3] - 1)
-    steps: Tensor = images[image, :, row, columns].long().diff(dim=0).abs().sum(dim=2)
-    # A step counts as a neighbour only if it lies on one side.
-    sides = masks[image, 0, row, columns]
-    neighbours = torch.maximum(steps[0] * (sides[0] == sides[1]), steps[2] * (sides[2] == sides[3]))
-    return (steps[1] - neighbours).clamp(min=0)
+    count: int = 0
+    own: float = 0.0
+    before: float = 0.0
+    both: float = 0.0
+
+    def add(self, own: Float64[Tensor, "3 k"], before: Float64[Tensor, "3 k"]) -> None:
+        """More places."""
+        self.count += own.shape[1]
+        self.own += (own * own).sum().item() / 3
+        self.before += (before * before).sum().item() / 3
+        self.both += (own * before).sum().item() / 3
+
+    def gain(self) -> float:
+        """What the image's steps are of the source's, by least squares; 1 where the source has none."""
+        return self.both / self.before if self.before else 1.0
+
+    def noise(self) -> float:
+        """The variance of what the gain leaves unexplained."""
+        return max(0.0, self.own - self.gain() * self.both) / self.count if self.count else 0.0
+
+
+def _seam(mask: Bool[Tensor, "1 h w"], image: UInt8[Tensor, "3 h w"], source: UInt8[Tensor, "3 h w"]) -> float:
+    rows, columns = (_near_border(mask[0], dim) for dim in (0, 1))
+    if not (len(rows) and len(columns)):
+        return float("nan")
+    mask, image, source = (
+        part[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] for part in (mask, image, source)
+    )
+    turned = (part.transpose(1, 2) for part in (mask, image, source))
+    views = [_View.of(part[0], *pictures) for part, *pictures in ((mask, image, source), turned)]
+    return max(_excess(views, scale) for scale in SCALES) ** 0.5
+
+
+def _near_border(mask: Bool[Tensor, "h w"], dim: int) -> Int64[Tensor, " k"]:
+    """The rows (0) or columns (1) within reach of the border."""
+    differs = torch.zeros_like(mask)
+    for axis in (0, 1):
+        crossing = mask.diff(dim=axis)
+        differs.narrow(axis, 0, crossing.shape[axis]).logical_or_(crossing)
+        differs.narrow(axis, 1, crossing.shape[axis]).logical_or_(crossing)
+    found = differs.any(dim=1 - dim).nonzero().flatten()
+    if not len(found):
+        return found
+    return torch.arange(max(0, int(found[0]) - REACH), min(mask.shape[dim], int(found[-1]) + REACH + 1))
+
+
+def _excess(views: Sequence[_View], scale: int) -> float:
+    """By how much squared steps across the border stand out, at least 0."""
+    border, inside, outside = _Steps(), _Steps(), _Steps()
+    for view in views:
+        for steps, places in zip((border, inside, outside), view.places(scale), strict=True):
+            steps.add(*view.steps(places, scale))
+    if not border.count:
+        return 0.0
+    gain, noise = outside.gain(), outside.noise()
+    # How well one gain tells of all steps is as far from certain as it is from 1.
+    credited = abs(gain) + 2 * abs(gain - 1)
+    before = border.before / border.count
+    own_edge = max(0.0, before - _usual(inside.before, outside.before, inside.count, outside.count))
+    kept = min(1.0, max(0.0, 2 * inside.gain() / gain)) if gain else 0.0
+    error = ((4 * gain**2 * before * noise + 2 * noise**2) * RUN / border.count) ** 0.5
+    excess = border.own / border.count - _usual(inside.own, outside.own, inside.count, outside.count)
+    return max(0.0, excess - kept * credited**2 * own_edge - DEVIATIONS * error)
+
+
+def _usual(inside: float, outside: float, inner: int, outer: int) -> float:
+    """The squared steps that there are near the border anyway: the mean of both sides, but no more than outside."""
+    if not inner or not outer:
+        return inside / inner if inner else outside / outer if outer else 0.0
+    return min((inside / inner + outside / outer) / 2, outside / outer)

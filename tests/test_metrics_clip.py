@@ -27,7 +27,8 @@ def folder(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(folder: Path) -> CLIPSimilarity:
-    metric = brushbench.load_metric("clip", model=folder)
+    """As the official stack reads captions."""
+    metric = brushbench.load_metric("clip", model=folder, protocol="paper")
     assert isinstance(metric, CLIPSimilarity)
     return metric
 
@@ -131,11 +132,14 @@ def test_a_batch_is_its_samples_in_any_order(name: str, folder: Path, aesthetic:
     assert_batch_is_its_samples(metric, scenes())
 
 
-def test_painted_is_the_bounding_crop(folder: Path, clip: CLIPSimilarity) -> None:
-    batch, images = scenes(1)
+def test_painted_is_the_bounding_crop_with_a_margin(folder: Path, clip: CLIPSimilarity) -> None:
+    batch, images = scenes(1, height=200, width=300)
+    batch.masks[:] = False
+    batch.masks[..., 60:140, 100:180] = True
     crop = bounding_crop(images[0], batch.masks[0])
     assert crop is not None
-    assert torch.equal(crop, images[0, :, 20:50, 10:45])
+    # An eighth of 80 pixels on every side.
+    assert torch.equal(crop, images[0, :, 50:150, 90:190])
     painted = brushbench.load_metric("clip@painted", model=folder)
     assert painted.info.name == "clip@painted"
     assert painted(batch, images).item() == clip(*single(crop, batch.captions[0])).item()
@@ -143,13 +147,75 @@ def test_painted_is_the_bounding_crop(folder: Path, clip: CLIPSimilarity) -> Non
     assert painted(unmasked, images).isnan().all()
 
 
-def test_captions_over_the_limit_all_read_alike(clip: CLIPSimilarity) -> None:
-    batch, images = scenes(2)
-    images[1] = images[0]
-    long = replace(batch, captions=("one thing " * 60, "quite another matter " * 60))
-    first, second = clip(long, images).tolist()
-    assert first == pytest.approx(second, abs=1e-5)
-    assert all(clip.notes(long))
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        # One pixel, in the middle and in a corner: 64 of them, moved into the image.
+        ((100, 101), (150, 151), (68, 132, 118, 182)),
+        ((0, 1), (299, 300), (0, 64, 236, 300)),
+        # The margins end at the image.
+        ((0, 160), (0, 80), (0, 190, 0, 95)),
+    ],
+)
+def test_what_is_cut_out_is_never_small_and_stays_in_the_image(
+    rows: tuple[int, int], columns: tuple[int, int], expected: tuple[int, int, int, int]
+) -> None:
+    images = scenes(1, height=200, width=300)[1]
+    mask = torch.zeros(1, 200, 300, dtype=torch.bool)
+    mask[:, slice(*rows), slice(*columns)] = True
+    top, bottom, left, right = expected
+    crop = bounding_crop(images[0], mask)
+    assert crop is not None
+    assert min(crop.shape[1:]) >= 64
+    if rows[0] == 0 and columns[0] == 0:
+        assert crop.shape[1] >= 160
+        assert crop.shape[2] >= 80
+    else:
+        assert torch.equal(crop, images[0, :, top:bottom, left:right])
+
+
+def test_nearly_the_whole_image_is_no_region_of_its_own() -> None:
+    images = scenes(1, height=100, width=100)[1]
+    for side, scored in ((94, True), (95, False), (100, False)):
+        # Only the corners: what counts is their box.
+        mask = torch.zeros(1, 100, 100, dtype=torch.bool)
+        mask[:, 0, 0] = mask[:, side - 1, side - 1] = True
+        assert (bounding_crop(images[0], mask) is not None) == scored
+    mask = ~torch.nn.functional.pad(torch.ones(1, 40, 40, dtype=torch.bool), (30, 30, 30, 30))
+    assert bounding_crop(images[0], mask) is None
+
+
+LONG = ("one thing " * 60, "quite another matter " * 60, "a third, about cats, dogs and horses, " * 30)
+
+
+def test_captions_over_the_limit_all_read_alike_in_the_paper(clip: CLIPSimilarity) -> None:
+    batch, images = scenes(3)
+    long = replace(batch, captions=LONG)
+    images[:] = images[:1].clone()
+    found = clip(long, images).tolist()
+    assert found == pytest.approx([found[0]] * 3, abs=1e-5)
+    assert clip.notes(long) == ["caption over 77 tokens: its content doesn't count"] * 3
+
+
+def test_captions_over_the_limit_keep_their_end_token(folder: Path, clip: CLIPSimilarity) -> None:
+    batch, images = scenes(3)
+    long = replace(batch, captions=LONG)
+    images[:] = images[:1].clone()
+    strict = brushbench.load_metric("clip", model=folder)
+    # The official reading of the same captions, before, after and in between, changes nothing.
+    clip(long, images)
+    found = strict(long, images)
+    assert len({round(value, 3) for value in found.tolist()}) == 3
+    assert strict.notes(long) == ["caption over 77 tokens: cut there"] * 3
+    # What is read of them is their first 75 words of one token each.
+    network = clip_of(str(folder), torch.device("cpu"))
+    words = [network.tokenizer.decode(ids[1:76]) for ids in network._ids(LONG)]
+    short = [ids[:76] + ids[-1:] for ids in network._ids(LONG)]
+    assert [len(ids) for ids in network._ids(words)] == [77] * 3
+    assert network._ids(words) == short
+    torch.testing.assert_close(strict(replace(batch, captions=tuple(words)), images), found)
+    assert clip.info.version.split()[0] == "1"
+    assert strict.info.version.split()[0] == "2"
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -160,9 +226,12 @@ def test_extremes_have_a_number(level: int, size: tuple[int, int], folder: Path,
     dot[0, 0, 0] = True
     for mask in (dot, dot | True):
         pair = single(image, "", mask)
-        for metric in (brushbench.load_metric(n, model=folder) for n in ("clip", "clip@painted")):
-            assert 0 <= metric(*pair).item() <= 100
+        assert 0 <= brushbench.load_metric("clip", model=folder)(*pair).item() <= 100
         assert aesthetic(*pair).isfinite().all()
+    painted = brushbench.load_metric("clip@painted", model=folder)
+    assert painted(*pair).isnan().all()
+    if image[0].numel() > 1:
+        assert 0 <= painted(*single(image, "", dot)).item() <= 100
 
 
 def test_weights_that_are_none(golden: Path, folder: Path, tmp_path: Path) -> None:

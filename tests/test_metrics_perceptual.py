@@ -1,6 +1,7 @@
 """LPIPS against the official stack's numbers, the `lpips` package and torchmetrics on the same weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import lpips
@@ -15,7 +16,7 @@ from torchmetrics.functional.image.lpips import _LPIPS
 import brushbench
 from brushbench.metric_info import unscored
 from brushbench.types import Batch, Sample
-from metrics.perceptual import NETS
+from metrics.perceptual import NETS, continued
 
 Pairs = tuple[Batch, Tensor]
 REGIONS = ("lpips", "lpips@painted", "lpips@whole")
@@ -51,7 +52,7 @@ def half_mask() -> Tensor:
 
 def test_the_official_numbers_on_known_and_all_pixels(golden: Path, pairs: Pairs, squeeze: Path) -> None:
     rows = json.loads((golden / "metrics/lpips/golden.json").read_text())["squeeze"]["rows"]
-    known = brushbench.load_metric("lpips", backbone=squeeze)(*pairs)
+    known = brushbench.load_metric("lpips", backbone=squeeze, protocol="paper")(*pairs)
     assert known.tolist() == pytest.approx([row["lpips_masked"] for row in rows], rel=5e-5)
     whole = brushbench.load_metric("lpips@whole", backbone=squeeze)(*pairs)
     assert whole.tolist() == pytest.approx([row["lpips_unmasked"] for row in rows], rel=5e-5)
@@ -64,7 +65,7 @@ def test_features_of_nearly_no_length_count_as_in_torchmetrics(
     small = {name: (tensor.float() * 1e-5 if ".0." in name else tensor) for name, tensor in tensors.items()}
     save_file(small, tmp_path / "small.safetensors")
     rows = json.loads((golden / "metrics/lpips/golden_small_norm.json").read_text())["rows"]
-    found = brushbench.load_metric("lpips", backbone=tmp_path / "small.safetensors")(*pairs)
+    found = brushbench.load_metric("lpips", backbone=tmp_path / "small.safetensors", protocol="paper")(*pairs)
     assert found.tolist() == pytest.approx([row["torchmetrics_float64"] for row in rows], rel=1e-5)
 
 
@@ -135,6 +136,9 @@ def test_only_the_region_counts(small: Pairs, squeeze: Path) -> None:
     touched = torch.where(batch.masks, images, batch.images)
     scores = {name: brushbench.load_metric(name, backbone=squeeze)(batch, touched) for name in REGIONS}
     assert scores["lpips"].tolist() == [0.0, 0.0, 0.0]
+    mixed = torch.where(batch.masks, 255 - images, images), torch.where(batch.masks, images, batch.images)
+    known = brushbench.load_metric("lpips", backbone=squeeze)
+    assert torch.equal(known(replace(batch, images=mixed[1]), mixed[0]), known(batch, images))
     assert (scores["lpips@painted"] > 0).all()
     assert (scores["lpips@whole"] > 0).all()
 
@@ -160,8 +164,26 @@ def test_backbones_that_are_none(small: Pairs, squeeze: Path, tmp_path: Path) ->
 
 
 def test_the_version_is_that_of_the_weights(squeeze: Path, tmp_path: Path) -> None:
-    version = brushbench.load_metric("lpips", backbone=squeeze).info.version
+    version = brushbench.load_metric("lpips@whole", backbone=squeeze).info.version
     save_file({name: tensor * 2 for name, tensor in load_file(squeeze).items()}, tmp_path / "other.safetensors")
-    other = brushbench.load_metric("lpips", backbone=tmp_path / "other.safetensors").info.version
+    other = brushbench.load_metric("lpips@whole", backbone=tmp_path / "other.safetensors").info.version
     assert version.split()[0] == other.split()[0] == "1"
     assert version != other
+
+
+def test_a_picture_is_continued_by_its_mirror_image() -> None:
+    row = torch.tensor([9, 1, 2, 3, 0, 0, 0, 0, 0, 0], dtype=torch.uint8)
+    region = torch.tensor([True] * 4 + [False] * 6)
+    made = continued(row.repeat(1, 3, 2, 1), region.repeat(1, 1, 2, 1))
+    # Mirrored at the last pixel of the region, and from where there is none left to mirror, that pixel.
+    assert made[0, 0].tolist() == [[9, 1, 2, 3, 2, 1, 9, 3, 3, 3]] * 2
+
+
+def test_the_definition_on_a_region_has_a_version_of_its_own(squeeze: Path) -> None:
+    numbers = {
+        (region, protocol): brushbench.load_metric(region, backbone=squeeze, protocol=protocol).info.version.split()[0]
+        for region in ("lpips", "lpips@whole")
+        for protocol in ("strict", "paper")
+    }
+    assert numbers.pop(("lpips", "strict")) == "2"
+    assert set(numbers.values()) == {"1"}

@@ -2,11 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion, gaussian_filter
+from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 import brushbench
@@ -78,15 +81,15 @@ def test_strict_is_the_mean_over_pixels_and_channels(official, pairs) -> None:
 def test_ssim_is_that_of_the_reference(official, pairs) -> None:
     rows = official["ssim"][CROPPED]["rows"]
     assert scores("ssim@whole", pairs) == pytest.approx([row["full_f64"] for row in rows], rel=1e-9)
-    assert scores("ssim", pairs) == pytest.approx([row["masked_zeroed_f64"] for row in rows], rel=1e-9)
     assert scores("ssim", pairs, protocol="paper") == scores("ssim", pairs)
 
 
 def test_ssim_of_a_gpu_is_that_of_the_cpu(pairs) -> None:
     batch, images = pairs
     same = brushbench.load_metric("ssim@whole", device="cpu")(batch, images)
-    assert torch.allclose(ssim_by_convolution(images, batch.images), same, rtol=1e-11)
-    assert ssim_by_convolution(images, images).tolist() == [1.0, 1.0]
+    maps = ssim_by_convolution(images, batch.images).flatten(1)
+    assert torch.allclose(maps.mean(dim=1), same, rtol=1e-11)
+    assert (ssim_by_convolution(images, images) == 1).all()
 
 
 def test_ssim_agrees_with_torchmetrics_where_windows_are_whole(pairs) -> None:
@@ -132,7 +135,54 @@ def test_identical_images_have_no_psnr_but_in_the_paper() -> None:
     assert scores("psnr", pair) == [math.inf]
     assert unscored(math.inf) == "identical"
     assert scores("psnr", pair, protocol="paper") == [1000.0]
-    assert scores("ssim", pair) == [1.0]
+
+
+def test_ssim_of_a_region_is_the_mean_over_the_windows_in_it(pairs) -> None:
+    batch, images = pairs
+    for name, region in (("ssim", ~batch.masks), ("ssim@painted", batch.masks)):
+        expected = []
+        for image, source, inside in zip(images, batch.images, region[:, 0], strict=True):
+            _, similarity = structural_similarity(
+                image.double().numpy(),
+                source.double().numpy(),
+                data_range=255,
+                channel_axis=0,
+                gaussian_weights=True,
+                use_sample_covariance=False,
+                full=True,
+            )
+            # A window lies in the region if it lies in it as a square of 11 pixels does when it is eroded by one.
+            eroded = binary_erosion(inside.numpy(), np.ones((11, 11)), border_value=0)
+            expected.append(similarity.mean(axis=0)[eroded].mean())
+        assert scores(name, pairs) == pytest.approx(expected, rel=1e-9)
+
+
+def test_ssim_of_a_region_reads_nothing_else_and_may_find_no_window(pairs) -> None:
+    batch, images = pairs
+    other = torch.where(batch.masks, 255 - images, images)
+    sources = torch.where(batch.masks, 255 - batch.images, batch.images)
+    assert scores("ssim", (replace(batch, images=sources), other)) == scores("ssim", pairs)
+    narrow = torch.zeros(2, 1, *images.shape[2:], dtype=torch.bool)
+    narrow[..., 100:110] = True
+    assert all(map(math.isnan, scores("ssim@painted", (replace(batch, masks=narrow), images))))
+
+
+@pytest.mark.parametrize("name", ["ssim", "lpips"])
+def test_a_score_of_what_is_known_does_not_depend_on_the_size_of_the_hole(name: str, golden: Path) -> None:
+    """The same texture and the same noise everywhere, and holes of 0, 4, 23 and 58 % of the picture."""
+    backbone = {"backbone": golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors"}
+    draw = np.random.default_rng(0)
+    texture = gaussian_filter(draw.normal(size=(3, 512, 512)), (0, 2, 2))
+    source = (128 + 40 * texture / texture.std()).clip(0, 255).round()
+    image = (source + draw.normal(size=source.shape) * 10).clip(0, 255).round()
+    masks = torch.zeros(4, 1, 512, 512, dtype=torch.bool)
+    for mask, side in zip(masks[1:], (102, 246, 390), strict=True):
+        start = (512 - side) // 2
+        mask[:, start : start + side, start : start + side] = True
+    images, sources = (torch.from_numpy(part.astype(np.uint8)).repeat(4, 1, 1, 1) for part in (image, source))
+    batch = Batch(("a", "b", "c", "d"), sources, masks, ("",) * 4)
+    found = torch.tensor(scores(name, (batch, images), **(backbone if name == "lpips" else {})))
+    assert (found / found[0] - 1).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("name", ["psnr", "mse", "ssim"])
