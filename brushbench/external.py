@@ -38,7 +38,9 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
     digest = digest_of(part for key in wanted for part in (key.encode(), images.get(key)))
     method = MethodIdentity(name=name, options={}, digests={"images": digest})
     identity = identity_of(config, dataset, method, dtype="")
-    run = Run.start(run_path(config, dataset, name), identity, len(wanted), provenance_of(config, device="none"))
+    path, provenance = run_path(config, dataset, name), provenance_of(config, device="none")
+    # Whatever they are called: the suite's own method of that name didn't make them.
+    run = Run.start(path, identity, len(wanted), provenance, "contender")
     ledger = run.ledger()
     for sample_id in wanted:
         entry = _imported(run, sample_id, images.get(sample_id))

@@ -20,7 +20,7 @@ from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import REGIONS
 from brushbench.options import Value, build
-from brushbench.registry import method_file, resolve
+from brushbench.registry import Role, method_file, resolve, role_of_class
 from brushbench.store import Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
@@ -101,6 +101,8 @@ class LoadedMethod:
     """Likewise."""
     origin: str
     """Where its weights come from, to read; likewise."""
+    role: Role = "contender"
+    """What it is for."""
 
 
 def open_method(
@@ -112,6 +114,7 @@ def open_method(
     with these; otherwise its own dataclass fields are its options.
     """
     cls = resolve("method", name)
+    role = role_of_class(name, cls)
     built = build(name, options_type(cls), options)
     file = method_file(name)
     digests = {"file": digest_of([file])} if file else {}
@@ -119,7 +122,7 @@ def open_method(
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
         values = _stored(name, built)
-        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="")
+        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="", role=role)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name)
@@ -135,6 +138,7 @@ def open_method(
         str(torch_dtype).removeprefix("torch."),
         str(torch_device),
         source.origin,
+        role,
     )
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.work import Failure, attempt
 
 Kind = Literal["method", "metric", "dataset"]
+Role = Literal["contender", "reference", "floor"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,21 @@ class Registered:
     """`module:Class`."""
     summary: str
     """One line for `brushbench list`."""
+    role: Role = "contender"
+    """What a method is for: to be compared, or to show what can be reached (`reference`) or had for nothing (`floor`).
+
+    A class of a plug-in or of a file says it by an attribute `role`."""
 
 
 BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     "method": (
-        Registered("biharmonic", "baselines.classical:Biharmonic", "biharmonic interpolation (scikit-image)"),
+        Registered(
+            "autoencoder",
+            "baselines.autoencoder:Autoencoder",
+            "the source after its VAE's round trip: the ceiling of latent methods that don't blend",
+            "reference",
+        ),
+        Registered("biharmonic", "baselines.classical:Biharmonic", "biharmonic interpolation (scikit-image)", "floor"),
         Registered(
             "blended-latent", "baselines.blended_latent:BlendedLatent", "Blended Latent Diffusion, arXiv:2206.02779"
         ),
@@ -41,18 +53,23 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
             "baselines.controlnet_inpainting:ControlNetInpainting",
             "inpainting ControlNet, arXiv:2302.05543",
         ),
-        Registered("copy", "baselines.classical:Copy", "the source image itself: what a perfect method would score"),
+        Registered(
+            "copy",
+            "baselines.classical:Copy",
+            "the source image itself: what a perfect method would score",
+            "reference",
+        ),
         Registered(
             "diffusers",
             "baselines.diffusers_pipeline:DiffusersPipeline",
             "any inpainting pipeline of diffusers: -o model=FOLDER or a hub id",
         ),
         Registered("hd-painter", "baselines.hd_painter:HDPainter", "HD-Painter, arXiv:2312.14091"),
-        Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels: a floor"),
-        Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)"),
+        Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels", "floor"),
+        Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)", "floor"),
         Registered("powerpaint", "baselines.powerpaint:PowerPaint", "PowerPaint, arXiv:2312.03594, versions 1 and 2"),
         Registered("sd-inpainting", "baselines.sd_inpainting:StableDiffusionInpainting", "Stable Diffusion Inpainting"),
-        Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)"),
+        Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)", "floor"),
     ),
     "metric": (
         Registered("aesthetic", "metrics.aesthetic:Aesthetic", "LAION's aesthetic predictor on CLIP ViT-L/14"),
@@ -120,6 +137,25 @@ def resolve(kind: Kind, name: str) -> Any:
         return _class_of(importlib.import_module(target.partition(":")[0]), target)
     except ImportError as error:
         raise UserError(one_line(f"{kind} {name!r} can't be imported: {error}")) from error
+
+
+# Any: the class of a method.
+def role_of_class(name: str, cls: Any) -> Role:
+    """What a method is for: the suite's own as registered, any other as its class says, by default a contender.
+
+    Raises `UserError` for another role than those there are.
+    """
+    if built_in := built_in_role(name):
+        return built_in
+    role = getattr(cls, "role", "contender")
+    if role not in ROLES:
+        raise UserError(one_line(f"method {name!r}: role {role!r} is not one of {', '.join(ROLES)}"))
+    return cast(Role, role)
+
+
+def built_in_role(name: str) -> Role | None:
+    """Of one of the suite's own methods, None for any other."""
+    return next((entry.role for entry in BUILTIN["method"] if entry.name == name), None)
 
 
 def _module_of(file: Path) -> Any:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
 from brushbench.protocol import ProtocolName
+from brushbench.registry import Role
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -98,6 +99,8 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
     """How many samples, from the first, this run is to have."""
     provenance: dict[str, str]
     """What it ran on: device, versions. It should not change a number."""
+    role: Role | None = None
+    """What the method is for. None in runs from before methods said so."""
     notes: tuple[str, ...] = ()
     """What a reader must know of the whole run: what libraries warned of while the method was loaded."""
 
@@ -112,14 +115,20 @@ class Run:
         self._lock = FileLock(path / ".lock")
 
     @classmethod
-    def start(cls, path: Path, identity: Identity, asked: int, provenance: Mapping[str, str]) -> "Run":
+    def start(
+        cls, path: Path, identity: Identity, asked: int, provenance: Mapping[str, str], role: Role | None = None
+    ) -> "Run":
         """Make the folder, or go on with the one that is there.
 
         Raises `UserError`, with what differs, if it holds images of a run with another fingerprint.
         """
         path.mkdir(parents=True, exist_ok=True)
         record = RunRecord(
-            fingerprint=identity.fingerprint(), identity=identity, asked=asked, provenance=dict(provenance)
+            fingerprint=identity.fingerprint(),
+            identity=identity,
+            asked=asked,
+            provenance=dict(provenance),
+            role=role,
         )
         with FileLock(path / ".lock"):
             if (path / "run.json").exists():
@@ -226,7 +235,8 @@ class Run:
     def _continued(self, asked: RunRecord) -> RunRecord:
         """The record to go on with; a run of something else that has no image yet is given up."""
         if asked.fingerprint == self.record.fingerprint:
-            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked)})
+            role = asked.role or self.record.role
+            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
         if any(entry.status == "done" for entry in self.ledger().values()):
             changed = "; ".join(_differences(self.record.identity.model_dump(), asked.identity.model_dump()))
             raise UserError(one_line(f"{self.path} holds another run: {changed}. Use another --output", 2000))

@@ -25,7 +25,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
     provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
     asked = asked_of(config, dataset)
-    run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance)
+    run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
     outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
     _judge(run, outcome)

@@ -1,0 +1,69 @@
+"""The VAE's round trip of the source: what a latent method keeps if it changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, cast, final
+
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from baselines.diffusion_options import Offload
+from baselines.sources import base_source
+from baselines.stable_diffusion import to_unit
+from brushbench.errors import SampleError, UserError
+from brushbench.loading import NO_NUMBER, Runtime
+from brushbench.types import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderOptions:
+    """Options of `autoencoder`."""
+
+    base: str | None = None
+    """Folder or hub id of another diffusion model whose VAE is used."""
+    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    """`model`: for small GPUs, the VAE is on it only while it is needed."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Autoencoder:
+    """The whole source image, encoded and decoded; mask and caption are not looked at, and nothing is pasted.
+
+    No latent method that doesn't blend can preserve more of the known pixels (Rombach et al., arXiv:2112.10752,
+    section 3.1). It computes in float32 whatever the dtype, so that no overflow in half precision is in its numbers.
+    """
+
+    Options: ClassVar = AutoencoderOptions
+    vae: AutoencoderKL
+    runtime: Runtime
+
+    @classmethod
+    def load(cls, options: AutoencoderOptions, runtime: Runtime) -> "Autoencoder":
+        """Load the VAE of the base and nothing else. Raises `UserError` if it can't be used."""
+        exact = replace(runtime, dtype=torch.float32)
+        return cls(base_source(exact, options.base).model(AutoencoderKL, "vae", exact), exact)
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
+        """The decoded modes of the posteriors, rounded to 8 bits; no seed is used.
+
+        Raises `UserError` for sides that aren't multiples of the VAE's factor, `SampleError` for values that aren't
+        finite.
+        """
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        height, width = batch.images.shape[2:]
+        if height % factor or width % factor:
+            raise UserError(f"{height}x{width}: both sides must be multiples of {factor}")
+        decoded = self._round_trip(to_unit(batch.images))
+        for name, image in zip(batch.ids, decoded, strict=True):
+            if not image.isfinite().all():
+                raise SampleError(f"{name}: the VAE gives values that aren't finite; valid: -o base=ANOTHER MODEL")
+        return ((decoded.clamp(-1, 1) / 2 + 0.5) * 255).round().to(torch.uint8)
+
+    def _round_trip(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images on [-1, 1] -> the same from their latents, on the CPU."""
+        with self.runtime.stage(self.vae), torch.inference_mode():
+            latents = self.vae.encode(images.to(self.runtime.device)).latent_dist.mode()
+            return cast(Tensor, self.vae.decode(latents, return_dict=False)[0]).cpu()

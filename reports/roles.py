@@ -1,0 +1,17 @@
+"""What the methods of runs are for: contenders are compared, references and floors only stand beside them."""
+
+from brushbench.registry import Role, built_in_role
+from brushbench.store import Run
+
+
+def role_of(run: Run) -> Role:
+    """As the run says; of a run from before runs said so, by the name of its method."""
+    identity = run.record.identity.method
+    # Pictures made elsewhere, and classes in a file, may be called like a method of the suite.
+    known = None if identity.digests.keys() & {"images", "file"} else built_in_role(identity.name)
+    return run.record.role or known or "contender"
+
+
+def is_contender(run: Run) -> bool:
+    """Whether the run takes part in tests and marks."""
+    return role_of(run) == "contender"
