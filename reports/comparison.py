@@ -51,7 +51,7 @@ class Change:
     mean_a: float
     """On the shared samples, like all that follows; not scaled."""
     mean_b: float
-    improvement: Estimate
+    difference: Estimate
     """Of B over A, with its 95 % interval by the bootstrap; positive is better.
 
     On the scale of the test: of a metric that is compared by a ratio, the logarithm of how many times better.
@@ -84,7 +84,7 @@ class Change:
     @property
     def tested(self) -> bool:
         """Whether there are samples enough for any statement; if not, both p-values are 1."""
-        return self.improvement.clusters > 1
+        return self.difference.clusters > 1
 
     @property
     def verdict(self) -> str:
@@ -95,9 +95,9 @@ class Change:
         if self.unsafe:
             return "no verdict"
         p_value = self.bootstrap_holm if self.family else self.bootstrap
-        if p_value > ALPHA or self.improvement.mean == 0:
+        if p_value > ALPHA or self.difference.mean == 0:
             return ""
-        return "better" if self.improvement.mean > 0 else "worse"
+        return "better" if self.difference.mean > 0 else "worse"
 
     @property
     def ratio(self) -> tuple[float, float, float] | None:
@@ -108,7 +108,7 @@ class Change:
         if self.info.compared != "ratio":
             return None
         sign = 1 if self.info.higher_is_better else -1
-        found = self.improvement
+        found = self.difference
         ends = sorted((math.exp(sign * found.low), math.exp(sign * found.high)))
         return math.exp(sign * found.mean), ends[0], ends[1]
 
@@ -217,7 +217,7 @@ def _change(parts: Sequence[Part], metric: str, seed: int, draws: int) -> Change
         info=info,
         mean_a=means["a"],
         mean_b=means["b"],
-        improvement=estimate,
+        difference=estimate,
         bootstrap=p_value,
         wilcoxon=wilcoxon_test(improved, clusters),
         family=size,
@@ -232,5 +232,5 @@ def _change(parts: Sequence[Part], metric: str, seed: int, draws: int) -> Change
         neither=int((~known_a & ~known_b).sum()),
         capped_a=int(both["a.capped"].sum()),
         capped_b=int(both["b.capped"].sum()),
-        unsafe=no_verdict(improved, clusters, info),
+        unsafe=no_verdict(improved, clusters, info, p_value),
     )

@@ -91,7 +91,7 @@ def _row(change: Change, escape: Callable[[str], str]) -> list[str]:
 
 def _differences(change: Change, column: Column) -> tuple[str, str, str]:
     """Improvement, its interval, and what is detectable."""
-    found = change.improvement
+    found = change.difference
     told = _number(found.mean, column)
     interval = f"[{_number(found.low, column)}, {_number(found.high, column)}]"
     signed = told if told.startswith("-") else f"+{told}"
@@ -126,14 +126,14 @@ def _p(value: float) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     changes = comparison.changes
     notes = [
-        "change: of B against A on the samples that both have a score for, positive is better whether ↑ or ↓; only "
+        "change: of B compared with A on the samples that both have a score for, positive is better whether ↑ or ↓; only "
         "A/only B: left out, as the other side has none",
         *_ratio_notes(changes),
         *_family_notes(changes),
         f"p and interval: paired bootstrap-t, {comparison.draws} draws, seed {comparison.seed}; detectable: the "
         "smallest true change found with a power of 80 % at the corrected level; same: equal in the printed digits",
     ]
-    if any(change.improvement.count != change.improvement.clusters for change in changes):
+    if any(change.difference.count != change.difference.clusters for change in changes):
         notes.append("where inside and outside are together, the two masks of an image are one cluster")
     for reason, names in _by_reason(changes).items():
         notes.append(f"no verdict on {', '.join(names)}: {reason}")
@@ -199,9 +199,9 @@ def _record(one: Change) -> dict[str, Value]:
         "mean_b": _finite(one.mean_b),
         "positive_is": "better",
         "compared": one.info.compared,
-        "difference": _finite(one.improvement.mean),
-        "low": _finite(one.improvement.low),
-        "high": _finite(one.improvement.high),
+        "difference": _finite(one.difference.mean),
+        "low": _finite(one.difference.low),
+        "high": _finite(one.difference.high),
         "ratio": _finite(ratio),
         "ratio_low": _finite(ratio_low),
         "ratio_high": _finite(ratio_high),
@@ -214,7 +214,7 @@ def _record(one: Change) -> dict[str, Value]:
         "same": one.same,
         "worse": one.worse,
         "detectable": _finite(one.detectable),
-        "n_shared": one.improvement.count,
+        "n_shared": one.difference.count,
         "n_only_a": one.only_a,
         "n_only_b": one.only_b,
         "n_neither": one.neither,

@@ -9,7 +9,7 @@ import numpy as np
 from brushbench.metric_info import MetricInfo
 from reports.counting import Values
 from reports.layout import Column
-from reports.statistics import Clusters, asymmetry
+from reports.statistics import ALPHA, Clusters, asymmetry, student_test
 
 PRIMARY = ("image-reward", "hps", "aesthetic", "psnr", "mse", "lpips", "clip")
 """The family of tests: the paper's metrics, whether or not they are scored. Others are tested outside of it."""
@@ -21,7 +21,7 @@ most; a PSNR is a logarithm, and so is the scale on which squared errors are com
 FEWEST_OF_ANY = 30
 """Of every other metric."""
 MOST_SKEWED = 0.5
-"""Skewness of the differences / square root of their number: above it, a few samples decide what is found."""
+"""Skewness of the differences / square root of their number: above it, one image may decide what is found."""
 SMALLEST_ERROR = 1e-6
 """A mean squared error counts as at least this: 60 dB, the ceiling of PSNR, so that both say the same of a sample."""
 
@@ -55,18 +55,28 @@ def last_digit(info: MetricInfo) -> float:
     return float(10.0 ** -Column("", "", info).digits / info.scale)
 
 
-def no_verdict(differences: Values, clusters: Clusters | None, info: MetricInfo) -> str:
+def no_verdict(differences: Values, clusters: Clusters | None, info: MetricInfo, p_value: float) -> str:
     """Why these differences, on the scale of the test, allow no verdict; empty where they do.
 
-    Too few images for a metric as skewed as this one is, or differences so skewed that a few images decide.
+    Too few images for a metric as skewed as this one is; or differences so skewed that one image decides. It doesn't
+    where a difference is found (`p_value`) that the other images show by themselves, more surely than is asked for.
     """
-    count = len(differences) if clusters is None else len(np.unique(clusters))
-    fewest = fewest_of(info)
-    if count < fewest:
+    images = np.arange(len(differences)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    count = int(images.max()) + 1 if len(images) else 0
+    if count < (fewest := fewest_of(info)):
         return f"{count} images, fewer than {fewest}"
-    if (skewed := abs(asymmetry(differences, clusters))) > MOST_SKEWED:
-        return f"a few of {count} images decide (skewness / root of their number: {skewed:.2f}, above {MOST_SKEWED})"
+    skewed = abs(asymmetry(differences, images))
+    if skewed > MOST_SKEWED and not (p_value <= ALPHA and _clear_without_one(differences, images)):
+        return f"one of {count} images decides (skewness / root of their number: {skewed:.2f}, above {MOST_SKEWED})"
     return ""
+
+
+def _clear_without_one(differences: Values, images: Clusters) -> bool:
+    """Whether there is a difference also without the image that is farthest from the mean, in the same direction."""
+    sums, sizes = np.bincount(images, differences), np.bincount(images)
+    rest = images != np.argmax(np.abs(sums - sizes * differences.mean()))
+    clear = all(student_test(differences[part], images[part]) <= ALPHA / 10 for part in (rest, rest | True))
+    return clear and bool(differences.mean() * differences[rest].mean() > 0)
 
 
 def fewest_of(info: MetricInfo) -> int:

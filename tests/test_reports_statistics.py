@@ -150,7 +150,7 @@ def test_the_interval_holds_zero_where_the_test_finds_nothing(differences: np.nd
 @pytest.mark.parametrize("spread", [1e-3, 1e-4, 1e-6, 1e-9, 1e-13])
 def test_no_p_value_is_below_that_of_equal_signs(count: int, spread: float) -> None:
     """Of differences that hardly differ, half of all signs are as extreme: the two with all alike."""
-    for seed in range(20):
+    for seed in range(3):
         differences = 1 + spread * np.random.default_rng(seed).normal(size=count)
         p_value, interval = paired_bootstrap(differences)
         assert p_value >= 2 / 2**count
