@@ -126,8 +126,8 @@ def _p(value: float) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     changes = comparison.changes
     notes = [
-        "change: of B compared with A on the samples that both have a score for, positive is better whether ↑ or ↓; only "
-        "A/only B: left out, as the other side has none",
+        "change: of B compared with A, positive is better whether ↑ or ↓; on the samples that both have a score for; "
+        "only A/only B: left out, as the other side has none",
         *_ratio_notes(changes),
         *_family_notes(changes),
         f"p and interval: paired bootstrap-t, {comparison.draws} draws, seed {comparison.seed}; detectable: the "

@@ -144,7 +144,7 @@ def paired_bootstrap(
     # Both studentised alike; the correction of the variance for the number of clusters would cancel out.
     deviations = parts.sums - parts.sizes * parts.mean
     error = float(np.sqrt(np.sum(deviations**2)) / parts.sizes.sum())
-    drawn = np.concatenate(list(_studentised(deviations, parts.sizes, np.random.default_rng(seed), draws)))
+    drawn = np.concatenate(list(_studentised(deviations, parts.sizes, seed, draws)))
     p_value = (1 + int(np.sum(drawn >= abs(parts.mean) / error * (1 - 1e-9)))) / (1 + draws)
     if not bounded:
         return max(p_value, smallest), unknown
@@ -167,20 +167,22 @@ def draws_for(tests: int) -> int:
     return max(DRAWS, PER_TEST * tests - 1)
 
 
-def _studentised(
-    deviations: Float64[np.ndarray, " clusters"],
-    sizes: Float64[np.ndarray, " clusters"],
-    generator: np.random.Generator,
-    draws: int,
-) -> Iterator[Float64[np.ndarray, " draws"]]:
-    """|t| of clusters drawn with replacement, in parts; infinite where a draw is of nothing but equal clusters."""
-    count = len(deviations)
-    columns = np.stack([deviations, sizes, deviations**2, deviations * sizes, sizes**2], axis=1)
-    tiny = 1e-12 * float(np.mean(deviations**2))
+def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
+    """How often each of so many clusters is in each draw with replacement, some draws at once."""
+    generator = np.random.default_rng(seed)
     for start in range(0, draws, step := max(1, AT_ONCE // count)):
         rows = min(step, draws - start)
         chosen = generator.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
-        times = np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
+        yield np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
+
+
+def _studentised(
+    deviations: Float64[np.ndarray, " clusters"], sizes: Float64[np.ndarray, " clusters"], seed: int, draws: int
+) -> Iterator[Float64[np.ndarray, " draws"]]:
+    """|t| of clusters drawn with replacement; infinite where a draw is of nothing but equal clusters."""
+    columns = np.stack([deviations, sizes, deviations**2, deviations * sizes, sizes**2], axis=1)
+    tiny = 1e-12 * float(np.mean(deviations**2))
+    for times in resampled(len(deviations), seed, draws):
         moved, total, squares, mixed, square_sizes = (times @ columns).T
         shift = moved / total
         # Sum of (deviation - size * shift)^2, multiplied out: both are small, so that nothing cancels.

@@ -185,7 +185,7 @@ def test_what_does_not_compete_is_in_no_family(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "count", "reason"),
-    [("psnr", 9, "9 images, fewer than 10"), ("clip", 29, "29 images, fewer than 30"), ("seam", 99, "fewer than 100")],
+    [("psnr", 14, "14 images, fewer than 15"), ("clip", 29, "29 images, fewer than 30"), ("seam", 99, "fewer than 100")],
 )
 def test_too_few_images_have_no_verdict(metric: str, count: int, reason: str, tmp_path: Path) -> None:
     """Those of the shared samples, however clear the difference looks."""
@@ -250,7 +250,7 @@ def test_nothing_shared_is_no_test(tmp_path: Path) -> None:
     second = write(tmp_path / "b", "copy", psnr=[None, 20.0], mse=[0.1, 0.3])
     change = by_metric(compare([first], [second]))["psnr"]
     assert math.isnan(change.difference.mean)
-    assert (change.tested, change.verdict, change.unsafe) == (False, "no verdict", "0 images, fewer than 10")
+    assert (change.tested, change.verdict, change.unsafe) == (False, "no verdict", "0 images, fewer than 15")
 
 
 def test_both_splits_together_are_clustered_by_image(tmp_path: Path) -> None:
