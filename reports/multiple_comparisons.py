@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 
 from reports.statistics import AT_ONCE, DRAWS, balanced
 
@@ -35,16 +35,15 @@ def beaten(
     counting alike, and the signs of a cluster are flipped together for all pairs. Where there are few clusters all
     signs are enumerated: no p-value is below 2 / 2^clusters.
     """
-    count = scores.shape[1]
-    pairs = list(combinations(range(count), 2))
+    pairs = list(combinations(range(scores.shape[1]), 2))
+    found = np.ones(scores.shape[1])
+    if not pairs or not len(scores):
+        return found
     names, places = np.unique(clusters, return_inverse=True)
-    columns = [_sums(scores[:, one] - scores[:, other], strata, places, len(names)) for one, other in pairs]
-    if not columns:
-        return np.ones(count)
-    sums = np.stack([column for column, _ in columns], axis=1)
-    sizes = np.array([size for _, size in columns])
+    first, second = (np.array(own) for own in zip(*pairs, strict=True))
+    sums, sizes = _sums(scores[:, first] - scores[:, second], strata, places == np.arange(len(names))[:, None])
     observed, direction = _squares(sums.sum(axis=0), sums, sizes), np.sign(sums.sum(axis=0))
-    exact = len(names) < 64 and 2 ** max(len(names) - 1, 0) <= draws + 1
+    exact = len(names) < 64 and 2 ** (len(names) - 1) <= draws + 1
     reached, drawn = np.zeros(len(pairs)), 0
     for signs in _all_signs(len(names)) if exact else _random_signs(len(names), np.random.default_rng(seed), draws):
         largest = _squares(signs @ sums, sums, sizes).max(axis=1)
@@ -52,7 +51,6 @@ def beaten(
         reached += (largest[:, None] >= observed * (1 - 1e-6)).sum(axis=0)
         drawn += len(signs)
     p_values = reached / drawn if exact else (1 + reached) / (1 + drawn)
-    found = np.ones(count)
     for (one, other), p_value, sign in zip(pairs, p_values, direction, strict=True):
         if sign:
             loser = other if sign > 0 else one
@@ -61,16 +59,17 @@ def beaten(
 
 
 def _sums(
-    differences: Float64[np.ndarray, " samples"],
+    differences: Float64[np.ndarray, "samples pairs"],
     strata: Shaped[np.ndarray, " samples"],
-    places: Shaped[np.ndarray, " samples"],
-    clusters: int,
-) -> tuple[Float64[np.ndarray, " clusters"], int]:
-    """Of each cluster the sum of the differences of one pair; and how many clusters have some."""
+    members: Bool[np.ndarray, "clusters samples"],
+) -> tuple[Float64[np.ndarray, "clusters pairs"], Shaped[np.ndarray, " pairs"]]:
+    """Of each cluster the sum of its differences, by pair; and how many clusters of a pair have some."""
     known = ~np.isnan(differences)
-    values = balanced(differences[known], strata[known])
-    sums = np.bincount(places[known], weights=values, minlength=clusters).astype(np.float64)
-    return sums, len(np.unique(places[known]))
+    values = np.where(known, differences, 0.0)
+    if len(np.unique(strata)) > 1:
+        for column, own in enumerate(known.T):
+            values[own, column] = balanced(differences[own, column], strata[own])
+    return members @ values, np.sum(members.astype(np.float64) @ known > 0, axis=0)
 
 
 def _squares(
@@ -90,9 +89,9 @@ def _squares(
 
 def _all_signs(clusters: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
     """Half of all signs, the first of them positive: the others are their opposites, with the same |t|."""
-    numbers = np.arange(2 ** max(clusters - 1, 0))[:, None]
-    bits = (numbers >> np.arange(max(clusters - 1, 0))) & 1
-    yield np.concatenate([np.ones((len(numbers), min(clusters, 1))), 1.0 - 2.0 * bits], axis=1)
+    numbers = np.arange(2 ** (clusters - 1))[:, None]
+    bits = (numbers >> np.arange(clusters - 1)) & 1
+    yield np.concatenate([np.ones((len(numbers), 1)), 1.0 - 2.0 * bits], axis=1)
 
 
 def _random_signs(

@@ -185,7 +185,11 @@ def test_what_does_not_compete_is_in_no_family(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "count", "reason"),
-    [("psnr", 14, "14 images, fewer than 15"), ("clip", 29, "29 images, fewer than 30"), ("seam", 99, "fewer than 100")],
+    [
+        ("psnr", 14, "14 images, fewer than 15"),
+        ("clip", 29, "29 images, fewer than 30"),
+        ("seam", 99, "fewer than 100"),
+    ],
 )
 def test_too_few_images_have_no_verdict(metric: str, count: int, reason: str, tmp_path: Path) -> None:
     """Those of the shared samples, however clear the difference looks."""
