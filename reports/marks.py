@@ -10,7 +10,7 @@ from reports.layout import Column, Mark
 from reports.multiple_comparisons import beaten
 from reports.statistics import ALPHA
 from reports.summary import STRATUM
-from reports.verdicts import fewest_of, on_test_scale
+from reports.verdicts import on_test_scale
 
 
 def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:
@@ -27,8 +27,8 @@ def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataF
     """`best` for the best mean, and for every method that no other is significantly better than.
 
     Max-t over joint sign flips of all pairs of the methods in `means` (`multiple_comparisons.beaten`), each on the
-    samples that both have, at 5 %, on the scale on which the metric is tested. All are `best` where there are too few
-    images for a verdict on the metric. `scores` are the rows of the tidy frame that the column is made of.
+    samples that both have, at 5 %, on the scale on which the metric is tested. Of fewer than six images none loses its
+    mark. `scores` are the rows of the tidy frame that the column is made of.
     """
     known = {method: mean for method, mean in means.items() if not np.isnan(mean)}
     if not known:
@@ -38,9 +38,7 @@ def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataF
     wide = tested.pivot_table(index=["sample", STRATUM], columns="method", values="value", sort=False)
     wide = wide.reindex(columns=list(known))
     samples, splits = (wide.index.get_level_values(level).to_numpy(str) for level in (0, 1))
-    p_values = np.ones(len(known))
-    if len(np.unique(samples)) >= fewest_of(column.info):
-        p_values = beaten(wide.to_numpy(np.float64), samples, splits)
+    p_values = beaten(wide.to_numpy(np.float64), samples, splits)
     return {method: "best" for method, p in zip(known, p_values, strict=True) if method == best or p > ALPHA}
 
 
