@@ -1,9 +1,11 @@
 """Two runs, or two sets of them, sample by sample: what changed, how surely, and where most.
 
-Differences are B - A, and improvements have the sign that makes positive better. Everything is computed on the samples
-that both have a score for; how many only one has is part of the result.
+Improvements are of B over A: positive is better, whether high or low scores are. Everything is computed on the samples
+that both have a score for; how many only one has is part of the result. How a metric is tested, and when it gets a
+verdict, is in `reports.verdicts`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,42 +14,26 @@ import pandas as pd
 from jaxtyping import Float64
 
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.metric_info import IDENTICAL, MetricInfo
-from brushbench.score_file import Scores, read_scores, status_column
+from brushbench.metric_info import MetricInfo
+from brushbench.score_file import Scores
 from brushbench.store import Run
-from reports.frame import labels_of
+from reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
 from reports.statistics import (
     ALPHA,
-    DRAWS,
     Estimate,
     balanced,
-    bootstrap_test,
     detectable_difference,
-    difference_interval,
+    draws_for,
     holm,
+    paired_bootstrap,
     wilcoxon_test,
     wins_ties_losses,
 )
 from reports.summary import BOTH
+from reports.verdicts import last_digit, no_verdict, on_test_scale, primary
 
 USUAL = ("clip", "papercut-clip", "image-reward", "psnr")
 """Metrics by which samples are ranked, the first that is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A run of A and one of B on the same samples under the same protocol."""
-
-    a: Run
-    b: Run
-    label_a: str
-    label_b: str
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Data set, split, protocol."""
-        identity = self.a.record.identity
-        return identity.dataset.name, identity.dataset.split, identity.protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +52,65 @@ class Change:
     """On the shared samples, like all that follows; not scaled."""
     mean_b: float
     difference: Estimate
-    """B - A, with Student's 95 % interval."""
+    """Of B over A, with its 95 % interval by the bootstrap; positive is better.
+
+    On the scale of the test: of a metric that is compared by a ratio, the logarithm of how many times better.
+    """
     bootstrap: float
     """p-values, as they are."""
     wilcoxon: float
+    family: int
+    """Tests that the p-values are corrected for; 0: outside of the family, not corrected."""
     bootstrap_holm: float
-    """The same, corrected for their number by Holm."""
+    """The same, corrected by Holm for the size of the family; NaN outside of it."""
     wilcoxon_holm: float
     better: int
-    """Samples on which B is better, is the same, is worse."""
+    """Samples on which B is better, is the same in the printed digits, is worse."""
     same: int
     worse: int
     detectable: float
-    """The smallest true difference that would be found with a power of 80 % at 5 %, without correction."""
+    """The smallest true improvement found with a power of 80 % at 5 %, corrected for the family (by Bonferroni)."""
     only_a: int
     """Samples that only one side has a score for; they are in no number here."""
     only_b: int
     neither: int
-    """Asked for, and scored by neither: failed, or identical to the source."""
+    """Asked for, and scored by neither."""
+    capped_a: int
+    """Samples that count as the metric's ceiling."""
+    capped_b: int
+    unsafe: str
+    """Why there is no verdict; empty if there is one."""
 
     @property
     def tested(self) -> bool:
-        """Whether there are samples enough for any statement; if not, both p-values are 1 and count for no other."""
+        """Whether there are samples enough for any statement; if not, both p-values are 1."""
         return self.difference.clusters > 1
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse` when the corrected bootstrap p-value is at most 5 %, else empty."""
-        if self.bootstrap_holm > ALPHA or self.difference.mean == 0:
+        """`better`, `worse`, empty for neither at 5 %, or `no verdict`.
+
+        By the corrected bootstrap p-value; outside of the family by the p-value as it is.
+        """
+        if self.unsafe:
+            return "no verdict"
+        p_value = self.bootstrap_holm if self.family else self.bootstrap
+        if p_value > ALPHA or self.difference.mean == 0:
             return ""
-        return "better" if (self.difference.mean > 0) == self.info.higher_is_better else "worse"
+        return "better" if self.difference.mean > 0 else "worse"
+
+    @property
+    def ratio(self) -> tuple[float, float, float] | None:
+        """Geometric mean of B / of A with its interval, for a metric that is compared so; of errors, below 1 is better.
+
+        NaN where there is none.
+        """
+        if self.info.compared != "ratio":
+            return None
+        sign = 1 if self.info.higher_is_better else -1
+        found = self.difference
+        ends = sorted((math.exp(sign * found.low), math.exp(sign * found.high)))
+        return math.exp(sign * found.mean), ends[0], ends[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,34 +121,49 @@ class Comparison:
     pairs: tuple[Pair, ...]
     remarks: tuple[str, ...]
     seed: int
+    draws: int
+    """Of the bootstrap."""
+
+
+Part = tuple[Pair, Scores, Scores]
 
 
 def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
     """Pair the runs of both sides and compare every metric that both of a pair have.
 
-    Runs pair on the same data set (to the byte), split and protocol: where one side has only one run there, with each
-    of the other; else those of one method. Raises `UserError` if none do, or if no pair shares a metric.
+    Runs pair as in `pairing.paired`. Each pair is a family of tests of its own, and so is the mean of its inside and
+    outside: the primary metrics of the data set, whether or not they are scored. Raises `UserError` if no runs pair, or
+    if no pair shares a metric.
     """
-    pairs, remarks = _paired(a, b)
+    pairs, remarks = paired(a, b)
     changes: list[Change] = []
+    groups: list[list[Part]] = []
     for pair in pairs:
-        own, other = _scores(pair.a), _scores(pair.b)
-        remarks += list(_differing(pair, own, other))
-        changes += [_change([(pair, own, other)], name, seed) for name in _common(own, other)]
-    for both in _both_splits(pairs):
-        parts = [(pair, _scores(pair.a), _scores(pair.b)) for pair in both]
-        common = [name for name in _common(*parts[0][1:]) if name in _common(*parts[1][1:])]
-        changes += [_change(parts, name, seed) for name in common]
+        own, other = scores_of(pair.a), scores_of(pair.b)
+        remarks += list(differing(pair, own, other))
+        if pair.standing:
+            remarks.append(f"in no family of tests, as it doesn't compete: {pair.standing}")
+        groups.append([(pair, own, other)])
+    groups += [[(pair, scores_of(pair.a), scores_of(pair.b)) for pair in both] for both in both_splits(pairs)]
+    draws = max(draws_for(len(primary(pair.place[0]))) for pair in pairs)
+    for parts in groups:
+        names = [name for name in common(*parts[0][1:]) if all(name in common(*part[1:]) for part in parts)]
+        changes += _corrected([_change(parts, name, seed, draws) for name in names])
     if not changes:
         raise UserError(one_line(f"the runs share no metric. {'; '.join(remarks)}"))
-    return Comparison(tuple(_corrected(changes)), tuple(pairs), tuple(remarks), seed)
+    return Comparison(tuple(changes), tuple(pairs), tuple(dict.fromkeys(remarks)), seed, draws)
 
 
 def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
-    tested = [change for change in changes if change.tested]
-    bootstrap, wilcoxon = (iter(holm([getattr(one, test) for one in tested])) for test in ("bootstrap", "wilcoxon"))
+    """Of one pair, corrected for its family; what has no verdict counts as a test that finds nothing."""
+    own = [change for change in changes if change.family]
+    size = own[0].family if own else 0
+    bootstrap, wilcoxon = (
+        iter(holm([1.0 if one.unsafe else getattr(one, test) for one in own], size))
+        for test in ("bootstrap", "wilcoxon")
+    )
     for change in changes:
-        if change.tested:
+        if change.family:
             yield replace(change, bootstrap_holm=float(next(bootstrap)), wilcoxon_holm=float(next(wilcoxon)))
         else:
             yield change
@@ -144,112 +174,40 @@ def improvements(pair: Pair, metric: str) -> pd.Series:
 
     Raises `UserError` for a metric that they don't share.
     """
-    scores = _scores(pair.a), _scores(pair.b)
-    if metric not in _common(*scores):
-        raise unknown("metric", metric, _common(*scores))
-    shared = _shared(*scores, metric).dropna()
-    sign = 1 if scores[0].metrics[metric].higher_is_better else -1
-    return ((shared["b"] - shared["a"]) * sign).sort_values(ascending=False, kind="stable")
+    a, b = scores_of(pair.a), scores_of(pair.b)
+    if metric not in common(a, b):
+        raise unknown("metric", metric, common(a, b))
+    both = shared(a, b, metric, pair.place[2]).dropna()
+    sign = 1 if a.metrics[metric].higher_is_better else -1
+    return ((both["b"] - both["a"]) * sign).sort_values(ascending=False, kind="stable")
 
 
 def usual_metric(pair: Pair) -> str:
     """The one to rank samples by when none is asked for."""
-    common = _common(_scores(pair.a), _scores(pair.b))
-    return next((name for name in USUAL if name in common), common[0] if common else "")
+    names = common(scores_of(pair.a), scores_of(pair.b))
+    return next((name for name in USUAL if name in names), names[0] if names else "")
 
 
-def _paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Pair], list[str]]:
-    labels = labels_of([*a, *b])
-    sides = [list(zip(runs, own, strict=True)) for runs, own in ((a, labels[: len(a)]), (b, labels[len(a) :]))]
-    places = list(dict.fromkeys(map(_place, a)))
-    pairs: list[Pair] = []
-    for place in places:
-        left, right = ([found for found in side if _place(found[0]) == place] for side in sides)
-        alone = len(left) == 1 or len(right) == 1
-        pairs += [
-            Pair(one, other, label, label_b)
-            for one, label in left
-            for other, label_b in right
-            if (alone or _name(one) == _name(other)) and one.path.resolve() != other.path.resolve()
-        ]
-    used = {run.path.resolve() for pair in pairs for run in (pair.a, pair.b)}
-    remarks = [
-        f"only in {side}: {label} on {'/'.join(_place(run)[:2])}, protocol {_place(run)[2]}"
-        for side, runs in zip("AB", sides, strict=True)
-        for run, label in runs
-        if run.path.resolve() not in used
-    ]
-    if not pairs:
-        raise UserError(
-            one_line(f"nothing to compare: no run of A and B is of the same data, split and protocol. {remarks}", 2000)
-        )
-    return pairs, remarks
-
-
-def _place(run: Run) -> tuple[str, str, str, str]:
-    identity = run.record.identity
-    return identity.dataset.name, identity.dataset.split, identity.protocol, identity.dataset.digest
-
-
-def _name(run: Run) -> str:
-    return run.record.identity.method.name
-
-
-def _scores(run: Run) -> Scores:
-    scores = read_scores(run)
-    if scores is None:
-        raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
-    return scores
-
-
-def _common(a: Scores, b: Scores) -> list[str]:
-    """Metrics that give the same number on the same pixels."""
-    return [name for name, info in a.metrics.items() if name in b.metrics and info.same_numbers(b.metrics[name])]
-
-
-def _differing(pair: Pair, a: Scores, b: Scores) -> Iterator[str]:
-    where = f"{pair.label_a} and {pair.label_b} on {'/'.join(pair.place[:2])}"
-    for name, info in a.metrics.items():
-        if name in b.metrics and not info.same_numbers(b.metrics[name]):
-            yield f"{name} is not compared for {where}: version {info.version} in A, {b.metrics[name].version} in B"
-    for side, own, other in (("A", a, b), ("B", b, a)):
-        for name in _common(a, b):
-            if count := int((own.table[status_column(name)] == IDENTICAL).sum()):
-                yield f"{name}: {count} images of {side} are identical to their source, and have none: {where}"
-        if missing := [name for name in own.metrics if name not in other.metrics]:
-            yield f"only {side} has {', '.join(missing)}: {where}"
-
-
-def _both_splits(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Pairs of the same two methods on inside and on outside."""
-    found: dict[tuple[str, str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        dataset, split, protocol = pair.place
-        if split in ("inside", "outside"):
-            found.setdefault((dataset, protocol, pair.label_a, pair.label_b), []).append(pair)
-    return [both for both in found.values() if len(both) == 2]
-
-
-def _shared(a: Scores, b: Scores, metric: str) -> pd.DataFrame:
-    """Columns a and b by sample, missing where a side has no score; all samples of either side."""
-    columns = {side: scores.table[metric].astype("Float64") for side, scores in (("a", a), ("b", b))}
-    return pd.DataFrame(columns).astype("float64")
-
-
-def _change(parts: Sequence[tuple[Pair, Scores, Scores]], metric: str, seed: int) -> Change:
+def _change(parts: Sequence[Part], metric: str, seed: int, draws: int) -> Change:
     pair, info = parts[0][0], parts[0][1].metrics[metric]
-    tables = [_shared(a, b, metric).assign(split=part.place[1]) for part, a, b in parts]
+    dataset, split, protocol = pair.place
+    tables = [shared(a, b, metric, protocol).assign(split=part.place[1]) for part, a, b in parts]
     table = pd.concat(tables)
     both = table.dropna()
     splits, samples = both["split"].to_numpy(str), both.index.to_numpy(str)
-    a, b = (balanced(both[side].to_numpy(np.float64), splits) for side in "ab")
-    differences: Float64[np.ndarray, " n"] = b - a
+    scores = {side: both[side].to_numpy(np.float64) for side in "ab"}
+    sign = 1 if info.higher_is_better else -1
+    tested = {side: on_test_scale(values, info, protocol) for side, values in scores.items()}
+    improved: Float64[np.ndarray, " n"] = balanced(sign * (tested["b"] - tested["a"]), splits)
     clusters = samples if len(parts) > 1 else None
-    estimate = difference_interval(differences, clusters)
-    improved = both["b"].to_numpy(np.float64) - both["a"].to_numpy(np.float64)
-    better, same, worse = wins_ties_losses(improved if info.higher_is_better else -improved)
+    p_value, estimate = paired_bootstrap(improved, clusters, seed=seed, draws=draws)
+    family = primary(dataset)
+    size = len(family) if metric in family and not pair.standing else 0
+    better, same, worse = wins_ties_losses(sign * (scores["b"] - scores["a"]), last_digit(info) / 2)
     known_a, known_b = table["a"].notna(), table["b"].notna()
-    dataset, split, protocol = pair.place
+    means = {
+        side: float(balanced(values, splits).mean()) if len(values) else math.nan for side, values in scores.items()
+    }
     return Change(
         dataset=dataset,
         split=split if len(parts) == 1 else BOTH,
@@ -257,18 +215,22 @@ def _change(parts: Sequence[tuple[Pair, Scores, Scores]], metric: str, seed: int
         a=pair.label_a,
         b=pair.label_b,
         info=info,
-        mean_a=float(a.mean()) if len(a) else float("nan"),
-        mean_b=float(b.mean()) if len(b) else float("nan"),
+        mean_a=means["a"],
+        mean_b=means["b"],
         difference=estimate,
-        bootstrap=bootstrap_test(differences, clusters, seed=seed, draws=DRAWS),
-        wilcoxon=wilcoxon_test(differences, clusters),
-        bootstrap_holm=1.0,
-        wilcoxon_holm=1.0,
+        bootstrap=p_value,
+        wilcoxon=wilcoxon_test(improved, clusters),
+        family=size,
+        bootstrap_holm=math.nan,
+        wilcoxon_holm=math.nan,
         better=better,
         same=same,
         worse=worse,
-        detectable=detectable_difference(estimate),
+        detectable=detectable_difference(estimate, ALPHA / max(size, 1)),
         only_a=int((known_a & ~known_b).sum()),
         only_b=int((known_b & ~known_a).sum()),
         neither=int((~known_a & ~known_b).sum()),
+        capped_a=int(both["a.capped"].sum()),
+        capped_b=int(both["b.capped"].sum()),
+        unsafe=no_verdict(improved, clusters, info, p_value),
     )

@@ -3,20 +3,22 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 import pandas as pd
 from tabulate import tabulate
 
 from brushbench.errors import unknown
-from reports.comparison import Change, Comparison, Pair, improvements
+from reports.comparison import Change, Comparison, improvements
 from reports.formats.escaping import each_word, markdown, plain, words
 from reports.formats.records import csv_of
 from reports.layout import Column, heading
-from reports.statistics import DRAWS
+from reports.pairing import Pair
+from reports.verdicts import floor_of, primary
 
-HEADINGS = ("metric", "A", "B", "B - A", "95 % interval", "p bootstrap", "p Wilcoxon", "B is")
+P_VALUES = "p bootstrap: raw, corrected", "p Wilcoxon: raw, corrected"
+HEADINGS = ("metric", "A", "B", "change (positive = better)", "95 % interval", *P_VALUES, "B is")
 COUNTS = ("better/same/worse", "only A/only B", "detectable")
 Value = str | int | float | bool | None
 
@@ -69,21 +71,48 @@ def _told(comparison: Comparison, style: str, escape: Callable[[str], str]) -> s
 
 
 def _row(change: Change, escape: Callable[[str], str]) -> list[str]:
-    column, difference = Column(change.split, "", change.info), change.difference
-    interval = f"[{_number(difference.low, column)}, {_number(difference.high, column)}]"
+    column = Column(change.split, "", change.info)
+    told, interval, detectable = _differences(change, column) if change.ratio is None else _ratios(change)
+    shown = change.tested and not change.unsafe
     return [
         escape(heading(change.info, column.name, place=True)),
         _number(change.mean_a, column),
         _number(change.mean_b, column),
-        _number(difference.mean, column),
-        interval if not math.isnan(difference.low) else "-",
-        _p(change.bootstrap_holm) if change.tested else "-",
-        _p(change.wilcoxon_holm) if change.tested else "-",
-        change.verdict or "-",
+        told,
+        interval,
+        f"{_p(change.bootstrap)}, {_p(change.bootstrap_holm)}" if shown else "-",
+        f"{_p(change.wilcoxon)}, {_p(change.wilcoxon_holm)}" if shown else "-",
+        f"({change.verdict})" if change.verdict and not (change.family or change.unsafe) else change.verdict or "-",
         f"{change.better}/{change.same}/{change.worse}",
         f"{change.only_a}/{change.only_b}",
-        _number(change.detectable, column),
+        detectable,
     ]
+
+
+def _differences(change: Change, column: Column) -> tuple[str, str, str]:
+    """Improvement, its interval, and what is detectable."""
+    found = change.difference
+    told = _number(found.mean, column)
+    interval = f"[{_number(found.low, column)}, {_number(found.high, column)}]"
+    signed = told if told.startswith("-") else f"+{told}"
+    return signed, _known(interval, found.low), _number(change.detectable, column)
+
+
+def _ratios(change: Change) -> tuple[str, str, str]:
+    """The same of a metric that is compared by the ratio of geometric means: `x0.930 (+7.0 %)`."""
+    ratio, low, high = change.ratio or (math.nan,) * 3
+    percent = (ratio - 1) * (100 if change.info.higher_is_better else -100)
+    told = _known(f"x{_factor(ratio)} ({percent + 0.0:+.1f} %)", ratio)
+    detectable = _known(f"x{_factor(math.exp(change.detectable))}", change.detectable)
+    return told, _known(f"x[{_factor(low)}, {_factor(high)}]", low), detectable
+
+
+def _known(text: str, value: float) -> str:
+    return "-" if math.isnan(value) else text
+
+
+def _factor(ratio: float) -> str:
+    return f"{ratio:.3f}" if 0.1 <= ratio < 1000 else f"{ratio:.3g}"
 
 
 def _number(value: float, column: Column) -> str:
@@ -91,62 +120,111 @@ def _number(value: float, column: Column) -> str:
 
 
 def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
+    return "-" if math.isnan(value) else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def _notes(comparison: Comparison) -> list[str]:
     changes = comparison.changes
-    count = sum(change.tested for change in changes)
     notes = [
-        "on the samples that both have a score for; only A/only B: left out, as the other side has none",
-        f"p-values: corrected by Holm for {count} metrics x methods; B is better or worse: p bootstrap is at most 5 %",
-        f"paired bootstrap: {DRAWS} draws, seed {comparison.seed}; interval: Student's; detectable: the smallest true "
-        "difference found with a power of 80 % at 5 %, uncorrected",
+        "change: of B compared with A, positive is better whether ↑ or ↓; on the samples that both have a score for; "
+        "only A/only B: left out, as the other side has none",
+        *_ratio_notes(changes),
+        *_family_notes(changes),
+        f"p and interval: paired bootstrap-t, {comparison.draws} draws, seed {comparison.seed}; detectable: the "
+        "smallest true change found with a power of 80 % at the corrected level; same: equal in the printed digits",
     ]
     if any(change.difference.count != change.difference.clusters for change in changes):
         notes.append("where inside and outside are together, the two masks of an image are one cluster")
+    for reason, names in _by_reason(changes).items():
+        notes.append(f"no verdict on {', '.join(names)}: {reason}")
     if any(change.neither for change in changes):
         each = {f"{one.info.name} {one.neither}": None for one in changes if one.neither}
-        notes.append(f"scored by neither (failed, or identical to the source): {', '.join(each)}")
+        notes.append(f"scored by neither: {', '.join(each)}")
     return [*notes, *comparison.remarks]
 
 
+def _ratio_notes(changes: Sequence[Change]) -> Iterator[str]:
+    infos = {one.info.name: (one.info, one.protocol) for one in changes if one.ratio is not None}
+    if infos:
+        floors = ", ".join(
+            f"{name} at least {floor_of(info, protocol) * info.scale:g}" for name, (info, protocol) in infos.items()
+        )
+        yield (
+            f"xR: geometric mean of B / geometric mean of A, tested on the log scale (each score counts as {floors}); "
+            "where ↓, below x1 is better; A and B are the arithmetic means of the tables, which few large values move"
+        )
+
+
+def _family_notes(changes: Sequence[Change]) -> Iterator[str]:
+    families = {primary(one.dataset): one.family for one in changes if one.family}
+    for names, size in families.items():
+        yield (
+            f"corrected: by Holm within each pair for its {size} primary metrics, scored or not ({', '.join(names)}); "
+            "B is better or worse: the corrected p bootstrap is at most 5 %"
+        )
+    if any(not one.family for one in changes):
+        yield "(better), (worse): outside of the family, p not corrected"
+
+
+def _by_reason(changes: Sequence[Change]) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {}
+    for one in changes:
+        if one.unsafe:
+            found.setdefault(one.unsafe, {})[one.info.name] = None
+    return {reason: list(names) for reason, names in found.items()}
+
+
 def _records(comparison: Comparison) -> list[dict[str, Value]]:
-    return [
-        {
-            "dataset": one.dataset,
-            "split": one.split,
-            "protocol": one.protocol,
-            "a": one.a,
-            "b": one.b,
-            "metric": one.info.name,
-            "higher_is_better": one.info.higher_is_better,
-            "scale": one.info.scale,
-            "mean_a": _finite(one.mean_a),
-            "mean_b": _finite(one.mean_b),
-            "difference": _finite(one.difference.mean),
-            "low": _finite(one.difference.low),
-            "high": _finite(one.difference.high),
-            "p_bootstrap": one.bootstrap,
-            "p_wilcoxon": one.wilcoxon,
-            "p_bootstrap_holm": one.bootstrap_holm,
-            "p_wilcoxon_holm": one.wilcoxon_holm,
-            "verdict": one.verdict,
-            "better": one.better,
-            "same": one.same,
-            "worse": one.worse,
-            "detectable": _finite(one.detectable),
-            "n_shared": one.difference.count,
-            "n_only_a": one.only_a,
-            "n_only_b": one.only_b,
-            "n_neither": one.neither,
-        }
-        for one in comparison.changes
-    ]
+    return [_record(one) for one in comparison.changes]
+
+
+def _record(one: Change) -> dict[str, Value]:
+    ratio, ratio_low, ratio_high = one.ratio or (math.nan,) * 3
+    p_values: dict[str, Value] = {
+        "p_bootstrap": one.bootstrap,
+        "p_wilcoxon": one.wilcoxon,
+        "p_bootstrap_holm": _finite(one.bootstrap_holm),
+        "p_wilcoxon_holm": _finite(one.wilcoxon_holm),
+    }
+    return {
+        "dataset": one.dataset,
+        "split": one.split,
+        "protocol": one.protocol,
+        "a": one.a,
+        "b": one.b,
+        "metric": one.info.name,
+        "higher_is_better": one.info.higher_is_better,
+        "scale": one.info.scale,
+        "mean_a": _finite(one.mean_a),
+        "mean_b": _finite(one.mean_b),
+        "positive_is": "better",
+        "compared": one.info.compared,
+        "difference": _finite(one.difference.mean),
+        "low": _finite(one.difference.low),
+        "high": _finite(one.difference.high),
+        "ratio": _finite(ratio),
+        "ratio_low": _finite(ratio_low),
+        "ratio_high": _finite(ratio_high),
+        # A p-value that can't be believed is none.
+        **(dict.fromkeys(p_values) if one.unsafe else p_values),
+        "family": one.family,
+        "verdict": one.verdict,
+        "no_verdict": one.unsafe,
+        "better": one.better,
+        "same": one.same,
+        "worse": one.worse,
+        "detectable": _finite(one.detectable),
+        "n_shared": one.difference.count,
+        "n_only_a": one.only_a,
+        "n_only_b": one.only_b,
+        "n_neither": one.neither,
+        "n_capped_a": one.capped_a,
+        "n_capped_b": one.capped_b,
+    }
 
 
 def _finite(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def _csv(comparison: Comparison) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brushbench.errors import UserError
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
+from reports.counting import counted, is_capped
 from reports.figures import axis_label, mark_of, readable, write_figure
 from reports.frame import frame_of, metrics_of
 from reports.summary import GROUP
@@ -100,13 +102,12 @@ def _panel(axis: Axes, group: _Group, info: MetricInfo) -> None:
     rows = group.rows[group.rows["metric"] == info.name]
     for place, method in enumerate(group.methods):
         own = rows[rows["method"] == method]
-        values = own["value"].dropna() * info.scale
-        identical = int((own["status"] == IDENTICAL).sum())
+        values, capped = _counted(own, info)
         if len(values):
             _box(axis, values, place)
-        if identical:
+        if capped:
             axis.text(
-                1, place, f"{identical} identical", va="bottom" if len(values) else "center", ha="right",
+                0.93, place - 0.3, f"{capped} at ≥ {info.ceiling:g}", va="center", ha="right",
                 transform=axis.get_yaxis_transform(), fontsize=6, color=mark_of(place)[0],
             )  # fmt: skip
     axis.set_yticks(range(len(group.methods)), [readable(method) for method in group.methods])
@@ -118,6 +119,14 @@ def _panel(axis: Axes, group: _Group, info: MetricInfo) -> None:
     axis.set_xlabel(f"{name}\n{rest}", fontsize=7)
     axis.grid(axis="x", linewidth=0.3, color="0.85")
     axis.set_axisbelow(True)
+
+
+def _counted(rows: pd.DataFrame, info: MetricInfo) -> tuple[pd.Series, int]:
+    """The scores as they count, scaled; and how many of them count as the metric's ceiling."""
+    values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
+    protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
+    capped = int(is_capped(values, statuses, info, protocol).sum())
+    return pd.Series(counted(values, statuses, info, protocol)).dropna() * info.scale, capped
 
 
 def _box(axis: Axes, values: pd.Series, place: int) -> None:

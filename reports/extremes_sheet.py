@@ -13,9 +13,10 @@ from brushbench.loading import dataset_of
 from brushbench.masks import erase
 from brushbench.store import Run
 from brushbench.types import Dataset
-from reports.comparison import Pair, improvements
+from reports.comparison import improvements
 from reports.comparison_tables import ends
 from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
+from reports.pairing import Pair
 
 SIDE = 144
 """Of the thumbnails, pixels."""

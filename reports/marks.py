@@ -5,9 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from reports.counting import Values, counted
 from reports.layout import Column, Mark
-from reports.statistics import ALPHA, balanced, holm, student_test
+from reports.multiple_comparisons import beaten
+from reports.statistics import ALPHA
 from reports.summary import STRATUM
+from reports.verdicts import on_test_scale
 
 
 def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:
@@ -21,25 +24,27 @@ def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:
 
 
 def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataFrame) -> dict[str, Mark]:
-    """`best` for the best mean and for every method that isn't significantly worse than it.
+    """`best` for the best mean, and for every method that no other is significantly better than.
 
-    Cluster-robust t tests of the differences to the best on the samples that both have, corrected by Holm for their
-    number, at 5 %. `scores` are the rows of the tidy frame that the column is made of.
+    Max-t over joint sign flips of all pairs of the methods in `means` (`multiple_comparisons.beaten`), each on the
+    samples that both have, at 5 %, on the scale on which the metric is tested. Of fewer than six images none loses its
+    mark. `scores` are the rows of the tidy frame that the column is made of.
     """
     known = {method: mean for method, mean in means.items() if not np.isnan(mean)}
     if not known:
         return {}
     best = (max if column.info.higher_is_better else min)(known, key=lambda method: known[method])
-    wide = scores.pivot_table(index=["sample", STRATUM], columns="method", values="value", sort=False)
-    others = [method for method in known if method != best]
-    p_values = holm([_p_value(wide[[best, method]].dropna()) for method in others])
-    marks: dict[str, Mark] = {best: "best"}
-    return marks | {method: "best" for method, p in zip(others, p_values, strict=True) if p > ALPHA}
+    tested = scores.assign(value=_tested(scores, column))
+    wide = tested.pivot_table(index=["sample", STRATUM], columns="method", values="value", sort=False)
+    wide = wide.reindex(columns=list(known))
+    samples, splits = (wide.index.get_level_values(level).to_numpy(str) for level in (0, 1))
+    p_values = beaten(wide.to_numpy(np.float64), samples, splits)
+    return {method: "best" for method, p in zip(known, p_values, strict=True) if method == best or p > ALPHA}
 
 
-def _p_value(pairs: pd.DataFrame) -> float:
-    if pairs.empty:
-        return 1.0
-    differences = (pairs.iloc[:, 0] - pairs.iloc[:, 1]).to_numpy(np.float64)
-    samples, splits = (pairs.index.get_level_values(level).to_numpy(str) for level in (0, 1))
-    return student_test(balanced(differences, splits), samples)
+def _tested(scores: pd.DataFrame, column: Column) -> Values:
+    """The scores on the scale of the test, higher is better."""
+    values, info = scores["value"].to_numpy(np.float64, na_value=np.nan), column.info
+    protocol = str(scores["protocol"].iloc[0])
+    found = on_test_scale(counted(values, scores["status"].to_numpy(str), info, protocol), info, protocol)
+    return found if info.higher_is_better else -found

@@ -182,7 +182,7 @@ class _Maker:
         used = {cell.mark for section in sections for row in section.rows for cell in row.cells}
         meanings: dict[Mark, str] = {"best": "best", "second": "second best"}
         if self.wanted.significant:
-            meanings["best"] = "best, or not significantly worse than the best (paired t tests, Holm, 5 %)"
+            meanings["best"] = "best, or no other is significantly better (all pairs, max-t over joint sign flips, 5 %)"
         return tuple((mark, meaning) for mark, meaning in meanings.items() if mark in used)
 
     def _is_printed(self, rows: pd.DataFrame) -> pd.Series:

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from brushbench.errors import UserError, one_line
-from brushbench.metric_info import IDENTICAL
+from brushbench.metric_info import MetricInfo
 from brushbench.store import Run
+from reports.counting import counted, is_capped
 from reports.distributions import title_of
 from reports.figures import axis_label, mark_of, readable, write_figure
 from reports.frame import frame_of, metrics_of
-from reports.statistics import difference_interval
+from reports.intervals import table_interval
+from reports.statistics import Estimate
 from reports.summary import GROUP
 
 PRESERVATION = "psnr"
@@ -28,7 +30,7 @@ PANEL, GAP, HEADING, FOOT, LINE = 2.6, 0.75, 0.3, 0.5, 0.16
 """Inches: a panel's side, what axis labels take, a title, the label below, a line of the legend."""
 LARGEST = 24
 """Groups in one figure."""
-NOTE = "bars: 95 % intervals; open: some or all samples have identical known pixels, and so no PSNR"
+NOTE = "bars: the tables' 95 % intervals; open: some or all samples count as the ceiling of the metric"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,16 @@ class Named:
 @dataclass(frozen=True, slots=True)
 class _Point:
     named: Named
-    kept: tuple[float, float] | None
-    """Mean and half the width of its interval; None: every sample is identical in the known region."""
-    aligned: tuple[float, float]
-    identical: bool
-    """Some samples are."""
+    kept: Estimate
+    """As the tables print it."""
+    aligned: Estimate
+    capped: int
+    """Samples that count as the ceiling."""
+
+    @property
+    def beyond(self) -> bool:
+        """Whether all do: the mean is at least the ceiling, and has no place on the axis."""
+        return self.capped == self.kept.count
 
 
 def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] | None = None) -> None:
@@ -61,38 +68,39 @@ def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] 
     if PRESERVATION not in infos or aligned is None:
         missing = PRESERVATION if PRESERVATION not in infos else f"text alignment ({' or '.join(ALIGNMENT)})"
         raise UserError(f"the figure needs known-region PSNR and text alignment, and {missing} isn't scored")
-    groups = {title_of(key): _points(rows, aligned, names) for key, rows in tidy.groupby(GROUP, sort=False)}
+    both = infos[PRESERVATION], infos[aligned]
+    groups = {title_of(key): _points(rows, both, names) for key, rows in tidy.groupby(GROUP, sort=False)}
     groups = {title: points for title, points in groups.items() if points}
     if not groups:
         raise UserError(one_line(f"none of these runs is scored with both {PRESERVATION} and {aligned}"))
     if len(groups) > LARGEST:
         raise UserError(f"{len(groups)} groups of runs are too many for one figure; give fewer runs")
-    labels = (axis_label(infos[PRESERVATION]), axis_label(infos[aligned]))
-    write_figure(file, lambda: _figure(groups, labels, connected=names is not None))
+    write_figure(file, lambda: _figure(groups, both, connected=names is not None))
 
 
-def _points(rows: pd.DataFrame, aligned: str, names: Mapping[str, Named] | None) -> list[_Point]:
+def _points(
+    rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, Named] | None
+) -> list[_Point]:
     points = []
     for (run, method), own in rows.groupby(["run", "method"], sort=False):
-        kept, alignment = (own[own["metric"] == metric] for metric in (PRESERVATION, aligned))
-        identical = bool((kept["status"] == IDENTICAL).any())
-        mean, alignment_mean = _mean(kept["value"]), _mean(alignment["value"])
-        if alignment_mean and (mean or identical):
+        (kept, capped), (aligned, _) = (_mean(own[own["metric"] == info.name], info) for info in infos)
+        if kept.count and aligned.count:
             named = names[str(run)] if names is not None else Named(str(method))
-            points.append(_Point(named, mean, alignment_mean, identical))
+            points.append(_Point(named, kept, aligned, capped))
     order = list(names.values()) if names is not None else []
     return sorted(points, key=lambda point: order.index(point.named)) if order else points
 
 
-def _mean(values: pd.Series) -> tuple[float, float] | None:
-    numbers = values.dropna().to_numpy(dtype=np.float64)
-    if not len(numbers):
-        return None
-    found = difference_interval(numbers)
-    return found.mean, float(np.nan_to_num((found.high - found.low) / 2))
+def _mean(rows: pd.DataFrame, info: MetricInfo) -> tuple[Estimate, int]:
+    """The mean with the interval of the tables, not scaled; and how many scores count as the ceiling."""
+    values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
+    protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
+    known = counted(values, statuses, info, protocol)
+    capped = int(is_capped(values, statuses, info, protocol).sum())
+    return table_interval(known[~np.isnan(known)], None, info, protocol), capped
 
 
-def _figure(groups: Mapping[str, Sequence[_Point]], labels: tuple[str, str], *, connected: bool) -> Figure:
+def _figure(groups: Mapping[str, Sequence[_Point]], infos: tuple[MetricInfo, MetricInfo], *, connected: bool) -> Figure:
     series = list(dict.fromkeys(point.named.series for points in groups.values() for point in points))
     across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
@@ -106,10 +114,10 @@ def _figure(groups: Mapping[str, Sequence[_Point]], labels: tuple[str, str], *, 
         row, column = divmod(place, across)
         left, top = GAP + column * (PANEL + GAP), row * cell + HEADING
         axis = figure.add_axes((left / width, 1 - (top + PANEL) / height, PANEL / width, PANEL / height))
-        _panel(axis, points, series, connected=connected)
+        _panel(axis, points, series, infos, connected=connected)
         axis.set_title(title)
-        axis.set_xlabel(labels[0])
-        axis.set_ylabel(labels[1])
+        axis.set_xlabel(axis_label(infos[0]))
+        axis.set_ylabel(axis_label(infos[1]))
     handles = [
         figure.axes[0].plot([], [], color=mark_of(i)[0], marker=mark_of(i)[1], linestyle="-" if connected else "")[0]
         for i in range(len(series))
@@ -122,22 +130,34 @@ def _figure(groups: Mapping[str, Sequence[_Point]], labels: tuple[str, str], *, 
     return figure
 
 
-def _panel(axis: Axes, points: Sequence[_Point], series: Sequence[str], *, connected: bool) -> None:
-    finite = [point.kept for point in points if point.kept]
-    low = min((mean - half for mean, half in finite), default=0.0)
-    high = max((mean + half for mean, half in finite), default=1.0)
+def _panel(
+    axis: Axes,
+    points: Sequence[_Point],
+    series: Sequence[str],
+    infos: tuple[MetricInfo, MetricInfo],
+    *,
+    connected: bool,
+) -> None:
+    finite = [point for point in points if not point.beyond]
+    low = min((_bars(point.kept, infos[0])[1] for point in finite), default=0.0)
+    high = max((_bars(point.kept, infos[0])[2] for point in finite), default=1.0)
     beyond = high + 0.22 * max(high - low, 1.0)
-    where = {id(point): point.kept[0] if point.kept else beyond for point in points}
+    where = {id(point): beyond if point.beyond else _bars(point.kept, infos[0])[0] for point in points}
+    level = {id(point): _bars(point.aligned, infos[1]) for point in points}
     for index, name in enumerate(series):
         own = [point for point in points if point.named.series == name]
         colour, marker = mark_of(index)
         if connected and own:
-            axis.plot([where[id(point)] for point in own], [point.aligned[0] for point in own], color=colour, alpha=0.6)
+            axis.plot(
+                [where[id(point)] for point in own], [level[id(point)][0] for point in own], color=colour, alpha=0.6
+            )
         for point in own:
-            x, y = where[id(point)], point.aligned[0]
+            x, (y, bottom, top) = where[id(point)], level[id(point)]
+            _, left, right = _bars(point.kept, infos[0])
+            across = None if point.beyond else [[x - left], [right - x]]
             axis.errorbar(
-                x, y, point.aligned[1], point.kept[1] if point.kept else None, fmt=marker, color=colour,
-                mfc="white" if point.identical else colour, elinewidth=0.5, ms=5, zorder=3,
+                x, y, [[y - bottom], [top - y]], across, fmt=marker, color=colour,
+                mfc="white" if point.capped else colour, elinewidth=0.5, ms=5, zorder=3,
             )  # fmt: skip
             text = readable(point.named.label)
             axis.annotate(text, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6, zorder=4)
@@ -146,8 +166,14 @@ def _panel(axis: Axes, points: Sequence[_Point], series: Sequence[str], *, conne
     ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if finite and low <= tick <= high]
     if len(finite) < len(points):
         axis.axvline((high + beyond) / 2 if finite else beyond - 1, color="0.6", linewidth=0.6, linestyle=":")
-        axis.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), "identical"])
+        axis.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), f"≥ {infos[0].ceiling:g}"])
     elif len(ticks) > 1:
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.grid(linewidth=0.3, color="0.88")
     axis.set_axisbelow(True)
+
+
+def _bars(found: Estimate, info: MetricInfo) -> tuple[float, float, float]:
+    """Mean and both ends of the interval as they are drawn: scaled, and no bar where there is no interval."""
+    mean, low, high = (value * info.scale for value in (found.mean, found.low, found.high))
+    return mean, mean if np.isnan(low) else low, mean if np.isnan(high) else high

@@ -1,17 +1,26 @@
 """Figures: every format, the same bytes each time, and text from anywhere."""
 
+import json
 import re
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.axes import Axes
+from report_runs import Made
 from support import assert_one_line, run_on
 
+from brushbench import frame
+from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run
+from brushbench.store import Run, expand
 from reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
+from reports.formats import render
+from reports.intervals import table_interval
+from reports.tables import Wanted, report
 from reports.trade_off import Named, write_trade_off
 
 HOSTILE = "東京 $x_1$ \\alpha $ 🍰 \u202eabc\u202c \x1b[31m العربية & % # {} ~^ <b> " + "x" * 300
@@ -80,6 +89,49 @@ def test_names_from_anywhere(suffix: str, runs: Path, tmp_path: Path) -> None:
     names = {str(run.path): Named(f"{place} {HOSTILE}", HOSTILE) for place, run in enumerate(opened)}
     write_trade_off(opened, tmp_path / f"f{suffix}", names)
     assert (tmp_path / f"f{suffix}").stat().st_size > 1000
+
+
+def test_bars_are_the_intervals_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To both sides: of skewed scores they are not of one length; and none of fewer than six samples."""
+    generator = np.random.default_rng(0)
+    for method, count in (("hd-painter", 12), ("brushnet", 12), ("few", 5)):
+        psnr, clip = generator.gamma(1, 6, count) + 15, 30 - generator.gamma(1, 4, count)
+        Made(method, {"psnr": [*psnr[1:], np.inf], "clip": list(clip)}).write(tmp_path / "runs" / method)
+    drawn: dict[str, tuple[float, ...]] = {}
+
+    def errorbar(self: Axes, x: float, y: float, up: list[list[float]], across: list[list[float]], **_: object) -> None:
+        ends = (x - across[0][0], x + across[1][0], y - up[0][0], y + up[1][0])
+        drawn[f"{x:.9g}"] = ends
+
+    monkeypatch.setattr(Axes, "errorbar", errorbar)
+    runs = expand([tmp_path / "runs"])
+    write_trade_off(runs, tmp_path / "f.svg")
+    assert len(drawn) == 3
+    tidy = frame(tmp_path / "runs")
+    for method in ("hd-painter", "brushnet", "few"):
+        own = tidy[tidy["method"] == method]
+        psnr = own[own["metric"] == "psnr"]["value"].fillna(60.0).to_numpy()
+        clip = own[own["metric"] == "clip"]["value"].to_numpy()
+        left, right, bottom, top = drawn[f"{psnr.mean():.9g}"]
+        if method == "few":
+            assert (left, right, bottom, top) == pytest.approx((psnr.mean(), psnr.mean(), clip.mean(), clip.mean()))
+            continue
+        for values, ends, name in ((psnr, (left, right), "psnr"), (clip, (bottom, top), "clip")):
+            expected = table_interval(values, None, CATALOGUE[name])
+            assert ends == pytest.approx((expected.low, expected.high))
+            assert ends[1] - values.mean() != pytest.approx(values.mean() - ends[0], rel=0.1)
+    rows = json.loads(render(report(runs, Wanted()), "json"))
+    cell = next(row for row in rows if row["method"] == "brushnet" and row["metric"] == "clip")
+    assert any(ends[2:] == pytest.approx((cell["low"], cell["high"])) for ends in drawn.values())
+
+
+def test_a_method_that_keeps_everything_stands_beyond_the_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+    for method, psnr in (("brushnet", [30.0] * 6), ("pastes", [np.inf] * 5 + [61.0])):
+        Made(method, {"psnr": psnr, "clip": [20.0] * 6}).write(tmp_path / "runs" / method)
+    monkeypatch.setattr(Axes, "set_xticks", lambda self, ticks, names: labels.extend(names))
+    write_trade_off(expand([tmp_path / "runs"]), tmp_path / "f.svg")
+    assert labels[-1] == "≥ 60"
 
 
 def test_readable_text() -> None:

@@ -16,9 +16,12 @@ from reports.statistics import (
     bootstrap_test,
     detectable_difference,
     difference_interval,
+    draws_for,
     holm,
     mean_interval,
     non_inferiority,
+    paired_bootstrap,
+    smallest_p,
     student_test,
     wilcoxon_test,
     wins_ties_losses,
@@ -119,16 +122,74 @@ def test_order_and_names_of_clusters_mean_nothing(values: np.ndarray, random) ->
     assert (found.low, found.high) == pytest.approx((other.low, other.high), rel=1e-6, abs=1e-6, nan_ok=True)
 
 
-def test_the_bootstrap_counts_signs() -> None:
-    """With all signs of few differences counted instead of drawn."""
-    differences = np.array([0.9, 2.1, -0.4, 1.3, 0.2, 1.7, 0.8, -0.1])
-    signs = np.array(list(itertools.product((-1, 1), repeat=8)))
-    t = np.abs(stats.ttest_1samp(signs * differences, 0, axis=1).statistic)
+def test_the_bootstrap_draws_whole_samples() -> None:
+    """With all draws of few differences counted instead of drawn."""
+    differences = np.array([0.9, 2.1, -0.4, 1.3, 0.2, 1.7])
+    drawn = differences[np.array(list(itertools.product(range(6), repeat=6)))]
+    errors = np.sqrt(drawn.var(axis=1) / 5)
+    with np.errstate(divide="ignore"):
+        t = np.abs(drawn.mean(1) - differences.mean()) / errors
     exact = np.mean(t >= np.abs(stats.ttest_1samp(differences, 0).statistic) - 1e-9)
-    assert bootstrap_test(differences) == pytest.approx(exact, abs=0.01)
-    assert bootstrap_test(differences) == bootstrap_test(differences)
-    assert bootstrap_test(differences, seed=1) != bootstrap_test(differences)
-    assert bootstrap_test(differences * 1e-3) == bootstrap_test(differences)
+    p_value, interval = paired_bootstrap(differences)
+    assert p_value == bootstrap_test(differences) == pytest.approx(exact, abs=0.01)
+    half = np.sort(t)[::-1][int(0.05 * len(t))] * stats.sem(differences)
+    assert (interval.low, interval.high) == pytest.approx(
+        (differences.mean() - half, differences.mean() + half), rel=0.05
+    )
+    assert bootstrap_test(differences, seed=1) != p_value
+    assert bootstrap_test(differences * 1e-3) == p_value
+
+
+@given(arrays.arrays(np.float64, st.integers(6, 30), elements=st.floats(-3, 4, width=32)), st.integers(0, 3))
+def test_the_interval_holds_zero_where_the_test_finds_nothing(differences: np.ndarray, seed: int) -> None:
+    p_value, interval = paired_bootstrap(differences, seed=seed, draws=199)
+    assert (interval.low <= 0 <= interval.high) == (p_value > 0.05)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8])
+@pytest.mark.parametrize("spread", [1e-3, 1e-4, 1e-6, 1e-9, 1e-13])
+def test_no_p_value_is_below_that_of_equal_signs(count: int, spread: float) -> None:
+    """Of differences that hardly differ, half of all signs are as extreme: the two with all alike."""
+    for seed in range(3):
+        differences = 1 + spread * np.random.default_rng(seed).normal(size=count)
+        p_value, interval = paired_bootstrap(differences)
+        assert p_value >= 2 / 2**count
+        assert np.isnan(interval.low) == (count < 6)
+    assert bootstrap_test(np.ones(count)) == 2 / 2**count
+    assert smallest_p(count) == 2 / 2**count
+
+
+def test_differences_that_hardly_differ_are_found_in_many_samples() -> None:
+    for spread in (1e-2, 1e-5, 1e-9):
+        differences = 3 + spread * np.random.default_rng(0).normal(size=40)
+        p_value, interval = paired_bootstrap(differences)
+        assert p_value == 1e-4
+        assert interval.low == pytest.approx(3, abs=spread)
+
+
+def test_the_draws_follow_from_the_tests() -> None:
+    """So that the smallest p-value is still significant when it is corrected for so many tests."""
+    sure = np.random.default_rng(0).normal(3, 1, 40)
+    for tests in (1, 8, 600):
+        p_value = bootstrap_test(sure, draws=draws_for(tests))
+        assert holm([p_value], tests)[0] <= 0.005
+    assert draws_for(1) == 9999
+
+
+def test_clusters_of_unequal_sizes_are_drawn_as_they_are() -> None:
+    """Means of samples, not of clusters: as in a bootstrap that is written as one says it."""
+    differences = np.random.default_rng(1).normal(0.4, 1, 24)
+    clusters = np.array([0] * 4 + [1] * 2 + [2] * 3 + list(range(3, 18)))
+    groups = [differences[clusters == name] for name in range(18)]
+    generator, observed = np.random.default_rng(0), differences.mean()
+
+    def studentised(drawn: list[np.ndarray], centre: float) -> float:
+        mean = np.concatenate(drawn).mean()
+        return abs(mean - centre) / np.sqrt(sum((np.sum(group - mean)) ** 2 for group in drawn)) * sum(map(len, drawn))
+
+    expected = [studentised([groups[place] for place in generator.integers(0, 18, 18)], observed) for _ in range(4000)]
+    p_value = np.mean(np.array(expected) >= studentised(groups, 0.0))
+    assert bootstrap_test(differences, clusters) == pytest.approx(p_value, abs=0.02)
 
 
 def test_the_bootstrap_keeps_clusters_together() -> None:
@@ -169,6 +230,9 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1, 1])
     assert len(holm([])) == 0
+    # Of five tests three are unknown.
+    assert holm([0.01, 0.02], 5) == pytest.approx([0.05, 0.08])
+    assert holm([0.3], 7) == pytest.approx([1])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
