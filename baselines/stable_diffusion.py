@@ -175,7 +175,7 @@ class StableDiffusion:
         with self.runtime.stage(self.vae), torch.inference_mode():
             read = images.to(self.runtime.device, self.vae.dtype)
             mode = through_vae(self.vae, read, lambda each: self.vae.encode(each).latent_dist.mode(), ENCODING)
-        return (mode * self.vae.config.scaling_factor).to(self.runtime.dtype)
+        return cast(Tensor, mode * self.vae.config.scaling_factor).to(self.runtime.dtype)
 
     def to_latent_size(self, masks: Bool[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:
         """0 and 1, the top left pixel of each square of the VAE's factor, as the official code's `nearest` takes it."""

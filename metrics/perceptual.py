@@ -129,7 +129,8 @@ class LPIPS:
             seen, counting = [images * region, batch.images * region], torch.ones_like(region)
         else:
             seen, counting = [continued(part, region) for part in (images, batch.images)], region
-        distances = _distances(judge, *(_prepared(part, judge) for part in seen), counting.to(judge.device).float())
+        own, source = (_prepared(part, judge) for part in seen)
+        distances = _distances(judge, own, source, counting.to(judge.device).float())
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
 
     def load_network(self) -> None:
@@ -194,7 +195,7 @@ def _mean(distances: Float[Tensor, "n 1 k l"], counting: Float[Tensor, "n 1 h w"
     """Over the positions, weighted with how much the pixels of their cells count."""
     if counting.all():
         return distances.mean(dim=(1, 2, 3))
-    weights = adaptive_avg_pool2d(counting, distances.shape[2:])
+    weights = adaptive_avg_pool2d(counting, (distances.shape[2], distances.shape[3]))
     return (distances * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
 
 

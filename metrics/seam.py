@@ -1,5 +1,6 @@
 """How visible the border of the mask is. Ours: no published table measures it, though coherence there is the claim."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -150,7 +151,7 @@ def _seam(mask: Bool[Tensor, "1 h w"], image: UInt8[Tensor, "3 h w"], source: UI
     )
     turned = (part.transpose(1, 2) for part in (mask, image, source))
     views = [_View.of(part[0], *pictures) for part, *pictures in ((mask, image, source), turned)]
-    return max(_excess(views, scale) for scale in SCALES) ** 0.5
+    return math.sqrt(max(_excess(views, scale) for scale in SCALES))
 
 
 def _near_border(mask: Bool[Tensor, "h w"], dim: int) -> Int64[Tensor, " k"]:
@@ -180,7 +181,7 @@ def _excess(views: Sequence[_View], scale: int) -> float:
     before = border.before / border.count
     own_edge = max(0.0, before - _usual(inside.before, outside.before, inside.count, outside.count))
     kept = min(1.0, max(0.0, 2 * inside.gain() / gain)) if gain else 0.0
-    error = ((4 * gain**2 * before * noise + 2 * noise**2) * RUN / border.count) ** 0.5
+    error = math.sqrt((4 * gain**2 * before * noise + 2 * noise**2) * RUN / border.count)
     excess = border.own / border.count - _usual(inside.own, outside.own, inside.count, outside.count)
     return max(0.0, excess - kept * credited**2 * own_edge - DEVIATIONS * error)
 
