@@ -21,6 +21,8 @@ SHIFTS = range(4, 9)
 """Pixels by which the border is shifted, into the hole and out of it, to see what steps there are anyway."""
 DEVIATIONS = 3.0
 """Standard errors by which an excess must stand out from what happened to all of the known pixels."""
+DOUBT = 0.1
+"""How much of what an uncertain gain leaves open the squared steps along the border may differ by from those near it."""
 RUN = 8
 """Pixels along the border whose noise may be one and the same, as in a block of JPEG."""
 REACH = SHIFTS[-1] + SCALES[-1] + 1
@@ -180,10 +182,12 @@ def _excess(views: Sequence[_View], scale: int) -> float:
     credited = abs(gain) + 2 * abs(gain - 1)
     before = border.before / border.count
     own_edge = max(0.0, before - _usual(inside.before, outside.before, inside.count, outside.count))
-    kept = min(1.0, max(0.0, 2 * inside.gain() / gain)) if gain else 0.0
+    # A hole without a trace of the source has a gain near 0 by chance.
+    kept = min(1.0, max(0.0, 4 * inside.gain() / gain - 1)) if gain else 0.0
     error = math.sqrt((4 * gain**2 * before * noise + 2 * noise**2) * RUN / border.count)
+    uncertain = DOUBT * (credited**2 - gain**2) * before
     excess = border.own / border.count - _usual(inside.own, outside.own, inside.count, outside.count)
-    return max(0.0, excess - kept * credited**2 * own_edge - DEVIATIONS * error)
+    return max(0.0, excess - kept * credited**2 * own_edge - uncertain - DEVIATIONS * error)
 
 
 def _usual(inside: float, outside: float, inner: int, outer: int) -> float:

@@ -193,7 +193,7 @@ def test_noise_in_the_hole_hides_nothing(photos: Batch) -> None:
     assert scores[0].mean() > 20
     # But for chance, of which there is less the longer the border.
     assert (scores.mean(dim=1).diff() > -0.1).all()
-    assert (scores.diff(dim=0) > -0.5).all()
+    assert (scores.diff(dim=0) > -0.3).all()
     assert scores[-1].mean() > scores[0].mean() + 1
 
 
