@@ -203,7 +203,7 @@ def _strength(parts: _Parts, rank: int, settings: Mapping[str, object]) -> float
     """Alpha by rank, by its root if peft says so."""
     said = _matching(settings.get("rank_pattern"), parts, settings.get("r"))
     if said is not None and said != rank:
-        raise _unusable(parts.names["down"], f"its rank is {rank}, and {said} by the file's {METADATA}")
+        raise _unusable(parts.names["down"], f"its rank is {rank}, and {said:g} by the file's {METADATA}")
     alpha = _matching(settings.get("alpha_pattern"), parts, settings.get("lora_alpha"))
     own = parts.tensors.get("alpha")
     if own is not None:
