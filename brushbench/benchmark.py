@@ -10,6 +10,7 @@ from brushbench.engines.ray import generate_on_cluster
 from brushbench.external import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
+from brushbench.notes import hearing
 from brushbench.options import Value
 from brushbench.scoring import Scoring
 from brushbench.store import Run
@@ -26,9 +27,12 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
     dataset = configured_dataset(config)
-    selection = _selected(config, dataset)
+    with hearing() as notes:
+        selection = _selected(config, dataset)
     done = _generate(config, dataset, method, watch)
-    Scoring(done, dataset, selection)(watch)
+    done.add_notes(notes)
+    with done.noting():
+        Scoring(done, dataset, selection)(watch)
     return done
 
 
@@ -51,9 +55,10 @@ def score(
     `metric_options` are options by the metric's name. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
-    dataset = dataset_of(opened, root)
-    setting = Setting(opened.record.identity.protocol, dataset.name, options=metric_options or {})
-    Scoring(opened, dataset, select(metrics, setting))(watch)
+    with opened.noting():
+        dataset = dataset_of(opened, root)
+        setting = Setting(opened.record.identity.protocol, dataset.name, options=metric_options or {})
+        Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
 
@@ -65,16 +70,24 @@ def score_images(
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
     dataset = configured_dataset(config)
-    selection = _selected(config, dataset)
-    imported = import_images(folder, name, dataset, config)
+    with hearing() as notes:
+        selection = _selected(config, dataset)
+        imported = import_images(folder, name, dataset, config)
+    imported.run.add_notes(notes)
     scoring = Scoring(imported.run, dataset, selection)
-    scoring(watch)
+    with imported.run.noting():
+        scoring(watch)
     return imported, scoring.wrong_sizes
 
 
-def check(config: RunConfig) -> None:
-    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
-    _selected(config, configured_dataset(config))
+def check(config: RunConfig) -> list[str]:
+    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
+
+    What is returned are notes of a run that is made then: metrics that are loaded here aren't loaded again.
+    """
+    with hearing() as notes:
+        _selected(config, configured_dataset(config))
+    return notes
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:

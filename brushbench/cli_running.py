@@ -120,7 +120,8 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
-    write_contact_sheet(imported.run, configured_dataset(config))
+    with imported.run.noting():
+        write_contact_sheet(imported.run, configured_dataset(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, names in (
         ("samples have no image", imported.missing),
@@ -176,8 +177,7 @@ def all_done(
     from brushbench.progress import Headed, shown
     from reports.contact_sheet import write_contact_sheet
 
-    for config in jobs[0]:
-        check(config)
+    notes = [note for config in jobs[0] for note in check(config)]
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
@@ -200,7 +200,9 @@ def all_done(
     if not finished:
         raise UserError("none of the methods could be loaded")
     for run, config in finished:
-        write_contact_sheet(run, configured_dataset(config))
+        run.add_notes(notes)
+        with run.noting():
+            write_contact_sheet(run, configured_dataset(config))
     return [run for run, _ in finished]
 
 

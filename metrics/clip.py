@@ -9,14 +9,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
-from transformers.utils import logging
 
+from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.metric_weights import HubFiles, digest_of
 from brushbench.work import Failure, attempt
 from metrics.shared import OfCaptions, OfImages, cropped, loaded_once, normalised
-
-logging.disable_progress_bar()
 
 OPENAI = "openai/clip-vit-large-patch14"
 WEIGHTS = "model.safetensors"
@@ -106,7 +104,8 @@ def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
 
 @loaded_once
 def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
-    model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
+    with without_bars():
+        model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32, use_safetensors=True)
     processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
     tokenizer = cast(CLIPTokenizer, CLIPTokenizer.from_pretrained(folder, local_files_only=True))
     mean, std = tuple(processor.image_mean), tuple(processor.image_std)
