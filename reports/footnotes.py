@@ -5,7 +5,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from reports.summary import GROUP, SECTION, Summary
+from reports.run_notes import note_lines
+from reports.summary import BOTH, GROUP, SECTION, Summary
 
 PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
@@ -45,6 +46,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     if _differ(summary, rows):
         yield "the rows are means over different samples; --significant and `brushbench compare` take shared ones"
     yield from _remarks(summary, rows)
+    yield from note_lines(summary.run_notes, rows, any_split=BOTH in set(rows["split"]))
     yield from _not_scored(summary)
 
 

@@ -21,6 +21,7 @@ from reports.frame import (
     unscored_of,
     versions_of,
 )
+from reports.run_notes import RunNote, notes_of
 from reports.statistics import Estimate, balanced, mean_interval
 
 GROUP = ["dataset", "split", "protocol"]
@@ -58,6 +59,8 @@ class Summary:
     """Methods of which the rows can't be had."""
     by: str = ""
     """The tag whose values are the sections; empty: there is one section without a name."""
+    run_notes: tuple[RunNote, ...] = ()
+    """What a reader must know of how the images were made."""
 
 
 def summarise(runs: Sequence[Run], by: str = "") -> Summary:
@@ -88,6 +91,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         asked=asked,
         not_scored=tuple(_not_scored(runs, scores)),
         by=by,
+        run_notes=notes_of(runs),
     )
 
 
