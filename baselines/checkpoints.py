@@ -1,18 +1,16 @@
 """Folders in diffusers layout to models in memory: complete, of the right shapes, without executing anything."""
 
 import json
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from diffusers.utils import logging as diffusers_logging
 from torch import nn
 from transformers import CLIPTokenizer
-from transformers.utils import logging as transformers_logging
 
+from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt
@@ -27,11 +25,6 @@ _WEIGHTS = (
     ("pytorch_model", ".bin"),
 )
 """Stems and suffixes; a variant stands between them, or the number of one of several files."""
-# What the libraries would log while loading is checked here, and reaches the user as one line.
-diffusers_logging.set_verbosity_error()
-diffusers_logging.disable_progress_bar()
-transformers_logging.set_verbosity_error()
-transformers_logging.disable_progress_bar()
 
 
 def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
@@ -176,12 +169,8 @@ def _check(report: dict[str, Any], folder: Path, *, left_over: bool) -> None:
 
 # Any: whatever a loader of diffusers or transformers takes and gives.
 def loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
-    """What `load` makes of a local path. Raises `UserError` for anything that it raises.
-
-    What the libraries warn of is checked by us, or of no interest to the user.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    """What `load` makes of a local path. Raises `UserError` for anything that it raises."""
+    with without_bars():
         result = attempt(partial(load, path, local_files_only=True, **keywords))
     if isinstance(result, Failure):
         raise UserError(one_line(f"{path}: can't be loaded: {result.error}"))

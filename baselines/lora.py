@@ -1,108 +1,265 @@
-"""LoRA weights on a base model: Hu et al., arXiv:2106.09685, equation 3, merged into the weights that they change."""
+"""LoRA weights on a base model: Hu et al., arXiv:2106.09685, equation 3, merged into the weights that they change.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+The merging is done here and not by diffusers' loaders, which leave out what they don't know: of a file either every
+tensor is used, or the file is refused.
+"""
 
-from diffusers import UNet2DConditionModel
-from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
-from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_peft
-from diffusers.utils.peft_utils import get_peft_kwargs, recurse_remove_peft_layers
-from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
-from peft.tuners.tuners_utils import BaseTunerLayer
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from baselines.checkpoints import loaded
+from baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
 from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.work import Failure, attempt
 
-Named = TypeVar("Named")
 OPTION = "lora"
 FILE = "pytorch_lora_weights.safetensors"
 """What diffusers calls such a file."""
+METADATA = "lora_adapter_metadata"
+"""In the header of newer files: how peft made the weights."""
+_SECOND = ("text_encoder_2.", "lora_te2_")
+_OTHERS = {
+    "dora_scale": "DoRA's magnitudes can't be merged",
+    "lora_magnitude_vector": "DoRA's magnitudes can't be merged",
+    "hada_": "LoHa can't be merged",
+    "lokr_": "LoKr can't be merged",
+    "oft_": "OFT can't be merged",
+}
+"""Why tensors can't be used, by a part of their names."""
+_READ = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
+_HARMLESS = (
+    # Which layers have weights, of what model, and how they were trained: the tensors themselves say what came of it.
+    *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern", "bias"),
+    *("trainable_token_indices", "ensure_weight_tying", "lora_bias", "lora_dropout", "fan_in_fan_out"),
+    *("peft_type", "peft_version", "task_type", "auto_mapping", "base_model_name_or_path", "revision"),
+    *("inference_mode", "runtime_config", "megatron_core", "megatron_config", "qalora_group_size"),
+    *("loftq_config", "eva_config", "corda_config", "lora_ga_config"),
+)
+"""Settings of peft that change nothing about what is merged."""
+_CHANGED_BASES = ("pissa", "olora", "loftq", "corda", "lora_ga")
+"""Ways to begin training that also change the weights which the LoRA weights are added to."""
 
 
 def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     """Merge LoRA weights into UNet and text encoders of a base model, `scale` times; the model is changed.
 
-    `source` is a file of diffusers' or Kohya's layout, a folder with `pytorch_lora_weights.safetensors`, or a hub id.
-    Raises `UserError` for a file that can't be read, or that has nothing for this base model.
+    A weight W becomes W + scale * alpha / rank * up @ down; the rank is each layer's own, and so is alpha, which is the
+    rank where the file doesn't say. `source` is a file with diffusers' or Kohya's names, a folder with
+    `pytorch_lora_weights.safetensors`, or a hub id.
+
+    Raises `UserError` for a file that can't be read, and for one with a tensor that can't be used exactly.
     """
     file = sd.runtime.weights.file(OPTION, source, [FILE])
-    layout: Any = StableDiffusionXLLoraLoaderMixin if sd.text_pair else StableDiffusionLoraLoaderMixin
+    encoders = sd.text_pair.encoders if sd.text_pair else (sd.text_encoder,)
+    models: dict[str, nn.Module] = {UNET: sd.unet, **dict(zip(TEXT_ENCODERS, encoders, strict=False))}
     with sd.runtime.weights.recording(OPTION, [file]):
-        read = partial(layout.lora_state_dict, unet_config=sd.unet.config, return_lora_metadata=True)
-        tensors, alphas, metadata = loaded(file, read, use_safetensors=True)
-        merged = attempt(_merge, sd, _Weights(tensors, alphas, metadata), scale)
-        if isinstance(merged, Failure):
-            raise UserError(one_line(f"{file}: doesn't fit this base model: {merged.error}"))
-        if not merged:
-            raise UserError(one_line(f"{file}: has no LoRA weights for this base model"))
+        read = attempt(_read, file)
+        if isinstance(read, Failure):
+            raise UserError(one_line(f"{file}: can't be loaded: {read.error}"))
+        try:
+            # All are looked at before the first is made; one after the other, for there may be gigabytes of them.
+            for weight, change in list(_changes(models, *read)):
+                _merge(weight, change, scale)
+        except _NotUsedError as error:
+            raise UserError(one_line(f"{file}: {error}")) from error
+
+
+class _NotUsedError(Exception):
+    """The name of the first tensor that can't be used, and why."""
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What a file has for one layer: names and tensors by kind."""
+
+    layer: Layer
+    names: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Weights:
-    """Of all models, by names that begin with the model's."""
+class _Change:
+    """Of the weight of one layer."""
 
-    tensors: dict[str, Tensor]
-    # Any: as the loaders of diffusers hand them around.
-    alphas: Any
-    metadata: Any
+    name: str
+    """Of its first tensor in the file."""
+    down: Tensor
+    up: Tensor
+    mid: Tensor | None
+    strength: float
+    """Alpha by rank."""
 
-    def of(self, part: str) -> dict[str, Tensor]:
-        """The tensors of one model, without its name."""
-        return _below(part, self.tensors)
-
-
-def _merge(sd: StableDiffusion, weights: _Weights, scale: float) -> int:
-    """How many layers were changed."""
-    merged = _merge_into_unet(sd.unet, weights, scale)
-    encoders = sd.text_pair.encoders if sd.text_pair else (sd.text_encoder,)
-    for part, encoder in zip(("text_encoder", "text_encoder_2"), encoders, strict=False):
-        merged += _merge_into_text_encoder(encoder, weights, part, scale)
-    return merged
+    def delta(self, device: torch.device) -> Tensor:
+        """In float32, as matrices, or as kernels where there is something between them."""
+        down, up = (tensor.to(device).flatten(1) for tensor in (self.down, self.up))
+        if self.mid is None:
+            return self.strength * (up @ down)
+        return self.strength * torch.einsum("oa,abhw,bi->oihw", up, self.mid.to(device), down)
 
 
-def _merge_into_unet(unet: UNet2DConditionModel, weights: _Weights, scale: float) -> int:
-    if not weights.of("unet"):
-        return 0
-    unet.load_lora_adapter(
-        weights.tensors, prefix="unet", network_alphas=weights.alphas, metadata=weights.metadata, adapter_name=OPTION
-    )
-    count = _count(unet)
-    unet.fuse_lora(lora_scale=scale)
-    unet.unload_lora()
-    return count
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, and the strings of the file's header."""
+    with safe_open(file, framework="pt") as opened:
+        return load_file(file), opened.metadata() or {}
 
 
-def _merge_into_text_encoder(encoder: nn.Module, weights: _Weights, part: str, scale: float) -> int:
-    """By peft itself: transformers' loader asks for newer versions of it than there are."""
-    tensors = weights.of(part)
-    if not tensors:
-        return 0
-    tensors = convert_state_dict_to_peft(convert_state_dict_to_diffusers(tensors))
-    if not any(name.startswith("text_model.") for name, _ in encoder.named_modules()):
-        tensors = {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
-    ranks = {name: tensor.shape[1] for name, tensor in tensors.items() if name.endswith(".lora_B.weight")}
-    # Newer files say themselves how they were made.
-    own = _below(part, weights.metadata or {})
-    settings = own or get_peft_kwargs(ranks, _below(part, weights.alphas or {}), tensors, is_unet=False)
-    inject_adapter_in_model(LoraConfig(**settings), encoder, OPTION)
-    if unknown := set_peft_model_state_dict(encoder, tensors, OPTION).unexpected_keys:
-        raise ValueError(f"no such tensor: {part}.{unknown[0]}")
-    layers = [module for module in encoder.modules() if isinstance(module, BaseTunerLayer)]
-    for layer in layers:
-        layer.scale_layer(scale)
-        layer.merge()
-    recurse_remove_peft_layers(encoder)
-    return len(layers)
+def _changes(
+    models: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], header: Mapping[str, str]
+) -> Iterator[tuple[Tensor, _Change]]:
+    """The weights to change, each with its change."""
+    if not any(layer_and_kind(name) for name in tensors):
+        first = f"; its first tensor is {min(tensors)}" if tensors else ""
+        raise _NotUsedError(f"has no LoRA weights for this base model{first}")
+    settings = _settings(header)
+    for parts in _by_layer(models, tensors):
+        layer = parts.layer
+        weight = models[layer.part].get_submodule(layer.name).weight
+        assert isinstance(weight, Tensor)
+        yield weight, _change(parts, weight.shape, settings.get(layer.part, {}))
 
 
-def _below(part: str, named: Mapping[str, Named]) -> dict[str, Named]:
-    return {name.removeprefix(f"{part}."): value for name, value in named.items() if name.startswith(f"{part}.")}
+def _by_layer(models: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> list[_Parts]:
+    layers = names_of_layers(models)
+    found: dict[Layer, _Parts] = {}
+    for name in sorted(tensors):
+        parsed = layer_and_kind(name)
+        if parsed is None or parsed[0] not in layers:
+            raise _unusable(name, _why_unknown(name, models, is_lora=parsed is not None))
+        layer, kind = layers[parsed[0]], parsed[1]
+        parts = found.setdefault(layer, _Parts(layer))
+        if kind in parts.names:
+            raise _unusable(name, f"{parts.names[kind]} is for the same layer")
+        parts.names[kind], parts.tensors[kind] = name, _checked(name, tensors[name])
+    return list(found.values())
 
 
-def _count(model: nn.Module) -> int:
-    return sum(isinstance(module, BaseTunerLayer) for module in model.modules())
+def _unusable(name: str, why: str) -> _NotUsedError:
+    return _NotUsedError(f"doesn't fit this base model: {name} can't be used: {why}")
+
+
+def _why_unknown(name: str, models: Mapping[str, nn.Module], *, is_lora: bool) -> str:
+    if name.startswith(_SECOND) and TEXT_ENCODERS[1] not in models:
+        return "the base model has one text encoder"
+    if is_lora:
+        return "the base model has no such layer"
+    return next((why for part, why in _OTHERS.items() if part in name), "it is none of a LoRA's tensors")
+
+
+def _checked(name: str, tensor: Tensor) -> Tensor:
+    """In float32."""
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise _unusable(name, f"it holds {tensor.dtype}")
+    values = tensor.float()
+    if not values.isfinite().all():
+        raise _unusable(name, "it has values that aren't finite")
+    return values
+
+
+def _change(parts: _Parts, shape: torch.Size, settings: Mapping[str, object]) -> _Change:
+    name = next(iter(parts.names.values()))
+    for kind in ("down", "up"):
+        if kind not in parts.tensors:
+            raise _unusable(name, f"the file has no {kind} for this layer")
+    down, up, mid = (parts.tensors.get(kind) for kind in ("down", "up", "mid"))
+    assert down is not None
+    assert up is not None
+    rank = down.shape[0] if down.ndim else 0
+    wanted = _shapes(shape, rank, mid)
+    for kind, expected in wanted.items():
+        tensor = parts.tensors[kind]
+        if not rank or _short(tensor.shape) != _short(expected):
+            fitting = f"the layer's weight has {list(shape)}"
+            raise _unusable(parts.names[kind], f"its shape is {list(tensor.shape)}, {fitting}")
+    return _Change(name, down, up, mid, _strength(parts, rank, settings))
+
+
+def _shapes(weight: torch.Size, rank: int, mid: Tensor | None) -> dict[str, tuple[int, ...]]:
+    """Of the tensors for a weight; with one in the middle, which has the kernel, the others are matrices."""
+    outputs, inputs, *kernel = weight
+    if mid is None:
+        return {"down": (rank, inputs, *kernel), "up": (outputs, rank)}
+    inner = mid.shape[0] if mid.ndim else 0
+    return {"down": (rank, inputs), "mid": (inner, rank, *kernel), "up": (outputs, inner)}
+
+
+def _short(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A matrix is the kernel of a 1x1 convolution, and the other way round."""
+    kept = list(shape)
+    while len(kept) > 2 and kept[-1] == 1:
+        kept.pop()
+    return tuple(kept)
+
+
+def _strength(parts: _Parts, rank: int, settings: Mapping[str, object]) -> float:
+    """Alpha by rank, by its root if peft says so."""
+    said = _matching(settings.get("rank_pattern"), parts, settings.get("r"))
+    if said is not None and said != rank:
+        raise _unusable(parts.names["down"], f"its rank is {rank}, and {said:g} by the file's {METADATA}")
+    alpha = _matching(settings.get("alpha_pattern"), parts, settings.get("lora_alpha"))
+    own = parts.tensors.get("alpha")
+    if own is not None:
+        if own.numel() != 1:
+            raise _unusable(parts.names["alpha"], f"its shape is {list(own.shape)}, must be one number")
+        if alpha is not None and alpha != own.item():
+            raise _unusable(parts.names["alpha"], f"it is {own.item():g}, and {alpha:g} by the file's {METADATA}")
+        alpha = own.item()
+    if alpha is None:
+        alpha = float(rank)
+    return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+
+
+def _matching(patterns: object, parts: _Parts, usual: object) -> float | None:
+    """The number for a layer: that of the first pattern that it ends with, as peft matches them."""
+    inner = parts.layer.name.removeprefix("text_model.")
+    chosen = usual
+    for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
+        if any(re.match(rf"(.*\.)?({pattern})$", name) for name in (inner, f"text_model.{inner}")):
+            chosen = value
+            break
+    return float(chosen) if isinstance(chosen, int | float) else None
+
+
+def _settings(header: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """What the file says of how it was made, by part. Settings that ask for something else than LoRA are refused."""
+    text = header.get(METADATA)
+    if text is None:
+        return {}
+    said = attempt(json.loads, text)
+    if not isinstance(said, dict):
+        raise _NotUsedError(f"its {METADATA} is no JSON object")
+    settings: dict[str, dict[str, object]] = {}
+    for name, value in sorted(said.items()):
+        part, key = name.split(".", 1) if "." in name else (UNET, name)
+        if _asks_for_more(key, value):
+            raise _NotUsedError(f"{METADATA}: {name}={json.dumps(value)} can't be used")
+        settings.setdefault(part, {})[key] = value
+    return settings
+
+
+def _asks_for_more(key: str, value: object) -> bool:
+    if key in ("rank_pattern", "alpha_pattern"):
+        patterns = value if isinstance(value, Mapping) else {}
+        return not all(isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in patterns)
+    if key == "init_lora_weights":
+        return isinstance(value, str) and value.startswith(_CHANGED_BASES)
+    return bool(value) and key not in (*_READ, *_HARMLESS)
+
+
+@torch.no_grad()
+def _merge(weight: Tensor, change: _Change, scale: float) -> None:
+    """In float32, rounded once."""
+    delta = change.delta(weight.device).reshape(weight.shape)
+    value = (weight.float() + scale * delta).to(weight.dtype)
+    if not value.isfinite().all():
+        dtype = str(weight.dtype).removeprefix("torch.")
+        raise _NotUsedError(f"doesn't fit this base model: with {change.name}, weights aren't finite in {dtype}")
+    weight.copy_(value)

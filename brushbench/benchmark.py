@@ -11,6 +11,7 @@ from brushbench.external import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
 from brushbench.networks import prepare
+from brushbench.notes import hearing
 from brushbench.options import Value
 from brushbench.scoring import Scoring
 from brushbench.store import Run
@@ -27,10 +28,13 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
     dataset = configured_dataset(config)
-    selection = _selected(config, dataset)
-    _prepare(selection, keep=False)
+    with hearing() as notes:
+        selection = _selected(config, dataset)
+        _prepare(selection, keep=False)
     done = _generate(config, dataset, method, watch)
-    Scoring(done, dataset, selection)(watch)
+    done.add_notes(notes)
+    with done.noting():
+        Scoring(done, dataset, selection)(watch)
     return done
 
 
@@ -53,9 +57,10 @@ def score(
     `metric_options` are options by the metric's name. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
-    dataset = dataset_of(opened, root)
-    setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})
-    Scoring(opened, dataset, select(metrics, setting))(watch)
+    with opened.noting():
+        dataset = dataset_of(opened, root)
+        setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})
+        Scoring(opened, dataset, select(metrics, setting))(watch)
     return opened
 
 
@@ -67,22 +72,28 @@ def score_images(
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
     dataset = configured_dataset(config)
-    selection = _selected(config, dataset)
-    _prepare(selection, keep=True)
-    imported = import_images(folder, name, dataset, config)
+    with hearing() as notes:
+        selection = _selected(config, dataset)
+        _prepare(selection, keep=True)
+        imported = import_images(folder, name, dataset, config)
+    imported.run.add_notes(notes)
     scoring = Scoring(imported.run, dataset, selection)
-    scoring(watch)
+    with imported.run.noting():
+        scoring(watch)
     return imported, scoring.wrong_sizes
 
 
-def check(config: RunConfig, *, scored: bool = True) -> None:
+def check(config: RunConfig, *, scored: bool = True) -> list[str]:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
 
-    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again.
+    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again. What is
+    returned are notes of a run that is made then.
     """
-    selection = _selected(config, configured_dataset(config))
-    if scored:
-        _prepare(selection, keep=False)
+    with hearing() as notes:
+        selection = _selected(config, configured_dataset(config))
+        if scored:
+            _prepare(selection, keep=False)
+    return notes
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:

@@ -16,6 +16,7 @@ from brushbench.cli_reports import compare, print_published, report
 from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
 from brushbench.errors import UserError, one_line
+from brushbench.notes import hearing
 from brushbench.registry import Kind, registered
 
 PACKAGE = "brushbench"
@@ -27,8 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A new one each time: it tells of nothing twice.
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
+    heard: list[str] = []
     try:
-        code = cli.main(arguments and list(arguments), prog_name="brushbench", standalone_mode=False)
+        # A run has what libraries warn of in its notes; here is what they warn of otherwise.
+        with hearing() as heard:
+            code = cli.main(arguments and list(arguments), prog_name="brushbench", standalone_mode=False)
     except click.ClickException as error:
         code = _mistake(error.format_message())
     except UserError as error:
@@ -41,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = INTERRUPTED
     finally:
         log.removeHandler(warnings)
+    # A mistake is told in one line.
+    for line in heard if code != MISTAKE else ():
+        click.echo(f"warning: {line}", err=True)
     sys.exit(code or 0)
 
 

@@ -121,7 +121,8 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
-    write_contact_sheet(imported.run, configured_dataset(config))
+    with imported.run.noting():
+        write_contact_sheet(imported.run, configured_dataset(config))
     code = tables([imported.run], by_name=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, told in (
@@ -200,8 +201,7 @@ def all_done(
     from brushbench.progress import Headed, shown
     from reports.contact_sheet import write_contact_sheet
 
-    for config in jobs[0]:
-        check(config, scored=scored)
+    notes = [note for config in jobs[0] for note in check(config, scored=scored)]
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
@@ -224,7 +224,9 @@ def all_done(
     if not finished:
         raise UserError("none of the methods could be loaded")
     for run, config in finished:
-        write_contact_sheet(run, configured_dataset(config))
+        run.add_notes(notes)
+        with run.noting():
+            write_contact_sheet(run, configured_dataset(config))
     return [run for run, _ in finished]
 
 

@@ -10,6 +10,7 @@ from typing import final
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
 
+from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.work import Failure, attempt
 
@@ -98,13 +99,14 @@ class HubFolder:
 
     def _snapshot(self, patterns: Sequence[str], *, local: bool = False) -> Path:
         try:
-            folder = snapshot_download(
-                self.source,
-                revision=self.revision,
-                allow_patterns=[self._inside(pattern) for pattern in patterns],
-                ignore_patterns=_NEVER,
-                local_files_only=local,
-            )
+            with without_bars():
+                folder = snapshot_download(
+                    self.source,
+                    revision=self.revision,
+                    allow_patterns=[self._inside(pattern) for pattern in patterns],
+                    ignore_patterns=_NEVER,
+                    local_files_only=local,
+                )
         except OSError as error:
             raise UserError(reason_of(error)) from error
         return Path(folder) / self.subfolder

@@ -1,10 +1,8 @@
 """Files to pixels and back."""
 
 import io
-import re
 import stat
 import struct
-import warnings
 import zlib
 from pathlib import Path
 from typing import final
@@ -64,7 +62,6 @@ _BIT_DEPTH, _START = 24, 25
 """Where a PNG says how many bits a channel has, and as much of it as tells that."""
 MASK = "mask"
 """In place of a mode of Pillow: where a mask is white."""
-_SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 @final
@@ -171,6 +168,9 @@ def _converted(image: Image.Image, mode: str) -> np.ndarray:
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
     elif turned.mode in ("I", "F"):
         raise SampleError(f"pixels of mode {turned.mode}: valid are 8 or 16 bits per channel")
+    if isinstance(turned.info.get("transparency"), bytes):
+        # Of a palette; alpha is left out in any case, and Pillow would warn of it.
+        del turned.info["transparency"]
     return np.array(turned if turned.mode == mode else turned.convert(mode))
 
 
@@ -187,7 +187,6 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _opened(path: Path | EncodedImage) -> Image.Image:
-    _leave_pillow_silent()
     try:
         if isinstance(path, Path):
             _check_file(path)
@@ -213,12 +212,3 @@ def _check_file(path: Path) -> None:
 
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _leave_pillow_silent() -> None:
-    """What Pillow finds odd in a picture that it reads is no news, and what it can't read is an error here.
-
-    One filter for good: to set and reset it around each picture would disturb the other threads.
-    """
-    if _SILENCE not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_SILENCE[3].pattern)

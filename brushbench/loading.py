@@ -19,6 +19,7 @@ from brushbench.datasets.places import FOUND_BY_NAME, looked_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import REGIONS
+from brushbench.notes import hearing
 from brushbench.options import Value, build
 from brushbench.registry import Role, method_file, resolve, role_of_class
 from brushbench.store import Run
@@ -103,6 +104,8 @@ class LoadedMethod:
     """Where its weights come from, to read; likewise."""
     role: Role = "contender"
     """What it is for."""
+    notes: tuple[str, ...] = ()
+    """What libraries warned of while it was loaded for a run."""
 
 
 def open_method(
@@ -225,17 +228,22 @@ def configured_dataset(config: RunConfig) -> Dataset:
 
 
 def configured_method(config: RunConfig) -> LoadedMethod:
-    """The configured method, loaded; with no weights named, with those that belong to the data set."""
+    """The configured method, loaded; with no weights named, with those that belong to the data set.
+
+    What libraries warn of meanwhile is in its notes.
+    """
     weights = config.weights
-    if weights is None and loads_weights(resolve("method", config.method)):
-        weights = FAMILIES.get(locate(config.dataset, config.root)[0])
-    return open_method(
-        config.method,
-        weights=weights,
-        device=config.device,
-        dtype=config.dtype,
-        options=config.method_options(),
-    )
+    with hearing() as notes:
+        if weights is None and loads_weights(resolve("method", config.method)):
+            weights = FAMILIES.get(locate(config.dataset, config.root)[0])
+        method = open_method(
+            config.method,
+            weights=weights,
+            device=config.device,
+            dtype=config.dtype,
+            options=config.method_options(),
+        )
+    return dataclasses.replace(method, notes=tuple(notes))
 
 
 # Any: the class of a method, which nobody has checked yet.

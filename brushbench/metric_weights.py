@@ -10,6 +10,7 @@ from typing import Protocol, final, runtime_checkable
 
 from huggingface_hub import snapshot_download
 
+from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.hub import reason_of
 from brushbench.types import Metric
@@ -146,12 +147,13 @@ class HubFiles:
 
     def _snapshot(self, *, local: bool = False) -> Path:
         try:
-            folder = snapshot_download(
-                self.source,
-                revision=self.revision,
-                allow_patterns=self._patterns(),
-                local_files_only=local,
-            )
+            with without_bars():
+                folder = snapshot_download(
+                    self.source,
+                    revision=self.revision,
+                    allow_patterns=self._patterns(),
+                    local_files_only=local,
+                )
         except OSError as error:
             raise UserError(reason_of(error)) from error
         return Path(folder)

@@ -14,7 +14,8 @@ instant and started again, a run ends with the same bytes as one never killed.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, final
 
@@ -23,6 +24,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
+from brushbench.notes import hearing
 from brushbench.protocol import ProtocolName
 from brushbench.registry import Role
 
@@ -102,7 +104,7 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
     role: Role | None = None
     """What the method is for. None in runs from before methods said so."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of the whole run: what libraries warned of while the method was loaded."""
+    """What a reader must know of the whole run: what libraries warned of while it was made and scored."""
 
 
 @final
@@ -113,6 +115,7 @@ class Run:
         self.path = path
         self.record = record
         self._lock = FileLock(path / ".lock")
+        self._heard: list[str] = []
 
     @classmethod
     def start(
@@ -135,9 +138,9 @@ class Run:
                 record = cls.open(path)._continued(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
                 raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
-            atomic.write(path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
-            (path / "images").mkdir(exist_ok=True)
             run = cls(path, record)
+            run._write_record(record)
+            (path / "images").mkdir(exist_ok=True)
             run._mend_ledger()
             return run
 
@@ -188,6 +191,7 @@ class Run:
 
     def append(self, entry: Entry) -> None:
         """Add a line to the ledger, on the disk when this returns."""
+        self.add_notes(self._heard)
         line = entry.model_dump_json(exclude_none=True).encode() + b"\n"
         with self._lock, (self.path / "samples.jsonl").open("ab") as file:
             file.write(line)
@@ -199,6 +203,24 @@ class Run:
         if entry.image is None or Path(entry.image).name != entry.image:
             raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
         return self.path / "images" / entry.image
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Notes that are made inside, and what libraries warn of, go into the record: with each line of the ledger."""
+        with hearing() as self._heard:
+            try:
+                yield
+            finally:
+                self.add_notes(self._heard)
+
+    def add_notes(self, notes: Iterable[str]) -> None:
+        """Add what the record hasn't yet, also what other processes have added to it meanwhile. No identity changes."""
+        if set(notes) <= set(self.record.notes):
+            return
+        with self._lock:
+            now = Run.open(self.path).record
+            self.record = now.model_copy(update={"notes": tuple(dict.fromkeys([*now.notes, *notes]))})
+            self._write_record(self.record)
 
     def scoring(self) -> FileLock:
         """Held while scores are read, added to and written back. The ledger can be written meanwhile."""
@@ -231,6 +253,9 @@ class Run:
             return False
         path = self.image_path(entry)
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+
+    def _write_record(self, record: RunRecord) -> None:
+        atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
 
     def _continued(self, asked: RunRecord) -> RunRecord:
         """The record to go on with; a run of something else that has no image yet is given up."""

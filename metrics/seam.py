@@ -22,7 +22,7 @@ SHIFTS = range(4, 9)
 DEVIATIONS = 3.0
 """Standard errors by which an excess must stand out from what happened to all of the known pixels."""
 DOUBT = 0.1
-"""How much of what an uncertain gain leaves open the squared steps along the border may differ by from those near it."""
+"""By how much of what an uncertain gain leaves open steps along the border may differ from those near it."""
 RUN = 8
 """Pixels along the border whose noise may be one and the same, as in a block of JPEG."""
 REACH = SHIFTS[-1] + SCALES[-1] + 1

@@ -9,6 +9,7 @@ from brushbench.registry import ROLES
 from reports.layout import FEWER as MARK
 from reports.mask_sizes import MASK_SIZE
 from reports.mean_error import OFFICIAL, is_derived
+from reports.run_notes import note_lines
 from reports.storage import of_rows, protocol_notes
 from reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
@@ -71,6 +72,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     if _differ(summary, rows):
         yield "the rows are means over different samples; --significant and `brushbench compare` take shared ones"
     yield from _remarks(summary, rows)
+    yield from note_lines(summary.run_notes, rows, any_split=BOTH in set(rows["split"]))
     yield from _not_scored(summary)
 
 

@@ -25,6 +25,7 @@ from reports.intervals import table_interval
 from reports.mask_sizes import MASK_SIZE
 from reports.mean_error import with_psnr_of_mean
 from reports.roles import role_of
+from reports.run_notes import RunNote, notes_of
 from reports.statistics import Estimate, balanced
 from reports.storage import Key, Stored, stored_of
 
@@ -70,6 +71,8 @@ class Summary:
     """The tag whose values are the sections; empty: there is one section without a name."""
     stored: Mapping[Key, Stored] = field(default_factory=dict)
     """What the images of each run are stored as, and how large they are."""
+    run_notes: tuple[RunNote, ...] = ()
+    """What a reader must know of how the images were made."""
 
 
 def summarise(runs: Sequence[Run], by: str = "") -> Summary:
@@ -105,6 +108,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         not_scored=tuple(_not_scored(runs, scores)),
         by=by,
         stored=_stored(runs, scores),
+        run_notes=notes_of(runs),
     )
 
 

@@ -93,6 +93,7 @@ WIDE_ROWS = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row i
         (png(chunk(b"abCd", b"of nobody")), DRAWN[..., [0, 0, 0]]),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 def test_unusual_pictures_are_what_a_viewer_shows(content: bytes, shown: np.ndarray, tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(content)
@@ -101,6 +102,7 @@ def test_unusual_pictures_are_what_a_viewer_shows(content: bytes, shown: np.ndar
 
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0" + b"\xff" * 50])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
 def test_a_jpeg_with_broken_exif(exif: bytes, tmp_path: Path) -> None:
     plain = encoded("JPEG")
     marked = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]

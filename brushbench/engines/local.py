@@ -27,7 +27,10 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     asked = asked_of(config, dataset)
     run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
-    outcome = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)(watch)
+    generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
+    run.add_notes(method.notes)
+    with run.noting():
+        outcome = generation(watch)
     _judge(run, outcome)
     return run
 

@@ -1,0 +1,59 @@
+"""Notes of runs and of single samples, as they stand below a table: what a reader must know of how images were made."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from brushbench.errors import one_line
+from brushbench.store import Run
+from brushbench.work import Failure, attempt
+from reports.frame import datasets_of, labels_of
+
+
+@dataclass(frozen=True, slots=True)
+class RunNote:
+    """Of a run as a whole, or of so many of its samples."""
+
+    dataset: str
+    protocol: str
+    split: str
+    method: str
+    """The label of its row."""
+    text: str
+    samples: int | None = None
+    """None: of the whole run."""
+
+
+def notes_of(runs: Sequence[Run]) -> tuple[RunNote, ...]:
+    """Of all runs, in their order."""
+    return tuple(
+        RunNote(dataset, identity.protocol, identity.dataset.split, label, one_line(text), samples)
+        for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)
+        for identity in [run.record.identity]
+        for text, samples in [*((text, None) for text in run.record.notes), *_of_samples(run).items()]
+    )
+
+
+def note_lines(notes: Sequence[RunNote], rows: pd.DataFrame, *, any_split: bool) -> Iterator[str]:
+    """Those of a table with these rows, each once, with the methods that it is of.
+
+    `any_split`: a row is of several runs of its method.
+    """
+    keys = ["dataset", "protocol", "method", *([] if any_split else ["split"])]
+    places = set(rows[keys].itertuples(index=False, name=None))
+    own = [note for note in notes if tuple(getattr(note, key) for key in keys) in places]
+    for text in dict.fromkeys(note.text for note in own if note.samples is None):
+        methods = dict.fromkeys(note.method for note in own if note.samples is None and note.text == text)
+        yield f"{', '.join(methods)}: {text}"
+    for note in own:
+        if note.samples is not None:
+            yield f"{note.method}, {note.split}: {note.samples} sample{'s' * (note.samples > 1)}: {note.text}"
+
+
+def _of_samples(run: Run) -> Counter[str]:
+    """How many finished samples have a note. A ledger that can't be read tells none: scores are there all the same."""
+    ledger = attempt(run.ledger)
+    entries = () if isinstance(ledger, Failure) else ledger.values()
+    return Counter(entry.note for entry in entries if entry.note and entry.status == "done")

@@ -1,0 +1,286 @@
+"""What libraries warn of: in the notes of the run that they warn in, below its tables, and nowhere silenced."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from report_runs import Made
+from support import run_on
+
+from brushbench import UserError, load_method
+from brushbench.bars import without_bars
+from brushbench.notes import MOST, collecting, hearing, note
+from brushbench.store import Entry, Run
+from reports.formats import render
+from reports.tables import Wanted, report
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+METHOD = """
+import logging
+import warnings
+
+log = logging.getLogger("diffusers.of.a.test")
+
+
+class Loud:
+    @classmethod
+    def load(cls, options, runtime):
+        warnings.warn("loaded with a grain of salt")
+        log.warning("the config has a strange key")
+        return cls()
+
+    class Options:
+        pass
+
+    def __call__(self, batch, seeds):
+        warnings.warn("painted\\nwith a thick brush", RuntimeWarning)
+        logging.getLogger("PIL.Somewhere").error("odd picture")
+        return batch.images.clone()
+"""
+
+
+def test_what_libraries_warn_of_is_heard_once_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    filters, handlers = list(warnings.filters), list(logging.getLogger("diffusers").handlers)
+    with hearing() as heard:
+        for _ in range(2):
+            warnings.warn("first\nline", stacklevel=1)
+            logging.getLogger("diffusers.models").warning("second %d", 2)
+            logging.getLogger("PIL.PngImagePlugin").error("third")
+            logging.warning("\x1b[1mfourth\x1b[0m")  # as open_clip does
+            note("fifth")
+        logging.getLogger("diffusers.models").info("not worth a note")
+    assert heard == ["first line", "diffusers: second 2", "PIL: third", "fourth", "fifth"]
+    assert capsys.readouterr() == ("", "")
+    assert warnings.filters == filters
+    assert logging.getLogger("diffusers").handlers == handlers
+    assert not any(handler.filters for handler in handlers)
+
+
+def test_the_innermost_hears(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("transformers.of.a.test")
+    with hearing() as outer:
+        with hearing() as inner:
+            log.warning("inside")
+            warnings.warn("too", stacklevel=1)
+            with collecting() as of_a_sample:
+                note("of a sample")
+                log.warning("of a library")
+        log.warning("outside")
+    assert inner == ["transformers: inside", "too", "transformers: of a library"]
+    assert (outer, of_a_sample) == (["transformers: outside"], ["of a sample"])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_handler_that_a_library_adds_meanwhile_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("open_clip")
+    with hearing() as heard:
+        log.addHandler(handler := logging.StreamHandler())
+        log.warning("told")
+    log.removeHandler(handler)
+    assert heard == ["open_clip: told"]
+    assert not handler.filters
+    assert capsys.readouterr() == ("", "")
+
+
+def test_noise_is_dropped_and_no_library_fills_the_record() -> None:
+    with hearing() as heard:
+        logging.getLogger("diffusers").warning("You have disabled the safety checker for <class 'X'> by passing ...")
+        for index in range(3 * MOST):
+            warnings.warn(f"sample {index}", stacklevel=1)
+    assert heard == [f"sample {index}" for index in range(MOST)]
+
+
+def test_where_nobody_collects_a_note_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="heed this"):
+        note("heed this")
+
+
+def test_a_warning_for_developers_stays_what_it_is() -> None:
+    with hearing() as heard, pytest.warns(DeprecationWarning, match="use another"):
+        warnings.warn("use another", DeprecationWarning, stacklevel=1)
+    assert heard == []
+
+
+def test_bars_are_off_only_inside() -> None:
+    from diffusers.utils import logging as diffusers_logging
+    from huggingface_hub.utils import are_progress_bars_disabled
+    from transformers.utils import logging as transformers_logging
+
+    def states() -> tuple[bool, bool, bool]:
+        shown = [library.is_progress_bar_enabled() for library in (diffusers_logging, transformers_logging)]
+        return shown[0], shown[1], not are_progress_bars_disabled()
+
+    before = states()
+    with without_bars():
+        assert states() == (False, False, False)
+    assert states() == before
+
+
+WHOLE_STATE = """
+import logging, sys, warnings
+import diffusers, open_clip, pandas, peft, PIL.Image, pyarrow, torchvision, transformers
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModel, CLIPTokenizer
+from diffusers.utils import logging as of_diffusers
+from transformers.utils import logging as of_transformers
+
+def facts(logger):
+    return logger.level, logger.propagate, list(logger.handlers), list(logger.filters)
+
+def loggers():
+    known = {name: facts(one) for name, one in logging.root.manager.loggerDict.items() if hasattr(one, "level")}
+    return known | {"": facts(logging.root)}
+
+def settings():
+    bars = of_diffusers.is_progress_bar_enabled(), of_transformers.is_progress_bar_enabled()
+    return warnings.showwarning, logging.root.manager.disable, bars
+
+before, known, filters = settings(), loggers(), list(warnings.filters)
+import brushbench
+import metrics.clip, metrics.pixel, metrics.preference
+brushbench.load_method("brushnet", weights=sys.argv[1], device="cpu", steps=1)
+brushbench.load_metric("papercut-clip")
+brushbench.run(brushbench.RunConfig("telea", dataset="photos", limit=1, metrics="psnr", output=sys.argv[2]))
+assert settings() == before
+now = loggers()
+assert {name: now[name] for name in known} == known
+assert [one for one in warnings.filters if one in filters] == filters
+# What other packages add when they are imported for the first time is theirs; none of it ignores all of a module.
+assert not [one for one in warnings.filters if one not in filters and one[0] == "ignore" and one[2] is Warning]
+print("unchanged")
+"""
+
+
+def test_using_the_suite_changes_no_filter_and_no_log_level(tiny_weights: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", WHOLE_STATE, tiny_weights, tmp_path / "runs"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "unchanged\n", done.stderr
+
+
+@pytest.fixture
+def loud(tmp_path: Path) -> str:
+    """A method that warns."""
+    (tmp_path / "loud.py").write_text(METHOD)
+    return f"{tmp_path / 'loud.py'}:Loud"
+
+
+def test_a_run_has_them_in_its_record_and_below_its_table(
+    loud: str, write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine
+) -> None:
+    heard = ["loaded with a grain of salt", "diffusers: the config has a strange key"]
+    heard += ["painted with a thick brush", "PIL: odd picture"]
+    asked = run_on(write_bench(count=2), tmp_path / "runs", "--metrics", "mse", "--batch-size", 1, method=loud)
+    code, out, err = brushbench(*asked, "--limit", 1)
+    assert code == 0, err
+    folder = tmp_path / "runs" / "brushbench-inside" / "Loud"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["notes"] == heard
+    for text in heard:
+        assert out.splitlines().count(f"Loud: {text}") == 1
+        assert text not in err
+    # Going on adds nothing that is there already, and is the same run.
+    code, out, err = brushbench(*asked)
+    assert code == 0, err
+    assert json.loads((folder / "run.json").read_text()) == record | {"asked": 2}
+    for form in ("markdown", "latex", "html"):
+        assert "painted with a thick brush" in brushbench("report", folder, "--format", form)[1]
+    for form in ("csv", "json"):
+        assert "thick brush" not in brushbench("report", folder, "--format", form)[1]
+
+
+def test_used_without_a_run_libraries_warn_as_they_always_do(loud: str, caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("diffusers")
+    log.addHandler(caplog.handler)
+    with pytest.warns(UserWarning, match="loaded with a grain of salt"):
+        load_method(loud, device="cpu")
+    log.removeHandler(caplog.handler)
+    assert "the config has a strange key" in caplog.messages
+
+
+def test_what_is_heard_outside_of_runs_is_told_at_the_end_but_beside_no_mistake(
+    brushbench: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> dict[str, str]:
+        warnings.warn("from somewhere", stacklevel=1)
+        if mistaken:
+            raise UserError("nothing there")
+        return {"device": "cpu"}
+
+    monkeypatch.setattr("brushbench.doctor.findings", found)
+    mistaken = False
+    assert brushbench("doctor") == (0, "device: cpu\n", "warning: from somewhere\n")
+    mistaken = True
+    assert brushbench("doctor") == (2, "", "brushbench: nothing there\n")
+
+
+def test_an_interrupted_run_keeps_what_was_heard_so_far(tmp_path: Path) -> None:
+    run = Made("telea", {"mse": [1.0]}).write(tmp_path / "run")
+    with run.noting():
+        warnings.warn("early", stacklevel=1)
+        run.append(Entry(id="0", status="failed", error="for a test"))
+        assert Run.open(tmp_path / "run").record.notes == ("early",)
+
+
+def test_processes_of_one_run_add_to_each_others_notes(tmp_path: Path) -> None:
+    first = Made("telea", {"mse": [1.0]}).write(tmp_path / "run")
+    second = Run.open(tmp_path / "run")
+    first.add_notes(["one", "two"])
+    second.add_notes(["three", "one"])
+    first.add_notes(["three"])
+    record = Run.open(tmp_path / "run").record
+    assert record.notes == ("one", "two", "three")
+    assert record.fingerprint == first.record.fingerprint
+    assert Made("telea", {"mse": [1.0]}).write(tmp_path / "run").record.notes == record.notes
+
+
+def test_tables_print_each_note_once_with_its_methods_and_count_those_of_samples(tmp_path: Path) -> None:
+    runs = []
+    for method, split, notes in (
+        ("brushnet", "inside", ["a shared one", "of brushnet"]),
+        ("brushnet", "outside", ["of brushnet"]),
+        ("telea", "inside", ["a shared one"]),
+        ("copy", "brush", ["of another table"]),
+    ):
+        run = Made(method, {"mse": [1.0, 2.0, 3.0]}, split=split).write(tmp_path / f"{method}-{split}")
+        run.add_notes(notes)
+        runs.append(run)
+    for index, text in enumerate(["decoded again in float32", "decoded again in float32", "odd"]):
+        runs[0].append(Entry(id=str(index), status="done", image=f"{index}.png", sha256="0", note=text))
+    runs[1].append(Entry(id="0", status="done", image="0.png", sha256="0", note="odd"))
+    runs[2].append(Entry(id="0", status="failed", error="for a test", note="of an image that isn't there"))
+    expected = [
+        "brushnet, telea: a shared one",
+        "brushnet: of brushnet",
+        "brushnet, inside: 2 samples: decoded again in float32",
+        "brushnet, inside: 1 sample: odd",
+    ]
+    for table, below in (
+        ("summary", expected),
+        ("paper", [*expected, "brushnet, outside: 1 sample: odd"]),
+        ("ablation", ["brushnet: a shared one", *expected[1:], "brushnet, outside: 1 sample: odd"]),
+    ):
+        notes = report(runs, Wanted(table=table)).tables[0].notes
+        mentioned = [text for text in notes if text.startswith(("brushnet", "telea:", "copy"))]
+        assert mentioned == below
+    assert [table.notes[-1] for table in report(runs, Wanted()).tables][1:] == [
+        "brushnet, outside: 1 sample: odd",
+        "copy: of another table",
+    ]
+
+
+def test_a_damaged_ledger_and_a_record_without_notes_print_a_table(tmp_path: Path) -> None:
+    run = Made("telea", {"mse": [1.0]}).write(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    del record["notes"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    (tmp_path / "run" / "samples.jsonl").write_text("damaged\n")
+    text = render(report([Run.open(run)], Wanted()), "text")
+    assert "telea" in text
