@@ -247,7 +247,8 @@ def _settings(header: Mapping[str, str]) -> dict[str, dict[str, object]]:
 
 def _asks_for_more(key: str, value: object) -> bool:
     if key in ("rank_pattern", "alpha_pattern"):
-        return not all(isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in value or ())
+        patterns = value if isinstance(value, dict) else {}
+        return not all(isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in patterns)
     if key == "init_lora_weights":
         return isinstance(value, str) and value.startswith(_CHANGED_BASES)
     return bool(value) and key not in (*_READ, *_HARMLESS)
