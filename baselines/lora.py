@@ -64,7 +64,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     with sd.runtime.weights.recording(OPTION, [file]):
         read = attempt(_read, file)
         if isinstance(read, Failure):
-            raise UserError(one_line(f"{file}: can't be loaded: {read.error}"))
+            raise UserError(one_line(f"{file}: can't be loaded as a safetensors file: {read.error}"))
         try:
             # All are looked at before the first is made; one after the other, for there may be gigabytes of them.
             for weight, change in list(_changes(models, *read)):
