@@ -26,8 +26,8 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    dataset = configured_dataset(config)
     with hearing() as notes:
+        dataset = configured_dataset(config)
         selection = _selected(config, dataset)
     done = _generate(config, dataset, method, watch)
     done.add_notes(notes)
@@ -38,7 +38,11 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
 def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
-    return _generate(config, configured_dataset(config), method, watch)
+    with hearing() as notes:
+        dataset = configured_dataset(config)
+    done = _generate(config, dataset, method, watch)
+    done.add_notes(notes)
+    return done
 
 
 def score(
@@ -69,8 +73,8 @@ def score_images(
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
-    dataset = configured_dataset(config)
     with hearing() as notes:
+        dataset = configured_dataset(config)
         selection = _selected(config, dataset)
         imported = import_images(folder, name, dataset, config)
     imported.run.add_notes(notes)
@@ -80,14 +84,9 @@ def score_images(
     return imported, scoring.wrong_sizes
 
 
-def check(config: RunConfig) -> list[str]:
-    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
-
-    What is returned are notes of a run that is made then: metrics that are loaded here aren't loaded again.
-    """
-    with hearing() as notes:
-        _selected(config, configured_dataset(config))
-    return notes
+def check(config: RunConfig) -> None:
+    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`."""
+    _selected(config, configured_dataset(config))
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from brushbench.errors import UserError, one_line
+from brushbench.notes import hearing
 
 if TYPE_CHECKING:
     from brushbench.config import RunConfig
@@ -170,14 +171,35 @@ def all_done(
     """Do the jobs, telling how far they are, with a contact sheet for each run.
 
     Each group of jobs shares one loaded method, and may have a heading; one that can't be loaded is left out if
-    `lenient`, else an error.
+    `lenient`, else an error. What libraries warn of beside the making of a single run is a note of all.
     """
-    from brushbench.benchmark import check
-    from brushbench.loading import configured_dataset, configured_method
-    from brushbench.progress import Headed, shown
+    from brushbench.loading import configured_dataset
     from reports.contact_sheet import write_contact_sheet
 
-    notes = [note for config in jobs[0] for note in check(config)]
+    with hearing() as notes:
+        finished = _finished(template, jobs, work, lenient, headings)
+        for run, config in finished:
+            with run.noting():
+                write_contact_sheet(run, configured_dataset(config))
+    for run, _ in finished:
+        run.add_notes(notes)
+    return [run for run, _ in finished]
+
+
+# Any: likewise.
+def _finished(
+    template: "RunConfig",
+    jobs: "Sequence[Sequence[RunConfig]]",
+    work: "Callable[[RunConfig, Watcher, Any], Run]",
+    lenient: bool,
+    headings: Sequence[str],
+) -> "list[tuple[Run, RunConfig]]":
+    from brushbench.benchmark import check
+    from brushbench.loading import configured_method
+    from brushbench.progress import Headed, shown
+
+    for config in jobs[0]:
+        check(config)
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
@@ -199,11 +221,7 @@ def all_done(
             finished += [(work(config, watch, method), config) for config in configs]
     if not finished:
         raise UserError("none of the methods could be loaded")
-    for run, config in finished:
-        run.add_notes(notes)
-        with run.noting():
-            write_contact_sheet(run, configured_dataset(config))
-    return [run for run, _ in finished]
+    return finished
 
 
 def _data_line(config: "RunConfig") -> str:

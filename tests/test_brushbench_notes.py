@@ -1,9 +1,11 @@
 """What libraries warn of: in the notes of the run that they warn in, below its tables, and nowhere silenced."""
 
+import io
 import json
 import logging
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from report_runs import Made
 from support import run_on
 from torch import Tensor
@@ -233,6 +236,22 @@ def test_what_is_heard_of_metrics_is_a_note_of_the_run_too(
     for text in ("while a metric was loaded", "while a metric scored"):
         assert out.splitlines().count(f"telea: {text}") == 1
         assert text not in err
+
+
+def test_what_pillow_finds_odd_in_a_picture_is_a_note_and_nothing_else(
+    write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine
+) -> None:
+    root = write_bench(count=2)
+    file = root / "images" / "000000000.png"
+    encoded = io.BytesIO()
+    Image.open(file).save(encoded, "JPEG")
+    broken = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
+    start, rest = encoded.getvalue()[:2], encoded.getvalue()[2:]
+    file.write_bytes(start + b"\xff\xe1" + struct.pack(">H", len(broken) + 2) + broken + rest)
+    code, out, err = brushbench(*run_on(root, tmp_path / "runs", "--metrics", "mse", method="telea"))
+    assert code == 0, err
+    assert len([line for line in out.splitlines() if line.startswith("telea: PIL: Corrupt EXIF data")]) == 1
+    assert "EXIF" not in err
 
 
 def test_used_without_a_run_libraries_warn_as_they_always_do(loud: str, caplog: pytest.LogCaptureFixture) -> None:
