@@ -35,7 +35,6 @@ _OTHERS = {
     "oft_": "OFT can't be merged",
 }
 """Why tensors can't be used, by a part of their names."""
-_READ = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
 _HARMLESS = (
     # Which layers have weights, of what model, and how they were trained: the tensors themselves say what came of it.
     *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern", "bias"),
@@ -64,7 +63,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     with sd.runtime.weights.recording(OPTION, [file]):
         read = attempt(_read, file)
         if isinstance(read, Failure):
-            raise UserError(one_line(f"{file}: can't be loaded: {read.error}"))
+            raise UserError(one_line(f"{file}: can't be loaded as a safetensors file: {read.error}"))
         try:
             # All are looked at before the first is made; one after the other, for there may be gigabytes of them.
             for weight, change in list(_changes(models, *read)):
@@ -246,12 +245,18 @@ def _settings(header: Mapping[str, str]) -> dict[str, dict[str, object]]:
 
 
 def _asks_for_more(key: str, value: object) -> bool:
-    if key in ("rank_pattern", "alpha_pattern"):
-        patterns = value if isinstance(value, Mapping) else {}
-        return not all(isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in patterns)
+    if key in ("r", "lora_alpha"):
+        return not (value is None or _is_number(value))
+    if key in ("rank_pattern", "alpha_pattern") and isinstance(value, dict):
+        readable = [isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in value]
+        return not all([*readable, *map(_is_number, value.values())])
     if key == "init_lora_weights":
         return isinstance(value, str) and value.startswith(_CHANGED_BASES)
-    return bool(value) and key not in (*_READ, *_HARMLESS)
+    return bool(value) and key not in ("use_rslora", *_HARMLESS)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @torch.no_grad()

@@ -27,8 +27,8 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    dataset = configured_dataset(config)
     with hearing() as notes:
+        dataset = configured_dataset(config)
         selection = _selected(config, dataset)
         _prepare(selection, keep=False)
     done = _generate(config, dataset, method, watch)
@@ -40,7 +40,11 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
 
 def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
-    return _generate(config, configured_dataset(config), method, watch)
+    with hearing() as notes:
+        dataset = configured_dataset(config)
+    done = _generate(config, dataset, method, watch)
+    done.add_notes(notes)
+    return done
 
 
 def score(
@@ -71,8 +75,8 @@ def score_images(
 
     Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
-    dataset = configured_dataset(config)
     with hearing() as notes:
+        dataset = configured_dataset(config)
         selection = _selected(config, dataset)
         _prepare(selection, keep=True)
         imported = import_images(folder, name, dataset, config)
@@ -83,17 +87,14 @@ def score_images(
     return imported, scoring.wrong_sizes
 
 
-def check(config: RunConfig, *, scored: bool = True) -> list[str]:
+def check(config: RunConfig, *, scored: bool = True) -> None:
     """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
 
-    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again. What is
-    returned are notes of a run that is made then.
+    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again.
     """
-    with hearing() as notes:
-        selection = _selected(config, configured_dataset(config))
-        if scored:
-            _prepare(selection, keep=False)
-    return notes
+    selection = _selected(config, configured_dataset(config))
+    if scored:
+        _prepare(selection, keep=False)
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:

@@ -1,6 +1,6 @@
 """The commands that paint and score: run, generate, score."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from brushbench.errors import UserError, one_line
+from brushbench.notes import hearing
 
 if TYPE_CHECKING:
     from brushbench.config import RunConfig
@@ -194,20 +195,41 @@ def all_done(
     """Do the jobs, telling how far they are, with a contact sheet for each run.
 
     Each group of jobs shares one loaded method, and may have a heading; one that can't be loaded is left out if
-    `lenient`, else an error. `scored`: the work scores, too.
+    `lenient`, else an error. `scored`: the work scores, too. What libraries warn of beside the making of a single run is
+    a note of all.
     """
     from brushbench.benchmark import check
-    from brushbench.loading import configured_dataset, configured_method
-    from brushbench.progress import Headed, shown
+    from brushbench.loading import configured_dataset
     from reports.contact_sheet import write_contact_sheet
 
-    notes = [note for config in jobs[0] for note in check(config, scored=scored)]
+    with hearing() as notes:
+        for config in jobs[0]:
+            check(config, scored=scored)
+        finished = _finished(template, zip_longest(jobs, headings), work, lenient)
+        for run, config in finished:
+            with run.noting():
+                write_contact_sheet(run, configured_dataset(config))
+    for run, _ in finished:
+        run.add_notes(notes)
+    return [run for run, _ in finished]
+
+
+# Any: likewise.
+def _finished(
+    template: "RunConfig",
+    jobs: "Iterable[tuple[Sequence[RunConfig], str | None]]",
+    work: "Callable[[RunConfig, Watcher, Any], Run]",
+    lenient: bool,
+) -> "list[tuple[Run, RunConfig]]":
+    from brushbench.loading import configured_method
+    from brushbench.progress import Headed, shown
+
     finished: list[tuple[Run, RunConfig]] = []
     with shown(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
         watch.announce(_data_line(template))
         told = ""
-        for configs, heading in zip_longest(jobs, headings):
+        for configs, heading in jobs:
             try:
                 method = configured_method(configs[0]) if template.engine == "local" else None
             except UserError as error:
@@ -223,11 +245,7 @@ def all_done(
             finished += [(work(config, watch, method), config) for config in configs]
     if not finished:
         raise UserError("none of the methods could be loaded")
-    for run, config in finished:
-        run.add_notes(notes)
-        with run.noting():
-            write_contact_sheet(run, configured_dataset(config))
-    return [run for run, _ in finished]
+    return finished
 
 
 def _data_line(config: "RunConfig") -> str:

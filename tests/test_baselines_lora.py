@@ -364,6 +364,9 @@ def tiny_base(tiny_weights: Path) -> StableDiffusion:
         ({"unet.r": 8}, "lora_down.weight can't be used: its rank is 2, and 8 by"),
         ({"unet.lora_alpha": 3, "unet.r": 2}, "to_q.alpha can't be used: it is 1, and 3 by"),
         ({"unet.alpha_pattern": {"(": 1}}, "unet.alpha_pattern"),
+        ({"unet.alpha_pattern": {"to_q": "2"}}, "unet.alpha_pattern"),
+        ({"unet.rank_pattern": [4]}, "unet.rank_pattern=[4] can't be used"),
+        ({"unet.lora_alpha": "2"}, 'unet.lora_alpha="2" can\'t be used'),
         (["unet.r"], "is no JSON object"),
     ],
 )

@@ -1,8 +1,11 @@
 """What libraries warn of: in the notes of the run that they warn in, below its tables, and nowhere silenced."""
 
+import io
 import json
 import logging
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -10,13 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from report_runs import Made
 from support import run_on
+from torch import Tensor
 
 from brushbench import UserError, load_method
 from brushbench.bars import without_bars
+from brushbench.metric_selection import Selection, select
 from brushbench.notes import MOST, collecting, hearing, note
 from brushbench.store import Entry, Run
+from metrics.pixel import MSE
 from reports.formats import render
 from reports.tables import Wanted, report
 
@@ -194,6 +201,57 @@ def test_a_run_has_them_in_its_record_and_below_its_table(
         assert "painted with a thick brush" in brushbench("report", folder, "--format", form)[1]
     for form in ("csv", "json"):
         assert "thick brush" not in brushbench("report", folder, "--format", form)[1]
+
+
+def test_what_diffusers_says_of_a_checkpoint_stands_below_the_table(
+    tiny_weights: Path, write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine
+) -> None:
+    shutil.copytree(tiny_weights, tmp_path / "weights")
+    config = tmp_path / "weights" / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"strange_key": 3}))
+    chosen = ("--weights", tmp_path / "weights", "--steps", 1, "--metrics", "mse")
+    code, out, err = brushbench(*run_on(write_bench(count=1), tmp_path / "runs", *chosen, method="brushnet"))
+    assert code == 0, err
+    (line,) = [line for line in out.splitlines() if "strange_key" in line]
+    assert line.startswith("brushnet: diffusers: The config attributes {'strange_key': 3} were passed to")
+    assert "strange_key" not in err
+
+
+def test_what_is_heard_of_metrics_is_a_note_of_the_run_too(
+    write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loading(*arguments: object) -> Selection:
+        warnings.warn("while a metric was loaded", stacklevel=1)
+        return select(*arguments)
+
+    def scoring(*arguments: object) -> Tensor:
+        warnings.warn("while a metric scored", stacklevel=1)
+        return computed(*arguments)
+
+    computed = MSE.__call__
+    monkeypatch.setattr("brushbench.benchmark.select", loading)
+    monkeypatch.setattr(MSE, "__call__", scoring)
+    code, out, err = brushbench(*run_on(write_bench(count=1), tmp_path / "runs", "--metrics", "mse", method="telea"))
+    assert code == 0, err
+    for text in ("while a metric was loaded", "while a metric scored"):
+        assert out.splitlines().count(f"telea: {text}") == 1
+        assert text not in err
+
+
+def test_what_pillow_finds_odd_in_a_picture_is_a_note_and_nothing_else(
+    write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine
+) -> None:
+    root = write_bench(count=2)
+    file = root / "images" / "000000000.png"
+    encoded = io.BytesIO()
+    Image.open(file).save(encoded, "JPEG")
+    broken = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
+    start, rest = encoded.getvalue()[:2], encoded.getvalue()[2:]
+    file.write_bytes(start + b"\xff\xe1" + struct.pack(">H", len(broken) + 2) + broken + rest)
+    code, out, err = brushbench(*run_on(root, tmp_path / "runs", "--metrics", "mse", method="telea"))
+    assert code == 0, err
+    assert len([line for line in out.splitlines() if line.startswith("telea: PIL: Corrupt EXIF data")]) == 1
+    assert "EXIF" not in err
 
 
 def test_used_without_a_run_libraries_warn_as_they_always_do(loud: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,6 +5,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod
+from brushbench.notes import hearing
 from brushbench.protocol import protocol_named
 from brushbench.store import Run
 from brushbench.types import Dataset
@@ -21,14 +22,15 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
 
     Raises `UserError` if the run folder holds another run, or if nothing at all could be made of what was asked.
     """
-    batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size
-    identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
-    provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
+    with hearing() as notes:
+        batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size
+        identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
+        provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
     asked = asked_of(config, dataset)
     run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
     generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
-    run.add_notes(method.notes)
+    run.add_notes([*method.notes, *notes])
     with run.noting():
         outcome = generation(watch)
     _judge(run, outcome)
