@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -194,9 +194,9 @@ def all_done(
 ) -> "list[Run]":
     """Do the jobs, telling how far they are, with a contact sheet for each run.
 
-    Each group of jobs shares one loaded method, and may have a heading; one that can't be loaded is left out if
-    `lenient`, else an error. `scored`: the work scores, too. What libraries warn of beside the making of a single run is
-    a note of all.
+    Each group of jobs shares one loaded method, or one for each kind of masks that asks for its own, and may have a
+    heading; one that can't be loaded is left out if `lenient`, else an error. `scored`: the work scores, too. What
+    libraries warn of beside the making of a single run is a note of all.
     """
     from brushbench.benchmark import check
     from brushbench.loading import configured_dataset
@@ -221,7 +221,7 @@ def _finished(
     work: "Callable[[RunConfig, Watcher, Any], Run]",
     lenient: bool,
 ) -> "list[tuple[Run, RunConfig]]":
-    from brushbench.loading import configured_method
+    from brushbench.loading import branches_of, configured_method
     from brushbench.progress import Headed, shown
 
     finished: list[tuple[Run, RunConfig]] = []
@@ -231,18 +231,25 @@ def _finished(
         told = ""
         for configs, heading in jobs:
             try:
-                method = configured_method(configs[0]) if template.engine == "local" else None
+                groups = [(branch, list(same)) for branch, same in groupby(configs, key=branches_of)]
+                # All before anything is painted: a branch that isn't here is told of at once.
+                firsts = {branch: same[0] for branch, same in reversed(groups)} if template.engine == "local" else {}
+                methods = {branch: configured_method(config) for branch, config in firsts.items()}
             except UserError as error:
                 if not lenient:
                     raise
                 click.echo(f"{configs[0].method} is left out: {error}", err=True)
                 continue
-            if method and method.origin and method.origin != told:
-                told = method.origin
-                watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
-            if heading:
-                watch.announce(one_line(heading))
-            finished += [(work(config, watch, method), config) for config in configs]
+            for branch, same in groups:
+                method = methods.get(branch)
+                if method and method.origin and method.origin != told:
+                    told = method.origin
+                    watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
+                if branch:
+                    watch.announce(one_line(f"branch of {same[0].method}: {branch}"))
+                if heading and same[0] is configs[0]:
+                    watch.announce(one_line(heading))
+                finished += [(work(config, watch, method), config) for config in same]
     if not finished:
         raise UserError("none of the methods could be loaded")
     return finished

@@ -18,6 +18,7 @@ from brushbench.datasets import FAMILIES, locate
 from brushbench.datasets.places import FOUND_BY_NAME, looked_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.metric_info import REGIONS
 from brushbench.notes import hearing
 from brushbench.options import Value, build
@@ -109,7 +110,13 @@ class LoadedMethod:
 
 
 def open_method(
-    name: str, *, weights: str | Path | None, device: str, dtype: str, options: Mapping[str, Value]
+    name: str,
+    *,
+    weights: str | Path | None,
+    device: str,
+    dtype: str,
+    options: Mapping[str, Value],
+    masks: MaskKind = "segmentation",
 ) -> LoadedMethod:
     """Load a method. Raises `UserError` for an unknown name or option, and for weights that can't be used.
 
@@ -128,7 +135,7 @@ def open_method(
         return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="", role=role)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
-    source = Weights(weights, name)
+    source = Weights(weights, name, masks)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
     built = build(name, options_type(cls), {**usual, **options})
     runtime = Runtime(torch_device, torch_dtype, source, offload=getattr(built, "offload", "none") == "model")
@@ -228,22 +235,36 @@ def configured_dataset(config: RunConfig) -> Dataset:
 
 
 def configured_method(config: RunConfig) -> LoadedMethod:
-    """The configured method, loaded; with no weights named, with those that belong to the data set.
+    """The configured method, loaded; with no weights named, with those that belong to the data set and its masks.
 
     What libraries warn of meanwhile is in its notes.
     """
-    weights = config.weights
     with hearing() as notes:
-        if weights is None and loads_weights(resolve("method", config.method)):
-            weights = FAMILIES.get(locate(config.dataset, config.root)[0])
+        weights = _weights_of(config) if loads_weights(resolve("method", config.method)) else config.weights
         method = open_method(
             config.method,
             weights=weights,
             device=config.device,
             dtype=config.dtype,
             options=config.method_options(),
+            masks=_masks_of(config),
         )
     return dataclasses.replace(method, notes=tuple(notes))
+
+
+def branches_of(config: RunConfig) -> str:
+    """Which of its branches for different masks the configured method takes, to read; empty if it has no choice."""
+    if not loads_weights(resolve("method", config.method)):
+        return ""
+    return Weights(_weights_of(config), config.method, _masks_of(config)).branches(config.method_options())
+
+
+def _weights_of(config: RunConfig) -> str | Path | None:
+    return FAMILIES.get(locate(config.dataset, config.root)[0]) if config.weights is None else config.weights
+
+
+def _masks_of(config: RunConfig) -> MaskKind:
+    return mask_kind(locate(config.dataset, config.root)[0], config.split)
 
 
 # Any: the class of a method, which nobody has checked yet.

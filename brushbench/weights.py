@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.hub import HubFolder
+from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
 
 BASE = "base"
@@ -66,6 +67,8 @@ class Family(BaseModel, extra="forbid"):
     components: dict[str, Component]
     methods: dict[str, dict[str, str]]
     """For each method its parts: `base`, what it has beside that, and what replaces a component of the base."""
+    masks: dict[MaskKind, dict[str, dict[str, str]]] = {}
+    """For a kind of masks, by method, the parts that take the place of the method's own."""
     defaults: dict[str, str | int | float | bool] = {}
     """Options that methods take with these models unless they are given."""
 
@@ -74,6 +77,12 @@ class Family(BaseModel, extra="forbid"):
         for method, parts in self.methods.items():
             if lost := sorted(set(parts.values()) - set(self.components)):
                 raise ValueError(f"methods.{method} names {lost[0]!r}, which is no component")
+        for kind, changes in self.masks.items():
+            for method, parts in changes.items():
+                if lost := sorted(set(parts) - set(self.methods.get(method, {}))):
+                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which methods.{method} has not")
+                if lost := sorted(set(parts.values()) - set(self.components)):
+                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which is no component")
         layouts = {name for name, component in self.components.items() if not is_single_file(component.source)}
         for name, component in self.components.items():
             if is_single_file(component.source) != (component.config in layouts):
@@ -103,12 +112,13 @@ def read_family(path: Path) -> Family:
 class Weights:
     """The components of one method. `digests` grows as their files are opened."""
 
-    def __init__(self, source: str | Path | None, method: str) -> None:
+    def __init__(self, source: str | Path | None, method: str, masks: MaskKind = "segmentation") -> None:
         self.digests: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
         self._unlocked = ""
         self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
+        self._masks = masks
         self._folder: Path | None = None
         self._family: Family | None = None
         self._used: list[str] = []
@@ -136,6 +146,19 @@ class Weights:
             return f"{', '.join(dict.fromkeys(self._used)) or self.name}{self._unlocked}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
         return f"{self.name} ({', '.join(dict.fromkeys(places))}){self._unlocked}"
+
+    def branches(self, given: Mapping[str, Value]) -> str:
+        """What it takes of the parts that depend on the kind of masks, to read; empty where none does.
+
+        `given` are the options, which may name another component.
+        """
+        changes = self._family.masks.values() if self._family else ()
+        depend = sorted({part for methods in changes for part in methods.get(self._method, {})})
+        taken = (
+            f"{given[part]}, as {part} says" if given.get(part) else f"{self._parts()[part]}, for {self._masks} masks"
+            for part in depend
+        )
+        return "; ".join(taken)
 
     def folder(
         self,
@@ -234,7 +257,11 @@ class Weights:
         self.digests[name] = digest
 
     def _parts(self) -> Mapping[str, str]:
-        return self._family.methods.get(self._method, {}) if self._family else {}
+        if self._family is None:
+            return {}
+        return self._family.methods.get(self._method, {}) | self._family.masks.get(self._masks, {}).get(
+            self._method, {}
+        )
 
     def _component(
         self, name: str, part: str, instead: str, variant: str | None = None, *, configs_only: bool = False

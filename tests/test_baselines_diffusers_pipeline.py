@@ -131,7 +131,7 @@ def test_seeds_and_pixels_are_checked(pipelines: Folders, samples: list[Sample])
     with pytest.raises(suite.UserError, match="1 seeds for 2 samples"):
         method(Batch.of(samples[:2]), [1])
     torch.nn.init.constant_(method.pipeline.vae.decoder.conv_out.bias, float("nan"))
-    with pytest.raises(suite.UserError, match="pixels that are no numbers"):
+    with pytest.raises(suite.UserError, match="pixels aren't finite"):
         method(Batch.of(samples[:1]), [1])
 
 

@@ -32,7 +32,7 @@ def runs(tmp_path: Path, write_bench) -> list[Run]:
 
 def test_the_frame_has_a_row_per_sample_and_metric(runs: list[Run]) -> None:
     tidy = brushbench.frame(runs)
-    assert len(tidy) == 3 * 4 * 5
+    assert len(tidy) == 3 * 4 * 4
     assert list(tidy.columns) == [
         *("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note"),
         *("mask_share", "mask_size"),
@@ -86,8 +86,8 @@ def test_text_names_everything(runs: list[Run]) -> None:
 
 def test_csv_can_be_read_back(runs: list[Run]) -> None:
     rows = list(csv.DictReader(io.StringIO(render(report(runs, Wanted()), "csv"))))
-    # Five metrics, and the PSNR of the mean MSE.
-    assert len(rows) == 3 * 6
+    # Four metrics, and the PSNR of the mean MSE.
+    assert len(rows) == 3 * 5
     assert {row["protocol"] for row in rows} == {"strict"}
 
 

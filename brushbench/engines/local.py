@@ -4,7 +4,7 @@ from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line
 from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
-from brushbench.loading import LoadedMethod
+from brushbench.loading import LoadedMethod, branches_of
 from brushbench.notes import hearing
 from brushbench.protocol import protocol_named
 from brushbench.store import Run
@@ -26,6 +26,8 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
         batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size
         identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
         provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
+    if branches := branches_of(config):
+        provenance["branch"] = branches
     asked = asked_of(config, dataset)
     run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
