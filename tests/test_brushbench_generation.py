@@ -209,7 +209,7 @@ def test_images_of_several_sizes_share_a_run(tmp_path: Path, write_bench, noise:
     for path in sorted((root / "images").iterdir()):
         image = read_image(path)[:, :, : 64 - 8 * int(path.stem)]
         encode(path, image)
-        encode(root / "masks" / path.name, torch.full_like(image, 255) * (torch.arange(image.shape[2]) > 9))
+        encode(root / "masks" / path.name, torch.full_like(image, 255) * (torch.arange(image.shape[2]) > 20))
     (root / "captions.txt").write_text("one\ntwo\nthree\n")
     run = brushbench.run(RunConfig(noise, "folder", root, output=tmp_path / "runs", batch_size=2))
     assert [entry.status for entry in run.ledger().values()] == ["done"] * 3
