@@ -12,7 +12,7 @@ from report_runs import Made, plausible
 import brushbench
 from brushbench.store import Run
 from reports.formats import render
-from reports.published.lint import findings, swapped
+from reports.published.lint import dominated, findings, swapped
 from reports.published.registry import FILES, read
 from reports.tables import Wanted, report
 
@@ -24,6 +24,21 @@ def test_the_registry_is_sound() -> None:
     assert findings(numbers) == []
     assert {number.confidence for number in numbers} == {"A", "B", "C"}
     assert all(number.source.startswith("arXiv:") for number in numbers)
+
+
+def test_rows_whose_error_is_that_of_few_images_are_found() -> None:
+    found = dominated(read())
+    rows = {line.partition(":")[0] for line in found}
+    # PowerPaint, and the ControlNet with blending: between 3.1 and 8.2 dB.
+    assert rows == {
+        *("BrushBench inside PP none", "BrushBench outside PP none", "EditBench all PP none"),
+        *("BrushBench inside CNI blur", "BrushBench outside CNI blur", "EditBench all CNI blur"),
+    }
+    assert all("dominated by few images" in line for line in found)
+    number = next(number for number in read() if number.metric == "PSNR")
+    for error, gap in ((10.0, 0.0), (19.9, 2.99), (20.1, 3.03)):
+        made = [replace(number, value=20.0), replace(number, metric="MSE", value=error)]
+        assert bool(dominated(made)) == (gap > 3)
 
 
 def test_the_widely_copied_swap_of_columns_is_found() -> None:
@@ -67,7 +82,8 @@ def test_list_published(brushbench, tmp_path: Path) -> None:
     assert len(out.splitlines()) == 1 + len(read())
     code, out, _ = brushbench("list", "published", "--lint")
     assert code == 0
-    assert "nothing is wrong" in out
+    assert "nothing is impossible" in out
+    assert "EditBench all PP none: PSNR and MSE are 6.4 dB apart: dominated by few images" in out
     assert "swapped" in out
     assert "15.08 is impossible" in out
 

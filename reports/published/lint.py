@@ -25,6 +25,9 @@ RANGES = {
     "SSIM": (-100.0, 100.0),
 }
 """Of printed values; squared errors are summed over three channels, and identical images have a PSNR of 1000."""
+LARGEST_GAP = 3.0
+"""dB between the mean PSNR and that of the mean squared error; of most published rows it is 1 to 2."""
+Row = tuple[str, str, str, str]
 SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
 
 
@@ -54,21 +57,38 @@ def _alone(number: Published) -> str:
     return "" if number.source else f"{place}: has no source"
 
 
+def dominated(numbers: Iterable[Published]) -> list[str]:
+    """One line for each row whose mean squared error is that of a few images: possible, but not the method's usual one.
+
+    The PSNR of the mean error is then far below the mean PSNR. A few per cent of black images do that.
+    """
+    found = []
+    for row, values in _with_both(numbers).items():
+        gap = values["PSNR"] - 10 * math.log10(1000 / max(values["MSE"], ROUNDING))
+        if gap > LARGEST_GAP:
+            found.append(f"{_place(row)}: PSNR and MSE are {gap:.1f} dB apart: dominated by few images")
+    return found
+
+
 def _impossible_errors(numbers: Sequence[Published]) -> list[str]:
-    rows: dict[tuple[str, str, str, str], dict[str, float]] = {}
+    found = []
+    for row, values in _with_both(numbers).items():
+        # All within the rounding of both.
+        bound = 1000 * 10 ** (-(values["PSNR"] + ROUNDING) / 10)
+        if values["MSE"] + ROUNDING < bound:
+            found.append(
+                f"{_place((*row, 'MSE'))}: {values['MSE']:.2f} is impossible: with a mean PSNR of "
+                f"{values['PSNR']:.2f} it is {bound:.2f} or more"
+            )
+    return found
+
+
+def _with_both(numbers: Iterable[Published]) -> dict[Row, dict[str, float]]:
+    """The values of the rows that have both a PSNR and an MSE."""
+    rows: dict[Row, dict[str, float]] = {}
     for number in numbers:
         rows.setdefault(number.row, {})[number.metric] = number.value
-    found = []
-    for row, values in rows.items():
-        if "PSNR" in values and "MSE" in values:
-            # All within the rounding of both.
-            bound = 1000 * 10 ** (-(values["PSNR"] + ROUNDING) / 10)
-            if values["MSE"] + ROUNDING < bound:
-                found.append(
-                    f"{_place((*row, 'MSE'))}: {values['MSE']:.2f} is impossible: with a mean PSNR of "
-                    f"{values['PSNR']:.2f} it is {bound:.2f} or more"
-                )
-    return found
+    return {row: values for row, values in rows.items() if {"PSNR", "MSE"} <= values.keys()}
 
 
 def _place(key: Sequence[str]) -> str:
