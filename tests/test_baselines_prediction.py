@@ -100,7 +100,7 @@ def test_a_schedule_that_ends_in_noise_is_honoured(name: str, tiny_weights: Path
     assert made.alphas_cumprod[-1] < 1e-6
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tensors(tiny_weights: Path) -> dict[str, torch.Tensor]:
     return single_file(tiny_weights)
 
