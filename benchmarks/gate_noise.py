@@ -17,7 +17,7 @@ import numpy as np
 from tabulate import tabulate
 
 import brushbench
-from reports.baseline import NOISE
+from reports.baseline_making import NOISE
 from reports.statistics import difference_interval
 
 SAMPLES = 48

@@ -3,31 +3,21 @@
 For every metric the paired differences of the samples decide, by a one-sided 95 % bound of their mean
 (non-inferiority): a run passes a metric when it is proven not to be worse by more than the margin. All metrics of all
 runs must pass, so a run that is worse in any of them gets through in at most 5 % of the cases, however many metrics
-there are. What can't be proven, because samples differ widely and are few, fails as `undecided`. Every sample that had
-a score must have one.
+there are. What can't be proven either way, because samples differ widely and are few, is `undecided`. Every sample that
+had a score must have one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import IDENTICAL, MetricInfo
 from brushbench.store import Identity, Run
-from reports.baseline import (
-    Baseline,
-    Key,
-    MetricBaseline,
-    RunBaseline,
-    Scored,
-    by_key,
-    called,
-    changes,
-    key_of,
-    number,
-    scores_of,
-)
+from reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, called, changes, key_of
+from reports.baseline_making import capped, numbers, scores_of
 from reports.statistics import NonInferiority, non_inferiority
 
 NOT_THERE = "not scored"
@@ -46,11 +36,8 @@ class Finding:
     """Pairs."""
     result: NonInferiority
     """Of differences of which positive is better."""
-
-    @property
-    def failed(self) -> bool:
-        """Worse, or not proven to be no worse."""
-        return self.result.verdict in ("worse", "undecided")
+    capped: tuple[int, int] = (0, 0)
+    """Samples that count as the metric's ceiling, in the baseline and now."""
 
     @property
     def improved(self) -> bool:
@@ -81,11 +68,22 @@ class Checked:
 
     @property
     def failures(self) -> list[str]:
-        """What failed; nothing when the run passes."""
+        """What is surely wrong; nothing when the run passes, or is undecided."""
         if self.lost is None:
             return ["is not among the runs"]
         lost = [f"{len(self.lost)} samples lost their score"] if self.lost else []
-        return lost + [f"{finding.metric} {finding.result.verdict}" for finding in self.findings if finding.failed]
+        return lost + [f"{name} worse" for name in self.of("worse")]
+
+    def of(self, verdict: str) -> list[str]:
+        """The metrics with this verdict."""
+        return [finding.metric for finding in self.findings if finding.result.verdict == verdict]
+
+
+def verdict_of(checked: Sequence[Checked]) -> Literal["passed", "failed", "undecided"]:
+    """Of all runs together: what is worse or lost fails, whatever else is undecided."""
+    if any(part.failures for part in checked):
+        return "failed"
+    return "undecided" if any(part.of("undecided") for part in checked) else "passed"
 
 
 def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], list[str]]:
@@ -95,7 +93,7 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
     Raises `UserError`, with the reason, for runs that can't be compared: another data set, seed or protocol, another
     version of a metric, a metric that isn't scored, or no run that is in the baseline.
     """
-    given = by_key(runs)
+    given = _by_key(runs)
     stored = {key_of(run.identity): run for run in baseline.runs}
     for key in stored.keys() - given.keys():
         _check_protocol(key, given, stored)
@@ -106,6 +104,17 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
         raise UserError(one_line(f"{called(next(iter(given)))} is not in the baseline, which holds {held}"))
     checked = [_checked(key, before, counterparts[key]) for key, before in stored.items()]
     return checked, [called(key) for key in given if key not in stored and key not in names.values()]
+
+
+def _by_key(runs: Sequence[Run]) -> dict[Key, Run]:
+    """Raises `UserError` if two runs are of one method on one split: then it is unclear which is meant."""
+    found: dict[Key, Run] = {}
+    for run in runs:
+        key = key_of(run.record.identity)
+        if key in found:
+            raise UserError(one_line(f"two runs are {called(key)}: {found[key].path} and {run.path}; give one of them"))
+        found[key] = run
+    return found
 
 
 def _renamed(given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> dict[Key, Key]:
@@ -127,7 +136,7 @@ def _check_protocol(key: Key, given: Mapping[Key, Run], stored: Mapping[Key, Run
 def _checked(key: Key, before: RunBaseline, run: Run | None) -> Checked:
     if run is None:
         return Checked(key)
-    _check_identity(key, before.identity, run.record.identity)
+    _check_identity(key, before, run.record.identity)
     samples, infos, columns = scores_of(run)
     lost: dict[str, str] = {}
     added: set[str] = set(samples) - set(before.samples)
@@ -135,31 +144,22 @@ def _checked(key: Key, before: RunBaseline, run: Run | None) -> Checked:
     for name, metric in before.metrics.items():
         _check_metric(key, name, metric, infos)
         after = dict(zip(samples, columns[name], strict=True))
-        pairs = []
-        for sample, old in zip(before.samples, metric.scores, strict=True):
-            new = after.get(sample, NOT_THERE)
-            pair = _pair(old, new, metric.unit)
-            if isinstance(pair, tuple):
-                pairs.append(pair)
-            elif _holds(old, metric.unit):
+        now = [after.get(sample, NOT_THERE) for sample in before.samples]
+        pairs = np.stack([numbers(scores, infos[name], key[2]) for scores in (metric.scores, now)], axis=1)
+        # Identical images, by a metric that has no ceiling.
+        same = np.array([old == new == IDENTICAL for old, new in zip(metric.scores, now, strict=True)])
+        pairs[same & ~np.isfinite(pairs).all(axis=1)] = 0.0
+        for sample, old, new, (was, is_now) in zip(before.samples, metric.scores, now, pairs, strict=True):
+            had, has = np.isfinite(was) or old == IDENTICAL, np.isfinite(is_now) or new == IDENTICAL
+            if had and not (np.isfinite(was) and np.isfinite(is_now)):
                 lost[sample] = str(new) if isinstance(new, str) else f"{name} was {old}"
-            elif _holds(new, metric.unit):
+            elif has and not had:
                 added.add(sample)
-        findings.append(_finding(name, metric, np.array(pairs, dtype=np.float64).reshape(-1, 2)))
+        found = _finding(name, metric, pairs[np.isfinite(pairs).all(axis=1)])
+        counts = tuple(capped(scores, infos[name], key[2]) for scores in (metric.scores, now))
+        findings.append(replace(found, capped=(counts[0], counts[1])))
     changed = tuple(changes(before.identity, run.record.identity))
     return Checked(key, tuple(findings), changed, lost, len(added))
-
-
-def _pair(old: Scored, new: Scored, unit: str) -> tuple[float, float] | None:
-    before, after = number(old, unit), number(new, unit)
-    if before is not None and after is not None:
-        return before, after
-    # Identical images, by a metric that has no ceiling.
-    return (0.0, 0.0) if old == new == IDENTICAL else None
-
-
-def _holds(score: Scored, unit: str) -> bool:
-    return score == IDENTICAL or number(score, unit) is not None
 
 
 def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> Finding:
@@ -179,12 +179,15 @@ def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> Finding:
     return Finding(name, metric, float(before), float(after), len(pairs), result)
 
 
-def _check_identity(key: Key, before: Identity, after: Identity) -> None:
-    if before.dataset.digest != after.dataset.digest:
+def _check_identity(key: Key, before: RunBaseline, after: Identity) -> None:
+    if before.identity.dataset.digest != after.dataset.digest:
         raise UserError(one_line(f"not comparable: the data set of {called(key)} isn't the one of the baseline"))
-    if before.seed != after.seed:
+    if len(before.seeds) < 2 and before.identity.seed != after.seed:
         raise UserError(
-            one_line(f"not comparable: {called(key)} has seed {after.seed}, in the baseline it is {before.seed}")
+            one_line(
+                f"not comparable: {called(key)} has seed {after.seed}, in the baseline it is {before.identity.seed}; "
+                "valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, a run for each seed)"
+            )
         )
 
 

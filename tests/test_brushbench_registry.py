@@ -1,5 +1,6 @@
 """Names, options and plug-ins."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -165,6 +166,14 @@ def test_the_file_is_part_of_the_fingerprint(tmp_path: Path, write_bench) -> Non
     file.write_text("class Mine:\n    def __call__(self, batch, seeds):\n        return 255 - batch.images\n")
     with pytest.raises(brushbench.UserError, match=r"method\.digests\.file"):
         brushbench.run(config)
+
+
+def test_an_edit_of_equal_size_within_a_second_is_not_the_old_code(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    for level in (1, 2):
+        file.write_text(f"LEVEL = {level}\nclass Mine:\n    def __call__(self, batch, seeds):\n        return LEVEL\n")
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert brushbench.load_method(f"{file}:Mine")(None, None) == level
 
 
 def test_samples_and_batches_check_their_shapes() -> None:

@@ -76,7 +76,7 @@ def baseline(painted: Painted, brushbench, tmp_path: Path) -> Path:
 def test_the_same_run_passes(painted: Painted, baseline: Path, brushbench) -> None:
     code, out, _ = brushbench("check", painted("good"), "--against", baseline)
     assert code == 0
-    assert out.endswith("passed\n")
+    assert out.startswith("PASSED: 3 metrics of 1 run\n")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,12 @@ def test_the_same_run_passes(painted: Painted, baseline: Path, brushbench) -> No
 def test_a_method_that_got_worse_fails(
     body: str, scale: float, metric: str, painted: Painted, baseline: Path, brushbench
 ) -> None:
-    code, out, _ = brushbench("check", painted(body, scale), "--against", baseline)
+    run = painted(body, scale)
+    # What the painting printed.
+    brushbench("list", "metrics")
+    code, out, _ = brushbench("check", run, "--against", baseline)
     assert code == 1
-    assert f"{metric} worse" in out.splitlines()[-1]
+    assert f"{metric} worse" in out.splitlines()[1]
     assert ("scale 1.0 -> 0.5" if scale != 1 else "weights or code of file") in out
 
 
@@ -99,7 +102,8 @@ def test_the_only_run_of_a_split_is_compared_whatever_its_name(
     code, out, _ = brushbench("check", tmp_path, "--against", baseline)
     assert code == 1
     assert "changed: method Painter -> mean-fill" in out
-    assert "papercut-clip worse" in out.splitlines()[-1]
+    assert out.startswith("FAILED: ")
+    assert "papercut-clip worse" in out.splitlines()[1]
     # With two to choose from, neither is.
     run(RunConfig("telea", "papercut", limit=SAMPLES, metrics="psnr", output=tmp_path))
     assert_one_line(brushbench("check", tmp_path, "--against", baseline), "is not in the baseline, which holds Painter")
@@ -171,7 +175,8 @@ def test_what_improved_is_said(runs: Path, file: Path, brushbench, tmp_path: Pat
 
 def test_identical_images_count_as_sixty_decibels(runs: Path, file: Path, brushbench) -> None:
     _, out, _ = brushbench("check", runs, "--against", file)
-    assert "60 or more" in out
+    assert ">= 60" in out
+    assert "psnr: 4 samples count as the ceiling of 60 dB, 4 in the baseline" in out
     content = json.loads(file.read_text())
     psnr = content["runs"][0]["metrics"]["psnr"]
     assert set(psnr["scores"]) == {"identical"}
@@ -192,8 +197,16 @@ def test_wide_differences_are_undecided_and_fail(runs: Path, file: Path, brushbe
     ssim["scores"] = [score + change for score, change in zip(ssim["scores"], (0.1, -0.1, 0.1, -0.1), strict=True)]
     file.write_text(json.dumps(content))
     code, out, _ = brushbench("check", runs, "--against", file)
-    assert code == 1
+    assert code == 4
+    assert out.startswith("UNDECIDED: 1 undecided, 3 metrics of 1 run\n")
     assert "ssim@whole undecided" in out
+    code, passed, _ = brushbench("check", runs, "--against", file, "--undecided", "pass")
+    assert code == 0
+    assert passed.startswith("PASSED: 1 undecided, 3 metrics of 1 run\n")
+    # Worse beats undecided, whatever becomes of what is undecided.
+    content["runs"][0]["metrics"]["mse"]["scores"] = [-0.1] * 4
+    file.write_text(json.dumps(content))
+    assert brushbench("check", runs, "--against", file, "--undecided", "pass")[0] == 1
     assert "or a larger --margin, would decide" in out
 
 
@@ -235,7 +248,10 @@ def test_reruns_widen_the_margin(runs: Path, file: Path, brushbench, tmp_path: P
 
 @pytest.mark.parametrize(
     ("more", "part"),
-    [(("--seed", 5), "seed 5, in the baseline it is 1234"), (("--protocol", "paper"), "protocol strict in the")],
+    [
+        (("--seed", 5), "seed 5, in the baseline it is 1234; valid: that seed, or a baseline of several"),
+        (("--protocol", "paper"), "protocol strict in the"),
+    ],
 )
 def test_other_seeds_and_protocols_are_refused(
     more: tuple[object, ...], part: str, runs: Path, file: Path, brushbench, tmp_path: Path
@@ -322,6 +338,7 @@ def test_a_damaged_baseline_is_one_line(where: tuple[str, ...], value: object, r
         (("--write", "b.json", "--margin", "psnr=nan"), "margin psnr=nan"),
         (("--write", "b.json", "--margin", "psmr=1"), "did you mean 'psnr'?"),
         (("--against", "b.json", "--metrics", "psnr"), "belong to --write"),
+        (("--write", "b.json", "--format", "junit"), "--format junit belongs to --against"),
     ],
 )
 def test_mistakes_are_one_line(

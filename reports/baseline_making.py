@@ -1,0 +1,247 @@
+"""Runs to a baseline: which runs belong together, what their scores are, and how much worse is still fine."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
+
+import numpy as np
+from jaxtyping import Float64
+
+from brushbench.errors import UserError, one_line, unknown
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.score_file import read_scores, status_column
+from brushbench.store import Run
+from reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
+from reports.counting import counted, is_capped
+from reports.statistics import difference_interval
+
+SPREAD, RELATIVE = 0.05, 1e-6
+NOISE = {"psnr": 0.02, "mse": 1e-5, "ssim": 2e-4, "seam": 0.02, "papercut-clip": 0.15}
+"""By metric, whatever its region."""
+LEVEL, POWER = 0.95, 0.99
+"""Of the check's one-sided bound; and how often an unchanged run under another seed is to pass each metric."""
+CHANGED = "its image is missing, or isn't the one that was scored"
+_LOG = logging.getLogger("brushbench.baseline")
+Numbers = Float64[np.ndarray, " n"]
+
+
+def scores_of(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, list[Scored]]]:
+    """Samples, metrics, and the scores of images that are still the ones that were scored.
+
+    Raises `UserError` if the run isn't scored.
+    """
+    scores = read_scores(run)
+    if scores is None or not scores.metrics:
+        raise UserError(one_line(f"{run.path} isn't scored; run `brushbench score {run.path}` first"))
+    intact = {name: entry.sha256 for name, entry in run.intact().items()}
+    samples = [str(name) for name in scores.table.index]
+    hashes = scores.table["sha256"]
+    whole = [intact.get(name) == digest for name, digest in zip(samples, hashes, strict=True)]
+    columns: dict[str, list[Scored]] = {}
+    for metric in scores.metrics:
+        values, statuses = scores.table[metric], scores.table[status_column(metric)]
+        columns[metric] = [
+            str(status) if status and status != IDENTICAL else CHANGED if not same else str(status) or float(value)
+            for value, status, same in zip(values, statuses, whole, strict=True)
+        ]
+    return samples, scores.metrics, columns
+
+
+def numbers(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> Numbers:
+    """The scores as they count, see `reports.counting`; NaN where there is none."""
+    return counted(*_parts(scores), info, protocol)
+
+
+def numbers_of_baseline(scores: Sequence[Scored], metric: str, protocol: str) -> Numbers:
+    """Those that are numbers, of a metric that a file tells no more of than its name."""
+    values, statuses = _parts(scores)
+    info = CATALOGUE.get(metric.partition("@")[0])
+    return _known(counted(values, statuses, info, protocol) if info else values)
+
+
+def capped(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> int:
+    """How many of them count as the metric's ceiling."""
+    return int(is_capped(*_parts(scores), info, protocol).sum())
+
+
+def _parts(scores: Sequence[Scored]) -> tuple[Numbers, np.ndarray]:
+    values = np.array([math.nan if isinstance(score, str) else score for score in scores], dtype=np.float64)
+    return values, np.array([score if isinstance(score, str) else "" for score in scores], dtype=object)
+
+
+def samples_needed(deviation: float, margin: float, power: float = POWER) -> int | None:
+    """So many pairs with differences of this standard deviation prove "not worse", where nothing is, so often.
+
+    None where no number of them does.
+    """
+    if margin <= 0:
+        return 0 if deviation == 0 else None
+    return math.ceil((_quantiles(power) * deviation / margin) ** 2)
+
+
+def _quantiles(power: float) -> float:
+    return NormalDist().inv_cdf(LEVEL) + NormalDist().inv_cdf(power)
+
+
+def baseline_of(
+    runs: Sequence[Run], reruns: Sequence[Run], metrics: Sequence[str] | None, margins: Mapping[str, float]
+) -> Baseline:
+    """The baseline of these runs, on these metrics (None: all that are scored), with noise also from the reruns.
+
+    Several runs of one method that differ in nothing but their seeds are one entry, with their seeds' noise. `margins`
+    take the place of those that are computed. Raises `UserError` for runs that aren't scored, two of one method on one
+    split that differ in more, or are of one seed, reruns of something else, and metrics that aren't scored.
+    """
+    chosen = _by_seeds(runs)
+    repeated: dict[Key, list[Run]] = {}
+    for rerun in reruns:
+        if (key := key_of(rerun.record.identity)) not in chosen:
+            raise UserError(one_line(f"{rerun.path} is a rerun of none of the runs: it is {called(key)}"))
+        repeated.setdefault(key, []).append(rerun)
+    found = Baseline(runs=[_run_baseline(same, repeated.get(key, []), metrics) for key, same in chosen.items()])
+    return with_margins(found, margins) if margins else found
+
+
+def _by_seeds(runs: Sequence[Run]) -> dict[Key, list[Run]]:
+    """The runs of each method on each split, one for each seed."""
+    found: dict[Key, list[Run]] = {}
+    for run in runs:
+        same = found.setdefault(key_of(run.record.identity), [])
+        for other in same:
+            first, second = (each.record.identity for each in (other, run))
+            if first.seed == second.seed or first != second.model_copy(update={"seed": first.seed}):
+                raise UserError(
+                    one_line(
+                        f"two runs are {called(key_of(first))}: {other.path} and {run.path}; "
+                        "give one of them, or runs that differ in nothing but their seeds"
+                    )
+                )
+        same.append(run)
+    return found
+
+
+def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[str] | None) -> RunBaseline:
+    """Of runs under different seeds, of which the first one's identity is kept."""
+    first = runs[0]
+    protocol = first.record.identity.protocol
+    read = [scores_of(run) for run in runs]
+    samples, infos, columns = read[0]
+    for run, (others, other_infos, _) in zip(runs, read, strict=True):
+        _check_alike(first, samples, run, others)
+        for name in wanted or infos:
+            if name not in other_infos:
+                raise unknown(f"metric of {run.path}", name, other_infos)
+            if not other_infos[name].same_numbers(infos[name]):
+                raise UserError(one_line(f"{name} of {run.path} has another version than that of {first.path}"))
+    if not any(np.isfinite(numbers(column, infos[name], protocol)).any() for name, column in columns.items()):
+        raise UserError(one_line(f"{first.path} has no score at all: that is no baseline"))
+    repeats = [scores_of(rerun) for rerun in reruns]
+    metrics = {}
+    for name in wanted or infos:
+        info = infos[name]
+        by_seed = [scored[name] for _, _, scored in read]
+        table = np.stack([numbers(column, info, protocol) for column in by_seed])
+        if not _has_scores(first, name, by_seed[0], table, asked=wanted is not None):
+            continue
+        noise = [NOISE.get(name.partition("@")[0], 0.0)]
+        for other, _, scored in repeats:
+            again = dict(zip(other, scored.get(name, []), strict=False))
+            aligned = numbers([again.get(sample, CHANGED) for sample in samples], info, protocol)
+            noise.append(_noise(table[0], aligned))
+        deviation = _seed_noise(table)
+        scores = _means(by_seed, table)
+        metrics[name] = MetricBaseline(
+            version=info.version,
+            region=info.region,
+            unit=info.unit,
+            higher_is_better=info.higher_is_better,
+            scale=info.scale,
+            margin=_margin(_known(numbers(scores, info, protocol)), max(noise), _moved(table, deviation)),
+            scores=scores,
+            noise=deviation,
+        )
+    # Not the folder of the data: it says where something is on one machine.
+    provenance = {key: value for key, value in first.record.provenance.items() if key != "root"}
+    return RunBaseline(
+        fingerprint=first.record.fingerprint,
+        identity=first.record.identity,
+        provenance=provenance,
+        seeds=[run.record.identity.seed for run in runs],
+        samples=samples,
+        metrics=metrics,
+    )
+
+
+def _check_alike(first: Run, samples: Sequence[str], run: Run, others: Sequence[str]) -> None:
+    if list(others) != list(samples):
+        raise UserError(one_line(f"{run.path} has other samples than {first.path}; valid: runs of the same samples"))
+
+
+def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray, *, asked: bool) -> bool:
+    """Whether there is anything to hold later scores against; raises `UserError` if not and the metric is asked for."""
+    if np.isfinite(table).any() or IDENTICAL in scores:
+        return True
+    why = one_line(f"{run.path} has no score of {name} at all: {scores[0]}")
+    if asked:
+        raise UserError(f"{why}; that is no baseline")
+    _LOG.warning("%s; it is left out of the baseline", why)
+    return False
+
+
+def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
+    """Of each sample over the seeds that have a score of it; else why the first one has none."""
+    if len(by_seed) == 1:
+        return list(by_seed[0])
+    known = np.isfinite(table)
+    sums, counts = np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0)
+    return [
+        float(total / count) if count else reason for total, count, reason in zip(sums, counts, by_seed[0], strict=True)
+    ]
+
+
+def _seed_noise(table: np.ndarray) -> float | None:
+    """The standard deviation of a sample's score under one more seed, less the mean of these; None for one seed."""
+    seeds = len(table)
+    complete = table[:, np.isfinite(table).all(axis=0)]
+    if seeds < 2 or not complete.size:
+        return None
+    return math.sqrt(float(complete.var(axis=0, ddof=1).mean()) * (1 + 1 / seeds))
+
+
+def _moved(table: np.ndarray, deviation: float | None) -> float:
+    """By so much the mean may seem worse under another seed where nothing is: with it, `POWER` of such runs pass.
+
+    From the samples' own noise, or from the means of the seeds where these differ by more: samples that share their
+    noise, as under `paper`, move together.
+    """
+    if deviation is None:
+        return 0.0
+    complete = table[:, np.isfinite(table).all(axis=0)]
+    error = deviation / math.sqrt(complete.shape[1])
+    shared = math.sqrt(float(complete.mean(axis=1).var(ddof=1)) * (1 + 1 / len(table)))
+    return _quantiles(POWER) * error + max(0.0, shared - error)
+
+
+def _margin(scores: Numbers, noise: float, moved: float) -> float:
+    if not len(scores):
+        return noise
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+    # Four digits: nobody should have to read more.
+    return float(f"{noise + moved + SPREAD * spread + RELATIVE * abs(float(np.mean(scores))):.4g}")
+
+
+def _noise(scores: Numbers, again: Numbers) -> float:
+    """How far from 0 the mean difference to a rerun may be, at the level of the intervals."""
+    differences = _known(again - scores)
+    if not len(differences):
+        return 0.0
+    found = difference_interval(differences)
+    ends = [abs(end) for end in (found.mean, found.low, found.high) if not math.isnan(end)]
+    return max(ends)
+
+
+def _known(values: Numbers) -> Numbers:
+    found: Numbers = values[np.isfinite(values)]
+    return found

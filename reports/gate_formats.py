@@ -1,0 +1,247 @@
+"""What the gate found, for people (text, Markdown), programs (JSON) and CI systems (JUnit's XML)."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree import ElementTree
+
+from pydantic import JsonValue
+from tabulate import tabulate
+
+from brushbench.errors import one_line
+from reports.baseline import Baseline, MetricBaseline, called, key_of
+from reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
+from reports.regression import Checked, Finding, verdict_of
+
+STYLES = {"text": "simple", "markdown": "pipe"}
+SHOWN = 3
+"""Lost samples that are named."""
+WORDS = {"better": "same", "not worse": "same", "worse": "WORSE", "undecided": "UNDECIDED"}
+HEADER = ("metric", "baseline", "now", "change (positive = better)", "95 % bound", "margin", "")
+Undecided = Literal["pass", "fail"]
+"""What undecided metrics do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that the gate found."""
+
+    checked: Sequence[Checked]
+    extra: Sequence[str] = ()
+    """Runs that the baseline doesn't have, to read."""
+    undecided: Undecided = "fail"
+
+    @property
+    def verdict(self) -> str:
+        """`passed`, `failed` or `undecided`."""
+        found = verdict_of(self.checked)
+        return "passed" if found == "undecided" and self.undecided == "pass" else found
+
+    def summary(self) -> str:
+        """One line: the verdict, with its counts."""
+        findings = [finding for part in self.checked for finding in part.findings]
+        counts = {
+            "missing runs": sum(part.lost is None for part in self.checked),
+            "lost samples": sum(len(part.lost or ()) for part in self.checked),
+            "worse": sum(finding.result.verdict == "worse" for finding in findings),
+            "undecided": sum(finding.result.verdict == "undecided" for finding in findings),
+            "improved": sum(finding.improved for finding in findings),
+        }
+        told = [f"{count} {what}" for what, count in counts.items() if count]
+        whole = f"{len(findings)} metric{'s' * (len(findings) != 1)} of {len(self.checked)} run"
+        return f"{self.verdict.upper()}: {', '.join([*told, whole + 's' * (len(self.checked) != 1)])}"
+
+
+def render(outcome: Outcome, table_format: str) -> str:
+    """The outcome as `text`, `markdown`, `json` or `junit`."""
+    return FORMATS[table_format](outcome)
+
+
+def _read(outcome: Outcome, style: str) -> str:
+    lines = [f"**{outcome.summary()}**" if style == "markdown" else outcome.summary()]
+    for part in outcome.checked:
+        for word, told in (
+            ("FAILED", part.failures),
+            ("UNDECIDED", [f"{name} undecided" for name in part.of("undecided")]),
+            ("improved", [finding.metric for finding in part.findings if finding.improved]),
+        ):
+            if told:
+                lines.append(one_line(f"{word}: {called(part.key)}: {', '.join(told)}"))
+    between = "\n\n" if style == "markdown" else "\n"
+    return between.join(lines) + "\n\n" + "\n\n".join(_table(part, style) for part in outcome.checked)
+
+
+def _table(part: Checked, style: str) -> str:
+    title = one_line(called(part.key))
+    if part.lost is None:
+        return f"{title}: is in the baseline, and not among the runs"
+    rows = [_row(finding) for finding in part.findings]
+    table = tabulate(rows, HEADER, tablefmt=STYLES[style], disable_numparse=True, stralign="left")
+    count = max((finding.count for finding in part.findings), default=0)
+    notes = [f"{count} samples; the bound of the change must not be below -margin"]
+    notes += [f"changed: {one_line(', '.join(part.changed), 1000)}"] if part.changed else []
+    if part.lost:
+        named = "; ".join(f"{name}: {reason}" for name, reason in list(part.lost.items())[:SHOWN])
+        notes.append(one_line(f"lost their score: {len(part.lost)} samples: {named}", 1000))
+    if part.added:
+        notes.append(f"{part.added} samples have no score in the baseline, and are not compared")
+    for finding in part.findings:
+        if any(finding.capped):
+            before, after = finding.capped
+            notes.append(f"{finding.metric}: {after} samples count as the ceiling of 60 dB, {before} in the baseline")
+        if needed := finding.samples_needed:
+            notes.append(f"{finding.metric} is undecided: about {needed} samples, or a larger --margin, would decide")
+    return "\n\n".join([f"**{title}**" if style == "markdown" else title, table, "\n".join(notes)])
+
+
+def _row(finding: Finding) -> list[str]:
+    metric, result = finding.baseline, finding.result
+    values = [finding.before, finding.after, result.mean, result.low, result.margin]
+    texts = ["-" if math.isnan(value) else f"{value * metric.scale:.4g}" for value in values]
+    # Where all of the samples are at the ceiling, their mean is no more than that they are.
+    for place, at_ceiling in enumerate(finding.capped):
+        if finding.count and at_ceiling == finding.count:
+            texts[place] = f">= {texts[place]}"
+    name, _, region = finding.metric.partition("@")
+    scale = f"x{metric.scale:g}".replace("1000", "1e3") if metric.scale != 1 else ""
+    heading = " ".join(filter(None, [name, region or metric.region, scale, metric.unit]))
+    return [heading, *texts, "better" if finding.improved else WORDS[result.verdict]]
+
+
+def _json(outcome: Outcome) -> str:
+    """Numbers are as printed: multiplied by the metric's scale, and the change positive where it is better."""
+    content: JsonValue = {
+        "schema_version": 1,
+        "verdict": outcome.verdict,
+        "summary": outcome.summary(),
+        "positive_is": "better",
+        "runs": [_record(part) for part in outcome.checked],
+        "not_checked": list(outcome.extra),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _record(part: Checked) -> dict[str, JsonValue]:
+    dataset, split, protocol, method = part.key
+    return {
+        "dataset": dataset,
+        "split": split,
+        "protocol": protocol,
+        "method": method,
+        "verdict": verdict_of([part]),
+        "missing": part.lost is None,
+        "lost": dict(part.lost or {}),
+        "added": part.added,
+        "changed": list(part.changed),
+        "metrics": [_metric(finding) for finding in part.findings],
+    }
+
+
+def _metric(finding: Finding) -> dict[str, JsonValue]:
+    metric, result = finding.baseline, finding.result
+
+    def printed(value: float) -> JsonValue:
+        return value * metric.scale if math.isfinite(value) else None
+
+    return {
+        "metric": finding.metric,
+        "version": metric.version,
+        "region": metric.region,
+        "unit": metric.unit,
+        "scale": metric.scale,
+        "verdict": result.verdict,
+        "improved": finding.improved,
+        "samples": finding.count,
+        "baseline": printed(finding.before),
+        "now": printed(finding.after),
+        "change": printed(result.mean),
+        "bound": printed(result.low),
+        "margin": printed(result.margin),
+        "capped": {"baseline": finding.capped[0], "now": finding.capped[1]},
+        "samples_needed": finding.samples_needed,
+    }
+
+
+def _junit(outcome: Outcome) -> str:
+    """A suite for each run, a case for each metric, and one for the samples."""
+    root = ElementTree.Element("testsuites", name=outcome.summary())
+    for part in outcome.checked:
+        suite = ElementTree.SubElement(root, "testsuite", name=_xml(called(part.key)))
+        complete = ElementTree.SubElement(suite, "testcase", classname=_xml(called(part.key)), name="samples")
+        if part.lost is None:
+            _failure(complete, "missing", "is in the baseline, and not among the runs")
+        elif part.lost:
+            told = "\n".join(f"{name}: {reason}" for name, reason in part.lost.items())
+            _failure(complete, "lost", f"{len(part.lost)} samples lost their score", told)
+        for finding in part.findings:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=_xml(called(part.key)), name=_xml(finding.metric)
+            )
+            told = " | ".join(f"{name}: {text}" for name, text in zip(HEADER[1:-1], _row(finding)[1:-1], strict=True))
+            verdict = finding.result.verdict
+            if verdict == "worse" or (verdict == "undecided" and outcome.undecided == "fail"):
+                _failure(case, verdict, f"{finding.metric} is {verdict}", told)
+            else:
+                ElementTree.SubElement(case, "system-out").text = _xml(f"{verdict}; {told}")
+        suite.set("tests", str(len(suite.findall("testcase"))))
+        suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    for name in ("tests", "failures"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _failure(case: ElementTree.Element, kind: str, message: str, text: str = "") -> None:
+    ElementTree.SubElement(case, "failure", type=kind, message=_xml(message)).text = _xml(text)
+
+
+def _xml(text: str) -> str:
+    """Without characters that XML can't hold, also not escaped."""
+    return "".join(c for c in text if c in "\t\n" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF))
+
+
+FORMATS: dict[str, Callable[[Outcome], str]] = {
+    "text": lambda outcome: _read(outcome, "text"),
+    "markdown": lambda outcome: _read(outcome, "markdown"),
+    "json": _json,
+    "junit": _junit,
+}
+
+
+def described(baseline: Baseline, style: str) -> str:
+    """What a baseline holds, and how many samples each of its metrics needs for its margin."""
+    rows, few = [], []
+    for run in baseline.runs:
+        for name, metric in run.metrics.items():
+            scored = sum(not isinstance(score, str) or score == "identical" for score in metric.scores)
+            unit = " ".join(filter(None, [f"x{metric.scale:g}" if metric.scale != 1 else "", metric.unit]))
+            margin = f"{metric.margin * metric.scale:.4g} {unit}"
+            needed = _needed(run.identity.protocol, name, metric)
+            text = "no number" if needed is None else str(needed)
+            rows.append([one_line(called(key_of(run.identity))), name, f"{scored}/{len(run.samples)}", margin, text])
+            if metric.noise is not None and (needed is None or needed > scored):
+                few.append(f"{name} of {one_line(called(key_of(run.identity)))}: {text} needed, {scored} scored")
+    header = ["run", "metric", "scored", "margin", "samples needed"]
+    lines = [tabulate(rows, header, tablefmt=STYLES[style], disable_numparse=True), "", _reading(baseline)]
+    lines += [f"too few samples for the margin: {each}" for each in few]
+    return "\n".join(lines)
+
+
+def _needed(protocol: str, name: str, metric: MetricBaseline) -> int | None:
+    if metric.noise is not None:
+        return samples_needed(metric.noise, metric.margin)
+    scores = numbers_of_baseline(metric.scores, name, protocol)
+    deviation = float(scores.std(ddof=1)) * math.sqrt(2) if len(scores) > 1 else 0.0
+    return samples_needed(deviation, metric.margin)
+
+
+def _reading(baseline: Baseline) -> str:
+    passing = f"to pass in {POWER:.0%} of the checks at a bound of {LEVEL:.0%}"
+    if all(len(run.seeds) > 1 for run in baseline.runs):
+        return f"samples needed: for an unchanged method under another seed {passing}, by the noise of these seeds"
+    return (
+        f"samples needed: for a method that paints other pictures just as well {passing}, at most; fewer where only "
+        "some of a score changes, and none where the pictures stay. Runs under several seeds tell how many"
+    )
