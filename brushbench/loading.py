@@ -103,6 +103,8 @@ class LoadedMethod:
     """Likewise."""
     origin: str
     """Where its weights come from, to read; likewise."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """The same by part, as `Weights.places` has it."""
     role: Role = "contender"
     """What it is for."""
     notes: tuple[str, ...] = ()
@@ -148,6 +150,7 @@ def open_method(
         str(torch_dtype).removeprefix("torch."),
         str(torch_device),
         source.origin,
+        source.places,
         role,
     )
 
@@ -205,6 +208,11 @@ def open_dataset(name: str, root: str | Path | None, split: str, options: Mappin
     if folder is None and name in FOUND_BY_NAME:
         raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
     return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
+
+
+def default_options(method: str) -> dict[str, JsonValue]:
+    """The options of a method as run.json holds them, all at their default: the official value."""
+    return _stored(method, build(method, options_type(resolve("method", method)), {}))
 
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:

@@ -29,6 +29,8 @@ from brushbench.protocol import ProtocolName
 from brushbench.registry import Role
 
 SCHEMA_VERSION: Literal[1] = 1
+WEIGHTS = "weights."
+"""In the provenance, before the name of a part of the method: where it was taken from."""
 
 
 class Entry(BaseModel, extra="forbid", frozen=True):
@@ -105,6 +107,13 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
     """What the method is for. None in runs from before methods said so."""
     notes: tuple[str, ...] = ()
     """What a reader must know of the whole run: what libraries warned of while it was made and scored."""
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """Where each part of the method was taken from; empty for a run that doesn't tell."""
+        return {
+            name.removeprefix(WEIGHTS): place for name, place in self.provenance.items() if name.startswith(WEIGHTS)
+        }
 
 
 @final

@@ -53,6 +53,11 @@ class Component(BaseModel, extra="forbid"):
         return HubFolder(self.source, self.revision, self.subfolder)
 
     @property
+    def place(self) -> str:
+        """Repository, folder and revision on the hub, or the path of a local folder or file."""
+        return _named(self.local or self.on_hub)
+
+    @property
     def local(self) -> Path | None:
         """The folder or single file, if its source is one."""
         if Path(self.source).is_dir():
@@ -89,6 +94,10 @@ class Family(BaseModel, extra="forbid"):
                 raise ValueError(f"components.{name}: a single file, and nothing else, has a config: another component")
         return self
 
+    def parts(self, method: str, masks: MaskKind) -> Mapping[str, str]:
+        """Which component each part of a method is on a data set with this kind of masks."""
+        return self.methods.get(method, {}) | self.masks.get(masks, {}).get(method, {})
+
 
 def families() -> dict[str, Path]:
     """The families that come with the suite."""
@@ -110,10 +119,15 @@ def read_family(path: Path) -> Family:
 
 @final
 class Weights:
-    """The components of one method. `digests` grows as their files are opened."""
+    """The components of one method.
+
+    `digests` grows as their files are opened, and `places`, which says where each part was taken from: a repository on
+    the hub with its folder and revision, or the path of a local folder or file.
+    """
 
     def __init__(self, source: str | Path | None, method: str, masks: MaskKind = "segmentation") -> None:
         self.digests: dict[str, str] = {}
+        self.places: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
         self._unlocked = ""
         self.name = str(DEFAULT_FAMILY if source is None else source)
@@ -184,13 +198,18 @@ class Weights:
         instead = f"-o {option}=FOLDER or --weights FOLDER"
         if override is not None and override not in known:
             self._used.append(override)
+            if not _is_hub_id(override, option):
+                self._take(part, Path(override))
+                return Path(override)
             hub = HubFolder(override, revision)
-            return self._fetched(hub, part, instead, variant) if _is_hub_id(override, option) else Path(override)
+            self._take(part, hub)
+            return self._fetched(hub, part, instead, variant)
         if self._folder is not None:
             self._used.append(self.name)
             path = self._folder if part.startswith(_WHOLE) else self._folder / part
             if not path.is_dir():
                 raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
+            self._take(part, path)
             return path
         name = override or self._parts().get(part)
         if name is None:
@@ -210,6 +229,7 @@ class Weights:
         if not Path(source).is_file():
             raise UserError(one_line(f"{part}: no such file: {source}"))
         self._used.append(source)
+        self._take(part, Path(source))
         return Path(source)
 
     def configs(self, part: str, override: str | None) -> Path:
@@ -229,6 +249,7 @@ class Weights:
         Raises `UserError` if it is neither here nor to be had.
         """
         if Path(source).is_file():
+            self._take(option, Path(source))
             return Path(source)
         folder = self.folder(option, source)
         for name in names:
@@ -257,17 +278,15 @@ class Weights:
         self.digests[name] = digest
 
     def _parts(self) -> Mapping[str, str]:
-        if self._family is None:
-            return {}
-        return self._family.methods.get(self._method, {}) | self._family.masks.get(self._masks, {}).get(
-            self._method, {}
-        )
+        return self._family.parts(self._method, self._masks) if self._family else {}
 
     def _component(
         self, name: str, part: str, instead: str, variant: str | None = None, *, configs_only: bool = False
     ) -> Path:
         assert self._family is not None
         component = self._family.components[name]
+        if not configs_only:
+            self._take(part, component.local or component.on_hub)
         if component.local:
             return component.local
         return self._fetched(component.on_hub, part, instead, variant, configs_only=configs_only)
@@ -283,6 +302,10 @@ class Weights:
             raise UserError(one_line(f"{reason}; {remedy}")) from error
         self._downloaded[folder] = hub
         return folder
+
+    def _take(self, part: str, source: Path | HubFolder) -> None:
+        # The configs of a single file are looked for after it, in another place.
+        self.places.setdefault(part, _named(source))
 
     def _nothing_for(self, part: str, option: str) -> UserError:
         methods = ", ".join(self._family.methods) if self._family else ""
@@ -318,6 +341,12 @@ class Weights:
         except OSError as error:
             # A cache that many share may be read-only: the digests are in run.json all the same.
             self._unlocked = f"; not locked: {weights_lock.lock_path()} can't be written ({error.strerror})"
+
+
+def _named(source: Path | HubFolder) -> str:
+    if isinstance(source, Path):
+        return str(source.resolve())
+    return f"{source.place}@{source.revision}" if source.revision else source.place
 
 
 def is_single_file(source: str) -> bool:

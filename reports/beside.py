@@ -1,95 +1,220 @@
-"""Published numbers beside measured ones: rows of a table with both and their difference, and why there are none."""
+"""Published numbers beside measured ones: rows of a table with both and their difference, and why there is none.
 
-from collections.abc import Iterator, Sequence
+A difference is printed where the measured run is like the published one in everything that the registry knows of.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from brushbench.metric_catalogue import CATALOGUE
-from brushbench.store import MethodIdentity
+from brushbench.store import MethodIdentity, RunRecord
+from reports.intervals import printed_interval
 from reports.layout import Cell, Column, Row
-from reports.published.matching import BENCHMARKS, Place, Registry, unofficial
-from reports.published.registry import CONFIDENCE, SAMPLES, Published
+from reports.published.likeness import Unlike, unlike
+from reports.published.lint import dominated_rows
+from reports.published.matching import Place, Registry
+from reports.published.registry import CONFIDENCE, Published
+from reports.storage import Key, Stored
+from reports.summary import BOTH, Summary
+
+NEVER = Stored((), ())
+READ = {"A", "P"}
+"""How sure a number is that has no mark: read in the full text of a paper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The mean of a cell, unscaled, with its interval; what can't be had is NaN."""
+
+    mean: float
+    low: float
+    high: float
+    scored: int
+    """Samples of the mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
     """Of one table."""
 
+    summary: Summary
     dataset: str
-    """Its name, without a digest."""
+    """As in the summary's rows: its name, with a digest where that is needed."""
     protocol: str
-    methods: dict[str, MethodIdentity]
-    """By label."""
     registry: Registry = field(default_factory=Registry)
 
-    def rows(self, method: str, columns: Sequence[Column], means: dict[tuple[str, str], float]) -> list[Row]:
-        """What is published of a method, and how far the measured means, by split and metric, are from it."""
-        numbers = [self._find(method, column.split, column.info.name) for column in columns]
-        called = {number.called: None for number in numbers if number}
+    def rows(
+        self, method: str, columns: Sequence[Column], measured: Mapping[tuple[str, str], Measured]
+    ) -> tuple[Row, ...]:
+        """What is published of a method, and how far what was measured, by split and metric, is from it."""
+        found = [
+            (column, self._find(method, column.split, column.info.name), measured.get((column.split, column.info.name)))
+            for column in columns
+        ]
+        called = dict.fromkeys(number.called for _, number, _ in found if number)
         if not called:
-            return []
-        published = [
-            Cell(f"{number.value:.2f}", remark="" if number.confidence == "A" else f"({number.confidence})")
-            if number
+            return ()
+        numbers = tuple(_published(number) for _, number, _ in found)
+        compared = {
+            (column.split, column.info.name): self._unlike(method, column.split, own)
+            for column, number, own in found
+            if number and own
+        }
+        differences = tuple(
+            _difference(number, column, own)
+            if number and own and not compared[column.split, column.info.name]
             else Cell("-")
-            for number in numbers
-        ]
-        differences = [
-            self._difference(number, column, means.get((column.split, column.info.name), np.nan))
-            for number, column in zip(numbers, columns, strict=True)
-        ]
-        return [
-            Row(f"published {' and '.join(called)}", tuple(published), "published"),
-            Row("measured - published", tuple(differences), "difference"),
-        ]
+            for column, number, own in found
+        )
+        names = dict.fromkeys(one.name for others in compared.values() for one in others)
+        compares = any(not others for others in compared.values())
+        label = "measured - published" if compares else f"not compared, unlike in {', '.join(names)}"
+        return (
+            Row(f"published {' and '.join(called)}", numbers, "published"),
+            Row(label, differences, "difference"),
+        )
 
     def records(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows of a summary with what is published, unscaled as they are."""
-        numbers = [
-            self._find(method, split, metric)
-            for method, split, metric in zip(rows["method"], rows["split"], rows["metric"], strict=True)
-        ]
-        values = [
-            number.value / CATALOGUE[metric].scale if number else np.nan
-            for number, metric in zip(numbers, rows["metric"], strict=True)
-        ]
-        return rows.assign(
-            published=values,
-            published_difference=rows["mean"] - np.array(values, np.float64),
-            published_confidence=pd.Series([number and number.confidence for number in numbers], rows.index, "object"),
-            published_source=pd.Series([number and number.source for number in numbers], rows.index, "object"),
-        )
+        return rows.assign(**pd.DataFrame([self._record(row) for row in _records(rows)], rows.index, dtype="object"))
 
     def notes(self, rows: pd.DataFrame) -> Iterator[str]:
-        """Where the numbers are from; what differs from the published runs; why there are none."""
-        pairs = list(zip(rows["method"], rows["split"], rows["metric"], strict=True))
-        numbers = [number for pair in pairs if (number := self._find(*pair))]
-        for source in dict.fromkeys(number.source for number in numbers):
-            yield f"published in {source}"
+        """Where the numbers are from, how a difference reads, and why some have none."""
+        places = [(str(row["method"]), str(row["split"]), str(row["metric"]), _measured(row)) for row in _records(rows)]
+        numbers = [number for method, split, metric, _ in places if (number := self._find(method, split, metric))]
         if numbers:
-            marks = [f"({mark}): {meaning}" for mark, meaning in CONFIDENCE.items() if mark != "A"]
-            yield f"published numbers are A, {CONFIDENCE['A']}, unless marked {', '.join(marks)}"
-            count = SAMPLES[BENCHMARKS[self.dataset]]
-            yield f"published numbers are of all {count} images; whether the checkpoints are the same isn't checked"
-        for method in dict.fromkeys(method for method, *_ in pairs):
-            if any(self._find(*pair) for pair in pairs if pair[0] == method) and (
-                others := unofficial(self.methods[method])
-            ):
-                yield f"{method} was run with other options: {', '.join(others)}"
-        for reason in dict.fromkeys(self._obstacle(method, split) for method, split, _ in pairs):
+            yield f"published in {', '.join(dict.fromkeys(source for one in numbers for source in one.sources))}"
+        for mark, meaning in CONFIDENCE.items():
+            if mark not in READ and mark in {number.confidence for number in numbers}:
+                yield f"({mark}): {meaning}"
+        yield from self._few_images(numbers)
+        yield from self._differences(places)
+        for reason in dict.fromkeys(self._obstacle(method, split) for method, split, *_ in places):
             if reason:
                 yield f"no published numbers: {reason}"
 
+    def _differences(self, places: Sequence[tuple[str, str, str, Measured]]) -> Iterator[str]:
+        """How a difference reads, if there is one, and of which methods there is none, with everything unlike."""
+        found: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for method, split, metric, own in places:
+            if self._find(method, split, metric) and not np.isnan(own.mean):
+                reason = "; ".join(one.text for one in self._unlike(method, split, own))
+                found.setdefault((method, split), {}).setdefault(reason, []).append(metric)
+        if any("" in reasons for reasons in found.values()):
+            yield (
+                "measured - published has the 95 % interval of the measured mean; within: the published number, which "
+                "has no interval of its own, lies in it"
+            )
+        told: dict[str, list[str]] = {}
+        for (method, split), reasons in found.items():
+            for reason, metrics in reasons.items():
+                which = "" if len(reasons) == 1 else f": {', '.join(metrics)}"
+                told.setdefault(reason, []).append(f"{method} ({split}{which})")
+        for reason, methods in told.items():
+            if reason:
+                yield f"no difference is printed for {', '.join(methods)}, unlike in {reason}"
+
+    def _few_images(self, numbers: Sequence[Published]) -> Iterator[str]:
+        gaps = dominated_rows(self.registry.numbers.values())
+        for row in dict.fromkeys(number.row for number in numbers if number.metric == "MSE"):
+            if row in gaps:
+                called = next(number.called for number in numbers if number.row == row)
+                yield (
+                    f"published {called} ({row[1]}): the mean PSNR is {gaps[row]:.1f} dB above that of the mean MSE, "
+                    "which is dominated by few images"
+                )
+
+    def _record(self, row: Mapping[str, float | str]) -> dict[str, object]:
+        method, split, metric = (str(row[name]) for name in ("method", "split", "metric"))
+        number, own = self._find(method, split, metric), _measured(row)
+        if number is None:
+            return dict.fromkeys(PUBLISHED)
+        value = number.value / CATALOGUE[metric].scale
+        others = self._unlike(method, split, own)
+        compared = not (others or np.isnan(own.mean))
+        ends = compared and not np.isnan(own.low)
+        found = (
+            value,
+            number.confidence,
+            number.source,
+            own.mean - value if compared else None,
+            own.low - value if ends else None,
+            own.high - value if ends else None,
+            own.low <= value <= own.high if ends else None,
+            "; ".join(one.text for one in others) or None,
+        )
+        return dict(zip(PUBLISHED, found, strict=True))
+
+    def _unlike(self, method: str, split: str, own: Measured) -> list[Unlike]:
+        runs = self._runs(method, split)
+        # A mean over both splits is of as many samples of each.
+        scored = own.scored // max(len(runs), 1)
+        found = [
+            one for key, record in runs.items() for one in unlike(record, self.summary.stored.get(key, NEVER), scored)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _runs(self, method: str, split: str) -> dict[Key, RunRecord]:
+        splits = ("inside", "outside") if split == BOTH else (split,)
+        keys = [(self.dataset, one, self.protocol, method) for one in splits]
+        return {key: self.summary.records[key] for key in keys if key in self.summary.records}
+
+    def _identity(self, method: str, split: str) -> MethodIdentity:
+        return next(iter(self._runs(method, split).values())).identity.method
+
     def _find(self, method: str, split: str, metric: str) -> Published | None:
-        return self.registry.find(Place(self.dataset, self.protocol, split), self.methods[method], metric)
+        return self.registry.find(self._place(split), self._identity(method, split), metric)
 
     def _obstacle(self, method: str, split: str) -> str:
-        return self.registry.obstacle(Place(self.dataset, self.protocol, split), self.methods[method])
+        return self.registry.obstacle(self._place(split), self._identity(method, split))
 
-    @staticmethod
-    def _difference(number: Published | None, column: Column, mean: float) -> Cell:
-        if number is None or np.isnan(mean):
-            return Cell("-")
-        return Cell(f"{float(column.printed(mean)) - number.value:+.2f}")
+    def _place(self, split: str) -> Place:
+        return Place(self.dataset.partition("@")[0], self.protocol, split)
+
+
+PUBLISHED = (
+    "published",
+    "published_confidence",
+    "published_source",
+    "published_difference",
+    "published_difference_low",
+    "published_difference_high",
+    "published_is_within",
+    "published_unlike",
+)
+"""Columns of a record."""
+
+
+def measured(rows: pd.DataFrame) -> dict[tuple[str, str], Measured]:
+    """The cells of one method, by split and metric."""
+    return {(str(row["split"]), str(row["metric"])): _measured(row) for row in _records(rows)}
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, float | str]]:
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _measured(row: Mapping[str, float | str]) -> Measured:
+    return Measured(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n_scored"]))
+
+
+def _published(number: Published | None) -> Cell:
+    if number is None:
+        return Cell("-")
+    return Cell(f"{number.value:.2f}", remark="" if number.confidence in READ else f"({number.confidence})")
+
+
+def _difference(number: Published, column: Column, own: Measured) -> Cell:
+    """`+0.12 ± 0.30 within`."""
+    if np.isnan(own.mean):
+        return Cell("-")
+    value = number.value / column.info.scale
+    ends = own.mean - value, own.low - value, own.high - value
+    text = f"{float(column.printed(own.mean)) - number.value:+.2f}"
+    if np.isnan(own.low):
+        return Cell(text)
+    within = "within" if own.low <= value <= own.high else "not within"
+    return Cell(text, remark=within, interval=printed_interval(*ends, column.printed))

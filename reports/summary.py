@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
 from brushbench.score_file import Scores
-from brushbench.store import MethodIdentity, Run
+from brushbench.store import Run, RunRecord
 from reports.counting import counted, is_capped
 from reports.frame import (
     datasets_of,
@@ -29,6 +30,7 @@ from reports.run_notes import RunNote, notes_of
 from reports.statistics import Estimate, balanced
 from reports.storage import Key, Stored, stored_of
 
+V = TypeVar("V")
 GROUP = ["dataset", "split", "protocol"]
 SECTION, STRATUM = "section", "stratum"
 KEYS = [*GROUP, SECTION, "method", "metric"]
@@ -59,8 +61,8 @@ class Summary:
     """Metrics of which there are two versions in these runs."""
     notes: pd.DataFrame
     """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
-    methods: dict[tuple[str, str, str], MethodIdentity]
-    """What the labels mean, by data set, protocol and label."""
+    records: Mapping[Key, RunRecord]
+    """The run behind each label."""
     asked: dict[str, int]
     """Of every run, by its folder, how many samples it is to have; not all need have been scored yet."""
     not_scored: tuple[str, ...] = ()
@@ -103,20 +105,21 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         unscored=unscored_of(scores),
         versions=versions_of(scores),
         notes=_notes(tidy),
-        methods=_methods(runs),
+        records=_by_place(runs, [run.record for run in runs]),
         asked=asked,
         not_scored=tuple(_not_scored(runs, scores)),
         by=by,
-        stored=_stored(runs, scores),
+        stored=_by_place(runs, [stored_of(run, own) for run, own in zip(runs, scores, strict=True)]),
         run_notes=notes_of(runs),
     )
 
 
-def _stored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> dict[Key, Stored]:
-    places = zip(runs, scores, datasets_of(runs), labels_of(runs), strict=True)
+def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[Key, V]:
+    """Of each run a value, by where it stands in the tables."""
+    places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
     return {
-        (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): stored_of(run, own)
-        for run, own, dataset, label in places
+        (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): value
+        for run, dataset, label, value in places
     }
 
 
@@ -152,13 +155,6 @@ def _not_scored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> Iterato
     for run, label, own in zip(runs, labels_of(runs), scores, strict=True):
         if own is None or not own.metrics:
             yield f"{label} on {run.record.identity.dataset.name}/{run.record.identity.dataset.split}"
-
-
-def _methods(runs: Sequence[Run]) -> dict[tuple[str, str, str], MethodIdentity]:
-    return {
-        (dataset, run.record.identity.protocol, label): run.record.identity.method
-        for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)
-    }
 
 
 def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:

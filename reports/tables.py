@@ -14,7 +14,7 @@ from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
 from brushbench.registry import ROLES
 from brushbench.store import Run
-from reports.beside import Beside
+from reports.beside import Beside, measured
 from reports.footnotes import footnotes
 from reports.intervals import printed_interval
 from reports.layout import Cell, Column, Mark, Row, Section, Table, heading
@@ -175,8 +175,7 @@ class _Maker:
         return table, beside.records(records) if beside else records
 
     def _beside(self, place: tuple[str, str]) -> Beside:
-        methods = {label: method for (*own, label), method in self.summary.methods.items() if tuple(own) == place}
-        return Beside(place[0].partition("@")[0], place[1], methods)
+        return Beside(self.summary, *place)
 
     def _legend(self, sections: Sequence[Section]) -> tuple[tuple[Mark, str], ...]:
         used = {cell.mark for section in sections for row in section.rows for cell in row.cells}
@@ -229,8 +228,7 @@ class _Maker:
             role = records[next(key for key in records if key[0] == method)]["role"]
             found.append(Row(str(method) if role == "contender" else f"{method} ({role})", tuple(cells)))
             if beside:
-                means = {key[1:]: record["mean"] for key, record in records.items() if key[0] == method}
-                found += beside.rows(method, self.columns, means)
+                found += beside.rows(method, self.columns, measured(rows[rows["method"] == method]))
         return tuple(found)
 
     # Any: a row of the summary.

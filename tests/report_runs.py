@@ -9,8 +9,8 @@ import pandas as pd
 
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
-from brushbench.score_file import MASK_SHARE, Scores, note_column, status_column, tag_column, write_scores
-from brushbench.store import DatasetIdentity, Identity, MethodIdentity, Run
+from brushbench.score_file import MASK_SHARE, SIZE, Scores, note_column, status_column, tag_column, write_scores
+from brushbench.store import DatasetIdentity, Entry, Identity, MethodIdentity, Run
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,28 @@ class Made:
     mask_shares: Sequence[float | None] | None = None
     ids: Sequence[str] | None = None
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dtype: str = "float32"
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    data_options: Mapping[str, object] = field(default_factory=dict)
+    size: str = ""
+    """Height x width of every sample."""
+    suffix: str = ""
+    """Of the images that the ledger names; without it there is no ledger."""
 
     def identity(self) -> Identity:
         return Identity(
-            dataset=DatasetIdentity(name=self.dataset, split=self.split, digest=self.digest),
+            dataset=DatasetIdentity(
+                name=self.dataset, split=self.split, digest=self.digest, options=dict(self.data_options)
+            ),
             method=MethodIdentity(name=self.method, options=dict(self.options), digests={}),
             seed=self.seed,
-            dtype="float32",
+            dtype=self.dtype,
             protocol=self.protocol,
         )
 
     def write(self, folder: Path) -> Run:
         count = len(next(iter(self.scores.values())))
-        run = Run.start(folder, self.identity(), count, {})
+        run = Run.start(folder, self.identity(), count, self.provenance)
         columns: dict[str, pd.Series] = {"sha256": pd.Series(["0" * 64] * count, dtype="string")}
         for metric, values in self.scores.items():
             status = ["failed" if value is None else unscored(value) for value in values]
@@ -54,9 +63,15 @@ class Made:
             columns[tag_column(tag)] = pd.Series(texts, dtype="string")
         if self.mask_shares is not None:
             columns[MASK_SHARE] = pd.Series(self.mask_shares, dtype="Float64")
+        if self.size:
+            columns[SIZE] = pd.Series([self.size] * count, dtype="string")
         ids = list(self.ids) if self.ids is not None else [f"{index:09d}" for index in range(count)]
         table = pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
         write_scores(run, Scores(table, {name: info_of(name) for name in self.scores}))
+        if self.suffix:
+            entries = [Entry(id=name, status="done", image=f"{name}{self.suffix}", sha256="0" * 64) for name in ids]
+            lines = "".join(f"{entry.model_dump_json(exclude_none=True)}\n" for entry in entries)
+            (folder / "samples.jsonl").write_text(lines)
         return run
 
 

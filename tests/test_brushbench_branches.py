@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from brushbench.config import RunConfig
+from brushbench.errors import UserError
 from brushbench.loading import branches_of, configured_dataset, configured_method
 from brushbench.store import Identity
 from brushbench.weights import Weights, families, read_family
@@ -39,6 +40,8 @@ def test_each_split_of_one_command_gets_its_own_branch(brushbench, tmp_path: Pat
     assert digests["inside"] == digests["outside"] == digest()
     assert digests["brush"] == digest(options={"brushnet": RANDOM}) != digests["inside"]
     assert runs["brush"]["provenance"]["branch"] == f"{RANDOM}, for random masks"
+    folders = {split: Path(run["provenance"]["weights.brushnet"]).name for split, run in runs.items()}
+    assert folders == {"inside": "brushnet", "outside": "brushnet", "brush": "brushnet_random"}
     assert all(run["identity"]["method"]["options"]["brushnet"] is None for run in runs.values())
 
 
@@ -70,7 +73,7 @@ def test_what_the_old_branch_painted_is_no_part_of_the_new_run(brushbench, tmp_p
 def test_a_branch_that_is_not_here_is_named() -> None:
     config = RunConfig(method="brushnet", dataset="editbench", weights="sd15", device="cpu")
     assert branches_of(config) == "brushnet-random-mask, for random masks"
-    with pytest.raises(Exception, match="Sanster/brushnet_random_mask is not on this machine"):
+    with pytest.raises(UserError, match="Sanster/brushnet_random_mask is not on this machine"):
         Weights("sd15", "brushnet", "random").folder("brushnet")
 
 
@@ -105,5 +108,5 @@ def test_a_mapping_to_nothing_is_refused(tmp_path: Path) -> None:
     ):
         assert old in text
         file.write_text(text.replace(old, new))
-        with pytest.raises(Exception, match=said):
+        with pytest.raises(UserError, match=said):
             read_family(file)

@@ -12,6 +12,7 @@ from hub_server import Hub, put_in_cache
 from support import assert_one_line
 
 import brushbench
+from brushbench.loading import open_method
 from brushbench.weights import Weights, families, read_family
 
 FAMILY = """
@@ -57,6 +58,8 @@ def test_a_family_is_downloaded_locked_and_then_used_offline(
     assert json.loads(lock.read_text())["components"] == locked
     runs = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/brushbench-inside/brushnet/run.json"))]
     assert runs[0]["fingerprint"] == runs[1]["fingerprint"]
+    places = {"weights.base": "tiny/sd", "weights.brushnet": "tiny/brushnet"}
+    assert all(places.items() <= run["provenance"].items() for run in runs)
     assert runs[0]["identity"]["method"]["digests"] == {entry["component"]: entry["sha256"] for entry in locked}
     assert {entry["component"] for entry in locked} == {
         *("brushnet", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
@@ -197,3 +200,22 @@ def test_a_component_of_the_family_can_be_named_as_an_option(own_family: Path) -
     assert method.options.brushnet == "branch"
     with pytest.raises(brushbench.UserError, match="brushnet=brunch: no such folder, and not a hub id"):
         brushbench.load_method("brushnet", weights=own_family, brushnet="brunch", device="cpu")
+
+
+def test_each_part_says_where_it_was_taken_from(own_family: Path, tiny_weights: Path, inpainting_weights: Path) -> None:
+    """Of the component that is used: by folder and file, also where an option or the family replaces one."""
+
+    def places(method: str, weights: Path, **options: object) -> dict[str, str]:
+        return dict(open_method(method, weights=weights, device="cpu", dtype="float32", options=options).places)
+
+    base, branch = str(tiny_weights.resolve()), str((tiny_weights / "brushnet").resolve())
+    assert places("brushnet", tiny_weights) == {"base": base, "brushnet": branch}
+    assert places("brushnet", own_family, brushnet=str(tiny_weights / "brushnet")) == {"base": base, "brushnet": branch}
+    unet = str((inpainting_weights / "unet").resolve())
+    assert places("sd-inpainting", own_family) == {"base": base, "unet": unet}
+    weights = Weights("sd15", "brushnet", "random")
+    with pytest.raises(brushbench.UserError, match="not on this machine"):
+        weights.folder("brushnet", "some/branch", revision="abc")
+    with pytest.raises(brushbench.UserError, match="not on this machine"):
+        weights.folder("base")
+    assert weights.places == {"brushnet": "some/branch@abc", "base": "stable-diffusion-v1-5/stable-diffusion-v1-5"}

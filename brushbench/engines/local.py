@@ -7,7 +7,7 @@ from brushbench.identity import identity_of, identity_of_method, provenance_of, 
 from brushbench.loading import LoadedMethod, branches_of
 from brushbench.notes import hearing
 from brushbench.protocol import protocol_named
-from brushbench.store import Run
+from brushbench.store import WEIGHTS, Run
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt
 
@@ -28,6 +28,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
         provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
     if branches := branches_of(config):
         provenance["branch"] = branches
+    provenance |= {f"{WEIGHTS}{part}": place for part, place in method.places.items()}
     asked = asked_of(config, dataset)
     run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)

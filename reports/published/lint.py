@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reports.published.registry import CONFIDENCE, METRICS, Published
+from reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, Row
 
 ROUNDING = 0.005
 """Half a unit of what is printed."""
@@ -23,11 +23,21 @@ RANGES = {
     "LPIPS": (0.0, 2000.0),
     "CLIP": (0.0, 100.0),
     "SSIM": (-100.0, 100.0),
+    "HPSv3": (-20.0, 20.0),
+    "GPT-4": (0.0, 100.0),
+    "VQA": (0.0, 100.0),
+    "localCLIP": (0.0, 100.0),
+    "InpaintReward": (-10.0, 10.0),
+    "LPIPS-box": (0.0, 2000.0),
+    "Q-Align": (1.0, 5.0),
+    "Q-Align-mask": (1.0, 5.0),
+    "CLIPIQA-mask": (0.0, 1.0),
+    "seconds": (0.0, 3600.0),
+    "GB": (0.0, 100.0),
 }
 """Of printed values; squared errors are summed over three channels, and identical images have a PSNR of 1000."""
 LARGEST_GAP = 3.0
 """dB between the mean PSNR and that of the mean squared error; of most published rows it is 1 to 2."""
-Row = tuple[str, str, str, str]
 SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
 
 
@@ -47,14 +57,18 @@ def swapped(numbers: Iterable[Published]) -> list[Published]:
 
 def _alone(number: Published) -> str:
     place = _place((*number.row, number.metric))
-    if number.metric not in METRICS:
-        return f"{place}: no such metric; valid are {', '.join(METRICS)}"
+    if number.metric not in (*METRICS, *OTHER_METRICS):
+        return f"{place}: no such metric; valid are {', '.join((*METRICS, *OTHER_METRICS))}"
     low, high = RANGES[number.metric]
     if not (math.isfinite(number.value) and low <= number.value <= high):
         return f"{place}: {number.value:g} is not within {low:g} and {high:g}"
     if number.confidence not in CONFIDENCE:
         return f"{place}: confidence {number.confidence!r} is not one of {', '.join(CONFIDENCE)}"
-    return "" if number.source else f"{place}: has no source"
+    if not number.source:
+        return f"{place}: has no source"
+    if number.confidence == "A" and len(number.sources) < 2:
+        return f"{place}: confidence A needs two sources, one is {number.source}"
+    return ""
 
 
 def dominated(numbers: Iterable[Published]) -> list[str]:
@@ -62,12 +76,19 @@ def dominated(numbers: Iterable[Published]) -> list[str]:
 
     The PSNR of the mean error is then far below the mean PSNR. A few per cent of black images do that.
     """
-    found = []
-    for row, values in _with_both(numbers).items():
-        gap = values["PSNR"] - 10 * math.log10(1000 / max(values["MSE"], ROUNDING))
-        if gap > LARGEST_GAP:
-            found.append(f"{_place(row)}: PSNR and MSE are {gap:.1f} dB apart: dominated by few images")
-    return found
+    return [
+        f"{_place(row)}: PSNR and MSE are {gap:.1f} dB apart: dominated by few images"
+        for row, gap in dominated_rows(numbers).items()
+    ]
+
+
+def dominated_rows(numbers: Iterable[Published]) -> dict[Row, float]:
+    """How far apart they are, dB, in each such row."""
+    gaps = {
+        row: values["PSNR"] - 10 * math.log10(1000 / max(values["MSE"], ROUNDING))
+        for row, values in _with_both(numbers).items()
+    }
+    return {row: gap for row, gap in gaps.items() if gap > LARGEST_GAP}
 
 
 def _impossible_errors(numbers: Sequence[Published]) -> list[str]:

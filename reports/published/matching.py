@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from brushbench.store import MethodIdentity
-from reports.published.registry import METRICS, Published, read
+from reports.published.registry import BENCHMARKS, METRICS, OWN, Published, read
 from reports.summary import BOTH
 
-BENCHMARKS = {"brushbench": "BrushBench", "editbench": "EditBench"}
 METHODS = {
     "blended-latent": "BLD",
     "sd-inpainting": "SDI",
@@ -27,7 +26,6 @@ VARIANTS = {
     ("brushnet", "blur"): f"{_BRUSHNET}blur",
 }
 """Of the ablation tables, those that are runs of the suite's methods."""
-OFFICIAL = {"steps": 50, "guidance": 7.5, "scale": 1.0}
 BLUR, VERSION = 21, 1
 """The published blending's kernel, and the published PowerPaint."""
 Key = tuple[str, str, str, str, str]
@@ -48,7 +46,7 @@ class Registry:
     """The published numbers by what they are numbers of."""
 
     numbers: Mapping[Key, Published] = field(
-        default_factory=lambda: {(*number.row, METRICS[number.metric]): number for number in read()}
+        default_factory=lambda: {(*number.row[:4], METRICS[number.metric]): number for number in read(OWN)}
     )
 
     def find(self, place: Place, method: MethodIdentity, metric: str) -> Published | None:
@@ -88,12 +86,3 @@ def _other_method(method: MethodIdentity) -> str:
     if method.name == "powerpaint" and method.options.get("version", VERSION) != VERSION:
         return f"what is published for powerpaint is of version {VERSION}"
     return ""
-
-
-def unofficial(method: MethodIdentity) -> list[str]:
-    """Options that aren't those of the published runs, each `steps=20 (published: 50)`."""
-    return [
-        f"{name}={method.options[name]} (published: {official:g})"
-        for name, official in OFFICIAL.items()
-        if name in method.options and method.options[name] != official
-    ]

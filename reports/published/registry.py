@@ -7,7 +7,10 @@ from pathlib import Path
 
 from brushbench.errors import UserError, one_line
 
-FILES = tuple(Path(__file__).parent / name for name in ("results.csv", "ablations.csv"))
+OWN = tuple(Path(__file__).parent / name for name in ("results.csv", "ablations.csv"))
+"""The tables of BrushNet's authors and those that reprint them: what measured numbers are held against."""
+FILES = (*OWN, Path(__file__).parent / "other_papers.csv")
+"""Also other papers' own numbers, on their own set-ups."""
 METRICS = {
     "IR": "image-reward",
     "HPS": "hps",
@@ -19,12 +22,33 @@ METRICS = {
     "SSIM": "ssim",
 }
 """Names in the files, and the suite's; values are as printed: IR x10, HPS x100, MSE and LPIPS x1e3, SSIM x100."""
+OTHER_METRICS = {
+    "HPSv3": "HPSv3, unscaled",
+    "GPT-4": "a judgement by GPT-4, 0 to 100",
+    "VQA": "a visual question answering score, x100",
+    "localCLIP": "CLIP similarity around the mask",
+    "InpaintReward": "FreeInpaint's reward",
+    "LPIPS-box": "LPIPS in the mask's bounding box, x1e3",
+    "Q-Align": "of the whole image",
+    "Q-Align-mask": "of the painted region",
+    "CLIPIQA-mask": "CLIP-IQA+ of the painted region",
+    "seconds": "of one image",
+    "GB": "of GPU memory",
+}
+"""Metrics of other papers, which the suite hasn't."""
+BENCHMARKS = {"brushbench": "BrushBench", "editbench": "EditBench"}
+"""The suite's names of data sets, and the papers'."""
 SAMPLES = {"BrushBench": 600, "EditBench": 240}
 CONFIDENCE = {
     "A": "read in the full text of two papers",
+    "P": "read in the full text of one paper",
     "B": "read in one copy by others",
     "C": "derived from other published numbers",
 }
+SEPARATOR = "; "
+"""Between two sources of one number."""
+Row = tuple[str, str, str, str, str]
+"""Benchmark, split, method, blend and set-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +57,32 @@ class Published:
 
     benchmark: str
     split: str
-    """Of the ablations `mean(inside,outside)`, of EditBench `all`."""
+    """Of the ablations `mean(inside,outside)`, of EditBench `all`; `not said` where a paper doesn't say."""
     method: str
     """The papers' abbreviation; of ablations, the variant."""
     blend: str
-    """`none`, `paste` or `blur`; empty for ablations, whose variants say it."""
+    """`none`, `paste` or `blur`; empty for ablations, whose variants say it, and where a paper doesn't say."""
     metric: str
-    """A key of `METRICS`."""
+    """A key of `METRICS` or `OTHER_METRICS`."""
     value: float
     """As printed, scaled."""
     confidence: str
-    """A, B or C."""
+    """A, P, B or C."""
     source: str
+    """Paper and table; two with `SEPARATOR` between."""
     note: str
+    setup: str = ""
+    """With what another paper measured it; empty for the authors' own."""
 
     @property
-    def row(self) -> tuple[str, str, str, str]:
+    def row(self) -> Row:
         """Of the table that it stands in."""
-        return self.benchmark, self.split, self.method, self.blend
+        return self.benchmark, self.split, self.method, self.blend, self.setup
+
+    @property
+    def sources(self) -> list[str]:
+        """Each of them; for a derived number, what it is derived from."""
+        return self.source.split(SEPARATOR)
 
     @property
     def called(self) -> str:
@@ -65,16 +97,17 @@ def read(files: Sequence[Path] = FILES) -> tuple[Published, ...]:
 
 def lines(files: Sequence[Path] = FILES) -> list[str]:
     """A table of all numbers, its heading first."""
-    heading = "benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "note"
+    heading = "benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "note"
     cells: list[tuple[str, ...]] = [
         tuple(
             one_line(cell)
             for cell in (
-                *number.row,
+                *number.row[:4],
                 number.metric,
                 f"{number.value:.2f}",
                 number.confidence,
                 number.source,
+                number.setup,
                 number.note,
             )
         )
@@ -104,6 +137,7 @@ def _numbers(file: Path) -> Iterator[Published]:
                 confidence=row["confidence"],
                 source=row["source"],
                 note=row.get("note") or "",
+                setup=row.get("setup") or "",
             )
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(one_line(f"{file}: line {number} is no published number ({error!r})")) from error

@@ -1,0 +1,96 @@
+"""In what a run is unlike the published ones: a difference is printed only for one that is like them in everything."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from pydantic import JsonValue
+
+from brushbench.errors import one_line
+from brushbench.loading import default_options, stored_dataset_options
+from brushbench.mask_kinds import MaskKind, mask_kind
+from brushbench.store import RunRecord
+from brushbench.weights import DEFAULT_FAMILY, families, read_family
+from reports.published.registry import BENCHMARKS, SAMPLES
+from reports.storage import OFFICIAL_SIZE, Stored
+
+SEED, DTYPE, FORMAT = 1234, "float16", "JPEG"
+MATCHED = {"blend", "blur", "version"}
+"""Options that decide which published number stands beside a run."""
+TOLD_BY_PLACE = {"base", "brushnet", "controlnet", "checkpoint"}
+"""Options that name components: what counts is where these were taken from."""
+LONGEST = 60
+"""Of a value that is printed."""
+UNKNOWN = "not recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """One thing that isn't as it was in the published runs."""
+
+    name: str
+    """What it is: `size`, `steps`."""
+    ours: str
+    published: str
+
+    @property
+    def text(self) -> str:
+        """`steps 20 (published: 50)`."""
+        return f"{self.name} {self.ours} (published: {self.published})"
+
+
+def unlike(record: RunRecord, stored: Stored, scored: int) -> list[Unlike]:
+    """Everything in which a run of one of the published methods differs from the published one; none if nothing does.
+
+    `scored` is how many of its samples the number that is compared is of.
+    """
+    identity = record.identity
+    images = SAMPLES[BENCHMARKS[identity.dataset.name]]
+    found = [
+        _different("size", stored.sizes, OFFICIAL_SIZE),
+        _different("storage", stored.formats, FORMAT),
+        _different("samples", (str(scored),), str(images)),
+        _different("seed", (str(identity.seed),), str(SEED)),
+        _different("dtype", (identity.dtype,), DTYPE),
+        *_options(identity.dataset.options, stored_dataset_options(identity.dataset.name, {})),
+        *_options(identity.method.options, _official_options(identity.method.name)),
+        *_components(record),
+    ]
+    return [one for one in found if one]
+
+
+def _different(name: str, ours: tuple[str, ...], published: str) -> Unlike | None:
+    return None if ours == (published,) else Unlike(name, " and ".join(filter(None, ours)) or UNKNOWN, published)
+
+
+def _options(ours: Mapping[str, JsonValue], official: Mapping[str, JsonValue]) -> Iterator[Unlike]:
+    for name, value in ours.items():
+        if name not in MATCHED | TOLD_BY_PLACE and (name not in official or value != official[name]):
+            yield Unlike(name, _printed(value), _printed(official[name]) if name in official else "no such option")
+
+
+def _printed(value: JsonValue) -> str:
+    return one_line("none" if value is None else repr(value) if isinstance(value, str) else f"{value}", LONGEST)
+
+
+def _components(record: RunRecord) -> Iterator[Unlike]:
+    dataset, method = record.identity.dataset, record.identity.method
+    official = _official_places(method.name, mask_kind(dataset.name, dataset.split))
+    ours = record.weights
+    if not ours:
+        yield Unlike("components", UNKNOWN, ", ".join(official.values()))
+    for part, place in ours.items():
+        if part not in method.options or part in official:
+            # One beyond the published method's own replaces a component of its base.
+            yield from filter(None, [_different(part, (place,), official.get(part, "none"))])
+
+
+@cache
+def _official_options(method: str) -> Mapping[str, JsonValue]:
+    return default_options(method)
+
+
+@cache
+def _official_places(method: str, masks: MaskKind) -> Mapping[str, str]:
+    family = read_family(families()[DEFAULT_FAMILY])
+    return {part: family.components[name].place for part, name in family.parts(method, masks).items()}
