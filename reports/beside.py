@@ -21,6 +21,8 @@ from reports.storage import Key, Stored
 from reports.summary import BOTH, Summary
 
 NEVER = Stored((), ())
+NAMED = 3
+"""So many of the things that are unlike stand in the row itself."""
 READ = {"A", "P"}
 """How sure a number is that has no mark: read in the full text of a paper."""
 
@@ -69,9 +71,9 @@ class Beside:
             else Cell("-")
             for column, number, own in found
         )
-        names = dict.fromkeys(one.name for others in compared.values() for one in others)
+        names = list(dict.fromkeys(one.name for others in compared.values() for one in others))
         compares = any(not others for others in compared.values())
-        label = "measured - published" if compares else f"not compared, unlike in {', '.join(names)}"
+        label = "measured - published" if compares else f"not compared, unlike in {_some(names)}"
         return (
             Row(f"published {' and '.join(called)}", numbers, "published"),
             Row(label, differences, "difference"),
@@ -199,6 +201,12 @@ def _records(rows: pd.DataFrame) -> list[dict[str, float | str]]:
 
 def _measured(row: Mapping[str, float | str]) -> Measured:
     return Measured(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n_scored"]))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The footnote has them all: a longer label would widen the table."""
+    more = len(names) - NAMED
+    return f"{', '.join(names[:NAMED])} and {more} more" if more > 0 else ", ".join(names)
 
 
 def _published(number: Published | None) -> Cell:
