@@ -13,7 +13,8 @@ from support import DIFFUSION_METHODS
 
 import brushbench
 from baselines.papercut.quality import SHIPPED, Quality
-from baselines.papercut.recipe import PARTS
+from baselines.papercut.recipe import PARTS, Workshop, shortened
+from baselines.papercut.training import Training
 from baselines.stable_diffusion import to_unit
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
@@ -131,7 +132,7 @@ def test_it_paints_what_the_caption_says(scenes: Batch) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_card_s_numbers_on_some_scenes() -> None:
-    lines = {line.measured: line.cells for line in Quality(SHIPPED, SOME, silent).lines()}
+    lines = {line.measured: line.cells for line in Quality(SHIPPED, SOME // 2, silent).lines()}
     assert float(lines["autoencoder, whole scenes"]["PSNR, dB"]) > 28
     assert float(lines["real scenes: own caption among 50"]["caption, %"]) >= 85
     first = {name: float(cells["object, %"].split()[0]) for name, cells in lines.items() if "object, %" in cells}
@@ -139,34 +140,52 @@ def test_the_card_s_numbers_on_some_scenes() -> None:
     assert first["text to image"] >= 75
     assert first["brushnet, inside"] >= 75
     assert float(lines["text to image"]["colour, %"].split()[0]) >= 85
-    assert first["brushnet, inside, no caption"] < 40
+    assert first["brushnet, inside, no caption"] < 50
+
+
+def workshop_without(part: str, folder: Path) -> Path:
+    """The weights that are shipped, without those of one part."""
+    output = folder / "weights"
+    output.mkdir()
+    changed = {"vae": ["vae"], "base": ["unet", "text_encoder"]}.get(part, [part])
+    for shipped in SHIPPED.iterdir():
+        if shipped.name in ("scheduler", "tokenizer"):
+            shutil.copytree(shipped, output / shipped.name)
+        elif shipped.name not in changed:
+            (output / shipped.name).symlink_to(shipped)
+    return output
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("part", "steps", "left"), [("vae", 80, 0.8), ("clip", 80, 0.9), ("base", 60, 0.8), ("brushnet", 100, 0.95)]
+    ("name", "steps", "left"), [("vae", 12, 0.6), ("clip", 12, 0.9), ("base", 12, 0.6), ("brushnet", 20, 0.99)]
 )
-def test_training_again_reduces_the_loss(part: str, steps: int, left: float, tmp_path: Path) -> None:
-    """With the documented command, from scratch, on fewer scenes; what a part is made from is the shipped one.
+def test_training_again_reduces_the_loss(name: str, steps: int, left: float, tmp_path: Path) -> None:
+    """From scratch, on fewer scenes; what a part is made from is the shipped one. The loss is that of the same draws.
 
     BrushNet begins with the loss of the base alone, which is low already.
     """
-    output = tmp_path / "weights"
-    output.mkdir()
-    changed = {"vae": ["vae"], "base": ["unet", "text_encoder"]}.get(part, [part])
-    for folder in SHIPPED.iterdir():
-        if folder.name in ("scheduler", "tokenizer"):
-            shutil.copytree(folder, output / folder.name)
-        elif folder.name not in changed:
-            (output / folder.name).symlink_to(folder)
-    command = [sys.executable, "-m", "baselines.papercut", "train", part, "--work", str(tmp_path), "--threads", "1"]
+    recipe = shortened(PARTS[name].recipe, steps)
+    torch.manual_seed(recipe.seed)
+    part = PARTS[name].make(Workshop(tmp_path, workshop_without(name, tmp_path), 48, silent))
+
+    def loss() -> float:
+        with torch.no_grad():
+            return sum(float(part.loss(recipe.batch, torch.Generator().manual_seed(seed))) for seed in range(2))
+
+    before = loss()
+    Training(part, recipe, tmp_path)(silent)
+    assert loss() < left * before
+
+
+@pytest.mark.timeout(900)
+def test_the_documented_command_trains_a_part(tmp_path: Path) -> None:
+    output = workshop_without("brushnet", tmp_path)
+    command = [sys.executable, "-m", "baselines.papercut", "train", "brushnet", "--work", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--scenes", "128", "--steps", str(steps)], check=False, capture_output=True, text=True
+        [*command, "--threads", "1", "--scenes", "20", "--steps", "3"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    log = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
-    assert log[-1]["step"] == steps
-    assert log[-1]["loss"] < left * log[0]["loss"]
-    assert all((output / name).is_dir() and not (output / name).is_symlink() for name in changed)
-    assert (tmp_path / part / f"{steps:06d}.png").exists()
+    assert json.loads((tmp_path / "brushnet" / "log.jsonl").read_text())["step"] == 3
+    assert (output / "brushnet" / "config.json").is_file()
+    assert (tmp_path / "brushnet" / "000003.png").exists()

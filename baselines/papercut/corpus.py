@@ -20,7 +20,7 @@ from brushbench.datasets.papercut.scene import Scene, combinations, draw_scene, 
 from brushbench.work import Watcher
 
 PART = 512
-"""Scenes in one file."""
+"""Scenes in one file; the last has fewer where fewer are left."""
 EVERY_EMPTY = 17
 """Every so many scenes show a place without an object: without them, no model learns what `empty scene` means."""
 PERMUTATION = 20240311
@@ -67,22 +67,22 @@ def is_empty(seed: int) -> bool:
 
 
 def draw_corpus(folder: Path, count: int, watch: Watcher) -> Corpus:
-    """Draw what isn't in the folder yet, and read all of it. `count` is rounded up to whole files."""
+    """Draw what isn't in the folder yet, and read all of it."""
     assert count <= FIRST_SEED
     folder.mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, PART)
-    missing = [start for start in starts if not _file(folder, start).exists()]
+    ranges = [range(start, min(start + PART, count)) for start in range(0, count, PART)]
+    missing = [seeds for seeds in ranges if not _file(folder, seeds).exists()]
     if missing:
-        advance = watch("drawing scenes", len(starts), len(starts) - len(missing))
+        advance = watch("drawing scenes", len(ranges), len(ranges) - len(missing))
         # Forking a process in which torch has threads can hang.
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
             for _ in pool.map(partial(_draw_part, folder), missing):
                 advance(1, 0)
-    parts = [np.load(_file(folder, start)) for start in starts]
+    parts = [np.load(_file(folder, seeds)) for seeds in ranges]
     return Corpus(
         torch.from_numpy(np.concatenate([part["images"] for part in parts])),
         torch.from_numpy(np.concatenate([part["masks"] for part in parts])),
-        tuple(training_scene(seed) for seed in range(len(starts) * PART)),
+        tuple(training_scene(seed) for seed in range(count)),
     )
 
 
@@ -93,14 +93,13 @@ def pictures(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
     return images, np.stack([widen(mask).numpy()[None] for _, mask in drawn])
 
 
-def _draw_part(folder: Path, start: int) -> None:
-    scenes = [training_scene(seed) for seed in range(start, start + PART)]
-    images, masks = pictures(scenes)
-    assert images.shape == (PART, 3, SIDE, SIDE)
-    partial_file = folder / f".{start}.partial.npz"
+def _draw_part(folder: Path, seeds: range) -> None:
+    images, masks = pictures([training_scene(seed) for seed in seeds])
+    assert images.shape == (len(seeds), 3, SIDE, SIDE)
+    partial_file = folder / f".{seeds.start}.partial.npz"
     np.savez(partial_file, images=images, masks=masks)
-    partial_file.replace(_file(folder, start))
+    partial_file.replace(_file(folder, seeds))
 
 
-def _file(folder: Path, start: int) -> Path:
-    return folder / f"{start:07d}.npz"
+def _file(folder: Path, seeds: range) -> Path:
+    return folder / (f"{seeds.start:07d}.npz" if len(seeds) == PART else f"{seeds.start:07d}-{seeds.stop:07d}.npz")
