@@ -1,7 +1,7 @@
 """The scenes that the miniature family is trained on: drawn once, in processes of their own, and kept in parts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -74,10 +74,8 @@ def draw_corpus(folder: Path, count: int, watch: Watcher) -> Corpus:
     missing = [seeds for seeds in ranges if not _file(folder, seeds).exists()]
     if missing:
         advance = watch("drawing scenes", len(ranges), len(ranges) - len(missing))
-        # Forking a process in which torch has threads can hang.
-        with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
-            for _ in pool.map(partial(_draw_part, folder), missing):
-                advance(1, 0)
+        for _ in _drawn(folder, missing):
+            advance(1, 0)
     parts = [np.load(_file(folder, seeds)) for seeds in ranges]
     return Corpus(
         torch.from_numpy(np.concatenate([part["images"] for part in parts])),
@@ -91,6 +89,15 @@ def pictures(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
     drawn = [render(scene, empty=is_empty(scene.seed)) for scene in scenes]
     images = np.stack([image.transpose(2, 0, 1) for image, _ in drawn])
     return images, np.stack([widen(mask).numpy()[None] for _, mask in drawn])
+
+
+def _drawn(folder: Path, parts: Sequence[range]) -> Iterator[None]:
+    if len(parts) == 1:
+        yield from map(partial(_draw_part, folder), parts)
+        return
+    # Forking a process in which torch has threads can hang.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(partial(_draw_part, folder), parts)
 
 
 def _draw_part(folder: Path, seeds: range) -> None:
