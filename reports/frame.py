@@ -6,11 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from brushbench.mask_kinds import mask_kind
 from brushbench.metric_info import MetricInfo
 from brushbench.score_file import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 from brushbench.store import Run, expand
 from reports.mask_sizes import MASK_SIZE, MaskShares
 
+DIGEST = "@"
+"""Behind the name of what a digest is of."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
 
 
@@ -133,16 +136,24 @@ def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Method names, with whatever tells runs of one method on one data set apart, on whichever split."""
+    """Method names, with whatever tells runs of one method on one data set apart, on whichever split.
+
+    Digests tell runs apart on splits with one kind of masks: for another kind a method may take other weights.
+    """
     facts = [_facts(run) for run in runs]
     keys = [
         (run.record.identity.method.name, dataset, run.record.identity.protocol)
         for run, dataset in zip(runs, datasets_of(runs), strict=True)
     ]
+    masks = [mask_kind(run.record.identity.dataset.name, run.record.identity.dataset.split) for run in runs]
     labels = []
-    for key, own in zip(keys, facts, strict=True):
-        rivals = [other for rival, other in zip(keys, facts, strict=True) if rival == key]
-        varied = [name for name in own if any(other.get(name) != own[name] for other in rivals)]
+    for key, own, kind in zip(keys, facts, masks, strict=True):
+        rivals = [(other, its) for rival, other, its in zip(keys, facts, masks, strict=True) if rival == key]
+        varied = [
+            name
+            for name in own
+            if any(other.get(name) != own[name] for other, its in rivals if its == kind or not name.endswith(DIGEST))
+        ]
         labels.append(" ".join([key[0], *(f"{name}={own[name]}" for name in varied)]))
     return labels
 
@@ -169,5 +180,5 @@ def _facts(run: Run) -> dict[str, str]:
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
     options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
-    digests = {f"{part}@": digest[:8] for part, digest in identity.method.digests.items()}
+    digests = {f"{part}{DIGEST}": digest[:8] for part, digest in identity.method.digests.items()}
     return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests

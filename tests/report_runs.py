@@ -30,6 +30,7 @@ class Made:
     ids: Sequence[str] | None = None
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dtype: str = "float32"
+    digests: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     data_options: Mapping[str, object] = field(default_factory=dict)
     size: str = ""
@@ -42,7 +43,7 @@ class Made:
             dataset=DatasetIdentity(
                 name=self.dataset, split=self.split, digest=self.digest, options=dict(self.data_options)
             ),
-            method=MethodIdentity(name=self.method, options=dict(self.options), digests={}),
+            method=MethodIdentity(name=self.method, options=dict(self.options), digests=dict(self.digests)),
             seed=self.seed,
             dtype=self.dtype,
             protocol=self.protocol,

@@ -103,6 +103,22 @@ def test_labels_tell_options_apart_across_splits(tmp_path: Path) -> None:
     assert labels([runs[0], other]) == ["brushnet", "brushnet"]
 
 
+def test_other_weights_for_other_masks_are_one_method(tmp_path: Path) -> None:
+    """Of the branches of one family; a branch that was trained again between two splits is another method."""
+    branches = {"inside": "a", "outside": "a", "brush": "b"}
+    runs = [
+        Made("brushnet", {"mse": [0.0]}, split=split, digests={"brushnet": digest * 64}).write(tmp_path / split)
+        for split, digest in branches.items()
+    ]
+    assert labels(runs) == ["brushnet"] * 3
+    again = Made("brushnet", {"mse": [0.0]}, split="outside", digests={"brushnet": "c" * 64}).write(tmp_path / "again")
+    assert labels([runs[0], again, runs[2]]) == [
+        "brushnet brushnet@=aaaaaaaa",
+        "brushnet brushnet@=cccccccc",
+        "brushnet",
+    ]
+
+
 def test_two_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
     runs = [Made("copy", {"mse": [0.0]}, digest=letter * 64).write(tmp_path / letter) for letter in "ab"]
     assert brushbench.frame(runs)["dataset"].tolist() == ["brushbench@aaaaaaaa", "brushbench@bbbbbbbb"]
