@@ -1,17 +1,19 @@
 """Files that are complete or not there at all."""
 
 import os
+import threading
 from pathlib import Path
 
 
 def write(path: Path, content: bytes, folder: Path | None = None) -> None:
     """Write to a temporary name on the same file system, sync, rename, sync the folder.
 
-    The temporary name is a hidden one beside the file, or the file's own name in `folder`.
+    The temporary name is a hidden one beside the file, or one in `folder`; no other process or thread has it.
     """
     folder = folder or path.parent
     folder.mkdir(exist_ok=True)
-    partial = folder / f".{path.name}.partial" if folder == path.parent else folder / path.name
+    own = f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial"
+    partial = folder / (f".{own}" if folder == path.parent else own)
     with partial.open("wb") as file:
         file.write(content)
         file.flush()

@@ -55,6 +55,7 @@ method_options = _stack(
     click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
     click.option("--engine", default="local", show_default=True, help="local, or ray: a cluster shares the samples."),
     click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
+    click.option("--fresh", is_flag=True, help="Begin anew, with what is there moved to OUTPUT/.aside."),
     click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
 metrics_options = _stack(

@@ -83,6 +83,8 @@ class RunConfig:
     """`local`, or `ray`: every worker of a Ray cluster takes a shard."""
     shard: Shard | str = WHOLE
     """Or a text like `2/8`."""
+    fresh: bool = False
+    """Begin anew: a run that is in the folder already is moved to `.aside` in the output folder."""
     max_failures: int | None = None
     """Stop as soon as more samples than this have failed."""
 
@@ -106,6 +108,8 @@ class RunConfig:
             raise UserError(f"limit={self.limit}: valid is 1 or more")
         if self.batch_size != "auto" and self.batch_size < 1:
             raise UserError(f"batch_size={self.batch_size}: valid is 1 or more, or auto")
+        if self.fresh and self.part() != WHOLE:
+            raise UserError("fresh would move the other shards' images out of the way; valid is one of the two")
         if self.max_failures is not None and self.max_failures < 0:
             raise UserError(f"max_failures={self.max_failures}: valid is 0 or more")
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from brushbench.config import Shard
 from brushbench.errors import UserError
 from brushbench.images import encode_image
+from brushbench.ledger import Entry
 from brushbench.notes import collecting_of_samples
 from brushbench.protocol import Protocol
-from brushbench.store import Entry, Run
+from brushbench.store import Run
 from brushbench.types import Batch, Dataset, Method, Sample
 from brushbench.work import THREADS, Failure, Watcher, ahead, attempt
 
@@ -83,6 +84,8 @@ class Generation:
         self._ledger = run.ledger()
         self._done = run.intact()
         self._failures: dict[str, Failure] = {}
+        self.stored = 0
+        """Images that were added to the run."""
 
     def __call__(self, watch: Watcher) -> Outcome:
         """Run to the end, or until too many samples failed."""
@@ -141,9 +144,8 @@ class Generation:
             }
         if images.out_of_memory:
             smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
-            raise UserError(
-                f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}, then go on"
-            )
+            anew = ", with --fresh" if self._done else ""
+            raise UserError(f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}{anew}")
         if len(samples) == 1:
             return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
         # One bad sample must not take the others with it: each gets a call of its own, in its place.
@@ -180,6 +182,7 @@ class Generation:
             # A sample that fails again as it failed before needs no second line.
             if entry.status == "done" or not entry.same_outcome(self._ledger.get(entry.id)):
                 self._run.append(entry)
+                self.stored += entry.status == "done"
         return len(stored), sum(future is None for _, future in stored)
 
     def _too_many(self) -> bool:

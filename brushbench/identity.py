@@ -11,15 +11,17 @@ from brushbench.config import RunConfig
 from brushbench.datasets import locate
 from brushbench.loading import LoadedMethod, stored_dataset_options
 from brushbench.protocol import protocol_named
+from brushbench.record import DatasetIdentity, Identity, MethodIdentity
 from brushbench.registry import method_file
-from brushbench.store import DatasetIdentity, Identity, MethodIdentity
 from brushbench.types import Dataset
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
 
 
-def identity_of(config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str) -> Identity:
-    """What the fingerprint is made of."""
+def identity_of(
+    config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str, batch_size: int | None = None
+) -> Identity:
+    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None where nothing is painted."""
     options = stored_dataset_options(locate(config.dataset, config.root)[0], config.dataset_options)
     return Identity(
         dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest(), options=options),
@@ -27,12 +29,18 @@ def identity_of(config: RunConfig, dataset: Dataset, method: MethodIdentity, dty
         seed=config.seed,
         dtype=dtype,
         protocol=protocol_named(config.protocol).name,
+        batch_size=batch_size,
     )
 
 
 def identity_of_method(method: LoadedMethod) -> MethodIdentity:
     """The method's part of it."""
-    return MethodIdentity(name=folder_name(method.name), options=dict(method.options), digests=dict(method.digests))
+    return MethodIdentity(
+        name=folder_name(method.name),
+        options=dict(method.options),
+        digests=dict(method.digests),
+        version=method.version,
+    )
 
 
 def provenance_of(config: RunConfig, device: str) -> dict[str, str]:

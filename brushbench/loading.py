@@ -1,6 +1,7 @@
 """Names to objects: methods with their options and weights, metrics, data sets."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.metric_info import REGIONS
 from brushbench.notes import hearing
 from brushbench.options import Value, build
-from brushbench.registry import Role, method_file, resolve, role_of_class
+from brushbench.own_code import digest_of_place, distribution_digests, imported_files, is_local
+from brushbench.record import FILE
+from brushbench.registry import Role, built_in_version, distribution_of, method_file, resolve, role_of_class
 from brushbench.store import Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
@@ -107,6 +110,8 @@ class LoadedMethod:
     """The same by part, as `Weights.places` has it."""
     role: Role = "contender"
     """What it is for."""
+    version: int = 1
+    """Of one of the suite's own methods."""
     notes: tuple[str, ...] = ()
     """What libraries warned of while it was loaded for a run."""
 
@@ -128,13 +133,14 @@ def open_method(
     cls = resolve("method", name)
     role = role_of_class(name, cls)
     built = build(name, options_type(cls), options)
-    file = method_file(name)
-    digests = {"file": digest_of([file])} if file else {}
+    digests = _own_digests(name, cls) | _option_digests(built)
+    version = built_in_version(name)
     if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
         values = _stored(name, built)
-        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="", role=role)
+        called = _callable(name, built)
+        return LoadedMethod(name, called, values, digests, "", "", "", role=role, version=version)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name, masks)
@@ -152,7 +158,38 @@ def open_method(
         source.origin,
         source.places,
         role,
+        version,
     )
+
+
+# Any: the class of a method.
+def _own_digests(name: str, cls: Any) -> dict[str, str]:
+    """Of the code of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
+    if file := method_file(name):
+        own = {module: digest_of_place(path) for module, path in imported_files(file).items()}
+        return {FILE: digest_of([file])} | own
+    distribution = distribution_of(name)
+    if distribution is None:
+        return {}
+    digests = distribution_digests(distribution)
+    code = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if code and is_local(Path(code)):
+        # An editable installation has its files elsewhere.
+        files = {Path(code).name: Path(code)} | imported_files(Path(code))
+        digests |= {module: digest_of_place(path) for module, path in files.items()}
+    return digests
+
+
+# Any: the options of any method.
+def _option_digests(options: Any) -> dict[str, str]:
+    """Of the files and folders that `Path` options name."""
+    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
+    paths = {item.name: getattr(options, item.name) for item in fields if item.init}
+    return {
+        f"the file of option {name}": digest_of_place(path)
+        for name, path in paths.items()
+        if isinstance(path, Path) and path.exists()
+    }
 
 
 def load_method(

@@ -9,7 +9,7 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.metadata import entry_points
+from importlib.metadata import Distribution, entry_points
 from pathlib import Path
 from types import CodeType
 from typing import Any, Literal, cast, get_args
@@ -35,6 +35,8 @@ class Registered:
     """What a method is for: to be compared, or to show what can be reached (`reference`) or had for nothing (`floor`).
 
     A class of a plug-in or of a file says it by an attribute `role`."""
+    version: int = 1
+    """Of a method: another one makes other images. docs/methods.md has a dated line for each."""
 
 
 BUILTIN: dict[Kind, tuple[Registered, ...]] = {
@@ -153,6 +155,19 @@ def role_of_class(name: str, cls: Any) -> Role:
     if role not in ROLES:
         raise UserError(one_line(f"method {name!r}: role {role!r} is not one of {', '.join(ROLES)}"))
     return cast(Role, role)
+
+
+def built_in_version(name: str) -> int:
+    """Of one of the suite's own methods; of any other 1, as its code is told apart by digests."""
+    return next((entry.version for entry in BUILTIN["method"] if entry.name == name), 1)
+
+
+def distribution_of(name: str) -> Distribution | None:
+    """Which installed distribution a method of that name comes from; None for the suite's own, and for a file."""
+    if built_in_role(name):
+        return None
+    points = entry_points(group="brushbench.methods", name=name)
+    return next((point.dist for point in points if point.dist), None)
 
 
 def built_in_role(name: str) -> Role | None:

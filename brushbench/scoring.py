@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brushbench.errors import SampleError
 from brushbench.images import read_image
+from brushbench.ledger import Entry
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
 from brushbench.networks import prepare
@@ -26,7 +27,7 @@ from brushbench.score_file import (
     write_scores,
 )
 from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
-from brushbench.store import Entry, Run
+from brushbench.store import Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
 from metrics.shared import release

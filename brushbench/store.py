@@ -1,119 +1,42 @@
 """The run folder: what was asked, every image, every score. Append-only, atomic, resumable.
 
     run.json        RunRecord: identity, fingerprint, provenance
-    samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts
+    samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts, and none of another run
     images/<id>.png one per finished sample (.jpg under the paper protocol)
+    images.sha256   their digests, as `sha256sum --check` reads them
+    workers.jsonl   which processes made it: when, where, by which command
     scores.parquet  one row per sample, one column per metric
     contact_sheet.png   some of the samples, to look at
     .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
+    .owners/        the processes that are at work
 
 A file gets its name only when it is complete and on the disk, and a ledger line follows its image: killed at any
 instant and started again, a run ends with the same bytes as one never killed.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 from filelock import FileLock
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import ValidationError
 
-from brushbench import atomic
+from brushbench import atomic, ledger, owners
 from brushbench.errors import UserError, one_line
+from brushbench.ledger import Entry
 from brushbench.notes import hearing
-from brushbench.protocol import ProtocolName
+from brushbench.record import Identity, RunRecord, differences
 from brushbench.registry import Role
 
-SCHEMA_VERSION: Literal[1] = 1
-WEIGHTS = "weights."
-"""In the provenance, before the name of a part of the method: where it was taken from."""
-
-
-class Entry(BaseModel, extra="forbid", frozen=True):
-    """A line of the ledger."""
-
-    id: str
-    status: Literal["done", "failed"]
-    image: str | None = None
-    """The file's name in images/."""
-    sha256: str | None = None
-    """Of that file."""
-    seconds: float | None = None
-    """Of the method's call, divided by the batch size."""
-    error: str | None = None
-    note: str | None = None
-    """What a reader must know of how the image was made."""
-
-    def same_outcome(self, other: "Entry | None") -> bool:
-        """Equal in everything but the time it took."""
-        return other is not None and self.model_dump(exclude={"seconds"}) == other.model_dump(exclude={"seconds"})
-
-
-class DatasetIdentity(BaseModel, extra="forbid", frozen=True):
-    """Which samples, to the byte."""
-
-    name: str
-    split: str
-    digest: str
-    options: dict[str, JsonValue] = {}
-    """Empty for a data set that has none."""
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.split, self.digest))
-
-
-class MethodIdentity(BaseModel, extra="forbid", frozen=True):
-    """Which method, with every option and the digests of what it was loaded from."""
-
-    name: str
-    options: dict[str, JsonValue]
-    digests: dict[str, str]
-
-
-class Identity(BaseModel, extra="forbid", frozen=True):
-    """Exactly what may change a number."""
-
-    dataset: DatasetIdentity
-    method: MethodIdentity
-    seed: int
-    dtype: str
-    protocol: ProtocolName
-
-    def fingerprint(self) -> str:
-        """Hash of the identity: equal for equal ones, whether made from a configuration or read from a run."""
-        content = self.model_dump()
-        # Runs from before data sets had options keep their fingerprints.
-        if not self.dataset.options:
-            del content["dataset"]["options"]
-        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-class RunRecord(BaseModel, extra="forbid", frozen=True):
-    """run.json."""
-
-    schema_version: Literal[1] = SCHEMA_VERSION
-    fingerprint: str
-    identity: Identity
-    asked: int
-    """How many samples, from the first, this run is to have."""
-    provenance: dict[str, str]
-    """What it ran on: device, versions. It should not change a number."""
-    role: Role | None = None
-    """What the method is for. None in runs from before methods said so."""
-    notes: tuple[str, ...] = ()
-    """What a reader must know of the whole run: what libraries warned of while it was made and scored."""
-
-    @property
-    def weights(self) -> dict[str, str]:
-        """Where each part of the method was taken from; empty for a run that doesn't tell."""
-        return {
-            name.removeprefix(WEIGHTS): place for name, place in self.provenance.items() if name.startswith(WEIGHTS)
-        }
+SUMS = "images.sha256"
+ASIDE = ".aside"
+"""In the output folder: runs that `--fresh` moved out of the way."""
+REMEDY = "Use another --output, or --fresh to begin anew there"
 
 
 @final
@@ -125,14 +48,25 @@ class Run:
         self.record = record
         self._lock = FileLock(path / ".lock")
         self._heard: list[str] = []
+        self._claim: owners.Claim | None = None
+        self._seen: tuple[int, int] | None = None
+        """Which run.json was last found to be this run's."""
 
     @classmethod
     def start(
-        cls, path: Path, identity: Identity, asked: int, provenance: Mapping[str, str], role: Role | None = None
+        cls,
+        path: Path,
+        identity: Identity,
+        asked: int,
+        provenance: Mapping[str, str],
+        role: Role | None = None,
+        *,
+        claim: bool = False,
     ) -> "Run":
         """Make the folder, or go on with the one that is there.
 
-        Raises `UserError`, with what differs, if it holds images of a run with another fingerprint.
+        With `claim`, other processes see that this one is at work, until `release`. Raises `UserError`, with what
+        differs, if it holds images of a run with another fingerprint, or if a process is at work on such a run.
         """
         path.mkdir(parents=True, exist_ok=True)
         record = RunRecord(
@@ -145,12 +79,15 @@ class Run:
         with FileLock(path / ".lock"):
             if (path / "run.json").exists():
                 record = cls.open(path)._continued(record)
+                _check_owners(path, record.fingerprint)
+                cls.open(path)._give_up_unless(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
                 raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
             run = cls(path, record)
             run._write_record(record)
             (path / "images").mkdir(exist_ok=True)
-            run._mend_ledger()
+            ledger.mend(run.ledger_path())
+            run._claim = owners.Claim(path, record.fingerprint) if claim else None
             return run
 
     @classmethod
@@ -174,20 +111,24 @@ class Run:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    def release(self) -> None:
+        """Say that this process is no longer at work."""
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+
+    def append_line(self, name: str, line: str) -> None:
+        """Add a line to a file of the run, on the disk when this returns."""
+        with self._lock:
+            _append(self.path / name, line)
+
+    def ledger_path(self) -> Path:
+        """samples.jsonl, which need not be there."""
+        return self.path / "samples.jsonl"
+
     def ledger(self) -> dict[str, Entry]:
         """The last entry of every id. Raises `UserError` for a damaged line."""
-        file = self.path / "samples.jsonl"
-        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-        entries = {}
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = Entry.model_validate_json(line)
-            except ValidationError as error:
-                raise UserError(
-                    one_line(f"{file}: line {number} is damaged; remove it to have it made again")
-                ) from error
-            entries[entry.id] = entry
-        return entries
+        return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
     def intact(self) -> dict[str, Entry]:
         """The entries that are done and whose image is still the one that was stored."""
@@ -195,17 +136,22 @@ class Run:
 
     def write_image(self, name: str, content: bytes) -> str:
         """Store an image so that it is complete or not there at all; its SHA-256."""
+        self._check_still_ours()
         atomic.write(self.path / "images" / name, content, self.path / ".partial")
         return hashlib.sha256(content).hexdigest()
 
     def append(self, entry: Entry) -> None:
-        """Add a line to the ledger, on the disk when this returns."""
+        """Add a line to the ledger, on the disk when this returns.
+
+        Raises `UserError` if the folder has become another run's meanwhile.
+        """
         self.add_notes(self._heard)
-        line = entry.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock, (self.path / "samples.jsonl").open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        line = entry.model_copy(update={"fingerprint": self.record.fingerprint}).model_dump_json(exclude_none=True)
+        with self._lock:
+            self._check_still_ours()
+            if entry.image and entry.sha256:
+                _append(self.path / SUMS, f"{entry.sha256}  images/{entry.image}")
+            _append(self.ledger_path(), line)
 
     def image_path(self, entry: Entry) -> Path:
         """Where the image of a finished sample is. Raises `UserError` if the entry has none."""
@@ -250,12 +196,15 @@ class Run:
         return self.path / name
 
     def tidy(self) -> None:
-        """Remove what an interrupted write left behind; call it when all samples are finished."""
-        partial = self.path / ".partial"
-        for leftover in partial.glob("*"):
-            leftover.unlink(missing_ok=True)
-        if partial.exists():
-            partial.rmdir()
+        """Remove what interrupted writes left behind, if nobody else is at work; call it when all is finished."""
+        with self._lock:
+            if list(owners.live(self.path, self._claim)):
+                return
+            partial = self.path / ".partial"
+            for leftover in (*partial.glob("*"), *self.path.glob(".*.partial")):
+                leftover.unlink(missing_ok=True)
+            if partial.exists():
+                partial.rmdir()
 
     def _is_intact(self, entry: Entry) -> bool:
         if entry.status != "done":
@@ -271,25 +220,50 @@ class Run:
         if asked.fingerprint == self.record.fingerprint:
             role = asked.role or self.record.role
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
+        if self._is_that_of(asked):
+            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked)})
         if any(entry.status == "done" for entry in self.ledger().values()):
-            changed = "; ".join(_differences(self.record.identity.model_dump(), asked.identity.model_dump()))
-            raise UserError(one_line(f"{self.path} holds another run: {changed}. Use another --output", 2000))
-        for file in (self.path / "samples.jsonl", self.scores_path()):
-            file.unlink(missing_ok=True)
+            changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
+            raise UserError(one_line(f"{self.path} holds another run: {changed}. {REMEDY}", 2000))
         return asked
 
-    def _mend_ledger(self) -> None:
-        """Cut off a last line that was not written to its end."""
-        file = self.path / "samples.jsonl"
-        if file.exists() and not (content := file.read_bytes()).endswith(b"\n"):
-            os.truncate(file, content.rfind(b"\n") + 1)
+    def _is_that_of(self, asked: RunRecord) -> bool:
+        """Whether a run from before batch sizes were part of the identity goes on with the same one."""
+        then = self.record.provenance.get("batch_size")
+        old = asked.identity.model_copy(update={"batch_size": None})
+        same = old.fingerprint() == self.record.fingerprint and self.record.identity.batch_size is None
+        return same and then in (None, str(asked.identity.batch_size))
+
+    def _give_up_unless(self, record: RunRecord) -> None:
+        """Remove what is there of a run without any image, if the record is another one's."""
+        if record.fingerprint != self.record.fingerprint:
+            for file in (self.ledger_path(), self.path / SUMS, self.scores_path()):
+                file.unlink(missing_ok=True)
+
+    def begun(self) -> datetime:
+        """When the run was begun; of runs from before that was recorded, when run.json was written last."""
+        begun = self.record.provenance.get("begun")
+        try:
+            return datetime.fromisoformat(str(begun))
+        except ValueError:
+            return datetime.fromtimestamp((self.path / "run.json").stat().st_mtime).astimezone()
+
+    def _check_still_ours(self) -> None:
+        """Raises `UserError` if run.json is another run's by now."""
+        stat = (self.path / "run.json").stat()
+        if self._seen == (stat.st_ino, stat.st_mtime_ns):
+            return
+        now = Run.open(self.path).record
+        if now.fingerprint != self.record.fingerprint:
+            raise UserError(one_line(f"{self.path} has become the folder of another run meanwhile. {REMEDY}"))
+        self._seen = stat.st_ino, stat.st_mtime_ns
 
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """The runs in these folders, each once; a folder is one, or holds some at any depth. `UserError` for none."""
     runs: dict[Path, Run] = {}
     for path in map(Path, paths):
-        folders = [path] if (path / "run.json").exists() else sorted(found.parent for found in path.rglob("run.json"))
+        folders = [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
             raise UserError(one_line(f"{path} is not a run folder, and holds none"))
         runs |= {folder.resolve(): Run.open(folder) for folder in folders if folder.resolve() not in runs}
@@ -298,13 +272,43 @@ def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     return list(runs.values())
 
 
-def _differences(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> list[str]:
-    """One `name: value there, value asked` for each value in which two identities differ."""
-    found = []
-    for key in dict.fromkeys([*stored, *asked]):
-        old, new = stored.get(key), asked.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found.append(f"{prefix}{key} is {old!r} there and {new!r} here")
-    return found
+def set_aside(path: Path) -> Path | None:
+    """Move a run folder to where tables don't look; its new place, None if there was nothing.
+
+    Raises `UserError` if a process is at work in it.
+    """
+    if not (path / "run.json").exists():
+        return None
+    with FileLock(path / ".lock"):
+        _check_owners(path, "")
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+    places = (path.parent.parent / ASIDE / path.parent.name / f"{path.name}.{stamp}{more}" for more in _suffixes())
+    target = next(place for place in places if not place.exists())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+    return target
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in count(2))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The run folders at any depth, but for those in hidden folders, which were set aside."""
+    found = (file.parent for file in folder.rglob("run.json"))
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def _check_owners(path: Path, fingerprint: str) -> None:
+    """Raises `UserError` if a process is at work on a run with another fingerprint."""
+    for owner in owners.live(path):
+        if owner.fingerprint != fingerprint:
+            raise UserError(one_line(f"{path} is in use by another run: {owner.text}. {REMEDY}"))
+
+
+def _append(file: Path, line: str) -> None:
+    with file.open("ab") as opened:
+        opened.write(line.encode() + b"\n")
+        opened.flush()
+        os.fsync(opened.fileno())

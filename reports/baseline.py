@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validat
 
 from brushbench import atomic
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.store import Identity
+from brushbench.record import Identity
 
 LARGEST_FILE = 1 << 28
 """Bytes."""

@@ -235,7 +235,9 @@ def test_killed_five_times_it_ends_like_one_never_killed(
 ) -> None:
     root = write_bench(count=24)
     options = {"seconds": 0.05}
-    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options))
+    whole = brushbench.run(
+        RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options, batch_size=1)
+    )
     command = [
         *(sys.executable, "-m", "brushbench", "run", "--method", noise, "-o", "seconds=0.05", "--batch-size", "1"),
         *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "killed")),

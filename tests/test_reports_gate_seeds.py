@@ -10,7 +10,8 @@ import pytest
 from report_runs import Made
 from support import assert_one_line
 
-from brushbench.store import Entry, Run
+from brushbench.ledger import Entry
+from brushbench.store import Run
 from reports.baseline import Baseline, read_baseline
 from reports.baseline_making import baseline_of, samples_needed
 from reports.regression import check_runs, verdict_of

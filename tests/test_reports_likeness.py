@@ -9,7 +9,8 @@ import pytest
 from report_runs import Made, plausible
 
 from brushbench.loading import default_options, stored_dataset_options
-from brushbench.store import WEIGHTS, Run
+from brushbench.record import WEIGHTS
+from brushbench.store import Run
 from reports.formats import render
 from reports.tables import Wanted, report
 

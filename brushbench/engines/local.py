@@ -1,5 +1,7 @@
 """`--engine local`: one shard of a run, by this process."""
 
+from pathlib import Path
+
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line
 from brushbench.generation import Generation, Outcome, Plan
@@ -7,9 +9,12 @@ from brushbench.identity import identity_of, identity_of_method, provenance_of, 
 from brushbench.loading import LoadedMethod, branches_of
 from brushbench.notes import hearing
 from brushbench.protocol import protocol_named
-from brushbench.store import WEIGHTS, Run
+from brushbench.record import WEIGHTS
+from brushbench.registry import method_file
+from brushbench.store import Run, set_aside
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt
+from brushbench.workers import at_work, commit_of, now
 
 GPU_BATCH = 4
 CPU_BATCH = 8
@@ -24,20 +29,35 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     """
     with hearing() as notes:
         batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size
-        identity = identity_of(config, dataset, identity_of_method(method), method.dtype)
-        provenance = provenance_of(config, method.device or "cpu") | {"batch_size": str(batch_size)}
+        identity = identity_of(config, dataset, identity_of_method(method), method.dtype, batch_size)
+        provenance = provenance_of(config, method.device or "cpu")
     if branches := branches_of(config):
         provenance["branch"] = branches
     provenance |= {f"{WEIGHTS}{part}": place for part, place in method.places.items()}
     asked = asked_of(config, dataset)
-    run = Run.start(run_path(config, dataset, config.method), identity, asked, provenance, method.role)
-    plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
-    generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
-    run.add_notes([*method.notes, *notes])
-    with run.noting():
-        outcome = generation(watch)
-    _judge(run, outcome)
+    path = run_path(config, dataset, config.method)
+    if config.fresh:
+        set_aside(path)
+    begun = {"begun": now()}
+    run = Run.start(path, identity, asked, provenance | begun, method.role, claim=True)
+    try:
+        run.add_notes([*method.notes, *notes])
+        plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
+        generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
+        with at_work(run, provenance | _where(config), lambda: generation.stored), run.noting():
+            outcome = generation(watch)
+        _judge(run, outcome)
+    finally:
+        run.release()
     return run
+
+
+def _where(config: RunConfig) -> dict[str, str]:
+    """What this process is doing, and on which state of the user's own repository."""
+    file = method_file(config.method)
+    commit = commit_of(file.parent if file else Path.cwd())
+    shard = config.part()
+    return {"shard": f"{shard.index}/{shard.count}"} | ({"commit": commit} if commit else {})
 
 
 def asked_of(config: RunConfig, dataset: Dataset) -> int:

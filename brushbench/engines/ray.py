@@ -14,7 +14,7 @@ from brushbench.engines.local import asked_of, generate_here
 from brushbench.errors import UserError
 from brushbench.identity import run_path
 from brushbench.loading import configured_dataset, configured_method
-from brushbench.store import Run
+from brushbench.store import Run, set_aside
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt, silent
 
@@ -44,7 +44,10 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
     # A worker's folder is not the user's, nor are its environment and its brushbench.toml.
     name, folder = locate(config.dataset, config.root)
     root = None if folder is None else folder.absolute()
-    everywhere = replace(config, dataset=name, root=root, output=Path(config.output).absolute(), engine="local")
+    output = Path(config.output).absolute()
+    everywhere = replace(config, dataset=name, root=root, output=output, engine="local", fresh=False)
+    if config.fresh:
+        set_aside(run_path(config, dataset, config.method))
     waiting = [worker.remote(replace(everywhere, shard=Shard(index + 1, count))) for index in range(count)]
     path = run_path(config, dataset, config.method)
     finished, failed = _counts(path)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from brushbench.errors import one_line
 from brushbench.loading import default_options, stored_dataset_options
 from brushbench.mask_kinds import MaskKind, mask_kind
-from brushbench.store import RunRecord
+from brushbench.record import RunRecord
 from brushbench.weights import DEFAULT_FAMILY, families, read_family
 from reports.published.registry import BENCHMARKS, SAMPLES
 from reports.storage import OFFICIAL_SIZE, Stored

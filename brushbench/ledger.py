@@ -1,0 +1,65 @@
+"""The lines of samples.jsonl: how each sample of a run ended."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from brushbench.errors import UserError, one_line
+
+
+class Entry(BaseModel, extra="forbid", frozen=True):
+    """A line of the ledger."""
+
+    id: str
+    status: Literal["done", "failed"]
+    image: str | None = None
+    """The file's name in images/."""
+    sha256: str | None = None
+    """Of that file."""
+    seconds: float | None = None
+    """Of the method's call, divided by the batch size."""
+    error: str | None = None
+    note: str | None = None
+    """What a reader must know of how the image was made."""
+    fingerprint: str | None = None
+    """Of the run that it was made for; None in runs from before lines had it."""
+
+    def same_outcome(self, other: "Entry | None") -> bool:
+        """Equal in everything but the time it took, and whether it says for which run."""
+        apart = {"seconds", "fingerprint"}
+        return other is not None and self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
+
+
+def entries(file: Path, fingerprint: str) -> Iterator[Entry]:
+    """The lines of this run, in order; lines of another one don't count. Raises `UserError` for a damaged line."""
+    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    for number, line in enumerate(lines, start=1):
+        # A disk that lost its power can leave zeros where something was to be written.
+        if not (text := line.strip(b"\0")):
+            continue
+        try:
+            entry = Entry.model_validate_json(text)
+        except ValidationError as error:
+            raise UserError(one_line(f"{file}: line {number} is damaged; remove it to have it made again")) from error
+        if entry.fingerprint in (None, fingerprint):
+            yield entry
+
+
+def mend(file: Path) -> None:
+    """Cut off what was not written to its end; a last line that lacks nothing but its end gets it."""
+    if not file.exists() or (content := file.read_bytes()).endswith(b"\n") or not content:
+        return
+    end = content.rfind(b"\n") + 1
+    tail = content[end:].strip(b"\0")
+    try:
+        Entry.model_validate_json(tail)
+    except ValidationError:
+        with file.open("r+b") as opened:
+            opened.truncate(end)
+        return
+    with file.open("r+b") as opened:
+        opened.truncate(end)
+        opened.seek(end)
+        opened.write(tail + b"\n")

@@ -1,0 +1,68 @@
+"""Which processes made a run: one line in workers.jsonl when one begins, one when it ends.
+
+    {"worker": "node7-4211-2f81", "began": "2026-11-30T09:12:05+01:00", "command": "brushbench run ...", ...}
+    {"worker": "node7-4211-2f81", "ended": "2026-11-30T11:40:17+01:00", "seconds": 8892.1, "images": 600}
+
+A process that was killed has no second line.
+"""
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from brushbench.store import Run
+
+NAME = "workers.jsonl"
+GIT_SECONDS = 5.0
+
+
+@contextmanager
+def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) -> Iterator[None]:
+    """Write both lines around the work; `images` tells how many this process has stored."""
+    worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+    began, begun = now(), time.monotonic()
+    where = {"host": socket.gethostname(), "pid": os.getpid(), "command": command(), **provenance}
+    run.append_line(NAME, json.dumps({"worker": worker, "began": began, **where}, ensure_ascii=False))
+    try:
+        yield
+    finally:
+        seconds = round(time.monotonic() - begun, 1)
+        ended = {"worker": worker, "ended": now(), "seconds": seconds, "images": images()}
+        run.append_line(NAME, json.dumps(ended, ensure_ascii=False))
+
+
+def now() -> str:
+    """The local time with its zone, to the second."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def command() -> str:
+    """The command line of this process, as a shell would take it."""
+    return shlex.join(sys.orig_argv)
+
+
+def commit_of(folder: Path) -> str:
+    """The commit of the git repository that a folder is in, with `+` if files were changed since; empty for none."""
+    if not any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
+        return ""
+    commit = _git(folder, "rev-parse", "HEAD")
+    return f"{commit}+" if commit and _git(folder, "status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], check=False, capture_output=True, text=True, timeout=GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
