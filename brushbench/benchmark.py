@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from brushbench.adoption import check_ledger
 from brushbench.config import RunConfig
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
@@ -61,6 +62,7 @@ def score(
     `metric_options` are options by the metric's name. Raises `UserError` if the data set isn't the one of the run.
     """
     opened = Run.open(run)
+    check_ledger(opened)
     with opened.noting():
         dataset = dataset_of(opened, root)
         setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})

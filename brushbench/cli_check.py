@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brushbench.cli_running import SOME_FAILED, print_changed
 from brushbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def check(
         raise UserError(f"--format {table_format} belongs to --against; valid with --write: {', '.join(STYLES)}")
     asked = _margins(margins)
     found = expand(runs)
+    if print_changed(found):
+        return SOME_FAILED
     if target:
         repeated = expand(reruns) if reruns else []
         baseline = baseline_of(found, repeated, split_names(metrics) if metrics else None, {})

@@ -1,10 +1,16 @@
 """The commands that make something of runs: report, compare."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from brushbench.cli_running import SOME_FAILED, print_changed
 from brushbench.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.store import Run
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
@@ -35,14 +41,15 @@ def report(
     samples: int,
     figure: str | None,
     kind: str,
-) -> None:
+) -> int:
     """Print a table of run folders, or of folders that hold some."""
-    from brushbench.store import expand
+    from brushbench.score_file import readable
     from reports import tables
     from reports.formats import render
     from reports.frame import distinct
 
-    found, others = distinct(expand(runs))
+    damaged: list[str] = []
+    found, others = distinct(readable(runs, damaged))
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.Wanted(table, by, significant, with_published, strict)
@@ -60,6 +67,7 @@ def report(
 
         write_distributions(found, Path(figure))
     click.echo(printed)
+    return _trouble(found, damaged)
 
 
 @click.command()
@@ -70,18 +78,20 @@ def report(
 @click.option("--samples", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Best and worst.")
 @click.option("--output", default="comparison", show_default=True, metavar="DIR", help="Where their pictures go.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Of the bootstrap.")
-def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> None:
+def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
     """Compare runs sample by sample: A and B are run folders, or folders that hold some.
 
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
-    from brushbench.store import expand
+    from brushbench.score_file import readable
     from reports import comparison
     from reports.comparison_tables import extremes, file_name, render
     from reports.extremes_sheet import write_extremes
 
-    found = comparison.compare(expand([a]), expand([b]), seed)
+    damaged: list[str] = []
+    sides = readable([a], damaged), readable([b], damaged)
+    found = comparison.compare(*sides, seed)
     table = render(found, table_format)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
@@ -97,6 +107,14 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
             click.echo(f"no pictures: {error}", err=True)
         else:
             click.echo(f"pictures: {file}" if drawn else "no pictures: no sample changed", err=not told)
+    return _trouble([*sides[0], *sides[1]], damaged)
+
+
+def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
+    """Say which runs can't be read and which images were changed; the exit code."""
+    for problem in damaged:
+        click.echo(one_line(f"left out: {problem}"), err=True)
+    return SOME_FAILED if print_changed(runs) or damaged else 0
 
 
 def print_published(file: str | None, *, lint: bool) -> int:

@@ -39,6 +39,9 @@ data_options = _stack(
     click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
     click.option("--output", default="runs", show_default=True, metavar="DIR", help="Where run folders go."),
 )
+partial_option = click.option(
+    "--allow-partial", is_flag=True, help="Samples that were never made are meant to be missing: exit code 0, not 3."
+)
 method_options = _stack(
     click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
     click.option(
@@ -74,6 +77,7 @@ metrics_options = _stack(
 @method_options
 @data_options
 @metrics_options
+@partial_option
 def run(**asked: Any) -> int:
     """Paint every sample with a method, score the results, print the table. Interrupted, it goes on when run again."""
     from brushbench.benchmark import run as run_one
@@ -84,6 +88,7 @@ def run(**asked: Any) -> int:
 @click.command()
 @method_options
 @data_options
+@partial_option
 def generate(**asked: Any) -> int:
     """Paint every sample with a method, and store the results."""
     from brushbench.benchmark import generate as generate_one
@@ -97,7 +102,8 @@ def generate(**asked: Any) -> int:
 @click.option("--name", default="external", show_default=True, help="What to call the method that made them.")
 @data_options
 @metrics_options
-def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) -> int:
+@partial_option
+def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
     """Score run folders, or pictures made elsewhere (--images), and print the table."""
     from brushbench.benchmark import score as score_run
     from brushbench.benchmark import score_images
@@ -119,7 +125,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
             names = split_names(asked["metrics"]) if asked["metrics"] else None
             options = asked["metric_options"]
             scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
-            return tables(scored, by_name=[*(names or ()), *options])
+            return tables(scored, by_name=[*(names or ()), *options], allow_partial=allow_partial)
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
@@ -141,14 +147,14 @@ def score(runs: tuple[str, ...], images: str | None, name: str, **asked: Any) ->
 def _check_only_of_runs() -> None:
     """Raises `UserError` for an option that is given and means nothing for a run folder, which has its own."""
     context = click.get_current_context()
-    valid = ("runs", "root", "metrics", "metric_options")
+    valid = ("runs", "root", "metrics", "metric_options", "allow_partial")
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
     for option in options:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
                 f"a run has its own options, so {option.opts[0]} means nothing for RUN; valid with it: --root, "
-                "--metrics, --metric-option"
+                "--metrics, --metric-option, --allow-partial"
             )
 
 
@@ -159,7 +165,8 @@ def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], 
     template, names, splits = asked_for(asked)
     jobs = expand_jobs(template, expand_methods(names), splits)
     runs = all_done(template, jobs, work, lenient=ALL in names, scored=table)
-    return tables(runs, table=table, by_name=named_metrics(template) if table else ())
+    by_name = named_metrics(template) if table else ()
+    return tables(runs, table=table, by_name=by_name, allow_partial=asked["allow_partial"])
 
 
 def named_metrics(config: "RunConfig") -> list[str]:
@@ -175,7 +182,7 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     from brushbench.options import parse_metric_pairs, parse_pairs
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])
-    shared = {key: value for key, value in asked.items() if key not in ("method", "split")}
+    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial")}
     shared["options"] = parse_pairs(asked["options"])
     shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])
@@ -269,7 +276,9 @@ def _data_line(config: "RunConfig") -> str:
     return f"no data set named: using {name!r}, {where}"
 
 
-def tables(runs: "Sequence[Run]", *, table: bool = True, by_name: Sequence[str] = ()) -> int:
+def tables(
+    runs: "Sequence[Run]", *, table: bool = True, by_name: Sequence[str] = (), allow_partial: bool = False
+) -> int:
     """Print the table and where everything is; the exit code, which is not 0 if a metric `by_name` has no score."""
     failures: dict[tuple[str, str], str | None] = {}
     for run in runs:
@@ -294,7 +303,32 @@ def tables(runs: "Sequence[Run]", *, table: bool = True, by_name: Sequence[str] 
     unscored = [line for run in runs for line in _without_score(run, by_name)]
     for line in unscored:
         click.echo(one_line(line), err=True)
-    return SOME_FAILED if failures or unscored else 0
+    changed = print_changed(runs)
+    partial = [] if allow_partial else [line for run in runs for line in _not_made(run)]
+    for line in partial:
+        click.echo(line, err=True)
+    return SOME_FAILED if failures or unscored or changed or partial else 0
+
+
+def print_changed(runs: "Sequence[Run]") -> bool:
+    """Say which images aren't the ones that were stored; whether there are any."""
+    found = False
+    for run in runs:
+        if changed := run.changed_images():
+            name, what = next(iter(changed.items()))
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            click.echo(one_line(f"not scored: {name} in {run.path}: {what}{more}"), err=True)
+            found = True
+    return found
+
+
+def _not_made(run: "Run") -> Iterator[str]:
+    """What is missing of a run that nobody is at work on, as a line."""
+    if (missing := run.not_made()) and not run.others_at_work():
+        yield one_line(
+            f"not made: {missing} of {run.record.asked} samples in {run.path}; they belong to other shards, or the run "
+            "was stopped. --allow-partial says that this is meant"
+        )
 
 
 def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from brushbench.cli_running import (
     method_options,
     metrics_options,
     named_metrics,
+    partial_option,
     tables,
 )
 from brushbench.errors import UserError, one_line
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @method_options
 @data_options
 @metrics_options
+@partial_option
 def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     """Run a method with several values of an option, and draw what it keeps against what it paints.
 
@@ -55,7 +57,7 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
     runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
-    code = tables(runs, by_name=named_metrics(template))
+    code = tables(runs, by_name=named_metrics(template), allow_partial=asked["allow_partial"])
     _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
     return code
 

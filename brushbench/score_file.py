@@ -11,6 +11,7 @@ is, and which of the usual ones can't be computed where the run was scored.
 import dataclasses
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,8 @@ import pyarrow.parquet as pq
 from brushbench.errors import UserError, one_line
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run
+from brushbench.store import Run, expand
+from brushbench.work import Failure, attempt
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
@@ -57,7 +59,48 @@ def tag_column(tag: str) -> str:
 
 
 def read_scores(run: Run) -> Scores | None:
-    """None if the run isn't scored yet. Raises `UserError` for a file that can't be read."""
+    """None if the run isn't scored yet. A sample whose image is another one now, or gone, has no score but says so.
+
+    Raises `UserError` for a file that can't be read.
+    """
+    scores = _stored(run)
+    changed = run.changed_images() if scores else {}
+    lost = [name for name in changed if scores and name in scores.table.index]
+    if scores is None or not lost:
+        return scores
+    table = scores.table.copy()
+    for metric in scores.metrics:
+        table.loc[lost, metric] = None
+        table.loc[lost, status_column(metric)] = [changed[name] for name in lost]
+    return dataclasses.replace(scores, table=table)
+
+
+def readable(paths: Sequence[str], damaged: list[str]) -> list[Run]:
+    """The runs in these folders whose ledger and scores can be read; of the others `damaged` gets what is wrong.
+
+    Raises `UserError` if there is none.
+    """
+    found: list[Run] = []
+    for run in expand(paths, damaged):
+        read = attempt(read_scores, run)
+        if isinstance(read, Failure):
+            damaged.append(read.error)
+        else:
+            found.append(run)
+    if not found:
+        raise UserError(damaged[0])
+    return found
+
+
+def stored_digests(run: Run) -> dict[str, str]:
+    """Of the images that are scored, by sample; empty where that can't be read."""
+    stored = attempt(_stored, run)
+    if stored is None or isinstance(stored, Failure):
+        return {}
+    return {str(name): str(digest) for name, digest in stored.table["sha256"].dropna().items()}
+
+
+def _stored(run: Run) -> Scores | None:
     path = run.scores_path()
     if not path.exists():
         return None

@@ -1,5 +1,6 @@
 """Images to scores: read what a run stored, hold it against the data set, and write scores.parquet."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushbench.errors import SampleError
-from brushbench.images import read_image
+from brushbench.images import EncodedImage, read_image
 from brushbench.ledger import Entry
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
@@ -27,7 +28,7 @@ from brushbench.score_file import (
     write_scores,
 )
 from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
-from brushbench.store import Run
+from brushbench.store import CHANGED, DELETED, Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
 from metrics.shared import release
@@ -178,12 +179,23 @@ class Scoring:
         if entry.status == "failed":
             raise SampleError(f"failed: {entry.error}")
         sample = self._described(index)
-        image = read_image(self._run.image_path(entry))
+        image = read_image(self._content(entry))
         if image.shape != sample.image.shape:
             own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
             self.wrong_sizes[sample.id] = f"{own}, its source is {source}"
             raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
+
+    def _content(self, entry: Entry) -> EncodedImage:
+        """The bytes that were stored: what is scored is what the digest in the table says."""
+        path = self._run.image_path(entry)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise SampleError(DELETED) from error
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise SampleError(CHANGED)
+        return EncodedImage(content, path.name)
 
     def _described(self, index: int) -> Sample:
         """A sample of the data set; it is remembered how large it and its mask are."""

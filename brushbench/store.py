@@ -16,9 +16,12 @@ instant and started again, a run ends with the same bytes as one never killed.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import final
@@ -36,6 +39,9 @@ from brushbench.registry import Role
 SUMS = "images.sha256"
 ASIDE = ".aside"
 """In the output folder: runs that `--fresh` moved out of the way."""
+CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
+THREADS = 4
+_IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 REMEDY = "Use another --output, or --fresh to begin anew there"
 
 
@@ -111,6 +117,15 @@ class Run:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    def not_made(self) -> int:
+        """How many samples were asked for and have neither an image nor a reason why not."""
+        return max(0, self.record.asked - len(self.ledger()))
+
+    def others_at_work(self) -> list[owners.Owner]:
+        """The other processes that are making images of this run."""
+        with self._lock:
+            return list(owners.live(self.path, self._claim))
+
     def release(self) -> None:
         """Say that this process is no longer at work."""
         if self._claim is not None:
@@ -133,6 +148,33 @@ class Run:
     def intact(self) -> dict[str, Entry]:
         """The entries that are done and whose image is still the one that was stored."""
         return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
+
+    def changed_images(self) -> dict[str, str]:
+        """The finished samples whose image isn't the one that was stored, each with what happened to it."""
+        done = [entry for entry in self.ledger().values() if entry.status == "done"]
+        with ThreadPoolExecutor(THREADS) as pool:
+            digests = pool.map(lambda entry: self.digest_of(self.image_path(entry).name), done)
+            return {
+                entry.id: CHANGED if digest else DELETED
+                for entry, digest in zip(done, digests, strict=True)
+                if digest != entry.sha256
+            }
+
+    def digest_of(self, name: str) -> str:
+        """The SHA-256 of an image as it is now; empty if it isn't there."""
+        file = self.path / "images" / name
+        try:
+            stat = file.stat()
+            return _digest_of_version(file, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        except OSError:
+            return ""
+
+    def sums(self) -> dict[str, str]:
+        """The digests in images.sha256, by file name; lines that say none are passed over."""
+        file = self.path / SUMS
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+        found = (line.strip("\0").partition("  images/") for line in lines)
+        return {name: digest for digest, separator, name in found if separator and _IS_DIGEST(digest)}
 
     def write_image(self, name: str, content: bytes) -> str:
         """Store an image so that it is complete or not there at all; its SHA-256."""
@@ -209,8 +251,7 @@ class Run:
     def _is_intact(self, entry: Entry) -> bool:
         if entry.status != "done":
             return False
-        path = self.image_path(entry)
-        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+        return self.digest_of(self.image_path(entry).name) == entry.sha256
 
     def _write_record(self, record: RunRecord) -> None:
         atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
@@ -222,7 +263,10 @@ class Run:
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
         if self._is_that_of(asked):
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked)})
-        if any(entry.status == "done" for entry in self.ledger().values()):
+        # A ledger can be lost; what else tells of images isn't lost with it.
+        entries = self.ledger()
+        lost = not entries and self.scores_path().exists()
+        if any(entry.status == "done" for entry in entries.values()) or self.sums() or lost:
             changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
             raise UserError(one_line(f"{self.path} holds another run: {changed}. {REMEDY}", 2000))
         return asked
@@ -259,16 +303,27 @@ class Run:
         self._seen = stat.st_ino, stat.st_mtime_ns
 
 
-def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs in these folders, each once; a folder is one, or holds some at any depth. `UserError` for none."""
+def expand(paths: Sequence[str | os.PathLike[str]], damaged: list[str] | None = None) -> list[Run]:
+    """The runs in these folders, each once; a folder is one, or holds some at any depth. Raises `UserError` for none.
+
+    With `damaged`, one that can't be read doesn't hide the others: what is wrong with it is added there.
+    """
     runs: dict[Path, Run] = {}
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
             raise UserError(one_line(f"{path} is not a run folder, and holds none"))
-        runs |= {folder.resolve(): Run.open(folder) for folder in folders if folder.resolve() not in runs}
+        for folder in folders:
+            if folder.resolve() in runs:
+                continue
+            try:
+                runs[folder.resolve()] = Run.open(folder)
+            except UserError as error:
+                if damaged is None or folder == path:
+                    raise
+                damaged.append(str(error))
     if not runs:
-        raise UserError("no run folder given")
+        raise UserError(damaged[0] if damaged else "no run folder given")
     return list(runs.values())
 
 
@@ -287,6 +342,12 @@ def set_aside(path: Path) -> Path | None:
     target.parent.mkdir(parents=True, exist_ok=True)
     path.rename(target)
     return target
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest_of_version(file: Path, *_version: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _suffixes() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from brushbench.adoption import adopt
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line
 from brushbench.generation import Generation, Outcome, Plan
@@ -41,6 +42,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     begun = {"begun": now()}
     run = Run.start(path, identity, asked, provenance | begun, method.role, claim=True)
     try:
+        adopt(run)
         run.add_notes([*method.notes, *notes])
         plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
         generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)

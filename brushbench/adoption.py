@@ -1,0 +1,42 @@
+"""Images without a line in the ledger, which is lost: those whose digest something else tells are taken as they are."""
+
+from brushbench.errors import UserError, one_line
+from brushbench.ledger import Entry
+from brushbench.score_file import stored_digests
+from brushbench.store import Run
+
+
+def adopt(run: Run) -> int:
+    """Add the lost lines to the ledger; how many. The digests are those of images.sha256 and of scores.parquet."""
+    missing = _without_line(run)
+    found = 0
+    for name, digest in missing.items():
+        if run.digest_of(name) == digest:
+            run.append(Entry(id=_id_of(name), status="done", image=name, sha256=digest))
+            found += 1
+    return found
+
+
+def check_ledger(run: Run) -> None:
+    """Raises `UserError` if samples.jsonl lacks samples that the run had: their scores would be lost."""
+    lost = _without_line(run)
+    if lost:
+        raise UserError(
+            one_line(
+                f"{run.ledger_path()} is lost or damaged: it lacks {len(lost)} samples that were made, "
+                f"{_id_of(min(lost))} for one; valid: the command that made the run, which takes over the images that "
+                "are there"
+            )
+        )
+
+
+def _without_line(run: Run) -> dict[str, str]:
+    """The digests of images that the ledger says nothing of, by file name."""
+    known = run.ledger()
+    suffixes = {file.stem: file.name for file in (run.path / "images").glob("*") if not file.name.startswith(".")}
+    scored = {suffixes.get(name, f"{name}.png"): digest for name, digest in stored_digests(run).items()}
+    return {name: digest for name, digest in (scored | run.sums()).items() if _id_of(name) not in known}
+
+
+def _id_of(name: str) -> str:
+    return name.rpartition(".")[0]
