@@ -84,9 +84,11 @@ class Run:
         )
         with FileLock(path / ".lock"):
             if (path / "run.json").exists():
-                record = cls.open(path)._continued(record)
-                _check_owners(path, record.fingerprint)
-                cls.open(path)._give_up_unless(record)
+                there = cls.open(path)
+                if not there._goes_on(record):
+                    _check_nobody_at_work(path)
+                record = there._continued(record)
+                there._give_up_unless(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
                 raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
             run = cls(path, record)
@@ -150,7 +152,12 @@ class Run:
         return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
 
     def changed_images(self) -> dict[str, str]:
-        """The finished samples whose image isn't the one that was stored, each with what happened to it."""
+        """The finished samples whose image isn't the one that was stored, each with what happened to it.
+
+        None where images/ itself is gone: the pictures of the run were put away, not lost one by one.
+        """
+        if not (self.path / "images").is_dir():
+            return {}
         done = [entry for entry in self.ledger().values() if entry.status == "done"]
         with ThreadPoolExecutor(THREADS) as pool:
             digests = pool.map(lambda entry: self.digest_of(self.image_path(entry).name), done)
@@ -258,11 +265,9 @@ class Run:
 
     def _continued(self, asked: RunRecord) -> RunRecord:
         """The record to go on with; a run of something else that has no image yet is given up."""
-        if asked.fingerprint == self.record.fingerprint:
+        if self._goes_on(asked):
             role = asked.role or self.record.role
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
-        if self._is_that_of(asked):
-            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked)})
         # A ledger can be lost; what else tells of images isn't lost with it.
         entries = self.ledger()
         lost = not entries and self.scores_path().exists()
@@ -271,8 +276,10 @@ class Run:
             raise UserError(one_line(f"{self.path} holds another run: {changed}. {REMEDY}", 2000))
         return asked
 
-    def _is_that_of(self, asked: RunRecord) -> bool:
-        """Whether a run from before batch sizes were part of the identity goes on with the same one."""
+    def _goes_on(self, asked: RunRecord) -> bool:
+        """Whether it is the same run; in one from before batch sizes were part of it, with the same batch size."""
+        if asked.fingerprint == self.record.fingerprint:
+            return True
         then = self.record.provenance.get("batch_size")
         old = asked.identity.model_copy(update={"batch_size": None})
         same = old.fingerprint() == self.record.fingerprint and self.record.identity.batch_size is None
@@ -335,7 +342,7 @@ def set_aside(path: Path) -> Path | None:
     if not (path / "run.json").exists():
         return None
     with FileLock(path / ".lock"):
-        _check_owners(path, "")
+        _check_nobody_at_work(path)
     stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     places = (path.parent.parent / ASIDE / path.parent.name / f"{path.name}.{stamp}{more}" for more in _suffixes())
     target = next(place for place in places if not place.exists())
@@ -361,11 +368,10 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def _check_owners(path: Path, fingerprint: str) -> None:
-    """Raises `UserError` if a process is at work on a run with another fingerprint."""
+def _check_nobody_at_work(path: Path) -> None:
+    """Raises `UserError` for a process that is making the run that is there. The caller holds the lock."""
     for owner in owners.live(path):
-        if owner.fingerprint != fingerprint:
-            raise UserError(one_line(f"{path} is in use by another run: {owner.text}. {REMEDY}"))
+        raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))
 
 
 def _append(file: Path, line: str) -> None:

@@ -1,5 +1,6 @@
 """What several tests say."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,15 +27,21 @@ def run_on(root: Path, output: Path, *more: object, method: str = "mean-fill") -
     return ("run", "--method", method, "--dataset", "brushbench", "--root", root, "--output", output, *more)
 
 
-def assert_one_line(result: tuple[int, str, str], *parts: str) -> None:
+def assert_one_line(result: tuple[int, str, str], *parts: str, last: bool = False) -> None:
+    """The error is one line; with `last`, what was told before the mistake was found may stand above it."""
     code, out, err = result
     assert code == 2, err
     assert not out
     lines = err.splitlines()
-    assert len(lines) == 1, err
-    assert lines[0].startswith("brushbench: ")
+    assert last or len(lines) == 1, err
+    assert [line.startswith("brushbench: ") for line in lines] == [False] * (len(lines) - 1) + [True], err
     for part in parts:
-        assert part in lines[0]
+        assert part in lines[-1]
+
+
+def with_path(folder: Path) -> dict[str, str]:
+    """The environment of a process that also imports from a folder."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(folder)]))}
 
 
 def assert_same_tensors(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

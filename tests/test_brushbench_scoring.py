@@ -92,9 +92,9 @@ def test_each_image_once_each_caption_once_each_file_once(
     clip = clip_of(by_name["clip"].model, device).model
     read: Counter[str] = Counter()
 
-    def reading(path: Path) -> torch.Tensor:
-        read[f"{path.parent.parent.name}/{path.name}"] += 1
-        return image_files.read_image(path)
+    def reading(image: image_files.EncodedImage) -> torch.Tensor:
+        read[image.name] += 1
+        return image_files.read_image(image)
 
     run = generate(RunConfig("mean-fill", "brushbench", root, output=tmp_path / "runs"))
     # The networks are there once something has been scored.
