@@ -157,7 +157,9 @@ class Scoring:
                         for index, found in self._score_chunk(pairs, metrics).items():
                             scores[index] |= found
                         if group is groups[-1]:
-                            advance(len(pairs), sum(isinstance(pair, Failure) for pair in pairs.values()))
+                            # What nobody has made yet is no failure.
+                            made = {index: pair for index, pair in pairs.items() if entries[names[index]] is not None}
+                            advance(len(pairs), sum(isinstance(pair, Failure) for pair in made.values()))
                     if len(groups) > 1 and any(needed):
                         release()
                 yield from ((names[index], found) for index, found in scores.items())
