@@ -165,7 +165,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
             noise=deviation,
         )
     # Not the folder of the data: it says where something is on one machine.
-    provenance = {key: value for key, value in first.record.provenance.items() if not _is_place(key, value)}
+    provenance = {key: value for key, value in first.record.provenance.items() if not _is_circumstance(key, value)}
     return RunBaseline(
         fingerprint=first.record.fingerprint,
         identity=first.record.identity,
@@ -249,6 +249,6 @@ def _known(values: Numbers) -> Numbers:
     return found
 
 
-def _is_place(key: str, value: str) -> bool:
-    """Whether it is a folder on the machine of the run, which means nothing where the baseline is read."""
-    return key == "root" or (key.startswith(WEIGHTS) and Path(value).is_absolute())
+def _is_circumstance(key: str, value: str) -> bool:
+    """Whether it is a time, or a folder on the machine of the run, which mean nothing where the baseline is read."""
+    return key in ("root", "begun") or (key.startswith(WEIGHTS) and Path(value).is_absolute())
