@@ -37,7 +37,7 @@ class Owner(BaseModel, extra="forbid", frozen=True):
 
 @final
 class Claim:
-    """This process's own entry. Call `release` at the end of the work."""
+    """This process's own entry. Call `release` at the end of the work, holding the run folder's lock."""
 
     def __init__(self, run: Path, fingerprint: str) -> None:
         """The caller holds the run folder's lock."""

@@ -131,7 +131,9 @@ class Run:
     def release(self) -> None:
         """Say that this process is no longer at work."""
         if self._claim is not None:
-            self._claim.release()
+            # Another process may be about to say that it is at work.
+            with self._lock:
+                self._claim.release()
             self._claim = None
 
     def append_line(self, name: str, line: str) -> None:
