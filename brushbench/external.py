@@ -75,14 +75,17 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
     identity = identity_of(config, dataset, method, dtype="")
     path, provenance = run_path(config, dataset, name), provenance_of(config, device="none")
     # Whatever they are called: the suite's own method of that name didn't make them.
-    run = Run.start(path, identity, len(wanted), provenance, "contender")
-    ledger = run.ledger()
+    run = Run.start(path, identity, len(wanted), provenance, "contender", claim=True)
     odd: dict[str, list[str]] = {}
-    for sample_id, picture in zip(images, _pictures(protocol, dataset, list(images.values())), strict=True):
-        _record(run, ledger.get(sample_id), _stored(run, sample_id, picture))
-        for remark in () if isinstance(picture, Failure) else picture.remarks:
-            odd.setdefault(remark, []).append(sample_id)
-    run.tidy()
+    try:
+        ledger = run.ledger()
+        for sample_id, picture in zip(images, _pictures(protocol, dataset, list(images.values())), strict=True):
+            _record(run, ledger.get(sample_id), _stored(run, sample_id, picture))
+            for remark in () if isinstance(picture, Failure) else picture.remarks:
+                odd.setdefault(remark, []).append(sample_id)
+        run.tidy()
+    finally:
+        run.release()
     known = {one_form(sample_id) for sample_id in wanted}
     return Imported(
         run,

@@ -26,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from brushbench import atomic, ledger, owners
@@ -345,6 +345,12 @@ def set_aside(path: Path) -> Path | None:
         return None
     with FileLock(path / ".lock"):
         _check_nobody_at_work(path)
+    try:
+        FileLock(path / ".scores.lock").acquire(timeout=0).lock.release()
+    except Timeout as error:
+        raise UserError(
+            one_line(f"{path} is being scored by another process. Use another --output, or wait")
+        ) from error
     stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     places = (path.parent.parent / ASIDE / path.parent.name / f"{path.name}.{stamp}{more}" for more in _suffixes())
     target = next(place for place in places if not place.exists())

@@ -191,6 +191,13 @@ def test_a_live_owner_blocks_another_identity(brushbench, write_bench, tmp_path:
     assert brushbench(*asked, "-o", "radius=9", "--fresh")[0] == 0
 
 
+def test_what_is_being_scored_is_not_moved(brushbench, write_bench, tmp_path: Path) -> None:
+    asked = ("run", "--method", "telea", "--dataset", "brushbench", "--root", write_bench(), "--output", tmp_path)
+    assert brushbench(*asked)[0] == 0
+    with Run.open(tmp_path / "brushbench-inside" / "telea").scoring():
+        assert_one_line(brushbench(*asked, "--fresh"), "is being scored by another process", last=True)
+
+
 def test_a_live_owner_without_an_image_is_not_given_up(brushbench, write_bench, tmp_path: Path) -> None:
     """Today's loss: the second job took the folder over, and both painted into it."""
     asked = ("run", "--method", "telea", "--dataset", "brushbench", "--root", write_bench(), "--output", tmp_path)
