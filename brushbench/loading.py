@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 from accelerate.utils import send_to_device
 from pydantic import JsonValue
-from pydantic_core import to_jsonable_python
 from torch import nn
 
 from brushbench.config import RunConfig
@@ -19,19 +19,19 @@ from brushbench.datasets.places import FOUND_BY_NAME, looked_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.mask_kinds import MaskKind, mask_kind
+from brushbench.method_options import DEVICE, loads_weights, option_names, options_type, stored_options, supplied
 from brushbench.metric_info import REGIONS
 from brushbench.notes import hearing
-from brushbench.options import Value, build
-from brushbench.registry import Role, method_file, resolve, role_of_class
+from brushbench.options import Value, build, checked, made_of
+from brushbench.plugin_files import file_of
+from brushbench.registry import Role, resolve, role_of_class
 from brushbench.store import Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
-from brushbench.work import Failure, attempt
+from brushbench.work import plugged
 
 Placed = TypeVar("Placed", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-NO_NUMBER = "no number"
-"""In the metadata of an option: it changes no image, and so is no part of a run's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +123,36 @@ def open_method(
     """Load a method. Raises `UserError` for an unknown name or option, and for weights that can't be used.
 
     A method is a class. If it has a classmethod `load(options, runtime)` and an options type `Options`, it is loaded
-    with these; otherwise its own dataclass fields are its options.
+    with these; otherwise its own fields or parameters are its options, but for `device`, which is where it shall
+    compute. It can also be a function, which is called as an object of the class would be.
     """
     cls = resolve("method", name)
     role = role_of_class(name, cls)
-    built = build(name, options_type(cls), options)
-    file = method_file(name)
+    file = file_of(name)
     digests = {"file": digest_of([file])} if file else {}
+    target = options_type(cls)
     if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
-        values = _stored(name, built)
-        return LoadedMethod(name, _callable(name, built), values, digests, dtype="", device="", origin="", role=role)
+        given = supplied(cls, partial(device_named, device))
+        values = checked(name, target, options, given)
+        built = made_of(name, target, {**values, **given})
+        stored = stored_options(name, target, built, values, without=given)
+        where = str(given.get(DEVICE, ""))
+        return LoadedMethod(name, _callable(name, built), stored, digests, dtype="", device=where, origin="", role=role)
+    build(name, target, options)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name, masks)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
-    built = build(name, options_type(cls), {**usual, **options})
+    values = checked(name, target, {**usual, **options})
+    built = made_of(name, target, values)
     runtime = Runtime(torch_device, torch_dtype, source, offload=getattr(built, "offload", "none") == "model")
-    method = _callable(name, cls.load(built, runtime))
+    method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,
         method,
-        _stored(name, built),
+        stored_options(name, target, built, values),
         digests | source.digests,
         str(torch_dtype).removeprefix("torch."),
         str(torch_device),
@@ -210,15 +217,11 @@ def open_dataset(name: str, root: str | Path | None, split: str, options: Mappin
     return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
 
 
-def default_options(method: str) -> dict[str, JsonValue]:
-    """The options of a method as run.json holds them, all at their default: the official value."""
-    return _stored(method, build(method, options_type(resolve("method", method)), {}))
-
-
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     """All options of a data set as run.json holds them, also the ones left at their default."""
-    built = _dataset_options(name, resolve("dataset", name), options)
-    return {} if built is None else _stored(name, built)
+    cls = resolve("dataset", name)
+    built = _dataset_options(name, cls, options)
+    return {} if built is None else stored_options(name, cls.Options, built, checked(name, cls.Options, options))
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
@@ -275,25 +278,6 @@ def _masks_of(config: RunConfig) -> MaskKind:
     return mask_kind(locate(config.dataset, config.root)[0], config.split)
 
 
-# Any: the class of a method, which nobody has checked yet.
-def options_type(cls: Any) -> type[Any]:
-    """The dataclass whose fields are the options of a method's class."""
-    return cast(type[Any], cls.Options if loads_weights(cls) else cls)
-
-
-# Any: likewise.
-def option_names(cls: Any) -> set[str]:
-    """The options of a method's class."""
-    options = options_type(cls)
-    return {field.name for field in dataclasses.fields(options)} if dataclasses.is_dataclass(options) else set()
-
-
-# Any: likewise.
-def loads_weights(cls: Any) -> bool:
-    """Whether a method's class is made from weights: by its classmethod `load`, with its type of options, `Options`."""
-    return hasattr(cls, "load") and hasattr(cls, "Options")
-
-
 def device_named(name: str) -> torch.device:
     """`auto`: a GPU if there is one. Raises `UserError` for a device that isn't here."""
     if name == "auto":
@@ -326,17 +310,6 @@ def _dataset_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if options:
         raise unknown(f"option of {name}", next(iter(options)), [])
     return None
-
-
-# Any: the options of any method or data set.
-def _stored(name: str, options: Any) -> dict[str, JsonValue]:
-    """Options as run.json holds them. Raises `UserError` for one that JSON can't."""
-    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
-    values = {item.name: getattr(options, item.name) for item in fields if item.init and NO_NUMBER not in item.metadata}
-    stored = attempt(to_jsonable_python, values)
-    if isinstance(stored, Failure):
-        raise UserError(one_line(f"the options of {name} can't be stored: {stored.error}"))
-    return cast(dict[str, JsonValue], stored)
 
 
 # Any: an object that should be a method.
