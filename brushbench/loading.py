@@ -16,16 +16,18 @@ from torch import nn
 from brushbench.config import RunConfig
 from brushbench.datasets import FAMILIES, locate
 from brushbench.datasets.places import FOUND_BY_NAME, looked_in
+from brushbench.datasets.plug_in import open_plug_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.method_options import DEVICE, loads_weights, option_names, options_type, stored_options, supplied
-from brushbench.metric_info import REGIONS
+from brushbench.metric_info import REGIONS, parted
 from brushbench.notes import hearing
-from brushbench.options import Value, build, checked, made_of
+from brushbench.options import Value, build, checked, made_of, parameters
 from brushbench.plugin_files import file_of
-from brushbench.registry import Role, resolve, role_of_class
-from brushbench.store import Run
+from brushbench.plugin_metrics import checked_metric
+from brushbench.registry import Role, is_built_in, resolve, role_of_class
+from brushbench.store import DATASET_FILE, Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
 from brushbench.work import plugged
@@ -182,23 +184,29 @@ def load_method(
 
 
 def load_metric(name: str, **options: Value) -> Metric:
-    """A metric by name, also with its region as `psnr@painted`. Raises `UserError` for an unknown name or option.
+    """A metric by name or `path/to/file.py:Class`, also with its region as `psnr@painted`.
+
+    Raises `UserError` for an unknown name or option.
 
     >>> metric = load_metric("psnr", protocol="paper")
     """
-    base, separator, region = name.partition("@")
-    if separator:
+    base, region = parted(name)
+    cls = resolve("metric", base)
+    if region or base != name:
         if region not in REGIONS:
             raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))
+        if "region" not in parameters(base, cls):
+            raise UserError(one_line(f"metric {base!r} has no regions: valid is its name alone"))
         options = {**options, "region": region}
-    return cast(Metric, build(base, resolve("metric", base), options))
+    metric = build(base, cls, options)
+    return cast(Metric, metric) if is_built_in("metric", base) else checked_metric(name, cls, metric)
 
 
 def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
     """A data set by name, with its options as keywords; `root` None: where it is on this machine.
 
     A data set is a class with `open(root, split)`, or, if it has options, a dataclass `Options` and
-    `open(root, split, options)`.
+    `open(root, split, options)`; also one in a file, by `path/to/file.py:Class`.
 
     Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
 
@@ -214,6 +222,8 @@ def open_dataset(name: str, root: str | Path | None, split: str, options: Mappin
     folder = locate(name, root)[1]
     if folder is None and name in FOUND_BY_NAME:
         raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
+    if not is_built_in("dataset", name):
+        return open_plug_in(name, cls, folder, split, built)
     return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
 
 
@@ -233,7 +243,8 @@ def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
     then = run.record.provenance.get("root")
     folder = then if root is None and then is not None and Path(then).exists() else root
     options = {key: value for key, value in stored.options.items() if not isinstance(value, list | dict)}
-    dataset = open_dataset(stored.name, folder, stored.split, options)
+    name = run.record.provenance.get(DATASET_FILE, stored.name)
+    dataset = open_dataset(name, folder, stored.split, options)
     if dataset.digest() != stored.digest:
         raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
     return dataset

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -69,7 +69,7 @@ def parameters(owner: str, target: Any) -> dict[str, Parameter]:
     }
 
 
-def build(owner: str, target: type[T], values: Mapping[str, Value]) -> T:
+def build(owner: str, target: Callable[..., T], values: Mapping[str, Value]) -> T:
     """`target(**values)`, each value converted to its type.
 
     Raises `UserError` as `checked` does, and if the values are refused.

@@ -29,6 +29,8 @@ from brushbench.protocol import ProtocolName
 from brushbench.registry import Role
 
 SCHEMA_VERSION: Literal[1] = 1
+DATASET_FILE = "dataset"
+"""In the provenance: the file and class of a data set that is one."""
 WEIGHTS = "weights."
 """In the provenance, before the name of a part of the method: where it was taken from."""
 
