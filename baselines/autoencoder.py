@@ -13,7 +13,8 @@ from baselines.diffusion_options import Offload
 from baselines.sources import base_source
 from baselines.stable_diffusion import to_unit
 from brushbench.errors import SampleError, UserError
-from brushbench.loading import NO_NUMBER, Runtime
+from brushbench.loading import Runtime
+from brushbench.method_options import NO_NUMBER
 from brushbench.types import Batch
 
 

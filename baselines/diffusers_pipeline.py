@@ -27,7 +27,8 @@ from baselines.schedulers import Sampler
 from baselines.stable_diffusion import generators_of
 from baselines.watched import check_schedulers, watched
 from brushbench.errors import NotFiniteError, UserError, one_line
-from brushbench.loading import NO_NUMBER, Runtime
+from brushbench.loading import Runtime
+from brushbench.method_options import NO_NUMBER
 from brushbench.notes import numbered_from
 from brushbench.types import Batch
 from brushbench.weights import MODEL

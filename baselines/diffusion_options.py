@@ -10,8 +10,8 @@ from torch import Tensor
 from baselines.schedulers import Sampler
 from baselines.stable_diffusion import Step
 from brushbench.errors import UserError
-from brushbench.loading import NO_NUMBER
 from brushbench.masks import Blend, blend, check_kernel
+from brushbench.method_options import NO_NUMBER
 from brushbench.types import Batch
 
 Steps = Annotated[int, Field(ge=1, le=1000)]

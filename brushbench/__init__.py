@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from brushbench import masks
     from brushbench.benchmark import run, score
     from brushbench.config import RunConfig
+    from brushbench.dataset_info import DatasetInfo
     from brushbench.errors import UserError
-    from brushbench.loading import load_dataset, load_method, load_metric
+    from brushbench.loading import Runtime, load_dataset, load_method, load_metric
+    from brushbench.metric_info import MetricInfo
     from brushbench.types import Batch, Sample
     from reports.frame import frame
 
@@ -19,7 +21,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "DatasetInfo",
+    "MetricInfo",
     "RunConfig",
+    "Runtime",
     "Sample",
     "UserError",
     "frame",
@@ -33,7 +38,10 @@ __all__ = [
 
 _HOMES = {
     "Batch": "brushbench.types",
+    "DatasetInfo": "brushbench.dataset_info",
+    "MetricInfo": "brushbench.metric_info",
     "RunConfig": "brushbench.config",
+    "Runtime": "brushbench.loading",
     "Sample": "brushbench.types",
     "UserError": "brushbench.errors",
     "frame": "reports.frame",
@@ -55,4 +63,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from brushbench.adoption import check_ledger
-from brushbench.config import RunConfig
+from brushbench.config import RunConfig, split_names
+from brushbench.datasets.plug_in import stated_metrics
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
 from brushbench.external import Imported, import_images
@@ -50,7 +51,7 @@ def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | 
 
 def score(
     run: str | os.PathLike[str],
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     root: str | Path | None = None,
     watch: Watcher = silent,
     *,
@@ -58,15 +59,20 @@ def score(
 ) -> Run:
     """The second stage alone, for a run folder; scores that are there and still hold are kept.
 
-    `metrics` None: the usual ones. `root` is the data set's folder, None: where it was when the run was made.
-    `metric_options` are options by the metric's name. Raises `UserError` if the data set isn't the one of the run.
+    `metrics` are names, or one text with commas between them; None: the usual ones. `root` is the data set's folder,
+    None: where it was when the run was made. `metric_options` are options by the metric's name. Raises `UserError` if
+    the data set isn't the one of the run.
     """
     opened = Run.open(run)
     check_ledger(opened)
     with opened.noting():
         dataset = dataset_of(opened, root)
-        setting = Setting(opened.record.identity.protocol, dataset.name, dataset.split, options=metric_options or {})
-        Scoring(opened, dataset, select(metrics, setting))(watch)
+        named = split_names(metrics) if isinstance(metrics, str) else metrics
+        protocol = opened.record.identity.protocol
+        setting = Setting(
+            protocol, dataset.name, dataset.split, stated=stated_metrics(dataset), options=metric_options or {}
+        )
+        Scoring(opened, dataset, select(named, setting))(watch)
     return opened
 
 
@@ -100,7 +106,8 @@ def check(config: RunConfig, *, scored: bool = True) -> None:
 
 
 def _selected(config: RunConfig, dataset: Dataset) -> Selection:
-    setting = Setting(config.protocol, dataset.name, dataset.split, config.device, config.metric_options)
+    stated = stated_metrics(dataset)
+    setting = Setting(config.protocol, dataset.name, dataset.split, config.device, stated, config.metric_options)
     return select(config.metric_names(), setting)
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr),
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +18,10 @@ from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
 from brushbench.errors import UserError, one_line
 from brushbench.notes import hearing
-from brushbench.registry import Kind, registered
+from brushbench.registry import Kind, is_built_in, registered
+
+if TYPE_CHECKING:
+    from brushbench.metric_info import MetricInfo
 
 PACKAGE = "brushbench"
 MISTAKE, INTERRUPTED = 2, 130
@@ -86,7 +90,7 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
     if kind == "metrics":
         from brushbench.metric_catalogue import lines as metric_lines
 
-        click.echo("\n".join(metric_lines()))
+        click.echo("\n".join(metric_lines(_plugged_metrics())))
         return 0
     entries = registered(kinds[kind])
     width = max(map(len, entries))
@@ -103,6 +107,18 @@ def doctor() -> None:
 
     for name, finding in findings().items():
         click.echo(f"{name}: {finding}")
+
+
+def _plugged_metrics() -> "dict[str, MetricInfo | str]":
+    """What plug-ins say of their metrics; torch isn't loaded where there are none."""
+    names = [name for name in registered("metric") if not is_built_in("metric", name)]
+    if not names:
+        return {}
+    from brushbench.loading import load_metric
+    from brushbench.work import Failure, attempt
+
+    loaded = {name: attempt(load_metric, name) for name in names}
+    return {name: each.error if isinstance(each, Failure) else each.info for name, each in loaded.items()}
 
 
 class _Warnings(logging.Handler):

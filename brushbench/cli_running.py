@@ -1,6 +1,6 @@
 """The commands that paint and score: run, generate, score."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -14,6 +14,7 @@ from brushbench.notes import hearing
 
 if TYPE_CHECKING:
     from brushbench.config import RunConfig
+    from brushbench.options import Value
     from brushbench.store import Run
     from brushbench.work import Watcher
 
@@ -31,7 +32,9 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
 
 
 data_options = _stack(
-    click.option("--dataset", metavar="D", help="Data set; see `list datasets`. Default: BrushBench if it is here."),
+    click.option(
+        "--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if it is here."
+    ),
     click.option("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
     click.option("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
     click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Which masks."),
@@ -62,13 +65,17 @@ method_options = _stack(
     click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
 metrics_options = _stack(
-    click.option("--metrics", metavar="M[,M...]", help="Names, with a region as in psnr@painted; see `list metrics`."),
+    click.option(
+        "--metrics",
+        metavar="M[,M...]",
+        help="Names or FILE.py:CLASS, with a region as in psnr@painted; see `list metrics`.",
+    ),
     click.option(
         "--metric-option",
         "metric_options",
         multiple=True,
         metavar="M.K=V",
-        help="As in lpips.net=alex, clip.model=DIR.",
+        help="As in lpips.net=alex, FILE.py:CLASS.key=value.",
     ),
 )
 
@@ -125,7 +132,8 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
             names = split_names(asked["metrics"]) if asked["metrics"] else None
             options = asked["metric_options"]
             scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
-            return tables(scored, by_name=[*(names or ()), *options], allow_partial=allow_partial)
+            by_name = columns_of([*(names or ()), *options], options)
+            return tables(scored, by_name=by_name, allow_partial=allow_partial)
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes = score_images(Path(images), name, config, watch)
     click.echo(_data_line(config), err=True)
@@ -171,7 +179,19 @@ def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], 
 
 def named_metrics(config: "RunConfig") -> list[str]:
     """The metrics that are asked for, not taken because they are usual; also those that are given options."""
-    return [*(config.metric_names() or ()), *config.metric_options]
+    return columns_of([*(config.metric_names() or ()), *config.metric_options], config.metric_options)
+
+
+def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value]]") -> list[str]:
+    """What metrics are called where scores are; those of files say it themselves."""
+    from brushbench.loading import load_metric
+    from brushbench.metric_info import parted
+    from brushbench.plugin_files import file_of
+
+    return [
+        load_metric(name, **options.get(base, {})).info.name if file_of(base := parted(name)[0]) else name
+        for name in names
+    ]
 
 
 # Any: likewise.
@@ -266,10 +286,12 @@ def _finished(
 def _data_line(config: "RunConfig") -> str:
     """Which data set it is, and where."""
     from brushbench.datasets import locate
+    from brushbench.datasets.places import EMBEDDED
 
     name, root = locate(config.dataset, config.root)
     if config.dataset is not None:
-        return f"data: {name}, {f'in {root}' if root else 'embedded'}"
+        embedded = ", embedded" if name in EMBEDDED else ""
+        return one_line(f"data: {name}, in {root}" if root else f"data: {name}{embedded}")
     where = (
         f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR, BRUSHBENCH_DATA or brushbench.toml"
     )

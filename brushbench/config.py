@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.metric_info import parted
 from brushbench.options import Value
 from brushbench.protocol import protocol_named
 from brushbench.registry import check_name
@@ -52,7 +53,9 @@ class RunConfig:
     method: str
     """A registered name, or `path/to/file.py:Class`."""
     dataset: str | None = None
-    """A registered name; None: BrushBench when it is on this machine, else the embedded data set."""
+    """A registered name, or `path/to/file.py:Class`.
+
+    None: BrushBench when it is on this machine, else the embedded data set."""
     root: str | Path | None = None
     """The data set's folder."""
     split: str = "inside"
@@ -63,7 +66,7 @@ class RunConfig:
     options: Mapping[str, Value] = field(default_factory=dict)
     """The method's options."""
     metrics: str | Sequence[str] | None = None
-    """Names, or one text with commas between them; None: those that need no weights, and the data set's own."""
+    """Names, each registered or `path/to/file.py:Class`, or one text with commas between them; None: the usual ones."""
     metric_options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """Options of metrics, by the metric's name without a region: `{"lpips": {"net": "alex"}}`."""
     limit: int | None = None
@@ -93,7 +96,7 @@ class RunConfig:
         if self.dataset is not None:
             check_name("dataset", self.dataset)
         for metric in self.metric_names() or ():
-            check_name("metric", metric.partition("@")[0])
+            check_name("metric", parted(metric)[0])
         protocol_named(self.protocol)
         if self.dtype not in DTYPES:
             raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))

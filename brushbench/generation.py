@@ -158,6 +158,10 @@ class Generation:
         batch = Batch.of(places)
         seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
         images = self._method(batch, seeds)
+        if not isinstance(images, Tensor):
+            raise UserError(
+                f"the method returned {type(images).__name__}, must be a tensor: uint8 {list(batch.images.shape)}"
+            )
         if images.dtype != torch.uint8 or images.shape != batch.images.shape:
             raise UserError(
                 f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"

@@ -10,9 +10,10 @@ from brushbench import __version__
 from brushbench.config import RunConfig
 from brushbench.datasets import locate
 from brushbench.loading import LoadedMethod, stored_dataset_options
+from brushbench.plugin_files import file_of
 from brushbench.protocol import protocol_named
-from brushbench.record import DatasetIdentity, Identity, MethodIdentity
-from brushbench.registry import method_file
+from brushbench.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
+from brushbench.registry import method_file, short_name
 from brushbench.types import Dataset
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
@@ -48,6 +49,8 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
     versions = {name: version_of(name) for name in PACKAGES}
     folder = locate(config.dataset, config.root)[1]
     root = {"root": str(folder.absolute())} if folder is not None else {}
+    if config.dataset is not None and (file := file_of(config.dataset)):
+        root |= {DATASET_FILE: f"{file.absolute()}:{short_name(config.dataset)}"}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.loading import loads_weights, option_names, options_type
-from brushbench.options import Value, build
+from brushbench.method_options import check_options, loads_weights, option_names
+from brushbench.options import Value
 from brushbench.registry import registered, resolve
 
 ALL = "all"
@@ -41,7 +41,7 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
     jobs = []
     for method in methods:
         own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
-        build(method, options_type(resolve("method", method)), own)
+        check_options(method, resolve("method", method), own)
         weights = template.weights if weighty[method] else None
         config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])

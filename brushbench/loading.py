@@ -1,40 +1,43 @@
 """Names to objects: methods with their options and weights, metrics, data sets."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 from accelerate.utils import send_to_device
 from pydantic import JsonValue
-from pydantic_core import to_jsonable_python
 from torch import nn
 
 from brushbench.config import RunConfig
 from brushbench.datasets import FAMILIES, locate
 from brushbench.datasets.places import FOUND_BY_NAME, looked_in
+from brushbench.datasets.plug_in import open_plug_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.mask_kinds import MaskKind, mask_kind
-from brushbench.metric_info import REGIONS
+from brushbench.method_options import DEVICE, loads_weights, option_names, options_type, stored_options, supplied
+from brushbench.metric_info import REGIONS, parted
 from brushbench.notes import hearing
-from brushbench.options import Value, build
+from brushbench.options import Value, build, checked, made_of, parameters
 from brushbench.own_code import digest_of_place, distribution_digests, imported_files, is_local
-from brushbench.record import FILE
-from brushbench.registry import Role, built_in_version, distribution_of, method_file, resolve, role_of_class
+from brushbench.plugin_files import file_of
+from brushbench.plugin_metrics import checked_metric
+from brushbench.record import DATASET_FILE, FILE
+from brushbench.registry import Role, built_in_version, distribution_of, is_built_in, resolve, role_of_class
 from brushbench.store import Run
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
-from brushbench.work import Failure, attempt
+from brushbench.work import plugged
 
 Placed = TypeVar("Placed", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-NO_NUMBER = "no number"
-"""In the metadata of an option: it changes no image, and so is no part of a run's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +131,39 @@ def open_method(
     """Load a method. Raises `UserError` for an unknown name or option, and for weights that can't be used.
 
     A method is a class. If it has a classmethod `load(options, runtime)` and an options type `Options`, it is loaded
-    with these; otherwise its own dataclass fields are its options.
+    with these; otherwise its own fields or parameters are its options, but for `device`, which is where it shall
+    compute. It can also be a function, which is called as an object of the class would be.
     """
     cls = resolve("method", name)
     role = role_of_class(name, cls)
-    built = build(name, options_type(cls), options)
-    digests = _own_digests(name, cls) | _option_digests(built)
+    digests = _own_digests(name, cls)
     version = built_in_version(name)
+    target = options_type(cls)
     if not loads_weights(cls):
         if weights is not None:
             raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
-        values = _stored(name, built)
-        called = _callable(name, built)
-        return LoadedMethod(name, called, values, digests, "", "", "", role=role, version=version)
+        given = supplied(cls, partial(device_named, device))
+        values = checked(name, target, options, given)
+        digests |= _option_digests(values)
+        built = made_of(name, target, {**values, **given})
+        stored = stored_options(name, target, built, values, without=given)
+        where = str(given.get(DEVICE, ""))
+        return LoadedMethod(name, _callable(name, built), stored, digests, "", where, "", role=role, version=version)
+    build(name, target, options)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
     source = Weights(weights, name, masks)
     usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
-    built = build(name, options_type(cls), {**usual, **options})
+    values = checked(name, target, {**usual, **options})
+    built = made_of(name, target, values)
+    if not is_built_in("method", name):
+        digests |= _option_digests(values)
     runtime = Runtime(torch_device, torch_dtype, source, offload=getattr(built, "offload", "none") == "model")
-    method = _callable(name, cls.load(built, runtime))
+    method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,
         method,
-        _stored(name, built),
+        stored_options(name, target, built, values),
         digests | source.digests,
         str(torch_dtype).removeprefix("torch."),
         str(torch_device),
@@ -165,7 +177,7 @@ def open_method(
 # Any: the class of a method.
 def _own_digests(name: str, cls: Any) -> dict[str, str]:
     """Of the code of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
-    if file := method_file(name):
+    if file := file_of(name):
         own = {module: digest_of_place(path) for module, path in imported_files(file).items()}
         return {FILE: digest_of([file])} | own
     distribution = distribution_of(name)
@@ -181,15 +193,14 @@ def _own_digests(name: str, cls: Any) -> dict[str, str]:
 
 
 # Any: the options of any method.
-def _option_digests(options: Any) -> dict[str, str]:
-    """Of the files and folders that `Path` options name."""
-    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
-    paths = {item.name: getattr(options, item.name) for item in fields if item.init}
-    return {
-        f"the file of option {name}": digest_of_place(path)
-        for name, path in paths.items()
-        if isinstance(path, Path) and path.exists()
+def _option_digests(values: Mapping[str, Any]) -> dict[str, str]:
+    """Of the files and folders that options name: by their type, or as a text with a separator in it."""
+    paths = {
+        name: Path(value)
+        for name, value in values.items()
+        if isinstance(value, Path) or (isinstance(value, str) and os.sep in value)
     }
+    return {f"the file of option {name}": digest_of_place(path) for name, path in paths.items() if path.exists()}
 
 
 def load_method(
@@ -212,23 +223,29 @@ def load_method(
 
 
 def load_metric(name: str, **options: Value) -> Metric:
-    """A metric by name, also with its region as `psnr@painted`. Raises `UserError` for an unknown name or option.
+    """A metric by name or `path/to/file.py:Class`, also with its region as `psnr@painted`.
+
+    Raises `UserError` for an unknown name or option.
 
     >>> metric = load_metric("psnr", protocol="paper")
     """
-    base, separator, region = name.partition("@")
-    if separator:
+    base, region = parted(name)
+    cls = resolve("metric", base)
+    if region or base != name:
         if region not in REGIONS:
             raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))
+        if "region" not in parameters(base, cls):
+            raise UserError(one_line(f"metric {base!r} has no regions: valid is its name alone"))
         options = {**options, "region": region}
-    return cast(Metric, build(base, resolve("metric", base), options))
+    metric = build(base, cls, options)
+    return cast(Metric, metric) if is_built_in("metric", base) else checked_metric(name, cls, metric)
 
 
 def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
     """A data set by name, with its options as keywords; `root` None: where it is on this machine.
 
     A data set is a class with `open(root, split)`, or, if it has options, a dataclass `Options` and
-    `open(root, split, options)`.
+    `open(root, split, options)`; also one in a file, by `path/to/file.py:Class`.
 
     Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
 
@@ -244,18 +261,16 @@ def open_dataset(name: str, root: str | Path | None, split: str, options: Mappin
     folder = locate(name, root)[1]
     if folder is None and name in FOUND_BY_NAME:
         raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
+    if not is_built_in("dataset", name):
+        return open_plug_in(name, cls, folder, split, built)
     return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
-
-
-def default_options(method: str) -> dict[str, JsonValue]:
-    """The options of a method as run.json holds them, all at their default: the official value."""
-    return _stored(method, build(method, options_type(resolve("method", method)), {}))
 
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     """All options of a data set as run.json holds them, also the ones left at their default."""
-    built = _dataset_options(name, resolve("dataset", name), options)
-    return {} if built is None else _stored(name, built)
+    cls = resolve("dataset", name)
+    built = _dataset_options(name, cls, options)
+    return {} if built is None else stored_options(name, cls.Options, built, checked(name, cls.Options, options))
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
@@ -267,7 +282,8 @@ def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
     then = run.record.provenance.get("root")
     folder = then if root is None and then is not None and Path(then).exists() else root
     options = {key: value for key, value in stored.options.items() if not isinstance(value, list | dict)}
-    dataset = open_dataset(stored.name, folder, stored.split, options)
+    name = run.record.provenance.get(DATASET_FILE, stored.name)
+    dataset = open_dataset(name, folder, stored.split, options)
     if dataset.digest() != stored.digest:
         raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
     return dataset
@@ -312,25 +328,6 @@ def _masks_of(config: RunConfig) -> MaskKind:
     return mask_kind(locate(config.dataset, config.root)[0], config.split)
 
 
-# Any: the class of a method, which nobody has checked yet.
-def options_type(cls: Any) -> type[Any]:
-    """The dataclass whose fields are the options of a method's class."""
-    return cast(type[Any], cls.Options if loads_weights(cls) else cls)
-
-
-# Any: likewise.
-def option_names(cls: Any) -> set[str]:
-    """The options of a method's class."""
-    options = options_type(cls)
-    return {field.name for field in dataclasses.fields(options)} if dataclasses.is_dataclass(options) else set()
-
-
-# Any: likewise.
-def loads_weights(cls: Any) -> bool:
-    """Whether a method's class is made from weights: by its classmethod `load`, with its type of options, `Options`."""
-    return hasattr(cls, "load") and hasattr(cls, "Options")
-
-
 def device_named(name: str) -> torch.device:
     """`auto`: a GPU if there is one. Raises `UserError` for a device that isn't here."""
     if name == "auto":
@@ -363,17 +360,6 @@ def _dataset_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if options:
         raise unknown(f"option of {name}", next(iter(options)), [])
     return None
-
-
-# Any: the options of any method or data set.
-def _stored(name: str, options: Any) -> dict[str, JsonValue]:
-    """Options as run.json holds them. Raises `UserError` for one that JSON can't."""
-    fields = dataclasses.fields(options) if dataclasses.is_dataclass(options) else ()
-    values = {item.name: getattr(options, item.name) for item in fields if item.init and NO_NUMBER not in item.metadata}
-    stored = attempt(to_jsonable_python, values)
-    if isinstance(stored, Failure):
-        raise UserError(one_line(f"the options of {name} can't be stored: {stored.error}"))
-    return cast(dict[str, JsonValue], stored)
 
 
 # Any: an object that should be a method.

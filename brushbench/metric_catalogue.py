@@ -1,5 +1,7 @@
 """What the suite's own metrics are, without importing torch: for `list metrics`, docs/metrics.md and themselves."""
 
+from collections.abc import Mapping
+
 from brushbench.metric_info import MetricInfo
 from brushbench.registry import registered
 
@@ -121,9 +123,12 @@ CATALOGUE: dict[str, MetricInfo] = {
 """By name, on their usual region."""
 
 
-def lines() -> list[str]:
-    """A table of every registered metric on its usual region, its heading first."""
-    rows = [HEADING, *(_row(name, entry.summary) for name, entry in registered("metric").items())]
+def lines(plugged: Mapping[str, MetricInfo | str]) -> list[str]:
+    """A table of every registered metric on its usual region, its heading first.
+
+    `plugged` tells of those of plug-ins what they are, or why that can't be said.
+    """
+    rows = [HEADING, *(_row(name, entry.summary, plugged) for name, entry in registered("metric").items())]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     return [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
@@ -134,10 +139,10 @@ def lines() -> list[str]:
 HEADING = ("metric", "unit", "better", "region", "version", "what it is; citation; licence of its weights")
 
 
-def _row(name: str, summary: str) -> tuple[str, ...]:
-    info = CATALOGUE.get(name)
-    if info is None:
-        return (name, "", "", "", "", summary)
+def _row(name: str, summary: str, plugged: Mapping[str, MetricInfo | str]) -> tuple[str, ...]:
+    info = CATALOGUE.get(name) or plugged[name]
+    if isinstance(info, str):
+        return (name, "-", "-", "-", "-", f"{summary}: {info}")
     better = "higher" if info.higher_is_better else "lower"
     told = "; ".join(filter(None, [summary, info.citation, info.licence]))
     return (name, info.unit or "-", better, info.region, info.version, told)

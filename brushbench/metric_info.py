@@ -56,6 +56,13 @@ class MetricInfo:
         return replace(self, name=name, region=region, version=version)
 
 
+def parted(name: str) -> tuple[str, str]:
+    """A metric's name and region: `psnr@painted` -> (`psnr`, `painted`); no region: empty."""
+    base, separator, region = name.rpartition("@")
+    # In a path to a file, the sign may be anywhere.
+    return (base, region) if separator and not set(region) & set("/\\:") else (name, "")
+
+
 def unscored(value: float) -> str:
     """Why a metric's value is not a score; empty for a score.
 

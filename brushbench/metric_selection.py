@@ -1,15 +1,15 @@
 """Which metrics a run is scored with: those asked for by name, or the usual ones that can be computed here."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from brushbench.errors import UserError, one_line
-from brushbench.loading import load_metric
+from brushbench.loading import device_named, load_metric
 from brushbench.mask_kinds import MaskKind, mask_kind
+from brushbench.metric_info import parted
 from brushbench.metric_weights import obstacle
-from brushbench.options import Value
-from brushbench.registry import check_name, resolve
+from brushbench.options import Value, parameters
+from brushbench.registry import check_name, is_built_in, resolve
 from brushbench.types import Metric
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
@@ -38,6 +38,8 @@ class Setting:
     dataset: str
     split: str = "inside"
     device: str = "auto"
+    stated: Sequence[str] = ()
+    """What the data set says that it is scored with."""
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """By the metric's name, without its region."""
 
@@ -48,6 +50,8 @@ class Setting:
 
     def usual(self) -> list[str]:
         """The metrics that a run is scored with if none are named."""
+        if self.stated:
+            return [*self.stated]
         return [*USUAL_ON.get(self.dataset, USUAL), *USUAL_WITH[self.masks]]
 
 
@@ -61,7 +65,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     chosen = list(names) if names is not None else setting.usual()
     if not chosen:
         raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
-    bases = [name.partition("@")[0] for name in chosen]
+    bases = [parted(name)[0] for name in chosen]
     for base in setting.options:
         check_name("metric", base)
         if base not in bases:
@@ -86,9 +90,10 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
 
 
 def _loaded(name: str, setting: Setting) -> Metric:
-    base = name.partition("@")[0]
-    cls = resolve("metric", base)
-    known = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
-    given: dict[str, Value] = {"protocol": setting.protocol, "device": setting.device, "masks": setting.masks}
+    base = parted(name)[0]
+    known = parameters(base, resolve("metric", base))
+    # The suite's own find out what `auto` is when they need it.
+    device = setting.device if is_built_in("metric", base) else str(device_named(setting.device))
+    given: dict[str, Value] = {"protocol": setting.protocol, "device": device, "masks": setting.masks}
     own = {key: value for key, value in given.items() if key in known}
     return load_metric(name, **{**own, **setting.options.get(base, {})})

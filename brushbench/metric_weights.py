@@ -240,14 +240,19 @@ def _held(component: Locked, _lock_file: Path) -> None:
     hold(component)
 
 
+def sources_of(metric: Metric) -> Sequence[Source]:
+    """All that a metric loads."""
+    # A plug-in may have an option of that name.
+    weights = metric.weights if isinstance(metric, Weighted) else None
+    return weights() if callable(weights) else ()
+
+
 def obstacle(metric: Metric, *, download: bool) -> str:
     """Why a metric can't be computed here: what of its weights isn't to be had; empty if nothing is in the way.
 
     `download`: what is missing is downloaded; otherwise that it is missing is the reason.
     """
-    if not isinstance(metric, Weighted):
-        return ""
-    for source in metric.weights():
+    for source in sources_of(metric):
         found = attempt(source.get if download else source.here)
         if isinstance(found, Failure):
             return found.error

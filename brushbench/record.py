@@ -16,6 +16,8 @@ WEIGHTS = "weights."
 """In the provenance, before the name of a part of the method: where it was taken from."""
 
 
+DATASET_FILE = "dataset"
+"""In the provenance: the file and class of a data set that is one."""
 FILE = "file"
 """In the digests: the file of a method that is a file."""
 

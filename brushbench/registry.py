@@ -1,21 +1,21 @@
 """Names of methods, metrics and data sets, each a `module:Class` that is imported only when it is asked for.
 
 Other distributions add theirs with the entry-point groups `brushbench.methods`, `brushbench.metrics` and
-`brushbench.datasets`; a method can also be a file: `path/to/file.py:Class`.
+`brushbench.datasets`; each can also be a file: `path/to/file.py:Class`.
 """
 
 import importlib
-import importlib.util
+import inspect
 from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import Distribution, entry_points
 from pathlib import Path
-from types import CodeType
+from types import ModuleType
 from typing import Any, Literal, cast, get_args
 
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.work import Failure, attempt
+from brushbench.plugin_files import SUFFIX, check_file, file_of, module_of, public_names
+from brushbench.work import plugged
 
 Kind = Literal["method", "metric", "dataset"]
 Role = Literal["contender", "reference", "floor"]
@@ -108,7 +108,7 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
 def registered(kind: Kind) -> dict[str, Registered]:
     """Every name of that kind. The suite's own names can't be taken by an entry point."""
     plugins = {
-        point.name: Registered(point.name, point.value, f"plug-in {point.value}")
+        point.name: Registered(point.name, f"{point.module}:{point.attr}", f"plug-in {point.value}")
         for point in entry_points(group=f"brushbench.{kind}s")
     }
     entries = plugins | {entry.name: entry for entry in BUILTIN[kind]}
@@ -116,31 +116,45 @@ def registered(kind: Kind) -> dict[str, Registered]:
 
 
 def check_name(kind: Kind, name: str) -> None:
-    """Raise `UserError`, with the nearest valid name, unless `name` is registered or (a method) a file that exists."""
-    if kind == "method" and (file := method_file(name)):
-        if not file.is_file():
-            raise UserError(f"method file not found: {file}")
+    """Raise `UserError`, with the nearest valid name, unless `name` is registered or a file that exists."""
+    if file := file_of(name):
+        check_file(name, file)
+        if is_built_in(kind, own := short_name(name)):
+            raise UserError(one_line(f"{name}: {own!r} is the name of a {kind} of the suite; valid is any other name"))
+    elif name.endswith(SUFFIX) and Path(name).is_file():
+        raise UserError(one_line(f"{kind} {name!r} names no class or function of the file; valid is {name}:NAME"))
     elif name not in registered(kind):
         raise unknown(kind, name, registered(kind))
 
 
 def method_file(name: str) -> Path | None:
     """The file of a method given as `path/to/file.py:Class`, None for a registered name."""
-    path, separator, _ = name.rpartition(":")
-    return Path(path) if separator and path.endswith(".py") else None
+    return file_of(name)
+
+
+def short_name(name: str) -> str:
+    """What a plug-in is called in folders and tables: a registered one by its name, a file by the class in it."""
+    return name.rpartition(":")[2] if file_of(name) else name
+
+
+def is_built_in(kind: Kind, name: str) -> bool:
+    """Whether it is the suite's own."""
+    return any(entry.name == name for entry in BUILTIN[kind])
 
 
 # Any: the caller checks what the class is.
 def resolve(kind: Kind, name: str) -> Any:
-    """Import and return the class behind a name. Raises `UserError` if there is none or it can't be imported."""
+    """Import and return the class, or a method's function, behind a name.
+
+    Raises `UserError` if there is none or it can't be imported.
+    """
     check_name(kind, name)
-    if kind == "method" and (file := method_file(name)):
-        return _class_of(_module_of(file), name)
+    if file := file_of(name):
+        return _named(module_of(file), name, str(file))
     target = registered(kind)[name].target
-    try:
-        return _class_of(importlib.import_module(target.partition(":")[0]), target)
-    except ImportError as error:
-        raise UserError(one_line(f"{kind} {name!r} can't be imported: {error}")) from error
+    path = target.partition(":")[0]
+    module = plugged(f"{kind} {name!r} can't be imported", importlib.import_module, path)
+    return _named(module, target, path)
 
 
 # Any: the class of a method.
@@ -175,28 +189,15 @@ def built_in_role(name: str) -> Role | None:
     return next((entry.role for entry in BUILTIN["method"] if entry.name == name), None)
 
 
-class _SourceOnly(SourceFileLoader):
-    """Compiles the file each time: cached bytecode of an edit of equal size within the same second is the old code."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-
-def _module_of(file: Path) -> Any:
-    if file.suffix != ".py":
-        raise UserError(f"{file} is not a Python file")
-    name = f"brushbench_method_{file.stem}"
-    loader = _SourceOnly(name, str(file))
-    module = importlib.util.module_from_spec(cast(ModuleSpec, importlib.util.spec_from_loader(name, loader)))
-    executed = attempt(loader.exec_module, module)
-    if isinstance(executed, Failure):
-        raise UserError(one_line(f"{file} can't be imported: {executed.error}"))
-    return module
-
-
-def _class_of(module: Any, target: str) -> Any:
+# Any: the caller checks what the class is.
+def _named(module: ModuleType, target: str, place: str) -> Any:
     name = target.rpartition(":")[2]
     if name not in vars(module):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise unknown(f"class of {module.__name__}", name, classes)
-    return vars(module)[name]
+        raise unknown(f"class or function of {place}", name, public_names(module))
+    found = vars(module)[name]
+    if not (inspect.isclass(found) or inspect.isroutine(found)):
+        valid = ", ".join(public_names(module)) or "none"
+        raise UserError(
+            one_line(f"{name} of {place} is of type {type(found).__name__}, and no class or function; valid: {valid}")
+        )
+    return found

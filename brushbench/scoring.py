@@ -244,11 +244,11 @@ def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:
 
 
 def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[Score]:
-    values = attempt(metric, batch, images)
+    values = attempt(_values, metric, batch, images)
     if isinstance(values, Failure) and values.out_of_memory:
         # The networks of the other metrics are in the way.
         release()
-        values = attempt(metric, batch, images)
+        values = attempt(_values, metric, batch, images)
     if isinstance(values, Failure):
         if len(batch) == 1:
             return [Score(None, values.error)]
@@ -256,19 +256,30 @@ def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -
         return [
             score
             for place in range(len(batch))
-            for score in _scores_of(metric, _only(batch, place), images[place : place + 1])
+            for score in _scores_of(metric, batch.take([place]), images[place : place + 1])
         ]
-    notes = attempt(metric.notes, batch) if isinstance(metric, Noting) else [""] * len(batch)
+    notes = attempt(_notes, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
     told = [notes.error] * len(batch) if isinstance(notes, Failure) else notes
     return [
         Score(None, why) if (why := unscored(value)) else Score(value, note=note)
-        for value, note in zip(values.tolist(), told, strict=True)
+        for value, note in zip(values, told, strict=True)
     ]
 
 
-def _only(batch: Batch, place: int) -> Batch:
-    end = place + 1
-    return Batch(batch.ids[place:end], batch.images[place:end], batch.masks[place:end], batch.captions[place:end])
+def _values(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[float]:
+    """One for each image. Raises `SampleError` where a metric gives something else."""
+    values = metric(batch, images)
+    if not isinstance(values, Tensor) or values.shape != (len(batch),) or not values.is_floating_point():
+        shape = f"{values.dtype} {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+        raise SampleError(f"the metric returned {shape}, must be float64 [{len(batch)}]")
+    return values.double().tolist()
+
+
+def _notes(metric: Noting, batch: Batch) -> list[str]:
+    notes = [str(note) for note in metric.notes(batch)]
+    if len(notes) != len(batch):
+        raise SampleError(f"the metric has {len(notes)} notes for {len(batch)} images")
+    return notes
 
 
 def _table(

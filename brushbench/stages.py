@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from brushbench.loading import device_named
-from brushbench.metric_weights import Weighted
+from brushbench.metric_weights import sources_of
 from brushbench.types import Metric
 from metrics.shared import is_loaded
 
@@ -78,5 +78,4 @@ def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterato
 
 def _files(metric: Metric) -> set[Path]:
     """Of its weights, as far as they are here."""
-    sources = metric.weights() if isinstance(metric, Weighted) else ()
-    return {file.resolve() for source in sources for file in source.files() if file.suffix in WEIGHTS}
+    return {file.resolve() for source in sources_of(metric) for file in source.files() if file.suffix in WEIGHTS}

@@ -11,8 +11,8 @@ from pathlib import Path
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.jobs import ALL, expand_jobs, expand_methods
-from brushbench.loading import option_names, options_type
-from brushbench.options import Value, build
+from brushbench.method_options import check_options, option_names
+from brushbench.options import Value
 from brushbench.registry import resolve
 
 FOLDER = "sweep"
@@ -121,8 +121,8 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
         varied: dict[str, Value] = {
             variation.option: value for variation, value in zip(variations, reversed(values), strict=True)
         }
-        built = build(method, options_type(cls), {**own, **varied})
-        setting = {key: str(getattr(built, key)) for key in varied}
+        built = check_options(method, cls, {**own, **varied})
+        setting = {key: str(built[key]) for key in varied}
         folder = ",".join(f"{_safe(key)}={_safe(value)}" for key, value in setting.items())
         if folder in planned:
             raise UserError(one_line(f"--vary: {folder} occurs twice"))

@@ -69,8 +69,30 @@ class Batch:
             captions=tuple(sample.caption for sample in samples),
         )
 
+    def __post_init__(self) -> None:
+        count, size = len(self.ids), tuple(self.images.shape[2:])
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or tuple(self.images.shape[:2]) != (count, 3):
+            raise UserError(f"batch of {count}: images are {_described(self.images)}, must be uint8 [{count}, 3, h, w]")
+        if self.masks.dtype != torch.bool or tuple(self.masks.shape) != (count, 1, *size):
+            raise UserError(f"batch of {count}: masks are {_described(self.masks)}, must be bool {[count, 1, *size]}")
+        if len(self.captions) != count:
+            raise UserError(f"batch of {count}: it has {len(self.captions)} captions")
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, indices: Sequence[int]) -> "Batch":
+        """The samples at these places, in this order; a place can be taken more than once.
+
+        Raises `IndexError` for a place that isn't there.
+        """
+        places = list(indices)
+        return Batch(
+            ids=tuple(self.ids[place] for place in places),
+            images=self.images[places],
+            masks=self.masks[places],
+            captions=tuple(self.captions[place] for place in places),
+        )
 
 
 @runtime_checkable

@@ -1,12 +1,15 @@
 """What generating and scoring share: the boundary around a sample, decoding ahead, and telling how far the work is."""
 
+import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from brushbench.errors import NotFiniteError, UserError, one_line
 
+_STANDARD_LIBRARY = Path(traceback.__file__).parent
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 THREADS = 4
@@ -24,20 +27,61 @@ class Failure:
     by_user: bool
     """The sample, or what was asked, is wrong; False: something broke."""
     out_of_memory: bool = False
+    traceback: str = field(default="", repr=False, compare=False)
+    """As Python prints it."""
+    place: str = field(default="", compare=False)
+    """The last line of code outside of installed packages that was reached, to read: `grey.py, line 7`."""
 
 
-def attempt(make: Callable[..., T], *arguments: object) -> T | Failure:
-    """The boundary around a sample, and around a user's own file: whatever goes wrong inside is a `Failure`."""
+def attempt(make: Callable[..., T], *arguments: object, passing: tuple[type[UserError], ...] = ()) -> T | Failure:
+    """The boundary around a sample, and around a user's own code: whatever goes wrong inside is a `Failure`.
+
+    Also an attempt to end the process is one, but not Ctrl-C; errors of the types in `passing` are raised.
+    """
     try:
         return make(*arguments)
-    except NotFiniteError as error:
-        return Failure(one_line(str(error)), by_user=False)
-    except UserError as error:
-        return Failure(one_line(str(error)), by_user=True)
-    except Exception as error:  # noqa: BLE001
+    except KeyboardInterrupt:
+        raise
+    except passing:
+        raise
+    except BaseException as error:  # noqa: BLE001
         # torch's own class by its name: the command line's help goes through here, and doesn't load torch.
         exhausted = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        return Failure(one_line(f"{type(error).__name__}: {error}"), by_user=False, out_of_memory=exhausted)
+        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+        return Failure(
+            one_line(told),
+            by_user=isinstance(error, UserError) and not isinstance(error, NotFiniteError),
+            out_of_memory=exhausted,
+            traceback="".join(traceback.format_exception(error)),
+            place=_place(error),
+        )
+
+
+def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
+    """What the code of a method, metric or data set returns, which may be anybody's.
+
+    Raises its `UserError`s as they are, and for whatever else goes wrong in it one that begins with `what`; Python's
+    own traceback is a note of it.
+    """
+    made = attempt(make, *arguments, passing=(UserError,))
+    if isinstance(made, Failure):
+        error = UserError(one_line(f"{what}: {made.error}{f' ({made.place})' if made.place else ''}"))
+        error.add_note(made.traceback)
+        raise error
+    return made
+
+
+def _place(error: BaseException) -> str:
+    """Empty for an error that is told of before any code is reached, as one of syntax."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_file()
+        and frame.filename != __file__
+        and not {"site-packages", "dist-packages"} & {*Path(frame.filename).parts}
+        and not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)
+    ]
+    return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
 
 
 def ahead(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:

@@ -179,7 +179,7 @@ def test_unicode_captions_and_ids(brushbench, tmp_path: Path, write_bench) -> No
         (["run", "--method", "telea", "--dataset", "brushbench"], ["--root DIR"]),
         (["run", "--method", "telea", "--weights", "w"], ["unknown weights 'w'"]),
         (["run", "--method", "telea", "--root", "./nowhere"], ["no such folder: nowhere"]),
-        (["run", "--method", "none.py:None"], ["method file not found"]),
+        (["run", "--method", "none.py:None"], ["file not found: none.py"]),
         (["run", "--method", "brushnet", "--weights", "./nowhere"], ["no such folder"]),
         (["run", "--method", "brushnet", "--weights", "sd51"], ["unknown weights 'sd51'", "'sd15'"]),
         (["run", "--method", "brushnet", "-o", "blur=20"], ["blur=20", "odd"]),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from report_runs import Made, plausible
 
-from brushbench.loading import default_options, stored_dataset_options
+from brushbench.loading import stored_dataset_options
+from brushbench.method_options import default_options
 from brushbench.record import WEIGHTS
 from brushbench.store import Run
 from reports.formats import render

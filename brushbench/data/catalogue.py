@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brushbench.dataset_info import NOT_STATED
 from brushbench.datasets.places import data_folder
 
 
@@ -56,7 +57,7 @@ CATALOGUE: Mapping[str, About] = {
     "folder": About("yours", "yours", "", ()),
     "parquet": About("that of its source", "that of its source", "", ()),
 }
-OTHER = About("see its own documentation", "see its own documentation", "", ())
+OTHER = About(NOT_STATED, NOT_STATED, "", ())
 
 
 def about(name: str) -> About:

@@ -13,6 +13,7 @@ from brushbench.data.targets import FORMATS, Format
 from brushbench.datasets.parquet import SUFFIX
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.options import Value
+from brushbench.registry import short_name
 from brushbench.work import Watcher, silent
 
 _CHUNK = 1 << 20
@@ -81,7 +82,7 @@ def convert(asked: Conversion, watch: Watcher = silent) -> Converted:
             _put(partial, asked.target, force=asked.force)
     finally:
         _remove(partial)
-    return Converted(name, splits, to, count, damaged, unchanged)
+    return Converted(short_name(name), splits, to, count, damaged, unchanged)
 
 
 def _splits(name: str, root: Path | None, asked: Sequence[str] | None, to: str) -> Sequence[str]:

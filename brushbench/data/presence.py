@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from brushbench.data.catalogue import about
+from brushbench.dataset_info import DatasetInfo
 from brushbench.datasets import locate
 from brushbench.datasets.places import EMBEDDED
+from brushbench.datasets.plug_in import info_of
 from brushbench.errors import UserError
 from brushbench.loading import load_dataset
-from brushbench.registry import registered
+from brushbench.registry import is_built_in, registered, resolve
 
 OF_ONES_OWN = ("folder", "parquet")
 
@@ -32,6 +34,8 @@ def presences() -> list[Presence]:
 
 
 def _presence(name: str, summary: str) -> Presence:
+    if not is_built_in("dataset", name):
+        return _of_plug_in(name, summary)
     place, samples = _found(name)
     return Presence(name, summary, place, samples, about(name).licence, about(name).citation)
 
@@ -46,3 +50,16 @@ def _found(name: str) -> tuple[str, int | None]:
         return str(root) if root else "embedded", len(load_dataset(name, root=root))
     except UserError as error:
         return f"{root}: {error}" if root else str(error), None
+
+
+def _of_plug_in(name: str, summary: str) -> Presence:
+    """One that needs no folder is there; any other says itself what it needs."""
+    root = locate(name, None)[1]
+    info = DatasetInfo()
+    try:
+        info = info_of(name, resolve("dataset", name))
+        split = info.splits[0] if info.splits else "inside"
+        samples = len(load_dataset(name, root=root, split=split))
+    except UserError as error:
+        return Presence(name, summary, f"not here: {error}", None, info.licence, info.citation)
+    return Presence(name, summary, str(root or "in its plug-in"), samples, info.licence, info.citation)

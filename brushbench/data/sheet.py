@@ -17,6 +17,7 @@ from brushbench.data.fonts import Font, covered, font_for
 from brushbench.data.sources import find, open_splits, splits_of
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.options import Value
+from brushbench.registry import short_name
 from brushbench.types import Dataset, Sample
 from reports.contact_sheet import GREY, INK, PAPER, evenly, fitting
 
@@ -67,7 +68,8 @@ def write_sheet(
     """
     name, folder = find(name, root)
     splits = splits_of(name, folder, splits or ["inside"])
-    file = file or Path(f"{name}-{'-'.join(splits)}{SUFFIX}")
+    shown_name = short_name(name)
+    file = file or Path(f"{shown_name}-{'-'.join(splits)}{SUFFIX}")
     if file.suffix.lower() != SUFFIX:
         raise UserError(one_line(f"{file}: a sheet is a {SUFFIX} file"))
     if not file.absolute().parent.is_dir():
@@ -77,12 +79,12 @@ def write_sheet(
     if not samples:
         raise UserError(one_line(f"none of these samples can be read: {next(iter(left_out.values()))}"))
     total = len(next(iter(datasets.values())))
-    title = f"{name}, {' and '.join(splits)}: {len(samples) // len(splits)} of {total} samples"
+    title = f"{shown_name}, {' and '.join(splits)}: {len(samples) // len(splits)} of {total} samples"
     buffer = io.BytesIO()
     draw_sheet(samples, title).save(buffer, format="PNG", optimize=True)
     atomic.write(file.absolute(), buffer.getvalue())
     no_font = [sample.id for _, sample in samples if not covered(one_line(sample.caption), TEXT)]
-    return Sheet(file, name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
+    return Sheet(file, shown_name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
 
 
 def draw_sheet(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Image:

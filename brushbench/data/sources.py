@@ -8,10 +8,12 @@ from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.folder import CAPTION_FILES
 from brushbench.datasets.parquet import SUFFIX, find_parquet, splits_in
 from brushbench.datasets.places import holds
+from brushbench.datasets.plug_in import info_of
+from brushbench.datasets.source import check_split
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.loading import open_dataset
 from brushbench.options import Value
-from brushbench.registry import check_name
+from brushbench.registry import check_name, is_built_in, resolve
 from brushbench.types import Dataset
 
 STORED = ("inside", "outside")
@@ -45,6 +47,12 @@ def open_splits(
 
 def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:
     """Those asked for, or all whose masks are stored. Raises `UserError` for one that the data set doesn't have."""
+    if not is_built_in("dataset", name):
+        stated = info_of(name, resolve("dataset", name)).splits
+        for split in asked or ():
+            if stated:
+                check_split(split, stated)
+        return tuple(dict.fromkeys(asked or stated or STORED[:1]))
     stored = splits_in(root) if name == "parquet" and root else STORED
     valid = dict.fromkeys((*stored, *STORED, *(MADE if _has_strokes(name, root) else ())))
     for split in asked or ():

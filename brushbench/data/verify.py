@@ -20,6 +20,7 @@ from brushbench.datasets.source import usual_size
 from brushbench.errors import UserError
 from brushbench.images import Size, size_or_none
 from brushbench.options import Value
+from brushbench.registry import short_name
 from brushbench.types import Dataset
 from brushbench.work import THREADS, Watcher, silent
 
@@ -30,7 +31,7 @@ class Verification:
 
     name: str
     root: Path | None
-    """None: it is embedded."""
+    """None: it needs none."""
     splits: Sequence[str]
     """Whose masks were looked at."""
     digest: str | None
@@ -87,7 +88,7 @@ def verify(
     digest, tags = (first.digest(), first.tags()) if first else (None, {})
     order = {kind: place for place, kind in enumerate(KINDS)}
     findings.sort(key=lambda finding: order[finding.kind])
-    return Verification(name, folder, checked, digest, seen, tags, notes, findings)
+    return Verification(short_name(name), folder, checked, digest, seen, tags, notes, findings)
 
 
 def _listing(name: str, root: Path | None, splits: Sequence[str]) -> Listing | None:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from brushbench.data.defects import KINDS, Finding
 from brushbench.data.verify import Verification
+from brushbench.datasets.places import EMBEDDED
 from brushbench.errors import one_line
 from brushbench.images import Size
 
@@ -60,7 +61,8 @@ def as_json(found: Verification) -> str:
 
 
 def _about(found: Verification) -> Iterator[str]:
-    yield one_line(f"data set: {found.name}, {f'in {found.root}' if found.root else 'embedded'}")
+    embedded = ", embedded" if found.name in EMBEDDED else ""
+    yield one_line(f"data set: {found.name}{f', in {found.root}' if found.root else embedded}")
     yield f"samples: {len(found.seen)}"
     if sizes := found.sizes():
         yield f"sizes: {_counts({_size(size): count for size, count in sizes.most_common()})}"

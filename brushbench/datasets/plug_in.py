@@ -1,0 +1,140 @@
+"""Data sets of plug-ins: held to what the suite relies on; what they leave out is found out from their samples."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+from brushbench.dataset_info import DatasetInfo
+from brushbench.datasets.names import in_one_form
+from brushbench.datasets.source import check_caption, check_id, check_split, iterate
+from brushbench.errors import SampleError, UserError, one_line
+from brushbench.registry import short_name
+from brushbench.types import Dataset, Sample
+from brushbench.work import Failure, attempt, plugged
+
+
+@final
+class PlugIn:
+    """A data set whose class anybody has written: it needs `ids` and `__getitem__`.
+
+    Without a `digest()` and `tags()` of its own, every sample is decoded for them, once. Raises `UserError` for ids
+    that can't be the names of files, or are there twice.
+    """
+
+    # Any: what a plug-in has opened, with nothing known of it.
+    def __init__(self, name: str, split: str, inner: Any, info: DatasetInfo) -> None:
+        self.info = info
+        self.name = short_name(name)
+        self.split = split
+        self._what = f"data set {name!r}"
+        self._inner = inner
+        for needed in ("ids", "__getitem__"):
+            if not hasattr(type(inner), needed) and not hasattr(inner, needed):
+                raise UserError(f"{self._what} has no {needed}")
+        self.ids: Sequence[str] = plugged(self._what, self._checked_ids)
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        """Its own, or those of its samples; none of a sample that can't be decoded."""
+        own = getattr(self._inner, "tags", None)
+        return plugged(f"{self._what}: tags()", lambda: _texts(own())) if callable(own) else self._read[1]
+
+    def digest(self) -> str:
+        """Its own, or one of the pixels, masks, captions and tags of all samples."""
+        own = getattr(self._inner, "digest", None)
+        digest = plugged(f"{self._what}: digest()", own) if callable(own) else self._read[0]
+        if not isinstance(digest, str) or not digest:
+            raise UserError(f"{self._what}: digest() returned {type(digest).__name__}, must be a text")
+        return digest
+
+    def image_file(self, index: int) -> Path | None:
+        """The file of a sample's image, if it tells."""
+        own = getattr(self._inner, "image_file", None)
+        return plugged(f"{self._what}: image_file()", own, index) if callable(own) else None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iterate(self)
+
+    def __getitem__(self, index: int) -> Sample:
+        name = self.ids[index]
+        sample = attempt(self._inner.__getitem__, index)
+        if isinstance(sample, Failure):
+            raise SampleError(sample.error)
+        if not isinstance(sample, Sample):
+            raise SampleError(f"the data set returned {type(sample).__name__}, must be brushbench.Sample")
+        if sample.id != name:
+            raise SampleError(one_line(f"the data set returned the sample {sample.id!r}, must be {name!r}, as in ids"))
+        texts = [sample.caption, *sample.tags.keys(), *sample.tags.values()]
+        if other := [text for text in texts if not isinstance(text, str)]:
+            raise SampleError(
+                one_line(f"its caption and tags must be texts, {other[0]!r} is {type(other[0]).__name__}")
+            )
+        check_caption(sample.caption)
+        return sample
+
+    def _checked_ids(self) -> tuple[str, ...]:
+        ids: tuple[str, ...] = tuple(self._inner.ids)
+        for name in ids:
+            if not isinstance(name, str):
+                raise UserError(one_line(f"{self._what}: id {name!r} is of type {type(name).__name__}, must be a text"))
+            check_id(name)
+        if len(set(ids)) != len(ids):
+            twice = next(name for name in ids if ids.count(name) > 1)
+            raise UserError(one_line(f"{self._what}: the id {twice!r} is there twice"))
+        in_one_form(self._what, ids)
+        if not ids:
+            raise UserError(f"{self._what} has no samples")
+        return ids
+
+    @cached_property
+    def _read(self) -> tuple[str, dict[str, Mapping[str, str]]]:
+        """Digest and tags."""
+        total = hashlib.sha256()
+        tags: dict[str, Mapping[str, str]] = {}
+        for index, name in enumerate(self.ids):
+            sample = attempt(self.__getitem__, index)
+            if isinstance(sample, Sample):
+                tags[name] = sample.tags
+            for part in (name.encode(), *(_parts(sample) if isinstance(sample, Sample) else [b"damaged"])):
+                total.update(hashlib.sha256(part).digest())
+        return total.hexdigest(), tags
+
+
+def _texts(tags: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    return {str(name): {str(key): str(value) for key, value in own.items()} for name, own in tags.items()}
+
+
+def _parts(sample: Sample) -> Iterable[bytes]:
+    yield repr((sample.caption, sorted(sample.tags.items()), tuple(sample.image.shape))).encode(errors="replace")
+    yield sample.image.contiguous().cpu().numpy().tobytes()
+    yield sample.mask.contiguous().cpu().numpy().tobytes()
+
+
+# Any: the class of a data set, which nobody has checked yet, and an object of its options.
+def open_plug_in(name: str, cls: Any, root: Path | None, split: str, built: Any) -> PlugIn:
+    """Open it. Raises `UserError` for a class without `open`, and for whatever goes wrong in it."""
+    info = info_of(name, cls)
+    if info.splits:
+        check_split(split, info.splits)
+    if not callable(getattr(cls, "open", None)):
+        raise UserError(one_line(f"data set {name!r} has no open(root, split)"))
+    arguments = (root, split) if built is None else (root, split, built)
+    return PlugIn(name, split, plugged(f"data set {name!r} can't be opened", cls.open, *arguments), info)
+
+
+# Any: likewise.
+def info_of(name: str, cls: Any) -> DatasetInfo:
+    """What a plug-in's class says of itself. Raises `UserError` for an `info` that is something else."""
+    info = getattr(cls, "info", DatasetInfo())
+    if not isinstance(info, DatasetInfo):
+        raise UserError(one_line(f"data set {name!r}: its info is of type {type(info).__name__}, must be DatasetInfo"))
+    return info
+
+
+def stated_metrics(dataset: Dataset) -> Sequence[str]:
+    """What a data set says that its runs are scored with; empty for one that doesn't."""
+    return dataset.info.metrics if isinstance(dataset, PlugIn) else ()

@@ -1,0 +1,29 @@
+"""A method without weights: its fields are its options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import avg_pool2d, pad
+
+from brushbench import Batch
+
+
+@dataclass(frozen=True)
+class DiffusionFill:
+    """Colours flow from the known pixels into the painted ones, step by step, as heat does."""
+
+    steps: int = 50
+    device: str = "cpu"
+    """Where the run computes; it isn't an option."""
+
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> torch.Tensor:
+        """Uint8 [n, 3, h, w]. Nothing is random in it, so that the seeds aren't needed."""
+        known = batch.images.to(self.device, torch.float64)
+        masks = batch.masks.to(self.device)
+        pixels = torch.where(masks, 127.0, known)
+        for _ in range(self.steps):
+            pixels = torch.where(masks, avg_pool2d(pad(pixels, (1, 1, 1, 1), "replicate"), 3, stride=1), known)
+        return pixels.round().to(torch.uint8)
