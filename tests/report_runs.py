@@ -75,6 +75,8 @@ class Made:
             entries = [Entry(id=name, status="done", image=f"{name}{self.suffix}", sha256="0" * 64) for name in ids]
             lines = "".join(f"{entry.model_dump_json(exclude_none=True)}\n" for entry in entries)
             (folder / "samples.jsonl").write_text(lines)
+            # As in a run whose pictures were put away.
+            (folder / "images").rmdir()
         return run
 
 
