@@ -3,6 +3,7 @@
     run.json        RunRecord: identity, fingerprint, provenance
     samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts
     images/<id>.png one per finished sample (.jpg under the paper protocol)
+    errors/<id>.txt why a sample has failed, with Python's traceback; gone when it succeeds
     scores.parquet  one row per sample, one column per metric
     contact_sheet.png   some of the samples, to look at
     .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
@@ -199,6 +200,16 @@ class Run:
         """Store an image so that it is complete or not there at all; its SHA-256."""
         atomic.write(self.path / "images" / name, content, self.path / ".partial")
         return hashlib.sha256(content).hexdigest()
+
+    def error_path(self, name: str) -> Path:
+        """Where it stands why a sample has failed; `name` is its id, or what stands for one that can't be a name."""
+        return self.path / "errors" / f"{name}.txt"
+
+    def write_error(self, name: str, text: str) -> None:
+        """Store why a sample has failed, in one step."""
+        path = self.error_path(name)
+        path.parent.mkdir(exist_ok=True)
+        atomic.write(path, text.encode(errors="replace"))
 
     def append(self, entry: Entry) -> None:
         """Add a line to the ledger, on the disk when this returns."""
