@@ -25,9 +25,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
+from brushbench.notebook import html_of
 from brushbench.notes import hearing
 from brushbench.protocol import ProtocolName
 from brushbench.registry import Role
+from brushbench.work import Failure, attempt
 
 SCHEMA_VERSION: Literal[1] = 1
 DATASET_FILE = "dataset"
@@ -177,6 +179,28 @@ class Run:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    def __repr__(self) -> str:
+        identity = self.record.identity
+        where = f"{identity.method.name} on {identity.dataset.name}/{identity.dataset.split}"
+        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {str(self.path)!r}>", 1000)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        identity = self.record.identity
+        options = " ".join(f"{name}={value}" for name, value in identity.method.options.items())
+        facts = {
+            "data": f"{identity.dataset.name}, {identity.dataset.split}",
+            "samples": self._state(),
+            "options": options,
+            "protocol": identity.protocol,
+            "seed": str(identity.seed),
+            "device": ", ".join(filter(None, [self.record.provenance.get("device"), identity.dtype])),
+            "folder": str(self.path),
+            "notes": "; ".join(self.record.notes),
+        }
+        title = f"Run of {identity.method.name}"
+        return html_of(title, {name: one_line(fact, 1000) for name, fact in facts.items() if fact})
+
     def ledger(self) -> dict[str, Entry]:
         """The last entry of every id. Raises `UserError` for a damaged line."""
         file = self.path / "samples.jsonl"
@@ -269,6 +293,14 @@ class Run:
             leftover.unlink(missing_ok=True)
         if partial.exists():
             partial.rmdir()
+
+    def _state(self) -> str:
+        """How far it is, to read; also of a run whose ledger can't be read."""
+        ledger = attempt(self.ledger)
+        if isinstance(ledger, Failure):
+            return "with a damaged ledger"
+        failed = sum(entry.status == "failed" for entry in ledger.values())
+        return f"{len(ledger) - failed} of {self.record.asked} done" + (f", {failed} failed" if failed else "")
 
     def _is_intact(self, entry: Entry) -> bool:
         if entry.status != "done":
