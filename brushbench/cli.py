@@ -16,6 +16,7 @@ from brushbench.cli_data import data
 from brushbench.cli_reports import compare, print_published, report
 from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
+from brushbench.cli_validate import validate
 from brushbench.errors import UserError, one_line
 from brushbench.notes import hearing
 from brushbench.registry import Kind, is_built_in, registered
@@ -141,5 +142,5 @@ def _mistake(message: str) -> int:
     return MISTAKE
 
 
-for _command in (run, generate, sweep, score, report, compare, check, data):
+for _command in (run, generate, sweep, score, report, compare, check, data, validate):
     cli.add_command(_command)

@@ -320,7 +320,7 @@ def tables(
             click.echo(f"contact sheet: {run.path / NAME}")
     if failures:
         (path, name), error = next(iter(failures.items()))
-        more = f" (and {len(failures) - 1} more; see samples.jsonl)" if len(failures) > 1 else ""
+        more = f" (and {len(failures) - 1} more; see samples.jsonl and errors/)" if len(failures) > 1 else ""
         click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
     unscored = [line for run in runs for line in _without_score(run, by_name)]
     for line in unscored:

@@ -1,5 +1,7 @@
 """Samples to images: run a method over a data set and store what it paints."""
 
+import hashlib
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushbench.config import Shard
+from brushbench.datasets.source import check_id
 from brushbench.errors import UserError
 from brushbench.images import encode_image
 from brushbench.ledger import Entry
@@ -183,6 +186,10 @@ class Generation:
     def _commit(self, stored: Sequence[tuple[Entry, Future[str] | None]]) -> tuple[int, int]:
         for pending, future in stored:
             entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
+            if entry.status == "failed":
+                self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
+            elif entry.id in self._ledger:
+                self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
             # A sample that fails again as it failed before needs no second line.
             if entry.status == "done" or not entry.same_outcome(self._ledger.get(entry.id)):
                 self._run.append(entry)
@@ -191,3 +198,15 @@ class Generation:
 
     def _too_many(self) -> bool:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
+
+
+def _file_name(sample_id: str) -> str:
+    """The id, as in the names of images; of one that no image could be named after, what is left of it, and a hash."""
+    if not isinstance(attempt(check_id, sample_id), Failure):
+        return sample_id
+    digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"
+
+
+def _explained(entry: Entry, failure: Failure) -> str:
+    return f"{entry.id}: {failure.error}\n\n{failure.traceback}"

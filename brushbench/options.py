@@ -96,6 +96,18 @@ def checked(owner: str, target: Any, values: Mapping[str, Value], supplied: Coll
     return {key: _converted(owner, key, value, valid[key].hint) for key, value in values.items()}
 
 
+def default_problem(owner: str, key: str, parameter: Parameter) -> str:
+    """Why the default of an option is none that could be given; empty if it is fine, or not known before it is made."""
+    if parameter.required or parameter.default is dataclasses.MISSING:
+        return ""
+    adapter = plugged(f"option {key} of {owner}", _adapter, parameter.hint)
+    try:
+        adapter.validate_python(parameter.default, strict=True)
+    except ValidationError as error:
+        return _problem(error)
+    return ""
+
+
 # Any: likewise.
 def made_of(owner: str, target: Any, values: Mapping[str, Any]) -> Any:
     """`target(**values)` of values that are checked; of a function, the function with them, not called."""
@@ -154,8 +166,12 @@ def _converted(owner: str, key: str, value: Value, hint: Any) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise UserError(one_line(f"option {key}={value!r} of {owner}: {problem[0].lower()}{problem[1:]}")) from error
+        raise UserError(one_line(f"option {key}={value!r} of {owner}: {_problem(error)}")) from error
+
+
+def _problem(error: ValidationError) -> str:
+    problem = error.errors()[0]["msg"]
+    return f"{problem[0].lower()}{problem[1:]}"
 
 
 # Any: pydantic's adapter of a type hint.

@@ -4,6 +4,7 @@
     samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts, and none of another run
     images/<id>.png one per finished sample (.jpg under the paper protocol)
     images.sha256   their digests, as `sha256sum --check` reads them
+    errors/<id>.txt why a sample has failed, with Python's traceback; gone when it succeeds
     workers.jsonl   which processes made it: when, where, by which command
     scores.parquet  one row per sample, one column per metric
     contact_sheet.png   some of the samples, to look at
@@ -32,9 +33,11 @@ from pydantic import ValidationError
 from brushbench import atomic, ledger, owners
 from brushbench.errors import UserError, one_line
 from brushbench.ledger import Entry
+from brushbench.notebook import html_of
 from brushbench.notes import hearing
 from brushbench.record import Identity, RunRecord, differences
 from brushbench.registry import Role
+from brushbench.work import Failure, attempt
 
 SUMS = "images.sha256"
 ASIDE = ".aside"
@@ -145,6 +148,28 @@ class Run:
         """samples.jsonl, which need not be there."""
         return self.path / "samples.jsonl"
 
+    def __repr__(self) -> str:
+        identity = self.record.identity
+        where = f"{identity.method.name} on {identity.dataset.name}/{identity.dataset.split}"
+        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {str(self.path)!r}>", 1000)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        identity = self.record.identity
+        options = " ".join(f"{name}={value}" for name, value in identity.method.options.items())
+        facts = {
+            "data": f"{identity.dataset.name}, {identity.dataset.split}",
+            "samples": self._state(),
+            "options": options,
+            "protocol": identity.protocol,
+            "seed": str(identity.seed),
+            "device": ", ".join(filter(None, [self.record.provenance.get("device"), identity.dtype])),
+            "folder": str(self.path),
+            "notes": "; ".join(self.record.notes),
+        }
+        title = f"Run of {identity.method.name}"
+        return html_of(title, {name: one_line(fact, 1000) for name, fact in facts.items() if fact})
+
     def ledger(self) -> dict[str, Entry]:
         """The last entry of every id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
@@ -190,6 +215,16 @@ class Run:
         self._check_still_ours()
         atomic.write(self.path / "images" / name, content, self.path / ".partial")
         return hashlib.sha256(content).hexdigest()
+
+    def error_path(self, name: str) -> Path:
+        """Where it stands why a sample has failed; `name` is its id, or what stands for one that can't be a name."""
+        return self.path / "errors" / f"{name}.txt"
+
+    def write_error(self, name: str, text: str) -> None:
+        """Store why a sample has failed, in one step."""
+        path = self.error_path(name)
+        path.parent.mkdir(exist_ok=True)
+        atomic.write(path, text.encode(errors="replace"))
 
     def append(self, entry: Entry) -> None:
         """Add a line to the ledger, on the disk when this returns.
@@ -256,6 +291,14 @@ class Run:
                 leftover.unlink(missing_ok=True)
             if partial.exists():
                 partial.rmdir()
+
+    def _state(self) -> str:
+        """How far it is, to read; also of a run whose ledger can't be read."""
+        ledger = attempt(self.ledger)
+        if isinstance(ledger, Failure):
+            return "with a damaged ledger"
+        failed = sum(entry.status == "failed" for entry in ledger.values())
+        return f"{len(ledger) - failed} of {self.record.asked} done" + (f", {failed} failed" if failed else "")
 
     def _is_intact(self, entry: Entry) -> bool:
         if entry.status != "done":

@@ -41,6 +41,12 @@ class Sample:
         if self.mask.dtype != torch.bool or tuple(self.mask.shape) != (1, *size):
             raise UserError(f"sample {self.id!r}: mask is {_described(self.mask)}, must be bool {[1, *size]}")
 
+    def __repr__(self) -> str:
+        """Without the pixels."""
+        size = "x".join(map(str, self.image.shape[1:]))
+        painted = f"{self.mask.float().mean().item():.0%} painted"
+        return f"<Sample {self.id!r}, {size}, {painted}, {self.caption!r}, {dict(self.tags)}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -80,6 +86,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        """Without the pixels."""
+        return f"<Batch of {len(self)}, {'x'.join(map(str, self.images.shape[2:]))}, {', '.join(self.ids)}>"
 
     def take(self, indices: Sequence[int]) -> "Batch":
         """The samples at these places, in this order; a place can be taken more than once.

@@ -234,6 +234,37 @@ def test_a_sample_whose_call_ends_the_process_has_failed(
     assert entries["000000002"]["error"].startswith(error.partition("(")[0])
 
 
+def test_a_failed_sample_keeps_its_traceback_until_it_succeeds(method, write_bench, tmp_path: Path, brushbench) -> None:
+    """In a file that is named after it, also where the id can't be the name of a file."""
+    entries = {"../up": {"image": "images/none.png", "caption": "", "inpainting_mask": [0, 1], "outpainting_mask": []}}
+    root, runs, failing = write_bench(entries=entries), tmp_path / "runs", tmp_path / "failing"
+    failing.touch()
+    file = method(
+        f"""
+        import os
+
+        def mine(batch, seeds):
+            if os.path.exists({str(failing)!r}) and batch.ids[0] == "000000002":
+                raise ValueError("one line\\nand another")
+            return batch.images
+        """
+    )
+    asked = run_on(root, runs, "--metrics", "psnr", "--batch-size", 1, method=f"{file}:mine")
+    code, _, err = brushbench(*asked)
+    assert code == 3
+    assert "errors/" in err
+    errors = runs / "brushbench-inside" / "mine" / "errors"
+    kept = sorted(errors.iterdir())
+    assert [path.name.partition("~")[0] for path in kept] == ["000000002.txt", "___up"]
+    text = kept[0].read_text()
+    assert text.startswith("000000002: ValueError: one line and another\n\nTraceback")
+    assert 'mine.py", line 6, in mine' in text
+    assert text.endswith("ValueError: one line\nand another\n")
+    failing.unlink()
+    assert brushbench(*asked)[0] == 3
+    assert sorted(errors.iterdir()) == kept[1:]
+
+
 def test_ctrl_c_in_a_call_is_an_interruption(method, write_bench, tmp_path: Path, brushbench) -> None:
     name = f"{method(RAISING.format(error='KeyboardInterrupt'))}:Mine"
     code, _, err = brushbench(*run_on(write_bench(), tmp_path / "runs", "--batch-size", 1, method=name))

@@ -5,7 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import save_file
+from support import assert_one_line, run_on
+
+from brushbench.registry import resolve
+from brushbench.store import Run
 
 ROOT = Path(__file__).parent.parent
 METHOD = """
@@ -59,3 +65,23 @@ def test_the_tables_of_the_protocol_are_the_script_s(monkeypatch: pytest.MonkeyP
     squeezed = [re.sub(r"\s+", " ", line) for line in page.splitlines()]
     for table in (protocol_quirks.jpeg_table(), protocol_quirks.identical_table()):
         assert re.sub(r"\s+", " ", table.splitlines()[-1]) in squeezed
+
+
+def test_the_network_of_the_contributing_page_paints(
+    brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = block((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "network")
+    Path("repaint.py").write_text(text)
+    torch.manual_seed(0)
+    network = resolve("method", "repaint.py:Network")()
+    save_file(network.state_dict(), "repaint.safetensors")
+    asked = run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method="repaint.py:Repaint")
+    assert_one_line(brushbench(*asked), "option checkpoint of repaint.py:Repaint has no default")
+    code, _, err = brushbench(*asked, "-o", "checkpoint=repaint.safetensors", "--dtype", "bfloat16")
+    assert code == 0, err
+    run = Run.open(tmp_path / "runs" / "brushbench-inside" / "Repaint")
+    assert run.record.identity.dtype == "bfloat16"
+    assert run.record.provenance["device"] == "cpu"
+    assert run.record.identity.method.options == {"checkpoint": "repaint.safetensors", "noise": 1.0}
+    assert len(run.intact()) == 4

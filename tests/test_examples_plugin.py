@@ -54,6 +54,12 @@ def test_the_lists_name_it(brushbench) -> None:
     assert row.endswith("plug-in brushbench_stripes.metric:ColourShift; an example; no weights")
 
 
+@pytest.mark.parametrize("name", ["diffusion-fill", "colour-shift", "colour-shift@whole", "stripes"])
+def test_it_keeps_to_what_is_asked_of_it(name: str, brushbench) -> None:
+    code, out, _ = brushbench("validate", name)
+    assert code == 0, out
+
+
 def test_a_metric_that_can_not_be_loaded_is_still_listed(brushbench, tmp_path: Path) -> None:
     (tmp_path / "site" / PACKAGE / "metric.py").write_text("1 / 0\n")
     code, out, _ = brushbench("list", "metrics")
