@@ -23,12 +23,15 @@ from filelock import FileLock
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from brushbench import atomic
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, doing, one_line
+from brushbench.files import exists, read_bytes, refuse_links
 from brushbench.notes import hearing
 from brushbench.protocol import ProtocolName
 from brushbench.registry import Role
 
 SCHEMA_VERSION: Literal[1] = 1
+FOLDERS = ("images", ".partial")
+"""In a run folder."""
 WEIGHTS = "weights."
 """In the provenance, before the name of a part of the method: where it was taken from."""
 
@@ -134,7 +137,9 @@ class Run:
 
         Raises `UserError`, with what differs, if it holds images of a run with another fingerprint.
         """
-        path.mkdir(parents=True, exist_ok=True)
+        with doing("making the run folder", path):
+            path.mkdir(parents=True, exist_ok=True)
+        refuse_links(path, FOLDERS)
         record = RunRecord(
             fingerprint=identity.fingerprint(),
             identity=identity,
@@ -157,10 +162,11 @@ class Run:
     def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Read a run. Raises `UserError` if the folder holds none, or one that this version can't read."""
         folder = Path(path)
+        refuse_links(folder, FOLDERS)
+        if not os.path.lexists(folder / "run.json"):
+            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json"))
         try:
-            record = RunRecord.model_validate_json((folder / "run.json").read_bytes())
-        except OSError as error:
-            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json")) from error
+            record = RunRecord.model_validate_json(read_bytes(folder / "run.json"))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -177,7 +183,7 @@ class Run:
     def ledger(self) -> dict[str, Entry]:
         """The last entry of every id. Raises `UserError` for a damaged line."""
         file = self.path / "samples.jsonl"
-        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+        lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
         entries = {}
         for number, line in enumerate(lines, start=1):
             try:
@@ -202,7 +208,8 @@ class Run:
         """Add a line to the ledger, on the disk when this returns."""
         self.add_notes(self._heard)
         line = entry.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock, (self.path / "samples.jsonl").open("ab") as file:
+        path = self.path / "samples.jsonl"
+        with self._lock, doing("writing", path), path.open("ab") as file:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -261,7 +268,7 @@ class Run:
         if entry.status != "done":
             return False
         path = self.image_path(entry)
-        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+        return exists(path) and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
 
     def _write_record(self, record: RunRecord) -> None:
         atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
@@ -281,7 +288,7 @@ class Run:
     def _mend_ledger(self) -> None:
         """Cut off a last line that was not written to its end."""
         file = self.path / "samples.jsonl"
-        if file.exists() and not (content := file.read_bytes()).endswith(b"\n"):
+        if file.exists() and not (content := read_bytes(file)).endswith(b"\n"):
             os.truncate(file, content.rfind(b"\n") + 1)
 
 

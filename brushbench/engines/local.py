@@ -1,7 +1,7 @@
 """`--engine local`: one shard of a run, by this process."""
 
 from brushbench.config import RunConfig
-from brushbench.errors import UserError, one_line
+from brushbench.errors import KEPT, UserError, doing, one_line
 from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod, branches_of
@@ -34,7 +34,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
     generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
     run.add_notes([*method.notes, *notes])
-    with run.noting():
+    with doing(KEPT), run.noting():
         outcome = generation(watch)
     _judge(run, outcome)
     return run
