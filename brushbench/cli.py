@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _mistake(error.format_message())
     except UserError as error:
         code = _mistake(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        code = INTERRUPTED
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         if (refused := refusal(error)) is None:
             raise
         code = _mistake(refused)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
-        code = INTERRUPTED
     finally:
         log.removeHandler(warnings)
     # A mistake is told in one line.
