@@ -122,14 +122,14 @@ def mapping(draw: random.Random) -> bytes:
         content = [{"image_id": name, **entry} for name, entry in _ENTRIES.items()]
     if draw.random() < 0.7:
         for _ in range(draw.randint(1, 3)):
-            content = _restructured(draw, content)
+            content = restructured(draw, content)
     text = json.dumps(content).encode()
-    return text if draw.random() < 0.5 else _scrambled(draw, text)
+    return text if draw.random() < 0.5 else scrambled(draw, text)
 
 
 def captions(draw: random.Random, name: str) -> bytes:
     """A captions' file, damaged."""
-    return _scrambled(draw, CAPTIONS[name])
+    return scrambled(draw, CAPTIONS[name])
 
 
 def picture(draw: random.Random) -> bytes:
@@ -137,10 +137,10 @@ def picture(draw: random.Random) -> bytes:
     content = draw.choice(PICTURES)
     if content.startswith(b"\x89PNG") and draw.random() < 0.7:
         return _rechunked(draw, content)
-    return _flipped(draw, content)
+    return flipped(draw, content)
 
 
-def _restructured(draw: random.Random, content: object) -> object:
+def restructured(draw: random.Random, content: object) -> object:
     """A value somewhere becomes another, goes, or is doubled."""
     if draw.random() < 0.08 or not content or not isinstance(content, dict | list):
         return draw.choice(_VALUES)
@@ -155,11 +155,12 @@ def _restructured(draw: random.Random, content: object) -> object:
     elif how < 0.3 and isinstance(result, list):
         result += result * draw.randint(1, 3)
     else:
-        result[place] = _restructured(draw, result[place])
+        result[place] = restructured(draw, result[place])
     return result
 
 
-def _scrambled(draw: random.Random, text: bytes) -> bytes:
+def scrambled(draw: random.Random, text: bytes) -> bytes:
+    """A text, cut, repeated, or with something put in."""
     for _ in range(draw.randint(1, 3)):
         at = draw.randrange(len(text) + 1)
         how = draw.randrange(5)
@@ -177,7 +178,8 @@ def _scrambled(draw: random.Random, text: bytes) -> bytes:
     return text
 
 
-def _flipped(draw: random.Random, content: bytes) -> bytes:
+def flipped(draw: random.Random, content: bytes) -> bytes:
+    """Some bytes become others, mostly near the beginning."""
     changed = bytearray(content)
     for _ in range(draw.choice((1, 2, 4, 16))):
         # The header is where most is decided.
@@ -205,7 +207,7 @@ def _rechunked(draw: random.Random, content: bytes) -> bytes:
         elif how == 2:
             chunks.insert(draw.randrange(len(chunks) + 1), draw.choice(_ADDED)(draw))
         elif data:
-            chunks[at] = (name, _flipped(draw, data))
+            chunks[at] = (name, flipped(draw, data))
         if not chunks:
             break
     return content[:8] + b"".join(_chunk(name, data) for name, data in chunks)

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, final, runtime_checkable
 
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, doing, one_line
+from brushbench.files import check_file
+from brushbench.machine import NO_ROOM
 
 MAX_MEMBERS = 200_000
 MAX_BYTES = 64 << 30
@@ -62,6 +64,8 @@ def extract(archive: Path, folder: Path) -> None:
     except FileNotFoundError as error:
         raise UserError(one_line(f"{archive}: not found ({error.filename})")) from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         raise UserError(one_line(f"{archive.name}: can't be unpacked ({error})")) from error
 
 
@@ -138,7 +142,7 @@ class _Target:
             raise UserError(one_line(f"archive has {path.relative_to(self.root).as_posix()!r} twice"))
         self.names.add(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
+        with doing("unpacking", path), path.open("xb") as file:
             while size > 0:
                 chunk = source.read(min(size, _CHUNK))
                 if not chunk:
@@ -151,6 +155,7 @@ class _Target:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
+    check_file(archive)
     packed = archive.stat().st_size
     allowance = min(MAX_BYTES, max(SMALL, MAX_RATIO * packed))
     target = _Target(folder, allowance)

@@ -4,6 +4,8 @@ import os
 import threading
 from pathlib import Path
 
+from brushbench.errors import doing
+
 
 def write(path: Path, content: bytes, folder: Path | None = None) -> None:
     """Write to a temporary name on the same file system, sync, rename, sync the folder.
@@ -11,15 +13,16 @@ def write(path: Path, content: bytes, folder: Path | None = None) -> None:
     The temporary name is a hidden one beside the file, or one in `folder`; no other process or thread has it.
     """
     folder = folder or path.parent
-    folder.mkdir(exist_ok=True)
     own = f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial"
-    partial = folder / (f".{own}" if folder == path.parent else own)
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync(path.parent)
+    with doing("writing", path):
+        folder.mkdir(exist_ok=True)
+        partial = folder / (f".{own}" if folder == path.parent else own)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

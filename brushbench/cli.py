@@ -18,6 +18,7 @@ from brushbench.cli_running import generate, run, score
 from brushbench.cli_sweep import sweep
 from brushbench.cli_validate import validate
 from brushbench.errors import UserError, one_line
+from brushbench.machine import check_arguments, check_memory, refusal, terminable
 from brushbench.notes import hearing
 from brushbench.registry import Kind, is_built_in, registered
 
@@ -30,24 +31,28 @@ MISTAKE, INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     # A new one each time: it tells of nothing twice.
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
     heard: list[str] = []
     try:
         # A run has what libraries warn of in its notes; here is what they warn of otherwise.
-        with hearing() as heard:
-            code = cli.main(arguments and list(arguments), prog_name="brushbench", standalone_mode=False)
+        with hearing() as heard, terminable():
+            check_arguments(given)
+            check_memory(given)
+            code = cli.main(given, prog_name="brushbench", standalone_mode=False)
     except click.ClickException as error:
         code = _mistake(error.format_message())
     except UserError as error:
         code = _mistake(str(error))
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        code = _mistake(one_line(f"{place}{error.strerror or error}. Finished samples are kept; run it again to go on"))
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; the same command goes on where this one stopped", err=True)
         code = INTERRUPTED
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
+        if (refused := refusal(error)) is None:
+            raise
+        code = _mistake(refused)
     finally:
         log.removeHandler(warnings)
     # A mistake is told in one line.

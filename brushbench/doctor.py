@@ -56,8 +56,7 @@ def _data() -> dict[str, str]:
         elif place is None:
             states[name] = f"not found in {looked_in(name)}; valid too: {SETTINGS} in the working folder, or --root DIR"
         else:
-            missing = "" if place.folder.exists() else ", which is not there"
-            states[name] = f"{place.folder} (from {place.origin}){missing}"
+            states[name] = f"{place.folder} (from {place.origin})"
     return states
 
 

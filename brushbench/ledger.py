@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from brushbench.errors import UserError, one_line
+from brushbench.files import read_bytes
 
 
 class Entry(BaseModel, extra="forbid", frozen=True):
@@ -34,7 +35,7 @@ class Entry(BaseModel, extra="forbid", frozen=True):
 
 def entries(file: Path, fingerprint: str) -> Iterator[Entry]:
     """The lines of this run, in order; lines of another one don't count. Raises `UserError` for a damaged line."""
-    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+    lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
     for number, line in enumerate(lines, start=1):
         # A disk that lost its power can leave zeros where something was to be written.
         if not (text := line.strip(b"\0")):
@@ -49,7 +50,7 @@ def entries(file: Path, fingerprint: str) -> Iterator[Entry]:
 
 def mend(file: Path) -> None:
     """Cut off what was not written to its end; a last line that lacks nothing but its end gets it."""
-    if not file.exists() or (content := file.read_bytes()).endswith(b"\n") or not content:
+    if not file.exists() or (content := read_bytes(file)).endswith(b"\n") or not content:
         return
     end = content.rfind(b"\n") + 1
     tail = content[end:].strip(b"\0")

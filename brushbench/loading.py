@@ -21,6 +21,7 @@ from brushbench.datasets.places import FOUND_BY_NAME, looked_in
 from brushbench.datasets.plug_in import open_plug_in
 from brushbench.datasets.source import digest_of
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.files import exists
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.method_options import DEVICE, loads_weights, option_names, options_type, stored_options, supplied
 from brushbench.metric_info import REGIONS, parted
@@ -280,7 +281,7 @@ def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
     """
     stored = run.record.identity.dataset
     then = run.record.provenance.get("root")
-    folder = then if root is None and then is not None and Path(then).exists() else root
+    folder = then if root is None and then is not None and exists(Path(then)) else root
     options = {key: value for key, value in stored.options.items() if not isinstance(value, list | dict)}
     name = run.record.provenance.get(DATASET_FILE, stored.name)
     dataset = open_dataset(name, folder, stored.split, options)

@@ -11,15 +11,20 @@ is, and which of the usual ones can't be computed where the run was scored.
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from brushbench.errors import UserError, one_line
+from brushbench.files import check_file
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.store import Run, expand
@@ -29,6 +34,12 @@ MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
 """Fields of `MetricInfo` that files of older versions lack."""
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
+_INFO, _TEXTS = TypeAdapter(MetricInfo), TypeAdapter(dict[str, str])
+_PANDAS = {
+    pa.string(): pd.StringDtype(),
+    pa.large_string(): pd.StringDtype(),
+    pa.float64(): pd.Float64Dtype(),
+}
 
 
 @dataclass(frozen=True)
@@ -104,14 +115,46 @@ def _stored(run: Run) -> Scores | None:
     path = run.scores_path()
     if not path.exists():
         return None
-    try:
-        arrow = pq.read_table(path)
-        infos = json.loads((arrow.schema.metadata or {})[_METADATA])
-        metrics = {name: _info(info) for name, info in infos.items()}
-        unscored = json.loads((arrow.schema.metadata or {}).get(_UNSCORED, b"{}"))
-        return Scores(arrow.to_pandas().set_index("id"), metrics, unscored)
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
-        raise UserError(one_line(f"{path}: damaged ({error}); remove it and score again")) from error
+    check_file(path)
+    scores = attempt(_read, path)
+    if isinstance(scores, Failure):
+        raise UserError(one_line(f"{path}: damaged ({scores.error}); remove it and score again"))
+    return scores
+
+
+def _read(path: Path) -> Scores:
+    """Whatever reports and scoring rely on is looked at here; raises anything for a file that isn't so."""
+    # With neither a file's own word on types nor threads: what is damaged could have any.
+    arrow = pq.ParquetFile(path).read(use_threads=False)
+    arrow.validate(full=True)
+    described = arrow.schema.metadata or {}
+    metrics = {str(name): _info(info) for name, info in json.loads(described[_METADATA]).items()}
+    unscored = _TEXTS.validate_json(described.get(_UNSCORED, b"{}"))
+    texts = [name for name in arrow.column_names if name in ("id", "sha256", SIZE) or name.startswith(TAG)]
+    texts += [note for metric in metrics if (note := note_column(metric)) in arrow.column_names]
+    numbers = [*metrics, *([MASK_SHARE] if MASK_SHARE in arrow.column_names else [])]
+    _check_types(arrow, ["id", "sha256", *texts, *map(status_column, metrics)], pa.types.is_string)
+    _check_types(arrow, numbers, pa.types.is_floating)
+    frame = arrow.to_pandas(ignore_metadata=True, types_mapper=_PANDAS.get)
+    reasons = [*map(status_column, metrics), *(name for name in texts if name.endswith(".note"))]
+    frame[reasons] = frame[reasons].fillna("")
+    if frame["id"].isna().any() or frame["id"].duplicated().any():
+        raise UserError("an id is missing, or occurs twice")
+    for name in numbers:
+        if not np.isfinite(frame[name].dropna().to_numpy(np.float64)).all():
+            raise UserError(f"{name} isn't finite")
+    for name, info in metrics.items():
+        if name != info.name or (frame[name].isna() == (frame[status_column(name)] == "")).any():
+            raise UserError(f"{name}: a score must have a value, and anything else a reason")
+    return Scores(frame.set_index("id"), metrics, unscored)
+
+
+def _check_types(arrow: pa.Table, names: Sequence[str], is_right: Callable[[pa.DataType], bool]) -> None:
+    for name in names:
+        # Of a name that occurs twice, Arrow says that there is none.
+        kind = arrow.schema.field(name).type
+        if not is_right(pa.string() if pa.types.is_large_string(kind) else kind):
+            raise UserError(f"column {name} is of type {kind}")
 
 
 # Any: what a metric's facts are as JSON.
@@ -119,7 +162,10 @@ def _info(stored: dict[str, Any]) -> MetricInfo:
     """Files of older versions say less: what they don't say is what the suite says of the metric today."""
     today = CATALOGUE.get(str(stored["name"]).partition("@")[0])
     known = {name: getattr(today, name) for name in ADDED} if today else {}
-    return MetricInfo(**known | stored)
+    info = _INFO.validate_python(dataclasses.asdict(MetricInfo(**known | stored)))
+    if not all(math.isfinite(number) for number in dataclasses.astuple(info) if isinstance(number, float)):
+        raise UserError(f"{info.name}: a number that isn't finite")
+    return info
 
 
 def write_scores(run: Run, scores: Scores) -> None:

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushbench.errors import SampleError
+from brushbench.files import exists, read_bytes
 from brushbench.images import EncodedImage, read_image
 from brushbench.ledger import Entry
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
@@ -191,10 +192,9 @@ class Scoring:
     def _content(self, entry: Entry) -> EncodedImage:
         """The bytes that were stored: what is scored is what the digest in the table says."""
         path = self._run.image_path(entry)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError as error:
-            raise SampleError(DELETED) from error
+        if not exists(path):
+            raise SampleError(DELETED)
+        content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise SampleError(CHANGED)
         return EncodedImage(content, path.name)

@@ -18,6 +18,7 @@ instant and started again, a run ends with the same bytes as one never killed.
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from brushbench import atomic, ledger, owners
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, doing, one_line
+from brushbench.files import read_bytes, refuse_links
 from brushbench.ledger import Entry
 from brushbench.notebook import html_of
 from brushbench.notes import hearing
@@ -39,6 +41,8 @@ from brushbench.record import Identity, RunRecord, differences
 from brushbench.registry import Role
 from brushbench.work import Failure, attempt
 
+FOLDERS = ("images", "errors", ".partial", ".owners")
+"""In a run folder."""
 SUMS = "images.sha256"
 ASIDE = ".aside"
 """In the output folder: runs that `--fresh` moved out of the way."""
@@ -77,7 +81,9 @@ class Run:
         With `claim`, other processes see that this one is at work, until `release`. Raises `UserError`, with what
         differs, if it holds images of a run with another fingerprint, or if a process is at work on such a run.
         """
-        path.mkdir(parents=True, exist_ok=True)
+        with doing("making the run folder", path):
+            path.mkdir(parents=True, exist_ok=True)
+        refuse_links(path, FOLDERS)
         record = RunRecord(
             fingerprint=identity.fingerprint(),
             identity=identity,
@@ -105,10 +111,11 @@ class Run:
     def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Read a run. Raises `UserError` if the folder holds none, or one that this version can't read."""
         folder = Path(path)
+        refuse_links(folder, FOLDERS)
+        if not os.path.lexists(folder / "run.json"):
+            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json"))
         try:
-            record = RunRecord.model_validate_json((folder / "run.json").read_bytes())
-        except OSError as error:
-            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json")) from error
+            record = RunRecord.model_validate_json(read_bytes(folder / "run.json"))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -198,15 +205,17 @@ class Run:
         """The SHA-256 of an image as it is now; empty if it isn't there."""
         file = self.path / "images" / name
         try:
-            stat = file.stat()
-            return _digest_of_version(file, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            found = file.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return ""
+            return _digest_of_version(file, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         except OSError:
             return ""
 
     def sums(self) -> dict[str, str]:
         """The digests in images.sha256, by file name; lines that say none are passed over."""
         file = self.path / SUMS
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+        lines = read_bytes(file).decode("utf-8", errors="replace").splitlines() if file.exists() else []
         found = (line.strip("\0").partition("  images/") for line in lines)
         return {name: digest for digest, separator, name in found if separator and _IS_DIGEST(digest)}
 
@@ -346,13 +355,13 @@ class Run:
 
     def _check_still_ours(self) -> None:
         """Raises `UserError` if run.json is another run's by now."""
-        stat = (self.path / "run.json").stat()
-        if self._seen == (stat.st_ino, stat.st_mtime_ns):
+        found = (self.path / "run.json").stat()
+        if self._seen == (found.st_ino, found.st_mtime_ns):
             return
         now = Run.open(self.path).record
         if now.fingerprint != self.record.fingerprint:
             raise UserError(one_line(f"{self.path} has become the folder of another run meanwhile. {REMEDY}"))
-        self._seen = stat.st_ino, stat.st_mtime_ns
+        self._seen = found.st_ino, found.st_mtime_ns
 
 
 def expand(paths: Sequence[str | os.PathLike[str]], damaged: list[str] | None = None) -> list[Run]:
@@ -426,7 +435,7 @@ def _check_nobody_at_work(path: Path) -> None:
 
 
 def _append(file: Path, line: str) -> None:
-    with file.open("ab") as opened:
+    with doing("writing", file), file.open("ab") as opened:
         opened.write(line.encode() + b"\n")
         opened.flush()
         os.fsync(opened.fileno())

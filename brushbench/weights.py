@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import final
 
 from huggingface_hub import constants
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, model_validator
 
 from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.files import exists, read_text
 from brushbench.hub import HubFolder
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
@@ -60,7 +61,7 @@ class Component(BaseModel, extra="forbid"):
     @property
     def local(self) -> Path | None:
         """The folder or single file, if its source is one."""
-        if Path(self.source).is_dir():
+        if exists(Path(self.source)) and Path(self.source).is_dir():
             return Path(self.source) / self.subfolder
         return Path(self.source) if is_single_file(self.source) else None
 
@@ -107,12 +108,13 @@ def families() -> dict[str, Path]:
 def read_family(path: Path) -> Family:
     """Raises `UserError` for a file that isn't a family."""
     try:
-        family = Family.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
+        family = Family.model_validate(tomllib.loads(read_text(path)))
+    # RecursionError: brackets in brackets in brackets.
+    except (ValueError, RecursionError) as error:
         raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
     for component in family.components.values():
         beside = path.parent / component.source
-        if beside.is_dir() or (is_single_file(component.source) and beside.is_file()):
+        if exists(beside) and (beside.is_dir() or (is_single_file(component.source) and beside.is_file())):
             component.source = str(beside.resolve())
     return family
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
+from brushbench.files import read_bytes
 
 
 class Locked(BaseModel, extra="forbid", frozen=True):
@@ -81,13 +82,11 @@ def hold(component: Locked) -> None:
 def _read() -> _LockFile:
     path = lock_path()
     try:
-        return _LockFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return _LockFile()
+        return _LockFile.model_validate_json(read_bytes(path)) if path.exists() else _LockFile()
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-    except OSError as error:
-        problem = str(error.strerror)
+    except UserError as error:
+        problem = str(error)
     remedy = "mend it, or delete it to lock anew what is used next"
     raise UserError(one_line(f"{path}: not a lock file of weights ({problem}); {remedy}"))
 

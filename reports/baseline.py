@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validat
 
 from brushbench import atomic
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.files import read_bytes
 from brushbench.record import Identity
 
 LARGEST_FILE = 1 << 28
@@ -94,13 +95,9 @@ def called(key: Key) -> str:
 def read_baseline(file: Path) -> Baseline:
     """Raises `UserError` for a file that isn't there, or isn't a baseline."""
     try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise UserError(one_line(f"{file}: over {LARGEST_FILE >> 20} MiB; that is no baseline"))
-        return Baseline.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise UserError(
-            one_line(f"{file}: can't be read ({error.strerror}); `brushbench check RUN --write FILE` writes a baseline")
-        ) from error
+        return Baseline.model_validate_json(read_bytes(file, LARGEST_FILE))
+    except UserError as error:
+        raise UserError(one_line(f"{error}; `brushbench check RUN --write FILE` writes a baseline")) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -39,7 +39,7 @@ def scores_of(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, lis
         raise UserError(one_line(f"{run.path} isn't scored; run `brushbench score {run.path}` first"))
     intact = {name: entry.sha256 for name, entry in run.intact().items()}
     samples = [str(name) for name in scores.table.index]
-    hashes = scores.table["sha256"]
+    hashes = scores.table["sha256"].fillna("")
     whole = [intact.get(name) == digest for name, digest in zip(samples, hashes, strict=True)]
     columns: dict[str, list[Scored]] = {}
     for metric in scores.metrics:

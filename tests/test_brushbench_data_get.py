@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -10,7 +11,8 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from file_server import Served, serving
 from support import assert_one_line
 
 from brushbench import UserError
+from brushbench.data import download as downloading
 from brushbench.data.download import download
 from brushbench.data.get import Origin, get
 
@@ -158,6 +161,52 @@ def test_a_full_disk_is_one_line(serve, tmp_path: Path) -> None:
     (tmp_path / "a.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match="No space left on device; what is there is kept: the same command goes on"):
         download(serve().address, tmp_path / "a", SHA256, untold)
+
+
+def test_a_server_that_is_too_slow_is_given_up(serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count(step=10_000)
+    served, part = serve(), tmp_path / "a.part"
+    with monkeypatch.context() as patched:
+        patched.setattr(downloading, "_clock", lambda: next(ticks))
+        with pytest.raises(UserError) as error:
+            download(served.address, tmp_path / "a", None, untold)
+    kept = part.stat().st_size
+    assert 0 < kept < len(CONTENT)
+    assert f"data.zip: the server is too slow: {kept} bytes in 10000 seconds" in str(error.value)
+    assert "below 1000 bytes per second over 30 seconds it is given up; what is there is kept" in str(error.value)
+    # It isn't asked again at once.
+    assert served.asked == [""]
+    download(served.address, tmp_path / "a", None, untold)
+    assert served.asked[1] == f"bytes={kept}-"
+    assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pieces", "slow"),
+    [
+        (1.0, [999] * 29, False),
+        (1.0, [999] * 30, True),
+        (1.0, [1000] * 200, False),
+        (29.0, [1, 1], True),
+        (1.0, [90_000] + [1] * 29 + [1] * 30, True),
+        (0.001, [1] * 1000, False),
+    ],
+)
+def test_the_rate_that_is_too_slow(seconds: float, pieces: list[int], slow: bool, monkeypatch) -> None:
+    now = 0.0
+
+    def read(size: int) -> bytes:
+        nonlocal now
+        now += seconds
+        return b"x" * size
+
+    monkeypatch.setattr(downloading, "_clock", lambda: now)
+    monkeypatch.setattr(downloading, "SLOW_SECONDS", 30.0)
+    pace = downloading._Pace("server")
+    with pytest.raises(UserError, match="server: the server is too slow") if slow else nullcontext():
+        for size in pieces:
+            pace.timed(partial(read, size))
+            pace.check()
 
 
 @pytest.mark.parametrize(

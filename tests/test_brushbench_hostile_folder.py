@@ -13,7 +13,8 @@ import brushbench
 from brushbench.errors import SampleError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from fuzz_datasets import run as fuzz
+from fuzz_datasets import Fuzz
+from fuzzing import run as fuzz
 
 
 @pytest.fixture
@@ -102,4 +103,4 @@ def test_a_file_name_that_is_no_unicode(folder: Path) -> None:
 
 def test_five_hundred_mutated_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole million: benchmarks/fuzz_datasets.py."""
-    assert not fuzz(500, 10**7, tmp_path).escaped, capsys.readouterr().out
+    assert not fuzz(Fuzz, 500, 10**7, tmp_path).escaped, capsys.readouterr().out

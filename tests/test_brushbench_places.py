@@ -43,7 +43,7 @@ def test_the_order(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("BRUSHBENCH_DATA", str(variable))
     assert locate(None, None) == ("brushbench", variable)
     assert locate(None, "given") == ("brushbench", Path("given"))
-    monkeypatch.setenv("BRUSHBENCH_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("BRUSHBENCH_DATA", str(put("empty/nothing").parent / "empty"))
     assert locate("brushbench", None)[1].resolve() == setting
     assert locate("papercut", None) == ("papercut", None)
 
@@ -72,10 +72,13 @@ def test_a_folder_for_each(put: Put, tmp_path: Path, write_bench) -> None:
     root = write_bench(count=2)
     put("work/brushbench.toml", f'[data]\nbrushbench = "{root}"\neditbench = "~/edit"\nfolder = "mine"\n')
     assert len(brushbench.load_dataset("brushbench")) == 2
+    for name in ("editbench", "folder"):
+        with pytest.raises(UserError, match=r"brushbench\.toml names .*, and there is no such folder"):
+            brushbench.load_dataset(name)
+    (tmp_path / "home" / "edit").mkdir()
+    (tmp_path / "work" / "mine").mkdir()
     assert locate("editbench", None) == ("editbench", tmp_path / "home" / "edit")
     assert locate("folder", None)[1].resolve() == tmp_path / "work" / "mine"
-    with pytest.raises(UserError, match="no such folder"):
-        brushbench.load_dataset("editbench")
 
 
 @pytest.mark.parametrize(
@@ -100,12 +103,37 @@ def test_settings_that_are_wrong(content: str, parts: list[str], put: Put, brush
     assert parts[0] in out
 
 
-def test_nowhere(put: Put, brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRUSHBENCH_DATA", str(tmp_path / "none"))
+def test_nowhere(put: Put, brushbench, tmp_path: Path) -> None:
     for name in ("brushbench", "editbench"):
         result = brushbench("run", "--method", "mean-fill", "--dataset", name)
         home = tmp_path / "home" / "data" / "brushbench"
-        assert_one_line(result, f"data set '{name}' needs its folder: --root DIR", "none (BRUSHBENCH_DATA)", str(home))
+        assert_one_line(result, f"data set '{name}' needs its folder: --root DIR", str(home))
+
+
+@pytest.mark.parametrize("more", [(), ("--dataset", "brushbench"), ("--dataset", "editbench")])
+def test_a_place_that_is_named_and_missing_is_no_reason_to_use_another(
+    more: tuple[str, ...], put: Put, brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = "run", "--method", "mean-fill", "--output", tmp_path / "runs", *more
+    put("home/data/brushbench/BrushBench/mapping_file.json")
+    for missing in ("nowhere", "x" * 300):
+        monkeypatch.setenv("BRUSHBENCH_DATA", str(tmp_path / missing))
+        assert_one_line(brushbench(*arguments), f"BRUSHBENCH_DATA names '{tmp_path / missing}'", "no such folder")
+    monkeypatch.setenv("BRUSHBENCH_DATA", str(put("files/a.txt") / "a.txt"))
+    assert_one_line(brushbench(*arguments), "a.txt', and there is no such folder")
+    monkeypatch.delenv("BRUSHBENCH_DATA")
+    put("work/brushbench.toml", 'data = "gone"')
+    assert_one_line(brushbench(*arguments), "brushbench.toml names", "gone', and there is no such folder")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_place_of_another_data_set_says_nothing(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRUSHBENCH_DATA", "/nowhere")
+    assert locate("papercut", None) == ("papercut", None)
+    assert locate(None, "given") == ("brushbench", Path("given"))
+    monkeypatch.delenv("BRUSHBENCH_DATA")
+    put("work/brushbench.toml", '[data]\neditbench = "/nowhere/edit"')
+    assert locate(None, None) == ("papercut", None)
 
 
 def test_doctor_tells_what_was_used(put: Put, brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +142,7 @@ def test_doctor_tells_what_was_used(put: Put, brushbench, tmp_path: Path, monkey
     _, out, _ = brushbench("doctor")
     assert f"data: brushbench in {tmp_path / 'all'}" in out
     assert f"data brushbench: {tmp_path / 'all'} (from BRUSHBENCH_DATA)" in out
-    assert "data editbench: /nowhere/edit (from brushbench.toml), which is not there" in out
+    assert "data editbench: brushbench.toml names '/nowhere/edit', and there is no such folder" in out
     monkeypatch.delenv("BRUSHBENCH_DATA")
     _, out, _ = brushbench("doctor")
     assert f"data brushbench: not found in {tmp_path / 'home' / 'data' / 'brushbench'} (the platform's data" in out

@@ -11,7 +11,7 @@ from brushbench.data.rows import rows_of, tag_names
 from brushbench.data.sources import find, needed_splits, open_splits, splits_of
 from brushbench.data.targets import FORMATS, Format
 from brushbench.datasets.parquet import SUFFIX
-from brushbench.errors import UserError, one_line, unknown
+from brushbench.errors import UserError, doing, one_line, unknown
 from brushbench.options import Value
 from brushbench.registry import short_name
 from brushbench.work import Watcher, silent
@@ -74,7 +74,8 @@ def convert(asked: Conversion, watch: Watcher = silent) -> Converted:
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         rows = rows_of(datasets, watch, damaged if asked.skip_damaged else None)
-        count = FORMATS[to].write(partial, rows, tag_names(datasets[splits[0]]))
+        with doing("converting to", asked.target):
+            count = FORMATS[to].write(partial, rows, tag_names(datasets[splits[0]]))
         if not count:
             raise UserError("no sample could be converted: all are damaged")
         unchanged = asked.target.exists() and _same(partial, asked.target)

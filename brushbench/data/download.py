@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, final
 from urllib.parse import urlsplit
 
 from brushbench import atomic
@@ -22,7 +22,11 @@ MAX_BYTES = 64 << 30
 PAUSES = (0.0, 1.0, 4.0)
 """Seconds before each try."""
 PATIENCE_SECONDS = 30.0
+"""Without a single byte; then it is tried again."""
+SLOWEST, SLOW_SECONDS = 1000, 30.0
+"""Bytes per second, and for how long a server may send fewer before it is given up."""
 _CHUNK = 1 << 18
+_clock = time.monotonic
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError)
@@ -155,15 +159,47 @@ def _answer(response: HTTPResponse, url: str) -> _Answer:
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, answer: _Answer, tell: Tell) -> None:
-    there = answer.start
-    while chunk := response.read(_CHUNK):
+    there, pace = answer.start, _Pace(shown(response.geturl()))
+    # What has come, without waiting for a whole chunk: that may be days from a server that sends byte after byte.
+    while chunk := pace.timed(lambda: response.read1(_CHUNK)):
         file.write(chunk)
         there += len(chunk)
         if there > min(MAX_BYTES, answer.total or MAX_BYTES):
             raise UserError(f"the server sends more than {min(MAX_BYTES, answer.total or MAX_BYTES)} bytes")
         tell(there, answer.total)
+        if there != answer.total:
+            pace.check()
     if answer.total is not None and there < answer.total:
         raise ConnectionError(f"{there} of {answer.total} bytes came")
+
+
+@final
+class _Pace:
+    """How fast a server sends, over periods of `SLOW_SECONDS` of waiting for it: the disk's time isn't its."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._waited = 0.0
+        self._received = 0
+
+    def timed(self, read: Callable[[], bytes]) -> bytes:
+        """What is read, and the time that it takes is counted."""
+        start = _clock()
+        chunk = read()
+        self._waited += _clock() - start
+        self._received += len(chunk)
+        return chunk
+
+    def check(self) -> None:
+        """Raises `UserError` at the end of a period in which too little came."""
+        if self._waited < SLOW_SECONDS:
+            return
+        if self._received < SLOWEST * self._waited:
+            came = f"{self._received} bytes in {self._waited:.0f} seconds"
+            least = f"below {SLOWEST} bytes per second over {SLOW_SECONDS:.0f} seconds it is given up"
+            kept = "what is there is kept: the same command goes on from there"
+            raise UserError(one_line(f"{self._server}: the server is too slow: {came}; {least}; {kept}"))
+        self._waited, self._received = 0.0, 0
 
 
 def _check_room(part: Path, answer: _Answer) -> None:

@@ -18,7 +18,7 @@ from brushbench.data.rows import Row
 from brushbench.datasets.brushbench import MAPPING_FILES, MASK_KEYS
 from brushbench.datasets.parquet_columns import CAPTION, ID, IMAGE, TAGS, mask_column, schema_of
 from brushbench.datasets.sidecar import FILE
-from brushbench.errors import UserError, one_line
+from brushbench.errors import UserError, doing, one_line
 from brushbench.masks import encode_rle
 
 GROUP_ROWS, GROUP_BYTES = 100, 64 << 20
@@ -160,7 +160,7 @@ def _picture(mask: Mask) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
+    with doing("writing", path), path.open("xb") as file:
         file.write(content)
         _sync(file)
 

@@ -24,6 +24,7 @@ from brushbench.datasets.names import in_one_form, one_form
 from brushbench.datasets.source import check_caption, check_id, digest_of, inside_root
 from brushbench.datasets.tables import read_csv
 from brushbench.errors import SampleError, UserError, one_line
+from brushbench.files import check_file
 from brushbench.images import read_image, read_mask
 from brushbench.types import Sample
 
@@ -202,9 +203,10 @@ def _filled(line: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
 
 def _is_table_b(file: Path) -> bool:
     try:
+        check_file(file)
         with file.open("rb") as opened:
             return b"masked_image_path" in opened.readline(1000)
-    except OSError:
+    except (OSError, UserError):
         return False
 
 

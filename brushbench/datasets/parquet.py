@@ -1,10 +1,11 @@
 """Parquet files of images, masks and captions, as `data convert` and Hugging Face's `datasets` write them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import final
+from typing import Any, cast, final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from brushbench.datasets.names import in_one_form, one_form, order_problem
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
 from brushbench.datasets.source import check_caption, check_id, check_mask_size, digest_of, existing_folder, iterate
 from brushbench.errors import SampleError, UserError, one_line, unknown
+from brushbench.files import check_file
 from brushbench.images import EncodedImage, read_image, read_mask
 from brushbench.types import Sample
 
@@ -23,7 +25,8 @@ FOLDERS = (".", "data")
 """Where in a folder the files may be; repositories on the hub have them in the latter."""
 MAX_GROUP_BYTES = 4 << 30
 """Of the row group that a picture is in, all of which is read to get at it."""
-_DAMAGE = (pa.ArrowException, OSError)
+_DAMAGE = (pa.ArrowException, OSError, OverflowError, ValueError)
+"""Also of texts that aren't UTF-8, and of dates that no calendar has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Parquet:
         self._paths = files
         self._files = [_opened(path) for path in files]
         schema = self._files[0].schema_arrow
+        for path, file in zip(files, self._files, strict=True):
+            _check_columns(path, file.schema_arrow)
         self._caption = next((name for name in CAPTIONS if name in schema.names), None)
         if IMAGE not in schema.names or self._caption is None:
             raise UserError(
@@ -148,9 +153,16 @@ def splits_in(root: Path) -> Sequence[str]:
 
 def _opened(path: Path) -> pq.ParquetFile:
     try:
+        check_file(path)
         return pq.ParquetFile(path)
     except _DAMAGE as error:
         raise UserError(one_line(f"{path}: not a Parquet file ({error})")) from error
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    repeated = [name for name, count in Counter(schema.names).items() if count > 1]
+    if repeated:
+        raise UserError(one_line(f"{path}: column {repeated[0]!r} occurs twice"))
 
 
 def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
@@ -172,8 +184,7 @@ def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Row]:
     for number, file in enumerate(files):
         columns = [name for name in (ID, caption, TAGS) if name in file.schema_arrow.names]
         for group in range(file.num_row_groups):
-            table = _read_group(file, group, columns)
-            for place, cells in enumerate(table.to_pylist()):
+            for place, cells in enumerate(_cells(_read_group(file, group, columns))):
                 given.append(str(cells.get(ID, f"{len(found):09d}")))
                 name = one_form(given[-1])
                 if name in found:
@@ -204,6 +215,16 @@ def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.
     if size > MAX_GROUP_BYTES:
         raise SampleError(f"Parquet: a row group of {size} bytes: valid are up to {MAX_GROUP_BYTES}")
     try:
-        return file.read_row_group(group, columns=columns, use_threads=False)
+        table = file.read_row_group(group, columns=columns, use_threads=False)
+        table.validate(full=True)
+    except _DAMAGE as error:
+        raise SampleError(one_line(f"Parquet: a damaged row group ({error})")) from error
+    return table
+
+
+# Any: what a cell holds, by column.
+def _cells(table: pa.Table) -> list[dict[str, Any]]:
+    try:
+        return cast(list[dict[str, Any]], table.to_pylist())
     except _DAMAGE as error:
         raise SampleError(one_line(f"Parquet: a damaged row group ({error})")) from error

@@ -11,7 +11,9 @@ from platformdirs import user_data_path
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.editbench_layouts import FOLDER as EDITBENCH
 from brushbench.datasets.editbench_layouts import find_layout, has_tables
+from brushbench.datasets.source import check_unicode
 from brushbench.errors import UserError, one_line, unknown
+from brushbench.files import exists, read_text
 from brushbench.registry import registered
 
 VARIABLE = "BRUSHBENCH_DATA"
@@ -39,7 +41,8 @@ def find(name: str, root: str | Path | None = None) -> Place | None:
     """The first place in which a data set is; None if it is in none.
 
     A place that is named for this data set alone is taken whatever it holds: the reader tells what is missing there.
-    Raises `UserError` for a `brushbench.toml` that isn't right.
+    Raises `UserError` for a `brushbench.toml` that isn't right, and for a place that is named and isn't there: it may
+    be a disk that isn't mounted, and something else than what was meant must not take its place.
     """
     if root is not None:
         return Place(Path(root), "--root", own=True)
@@ -49,11 +52,23 @@ def find(name: str, root: str | Path | None = None) -> Place | None:
 def places(name: str) -> Iterator[Place]:
     """Where a data set is looked for without `--root`, in order. Raises `UserError` as `find` does."""
     if (named := os.environ.get(VARIABLE)) and name in FOUND_BY_NAME:
-        yield Place(Path(named), VARIABLE, own=False)
+        yield _there(Place(Path(named), VARIABLE, own=False))
     if setting := _settings(Path(SETTINGS)).get(name):
-        yield setting
+        yield _there(setting)
     if name in FOUND_BY_NAME:
         yield Place(data_folder(), "the platform's data folder", own=False)
+
+
+def _there(place: Place) -> Place:
+    """The place. One for a single data set may be a file: Parquet is one."""
+    check_unicode(Path(place.origin), [str(place.folder)])
+    if not (exists(place.folder) and (place.own or place.folder.is_dir())):
+        raise UserError(
+            one_line(
+                f"{place.origin} names {str(place.folder)!r}, and there is no such folder; valid: one that is there"
+            )
+        )
+    return place
 
 
 def data_folder() -> Path:
@@ -86,9 +101,9 @@ def _settings(file: Path) -> dict[str, Place]:
     if not file.exists():
         return {}
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(file))
     # RecursionError: brackets in brackets in brackets.
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(one_line(f"{file}: not TOML ({error})")) from error
     for key in content:
         if key != "data":

@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from brushbench import files
 from brushbench.errors import UserError, one_line
 
 MAX_BYTES = 256 << 20
@@ -17,17 +17,7 @@ _CSV_PROBLEMS = (csv.Error, ValueError)
 
 def read_bytes(path: Path) -> bytes:
     """A whole file. Raises `UserError` if it can't be read, or is larger than any description of a data set."""
-    try:
-        # A named pipe would be waited for without end.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UserError(one_line(f"{path}: not a file"))
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
-    if len(content) > MAX_BYTES:
-        raise UserError(one_line(f"{path}: over {MAX_BYTES >> 20} MiB: too large to describe a data set"))
-    return content
+    return files.read_bytes(path, MAX_BYTES)
 
 
 def read_text(path: Path) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from brushbench.adoption import adopt
 from brushbench.config import RunConfig
-from brushbench.errors import UserError, one_line
+from brushbench.errors import KEPT, UserError, doing, one_line
 from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod, branches_of
@@ -46,7 +46,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
         run.add_notes([*method.notes, *notes])
         plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
         generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
-        with at_work(run, provenance | _where(config), lambda: generation.stored), run.noting():
+        with at_work(run, provenance | _where(config), lambda: generation.stored), doing(KEPT), run.noting():
             outcome = generation(watch)
         _judge(run, outcome)
     finally:

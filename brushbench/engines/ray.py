@@ -5,8 +5,13 @@ Output folder, data set and weights must be at the same path on every node. With
 """
 
 import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from brushbench.config import WHOLE, RunConfig, Shard
 from brushbench.datasets import locate
@@ -14,11 +19,14 @@ from brushbench.engines.local import asked_of, generate_here
 from brushbench.errors import UserError
 from brushbench.identity import run_path
 from brushbench.loading import configured_dataset, configured_method
+from brushbench.machine import refusal
 from brushbench.store import Run, set_aside
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt, silent
 
 POLL_SECONDS = 0.5
+PARTING_SECONDS = 30.0
+"""For workers to store what they have painted, when the run is interrupted."""
 
 
 def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> Run:
@@ -35,7 +43,8 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
         raise UserError("--engine ray hands out the shards itself; with --shard, valid is --engine local")
     # Without it, Ray warns at every start on a machine without a GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
+    with _own_signals():
+        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
     asked = asked_of(config, dataset)
@@ -53,19 +62,42 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
     finished, failed = _counts(path)
     advance = watch(f"generating {config.method}, {dataset.name}/{dataset.split}", asked, finished)
     mistakes: list[str] = []
-    while waiting:
-        ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
-        # A worker that died is told of here.
-        results = [attempt(ray.get, task) for task in ready]
-        mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
-        before = (finished, failed)
-        finished, failed = _counts(path)
-        advance(finished - before[0], failed - before[1])
+    try:
+        while waiting:
+            ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
+            # A worker that died is told of here.
+            results = [attempt(ray.get, task) for task in ready]
+            mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
+            before = (finished, failed)
+            finished, failed = _counts(path)
+            advance(finished - before[0], failed - before[1])
+    except KeyboardInterrupt:
+        _interrupt(waiting)
+        raise
     if mistakes and (finished < asked or len(mistakes) == count):
         raise UserError(mistakes[0])
     run = Run.open(path)
     run.tidy()
     return run
+
+
+# Any: tasks of Ray.
+def _interrupt(tasks: Sequence[Any]) -> None:
+    """Each worker gets a `KeyboardInterrupt`, after which it stores what it has painted, as without a cluster."""
+    import ray
+
+    for task in tasks:
+        ray.cancel(task)
+    ray.wait(tasks, num_returns=len(tasks), timeout=PARTING_SECONDS)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes the signal to terminate for itself, and would end the process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread() and before is not None:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _shard(config: RunConfig) -> str:
@@ -74,6 +106,8 @@ def _shard(config: RunConfig) -> str:
         generate_here(config, configured_dataset(config), configured_method(config), silent)
     except UserError as error:
         return str(error)
+    except OSError as error:
+        return str(refusal(error))
     return ""
 
 

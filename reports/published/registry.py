@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brushbench.errors import UserError, one_line
+from brushbench.files import read_text
 
 OWN = tuple(Path(__file__).parent / name for name in ("results.csv", "ablations.csv"))
 """The tables of BrushNet's authors and those that reprint them: what measured numbers are held against."""
@@ -122,8 +123,8 @@ def lines(files: Sequence[Path] = FILES) -> list[str]:
 
 def _numbers(file: Path) -> Iterator[Published]:
     try:
-        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(read_text(file).splitlines()))
+    except csv.Error as error:
         raise UserError(one_line(f"{file}: can't be read as CSV ({error})")) from error
     for number, row in enumerate(rows, start=2):
         try:
