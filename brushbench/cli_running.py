@@ -171,7 +171,7 @@ def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], 
     from brushbench.jobs import ALL, expand_jobs, expand_methods
 
     template, names, splits = asked_for(asked)
-    jobs = expand_jobs(template, expand_methods(names), splits)
+    jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
     runs = all_done(template, jobs, work, lenient=ALL in names, scored=table)
     by_name = named_metrics(template) if table else ()
     return tables(runs, table=table, by_name=by_name, allow_partial=asked["allow_partial"])

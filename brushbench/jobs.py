@@ -7,7 +7,8 @@ from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.method_options import check_options, loads_weights, option_names
 from brushbench.options import Value
-from brushbench.registry import registered, resolve
+from brushbench.registry import is_built_in, registered, resolve
+from brushbench.work import Failure, attempt
 
 ALL = "all"
 
@@ -22,17 +23,26 @@ def expand_methods(names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[str]) -> list[list[RunConfig]]:
+def expand_jobs(
+    template: RunConfig, methods: Sequence[str], splits: Sequence[str], *, lenient: bool = False
+) -> list[list[RunConfig]]:
     """For each method its runs, one per split.
 
     An option goes to the methods that have it, weights to those that are made from some. Raises `UserError` for what
-    none of them takes, and for a value that a method refuses.
+    none of them takes, and for a value that a method refuses. If `lenient`, what is wrong with a plug-in is only found
+    out when it is loaded.
     """
     if not splits or len(set(splits)) != len(splits):
         raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
     options = template.method_options()
-    known = {method: option_names(resolve("method", method)) for method in methods}
-    weighty = {method: loads_weights(resolve("method", method)) for method in methods}
+    strict = [method for method in methods if not lenient or is_built_in("method", method)]
+    known = {method: option_names(resolve("method", method)) for method in strict}
+    weighty = {method: loads_weights(resolve("method", method)) for method in strict}
+    for method in set(methods) - set(strict):
+        cls = attempt(resolve, "method", method)
+        names = cls if isinstance(cls, Failure) else attempt(option_names, cls)
+        known[method] = set() if isinstance(names, Failure) else names
+        weighty[method] = loads_weights(cls)
     if template.weights is not None and not any(weighty.values()):
         raise UserError(one_line(f"weights: {', '.join(methods)} has none"))
     for key in options:
@@ -41,7 +51,8 @@ def expand_jobs(template: RunConfig, methods: Sequence[str], splits: Sequence[st
     jobs = []
     for method in methods:
         own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
-        check_options(method, resolve("method", method), own)
+        if method in strict:
+            check_options(method, resolve("method", method), own)
         weights = template.weights if weighty[method] else None
         config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])

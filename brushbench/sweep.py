@@ -14,6 +14,7 @@ from brushbench.jobs import ALL, expand_jobs, expand_methods
 from brushbench.method_options import check_options, option_names
 from brushbench.options import Value
 from brushbench.registry import resolve
+from brushbench.work import Failure, attempt
 
 FOLDER = "sweep"
 """In the folder of the runs; theirs are named after a data set and a split, with a hyphen between."""
@@ -69,7 +70,7 @@ def plan(
         raise UserError(one_line(f"{', '.join(sorted(fixed))} can't vary and be given as an option too"))
     methods = expand_methods(names)
     if ALL in names:
-        methods = [method for method in methods if set(options) <= option_names(resolve("method", method))]
+        methods = [method for method in methods if set(options) <= _known(method)]
     planned = [made for method in methods for made in _planned(template, method, splits, variations)]
     if not planned:
         raise UserError(one_line(f"no method has the options {', '.join(options)}"))
@@ -135,6 +136,12 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
         )
         planned[folder] = Planned(method, setting, tuple(expand_jobs(config, [method], splits)[0]))
     return list(planned.values())
+
+
+def _known(method: str) -> set[str]:
+    """Its options; none of a plug-in that can't be imported."""
+    names = attempt(lambda: option_names(resolve("method", method)))
+    return set() if isinstance(names, Failure) else names
 
 
 def _safe(text: str) -> str:

@@ -68,6 +68,16 @@ def test_a_metric_that_can_not_be_loaded_is_still_listed(brushbench, tmp_path: P
     assert "ZeroDivisionError: division by zero (metric.py, line 1)" in row
 
 
+@pytest.mark.parametrize("text", ["1 / 0\n", "class DiffusionFill:\n    def __init__(self, ckpt): pass\n"])
+def test_all_methods_are_those_that_can_be_loaded(text: str, brushbench, tmp_path: Path) -> None:
+    (tmp_path / "site" / PACKAGE / "method.py").write_text(text)
+    code, _, err = brushbench("run", "--method", "all", "--dataset", "stripes", "--limit", 2, "--metrics", "psnr")
+    assert code == 0, err
+    assert "diffusion-fill is left out: " in err
+    assert Path("runs/stripes-inside/telea").exists()
+    assert brushbench("sweep", "--method", "all", "--vary", "radius=3", "--dataset", "stripes", "--limit", 1)[0] == 0
+
+
 def test_data_list_tells_what_the_class_says(brushbench) -> None:
     code, out, _ = brushbench("data", "list", "--format", "json")
     assert code == 0
