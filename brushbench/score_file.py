@@ -75,7 +75,9 @@ def read_scores(run: Run) -> Scores | None:
     Raises `UserError` for a file that can't be read.
     """
     scores = _stored(run)
-    changed = run.changed_images() if scores else {}
+    found = attempt(run.changed_images) if scores else {}
+    # Whoever needs the ledger says what is wrong with it; the scores are there all the same.
+    changed = {} if isinstance(found, Failure) else found
     lost = [name for name in changed if scores and name in scores.table.index]
     if scores is None or not lost:
         return scores
@@ -93,9 +95,9 @@ def readable(paths: Sequence[str], damaged: list[str]) -> list[Run]:
     """
     found: list[Run] = []
     for run in expand(paths, damaged):
-        read = attempt(read_scores, run)
-        if isinstance(read, Failure):
-            damaged.append(read.error)
+        failures = [tried for tried in (attempt(run.ledger), attempt(read_scores, run)) if isinstance(tried, Failure)]
+        if failures:
+            damaged.append(failures[0].error)
         else:
             found.append(run)
     if not found:
