@@ -118,7 +118,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
     from brushbench.loading import configured_dataset
     from brushbench.options import parse_metric_pairs, parse_pairs
     from brushbench.progress import shown
-    from brushbench.store import expand
+    from brushbench.run_folders import expand
     from reports.contact_sheet import write_contact_sheet
 
     if bool(runs) == bool(images):

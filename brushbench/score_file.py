@@ -27,7 +27,8 @@ from brushbench.errors import UserError, one_line
 from brushbench.files import check_file
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run, expand
+from brushbench.run_folders import expand
+from brushbench.store import Run
 from brushbench.work import Failure, attempt
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."

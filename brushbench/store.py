@@ -19,16 +19,15 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import final
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import ValidationError
 
 from brushbench import atomic, ledger, owners
@@ -44,8 +43,6 @@ from brushbench.work import Failure, attempt
 FOLDERS = ("images", "errors", ".partial", ".owners")
 """In a run folder."""
 SUMS = "images.sha256"
-ASIDE = ".aside"
-"""In the output folder: runs that `--fresh` moved out of the way."""
 CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
 THREADS = 4
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -95,7 +92,7 @@ class Run:
             if (path / "run.json").exists():
                 there = cls.open(path)
                 if not there._goes_on(record):
-                    _check_nobody_at_work(path)
+                    check_nobody_at_work(path)
                 record = there._continued(record)
                 there._give_up_unless(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
@@ -364,71 +361,13 @@ class Run:
         self._seen = found.st_ino, found.st_mtime_ns
 
 
-def expand(paths: Sequence[str | os.PathLike[str]], damaged: list[str] | None = None) -> list[Run]:
-    """The runs in these folders, each once; a folder is one, or holds some at any depth. Raises `UserError` for none.
-
-    With `damaged`, one that can't be read doesn't hide the others: what is wrong with it is added there.
-    """
-    runs: dict[Path, Run] = {}
-    for path in map(Path, paths):
-        folders = [path] if (path / "run.json").exists() else _inside(path)
-        if not folders:
-            raise UserError(one_line(f"{path} is not a run folder, and holds none"))
-        for folder in folders:
-            if folder.resolve() in runs:
-                continue
-            try:
-                runs[folder.resolve()] = Run.open(folder)
-            except UserError as error:
-                if damaged is None or folder == path:
-                    raise
-                damaged.append(str(error))
-    if not runs:
-        raise UserError(damaged[0] if damaged else "no run folder given")
-    return list(runs.values())
-
-
-def set_aside(path: Path) -> Path | None:
-    """Move a run folder to where tables don't look; its new place, None if there was nothing.
-
-    Raises `UserError` if a process is at work in it.
-    """
-    if not (path / "run.json").exists():
-        return None
-    with FileLock(path / ".lock"):
-        _check_nobody_at_work(path)
-    try:
-        FileLock(path / ".scores.lock").acquire(timeout=0).lock.release()
-    except Timeout as error:
-        raise UserError(
-            one_line(f"{path} is being scored by another process. Use another --output, or wait")
-        ) from error
-    stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
-    places = (path.parent.parent / ASIDE / path.parent.name / f"{path.name}.{stamp}{more}" for more in _suffixes())
-    target = next(place for place in places if not place.exists())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(target)
-    return target
-
-
 @lru_cache(maxsize=1 << 16)
 def _digest_of_version(file: Path, *_version: int) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _suffixes() -> Iterator[str]:
-    yield ""
-    yield from (f"-{number}" for number in count(2))
-
-
-def _inside(folder: Path) -> list[Path]:
-    """The run folders at any depth, but for those in hidden folders, which were set aside."""
-    found = (file.parent for file in folder.rglob("run.json"))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-
-
-def _check_nobody_at_work(path: Path) -> None:
+def check_nobody_at_work(path: Path) -> None:
     """Raises `UserError` for a process that is making the run that is there. The caller holds the lock."""
     for owner in owners.live(path):
         raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))

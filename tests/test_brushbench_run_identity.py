@@ -15,7 +15,8 @@ from brushbench import owners
 from brushbench.own_code import imported_files
 from brushbench.record import Identity
 from brushbench.registry import BUILTIN, Registered
-from brushbench.store import Run, expand
+from brushbench.run_folders import expand
+from brushbench.store import Run
 
 METHOD = """
 from dataclasses import dataclass

@@ -16,7 +16,8 @@ from support import assert_one_line, run_on
 from brushbench import frame
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run, expand
+from brushbench.run_folders import expand
+from brushbench.store import Run
 from reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
 from reports.formats import render
 from reports.intervals import table_interval

@@ -12,7 +12,8 @@ import pytest
 from report_runs import Made, plausible
 
 import brushbench
-from brushbench.store import Run, expand
+from brushbench.run_folders import expand
+from brushbench.store import Run
 from reports.formats import render
 from reports.summary import summarise
 from reports.tables import Wanted, report

@@ -12,7 +12,8 @@ from brushbench.notes import hearing
 from brushbench.protocol import protocol_named
 from brushbench.record import WEIGHTS
 from brushbench.registry import method_file
-from brushbench.store import Run, set_aside
+from brushbench.run_folders import set_aside
+from brushbench.store import Run
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt
 from brushbench.workers import at_work, commit_of, now
