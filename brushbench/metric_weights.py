@@ -15,7 +15,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.hub import reason_of
 from brushbench.types import Metric
 from brushbench.weights_lock import Locked, hold, lock_path
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, attempt, plugged
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -244,7 +244,7 @@ def sources_of(metric: Metric) -> Sequence[Source]:
     """All that a metric loads."""
     # A plug-in may have an option of that name.
     weights = metric.weights if isinstance(metric, Weighted) else None
-    return weights() if callable(weights) else ()
+    return plugged(f"metric {metric.info.name}: weights()", weights) if callable(weights) else ()
 
 
 def obstacle(metric: Metric, *, download: bool) -> str:

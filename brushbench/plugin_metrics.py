@@ -7,6 +7,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, parted
 from brushbench.options import parameters
 from brushbench.plugin_files import file_of
+from brushbench.plugin_info import checked_info
 from brushbench.registry import is_built_in
 from brushbench.types import Metric
 from brushbench.work import plugged
@@ -23,6 +24,7 @@ def checked_metric(name: str, cls: Any, metric: Any) -> Metric:
     info = plugged(f"{what}: info", lambda: getattr(metric, "info", None))
     if not isinstance(info, MetricInfo):
         raise UserError(one_line(f"{what}: its info is of type {type(info).__name__}, must be MetricInfo"))
+    checked_info(what, info)
     base, region = parted(name)
     own = info.name.partition("@")[0]
     if not file_of(base) and own != base:

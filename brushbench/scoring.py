@@ -258,7 +258,7 @@ def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -
             for place in range(len(batch))
             for score in _scores_of(metric, batch.take([place]), images[place : place + 1])
         ]
-    notes = attempt(_notes, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
+    notes = attempt(notes_of, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
     told = [notes.error] * len(batch) if isinstance(notes, Failure) else notes
     return [
         Score(None, why) if (why := unscored(value)) else Score(value, note=note)
@@ -275,7 +275,8 @@ def _values(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> l
     return values.double().tolist()
 
 
-def _notes(metric: Noting, batch: Batch) -> list[str]:
+def notes_of(metric: Noting, batch: Batch) -> list[str]:
+    """One for each sample. Raises `SampleError` where a metric has another number of them."""
     notes = [str(note) for note in metric.notes(batch)]
     if len(notes) != len(batch):
         raise SampleError(f"the metric has {len(notes)} notes for {len(batch)} images")

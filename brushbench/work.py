@@ -9,7 +9,11 @@ from typing import TypeVar
 
 from brushbench.errors import NotFiniteError, UserError, one_line
 
-_STANDARD_LIBRARY = Path(traceback.__file__).parent
+_NOBODYS = [
+    Path(traceback.__file__).parent,
+    *(Path(__file__).parent.parent / package for package in ("baselines", "brushbench", "metrics", "reports")),
+]
+"""Folders of code that no user has written: the standard library, and the suite."""
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 THREADS = 4
@@ -47,9 +51,9 @@ def attempt(make: Callable[..., T], *arguments: object, passing: tuple[type[User
     except BaseException as error:  # noqa: BLE001
         # torch's own class by its name: the command line's help goes through here, and doesn't load torch.
         exhausted = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {_text(error)}"
         return Failure(
-            one_line(told),
+            one_line(told.removesuffix(": ")),
             by_user=isinstance(error, UserError) and not isinstance(error, NotFiniteError),
             out_of_memory=exhausted,
             traceback="".join(traceback.format_exception(error)),
@@ -71,15 +75,20 @@ def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
     return made
 
 
+def _text(error: BaseException) -> str:
+    """What an error says; its `__str__` may be somebody's code, too."""
+    text = attempt(str, error)
+    return text if isinstance(text, str) else ""
+
+
 def _place(error: BaseException) -> str:
     """Empty for an error that is told of before any code is reached, as one of syntax."""
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).is_file()
-        and frame.filename != __file__
         and not {"site-packages", "dist-packages"} & {*Path(frame.filename).parts}
-        and not Path(frame.filename).is_relative_to(_STANDARD_LIBRARY)
+        and not any(Path(frame.filename).is_relative_to(folder) for folder in _NOBODYS)
     ]
     return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
 

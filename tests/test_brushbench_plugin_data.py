@@ -1,6 +1,8 @@
 """Data sets and metrics that are a file, with as little in them as may be, and with what can be wrong."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -119,6 +121,28 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
     assert_one_line(brushbench(*asked, "--metrics", "psnr"), part)
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (changed('"a square"', '"a square", None'), "has no attribute 'keys'"),
+        (changed('"a square"', "7"), "its caption and tags must be texts, 7 is int"),
+        (changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits=5)"), "info.splits is 5"),
+        (
+            changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits='inside')"),
+            "info.splits is 'inside'",
+        ),
+    ],
+)
+def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path: Path) -> None:
+    """In a process of its own, where types aren't checked before ours."""
+    file = written(tmp_path / "squares.py", text.replace("import Sample", "import DatasetInfo, Sample"))
+    asked = [sys.executable, "-m", "brushbench", "data", "show", "--dataset", f"{file}:Squares"]
+    result = subprocess.run(asked, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 2
+    assert part in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_one_bad_sample_fails_alone(tmp_path: Path, brushbench) -> None:
     file = written(
         tmp_path / "squares.py", changed("image = torch", "if index == 1: raise SystemExit(0)\n        image = torch")
@@ -190,6 +214,18 @@ def test_a_metric_can_be_a_file(write_bench, tmp_path: Path, brushbench) -> None
         ("__call__", "score", "Brightness", "has no __call__(batch, images)"),
         ("    device: str", "    must: int\n    device: str", "Brightness", "TypeError"),
         ("level: float = 255.0", "level: float", "Brightness", "option level of"),
+        (
+            "weights: str =",
+            "def weights(self): raise SystemExit(0)\n    text: str =",
+            "Brightness",
+            "weights(): SystemExit",
+        ),
+        (
+            "    @property",
+            "    def load_network(self): raise SystemExit(0)\n    @property",
+            "Brightness",
+            "SystemExit: 0",
+        ),
         ("@dataclass", "def score(batch, images): pass\n@dataclass", "score", "its info is of type NoneType"),
     ],
 )

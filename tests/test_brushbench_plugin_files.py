@@ -211,6 +211,10 @@ def test_a_file_without_a_name_is_one_line(method, write_bench, tmp_path: Path, 
 
 
 RAISING = """
+class Mute(BaseException):
+    def __str__(self):
+        raise SystemExit(0)
+
 class Mine:
     def __call__(self, batch, seeds):
         if batch.ids[0] == "000000002":
@@ -219,7 +223,9 @@ class Mine:
 """
 
 
-@pytest.mark.parametrize("error", ["SystemExit(0)", "SystemExit", "GeneratorExit('over')", "BaseException('odd')"])
+@pytest.mark.parametrize(
+    "error", ["SystemExit(0)", "SystemExit", "GeneratorExit('over')", "BaseException('odd')", "Mute()"]
+)
 def test_a_sample_whose_call_ends_the_process_has_failed(
     error: str, method, write_bench, tmp_path: Path, brushbench
 ) -> None:

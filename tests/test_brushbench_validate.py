@@ -132,6 +132,16 @@ def test_what_is_wrong_with_a_method_is_found(old: str, new: str, start: str, va
         ('version="1"', 'version=""', "value: info.version is empty"),
         ('version="1"', 'version="1", highest=0.01', "value: a score of "),
         ('"brightness"', '"psnr"', "loading: metric"),
+        (
+            "    @property",
+            "    def load_network(self): raise SystemExit(0)\n    @property",
+            "loading: load_network(): SystemExit",
+        ),
+        (
+            "    @property",
+            "    def notes(self, batch): return ['']\n    @property",
+            "error: notes(): the metric has 1 notes",
+        ),
         ("level: float = 255.0", "level: float = '255'", "options: the default of level, '255', isn't valid"),
         ("level: float = 255.0", "level: float = 255.0\n    region: str = 'whole'", "loading: "),
     ],

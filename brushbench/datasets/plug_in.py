@@ -10,6 +10,7 @@ from brushbench.dataset_info import DatasetInfo
 from brushbench.datasets.names import in_one_form
 from brushbench.datasets.source import check_caption, check_id, check_split, iterate
 from brushbench.errors import SampleError, UserError, one_line
+from brushbench.plugin_info import checked_info
 from brushbench.registry import short_name
 from brushbench.types import Dataset, Sample
 from brushbench.work import Failure, attempt, plugged
@@ -60,10 +61,14 @@ class PlugIn:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        name = self.ids[index]
-        sample = attempt(self._inner.__getitem__, index)
+        sample = attempt(self._checked_sample, index, self.ids[index])
         if isinstance(sample, Failure):
             raise SampleError(sample.error)
+        return sample
+
+    def _checked_sample(self, index: int, name: str) -> Sample:
+        # Whatever it returns is looked at, so that its type isn't taken for granted.
+        sample: object = self._inner[index]
         if not isinstance(sample, Sample):
             raise SampleError(f"the data set returned {type(sample).__name__}, must be brushbench.Sample")
         if sample.id != name:
@@ -132,7 +137,7 @@ def info_of(name: str, cls: Any) -> DatasetInfo:
     info = getattr(cls, "info", DatasetInfo())
     if not isinstance(info, DatasetInfo):
         raise UserError(one_line(f"data set {name!r}: its info is of type {type(info).__name__}, must be DatasetInfo"))
-    return info
+    return checked_info(f"data set {name!r}", info)
 
 
 def stated_metrics(dataset: Dataset) -> Sequence[str]:

@@ -5,15 +5,16 @@ from torch import Tensor
 
 from brushbench.metric_info import REGIONS, MetricInfo, parted
 from brushbench.metric_selection import Setting, select
+from brushbench.metric_weights import Networked
 from brushbench.options import checked, parameters
 from brushbench.registry import resolve
-from brushbench.types import Batch, Metric
+from brushbench.scoring import notes_of
+from brushbench.types import Batch, Metric, Noting
 from brushbench.validation.findings import Asked, Finding, default_findings, tried
 from brushbench.validation.probe import COUNT, KEPT, copied, described, is_changed, probe, with_other_neighbours
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 """By so much may a score differ where an image is in another batch: networks compute in float32."""
-PLACES = (*REGIONS, "border")
 
 
 def findings(asked: Asked) -> list[Finding]:
@@ -42,7 +43,15 @@ def _loaded(name: str, asked: Asked) -> Metric:
 
 
 def _called(metric: Metric, when: str) -> list[Finding]:
-    found = [Finding("value", f"{when}{problem}") for problem in _info_problems(metric.info)]
+    found: list[Finding] = []
+    if not metric.info.version:
+        found.append(
+            Finding("value", f"{when}info.version is empty: scores of another version could not be told apart")
+        )
+    if isinstance(metric, Networked):
+        tried(found, "loading", f"{when}load_network(): ", metric.load_network)
+    if isinstance(metric, Noting):
+        tried(found, "error", f"{when}notes(): ", notes_of, metric, probe().batch)
     first, images = probe().batch, _images()
     given, own = copied(first), images.clone()
     scores = _scores(found, metric, given, own, when)
@@ -97,27 +106,6 @@ def _scores(found: list[Finding], metric: Metric, batch: Batch, images: Tensor, 
         found.append(Finding("dtype", f"{when}it returns {described(score)}, must be float64 [{len(batch)}]"))
         return None
     return score.detach().cpu().clone()
-
-
-def _info_problems(info: MetricInfo) -> list[str]:
-    # Anything may stand in the fields of a plug-in's.
-    texts: dict[str, object] = {
-        "unit": info.unit,
-        "version": info.version,
-        "citation": info.citation,
-        "licence": info.licence,
-    }
-    problems = [
-        f"info.{name} is {value!r}, must be a text" for name, value in texts.items() if not isinstance(value, str)
-    ]
-    if not info.version:
-        problems.append("info.version is empty: scores of another version could not be told apart")
-    better: object = info.higher_is_better
-    if not isinstance(better, bool):
-        problems.append(f"info.higher_is_better is {better!r}, must be True or False")
-    if info.region not in PLACES:
-        problems.append(f"info.region is {info.region!r}, must be one of {', '.join(PLACES)}")
-    return problems
 
 
 def _out_of_range(info: MetricInfo, scores: Tensor, when: str) -> list[Finding]:
