@@ -12,6 +12,7 @@ from transformers import CLIPTokenizer
 
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
+from brushbench.files import read_bytes
 from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt
 
@@ -147,7 +148,7 @@ def _load_checked(
 
 def _check_class(cls: type[nn.Module], folder: Path) -> None:
     """Another class would fail somewhere inside of it, or be made of the wrong folder without a word."""
-    config = attempt(lambda: json.loads((folder / "config.json").read_bytes()))
+    config = attempt(lambda: json.loads(read_bytes(folder / "config.json")))
     # What is no config at all is told of when it is loaded.
     named = config.get("_class_name", cls.__name__) if isinstance(config, dict) else cls.__name__
     if named != cls.__name__:

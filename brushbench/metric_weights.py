@@ -12,6 +12,7 @@ from huggingface_hub import snapshot_download
 
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
+from brushbench.files import check_file
 from brushbench.hub import reason_of
 from brushbench.types import Metric
 from brushbench.weights_lock import Locked, hold, lock_path
@@ -284,5 +285,6 @@ def digest_of(file: Path) -> str:
 
 @cache
 def _digest(file: Path, _changed: int, _size: int) -> str:
+    check_file(file)
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

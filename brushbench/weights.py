@@ -20,7 +20,7 @@ from pydantic import BaseModel, model_validator
 
 from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import exists, read_text
+from brushbench.files import check_file, exists, read_text
 from brushbench.hub import HubFolder
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
@@ -369,6 +369,7 @@ def _digest(files: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for path in sorted(files):
         try:
+            check_file(path)
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:

@@ -8,12 +8,13 @@ from typing import cast, final
 
 from accelerate import init_empty_weights
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipVisionConfig, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from brushbench.errors import UserError, one_line
+from brushbench.files import read_text
 
 RENAMED = {
     "visual_encoder.cls_token": "vision.embeddings.class_embedding",
@@ -81,11 +82,11 @@ class Shapes(BaseModel, extra="forbid"):
         """From `med_config.json` and, if it is there, `vit_config.json`. Raises `UserError` for others."""
         file = folder / "med_config.json"
         try:
-            text = TextConfig.model_validate(json.loads(file.read_text(encoding="utf-8")))
+            text = TextConfig.model_validate(json.loads(read_text(file)))
             file = folder / "vit_config.json"
-            vision = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+            vision = json.loads(read_text(file)) if file.is_file() else {}
             return Shapes(text=text, vision=VisionConfig.model_validate(vision))
-        except (OSError, ValueError, ValidationError) as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(one_line(f"{file}: not a configuration of ImageReward ({error})")) from error
 
 

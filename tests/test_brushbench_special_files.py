@@ -173,3 +173,14 @@ def test_scores_without_a_column_are_damaged(made: Path, brushbench) -> None:
 def test_a_hundred_mutated_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole hundred thousand: benchmarks/fuzz_run_folders.py."""
     assert not fuzz(Fuzz, 100, 10**7, tmp_path).escaped, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", ["unet/config.json", "vae/diffusion_pytorch_model.safetensors", "brushnet/config.json"]
+)
+def test_a_pipe_among_the_weights(name: str, golden: Path, root: Path, tmp_path: Path, brushbench) -> None:
+    weights = tmp_path / "weights"
+    shutil.copytree(golden / "brushnet" / "weights", weights)
+    put(os.mkfifo, weights / name)
+    result = brushbench(*run_on(root, tmp_path / "runs", "--weights", weights, method="brushnet"))
+    assert_one_line(result, *name.split("/"))
