@@ -68,7 +68,8 @@ def check(
         raise UserError(f"--format {table_format} belongs to --against; valid with --write: {', '.join(STYLES)}")
     asked = _margins(margins)
     found = expand(runs)
-    if print_changed(found):
+    changed = print_changed(found)
+    if target and changed:
         return SOME_FAILED
     if target:
         repeated = expand(reruns) if reruns else []
@@ -84,7 +85,7 @@ def check(
     click.echo(render(outcome, table_format))
     for name in extra:
         click.echo(one_line(f"not in the baseline, and not checked: {name}"), err=True)
-    return {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]
+    return SOME_FAILED if changed else {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]
 
 
 def _margins(pairs: Sequence[str]) -> dict[str, float]:

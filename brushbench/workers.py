@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from brushbench.store import Run
+from brushbench.work import attempt
 
 NAME = "workers.jsonl"
 GIT_SECONDS = 5.0
@@ -37,7 +38,8 @@ def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) 
     finally:
         seconds = round(time.monotonic() - begun, 1)
         ended = {"worker": worker, "ended": now(), "seconds": seconds, "images": images()}
-        run.append_line(NAME, json.dumps(ended, ensure_ascii=False))
+        # What ended the work is what the user is told, not that this can't be written either.
+        attempt(run.append_line, NAME, json.dumps(ended, ensure_ascii=False))
 
 
 def now() -> str:

@@ -67,7 +67,7 @@ def test_an_image(change: Change, made: Path, root: Path, tmp_path: Path, brushb
     put(change, made / "images" / "000000001.png")
     assert "000000001" not in Run.open(made).intact()
     brushbench("score", made)
-    assert brushbench("report", made)[0] == 0
+    assert brushbench("report", made)[0] == 3
     if change is not folder:
         brushbench(*run_on(root, tmp_path / "runs"))
         assert len(Run.open(made).intact()) == 4

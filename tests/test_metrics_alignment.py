@@ -71,5 +71,5 @@ def test_a_checkpoint_that_is_none(tmp_path: Path, scenes: Batch) -> None:
     metric = brushbench.load_metric("papercut-clip", checkpoint=tmp_path)
     with pytest.raises(brushbench.UserError, match=r"papercut-clip: .* can't be loaded"):
         metric(scenes, scenes.images)
-    with pytest.raises(brushbench.UserError, match="unknown option of papercut-clip 'region'"):
+    with pytest.raises(brushbench.UserError, match="'papercut-clip' has no regions"):
         brushbench.load_metric("papercut-clip@known")

@@ -46,7 +46,7 @@ def _blur_known(run: Run) -> None:
     """Give the last run PSNR values, as methods that change known pixels have them."""
     table = pq.read_table(run.scores_path())
     columns = table.column_names
-    table = table.set_column(columns.index("psnr"), "psnr", pa.array([20.0, 25.0, 30.0, 22.0]))
+    table = table.set_column(columns.index("psnr"), "psnr", pa.array([20.0, 25.0, 30.0, None]))
     table = table.set_column(columns.index("psnr.status"), "psnr.status", pa.array(["", "", "", "identical"]))
     pq.write_table(table, run.scores_path())
 
