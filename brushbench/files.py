@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from brushbench.errors import UserError, one_line
 
 MOST = 1 << 30
 """Bytes that a file is read to, unless the reader knows better."""
+DEEPEST = 1000
+"""Dots in a line of TOML."""
 
 
 def exists(path: Path) -> bool:
@@ -45,6 +48,18 @@ def read_text(path: Path, most: int = MOST) -> str:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(one_line(f"{path}: can't be read as UTF-8 text ({error})")) from error
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """A TOML file. Raises `UserError` as `read_text` does, `ValueError` for one that is none or nested too deeply."""
+    text = read_text(path)
+    # tomllib takes minutes for a name of 100,000 parts.
+    if any(line.count(".") > DEEPEST for line in text.splitlines()):
+        raise ValueError(f"a name has over {DEEPEST} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def refuse_links(folder: Path, below: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ comes from the hub is locked at its first use.
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import BaseModel, model_validator
 
 from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import check_file, exists, read_text
+from brushbench.files import check_file, exists, read_toml
 from brushbench.hub import HubFolder
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
@@ -108,9 +107,8 @@ def families() -> dict[str, Path]:
 def read_family(path: Path) -> Family:
     """Raises `UserError` for a file that isn't a family."""
     try:
-        family = Family.model_validate(tomllib.loads(read_text(path)))
-    # RecursionError: brackets in brackets in brackets.
-    except (ValueError, RecursionError) as error:
+        family = Family.model_validate(read_toml(path))
+    except ValueError as error:
         raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
     for component in family.components.values():
         beside = path.parent / component.source

@@ -102,7 +102,7 @@ def test_a_mapping_file_and_the_settings(
     assert_one_line(brushbench("run", "--method", "copy", "--limit", "1"), "brushbench.toml: can't be read")
 
 
-@pytest.mark.parametrize("content", ["x = " + "[" * 10_000, "[" * 10_000, "a" + ".a" * 2000 + " = 1", "\udcff"])
+@pytest.mark.parametrize("content", ["x = " + "[" * 10_000, "[" * 10_000, "a" + ".a" * 100_000 + " = 1", "\udcff"])
 def test_a_family_that_is_deeply_nested(content: str, tmp_path: Path, brushbench) -> None:
     family = tmp_path / "family.toml"
     family.write_bytes(content.encode(errors="surrogateescape"))

@@ -1,7 +1,6 @@
 """Where data sets are looked for: `--root`, `BRUSHBENCH_DATA`, `brushbench.toml`, the platform's data folder."""
 
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from brushbench.datasets.editbench_layouts import FOLDER as EDITBENCH
 from brushbench.datasets.editbench_layouts import find_layout, has_tables
 from brushbench.datasets.source import check_unicode
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import exists, read_text
+from brushbench.files import exists, read_toml
 from brushbench.registry import registered
 
 VARIABLE = "BRUSHBENCH_DATA"
@@ -101,9 +100,8 @@ def _settings(file: Path) -> dict[str, Place]:
     if not file.exists():
         return {}
     try:
-        content = tomllib.loads(read_text(file))
-    # RecursionError: brackets in brackets in brackets.
-    except (ValueError, RecursionError) as error:
+        content = read_toml(file)
+    except ValueError as error:
         raise UserError(one_line(f"{file}: not TOML ({error})")) from error
     for key in content:
         if key != "data":
