@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,8 +179,18 @@ def test_a_request_to_terminate_is_an_interrupt() -> None:
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Where the tests run in the background, they and their processes ignore the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.parametrize(
+    ("engine", "number"), [("local", signal.SIGINT), ("local", signal.SIGTERM), ("ray", signal.SIGTERM)]
+)
 def test_an_ended_run_keeps_what_is_painted(engine: str, number: int, write_bench, brushbench, tmp_path: Path) -> None:
     method, hold = tmp_path / "held.py", tmp_path / "hold"
     method.write_text(HELD)

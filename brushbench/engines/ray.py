@@ -103,6 +103,10 @@ def _own_signals() -> Iterator[None]:
 
 def _shard(config: RunConfig) -> str:
     """One worker's part; the user's mistake, if there is one."""
+    # A shell that starts a command in the background has it ignore this signal, and Ray's workers with it: but it is by
+    # this one that Ray interrupts them.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         generate_here(config, configured_dataset(config), configured_method(config), silent)
     except UserError as error:
