@@ -74,7 +74,8 @@ def images_and_scores(folder: Path) -> dict[str, bytes]:
 
 def lines(folder: Path) -> int:
     """In all ledgers of a folder."""
-    return sum(file.read_bytes().count(b"\n") for file in folder.rglob("samples.jsonl"))
+    places = (Path(place) / "samples.jsonl" for place, _, files in os.walk(folder) if "samples.jsonl" in files)
+    return sum(file.read_bytes().count(b"\n") for file in places)
 
 
 def files(*names: str) -> Callable[[Path], dict[str, bytes]]:

@@ -69,5 +69,10 @@ def _suffixes() -> Iterator[str]:
 
 def _inside(folder: Path) -> list[Path]:
     """The run folders at any depth, but for those in hidden folders, which were set aside."""
-    found = (file.parent for file in folder.rglob("run.json"))
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    found = []
+    # Unlike `rglob`, it passes over folders that a run at work removes meanwhile.
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if "run.json" in (*folders, *files):
+            found.append(Path(place))
+    return sorted(found)
