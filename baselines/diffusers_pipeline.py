@@ -74,7 +74,7 @@ class DiffusersOptions:
     revision: str | None = None
     """Branch, tag or commit of a hub id."""
     variant: Variant | None = None
-    """Of the weights' files, for example `fp16`."""
+    """The variant of the weights' files, for example `fp16`."""
     prior: str | None = None
     """Folder or hub id of the first half of a pipeline in two halves: Kandinsky."""
     offload: Offload = field(default="none", metadata={NO_NUMBER: True})
@@ -90,7 +90,7 @@ class DiffusersPipeline:
     # Any: a pipeline of diffusers, which have an interface but no type.
     pipeline: Any
     arguments: Mapping[str, object]
-    """Of every call."""
+    """The arguments of every call."""
 
     @classmethod
     def load(cls, options: DiffusersOptions, runtime: Runtime) -> "DiffusersPipeline":
@@ -148,7 +148,7 @@ class DiffusersPipeline:
 
 
 def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, object]:
-    """Of the pipeline's call. Raises `UserError` for an option that it hasn't, or that would mean nothing."""
+    """The arguments of the pipeline's call. Raises `UserError` for an option that it hasn't or that has no effect."""
     parameters = parameters_of(cls.__call__)
     usable = {key: name for key, name in _CALLED.items() if name in parameters}
     given = {key: getattr(options, key) for key in _CALLED if getattr(options, key) is not None}

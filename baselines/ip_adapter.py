@@ -89,7 +89,7 @@ class ImagePrompts:
         )
 
     def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
-        """Of no picture, and of this one."""
+        """The features of no picture, and of this one."""
         if file not in self.encoded:
             picture = Image.fromarray(read_image(file).permute(1, 2, 0).numpy())
             with self.runtime.stage(), torch.inference_mode():

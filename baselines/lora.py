@@ -87,10 +87,10 @@ class _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Of the weight of one layer."""
+    """The change of one layer's weight."""
 
     name: str
-    """Of its first tensor in the file."""
+    """The name of its first tensor in the file."""
     down: Tensor
     up: Tensor
     mid: Tensor | None
@@ -182,7 +182,7 @@ def _change(parts: _Parts, shape: torch.Size, settings: Mapping[str, object]) ->
 
 
 def _shapes(weight: torch.Size, rank: int, mid: Tensor | None) -> dict[str, tuple[int, ...]]:
-    """Of the tensors for a weight; with one in the middle, which has the kernel, the others are matrices."""
+    """The shapes of a weight's tensors; with one in the middle, which has the kernel, the others are matrices."""
     outputs, inputs, *kernel = weight
     if mid is None:
         return {"down": (rank, inputs, *kernel), "up": (outputs, rank)}

@@ -57,7 +57,7 @@ class Edition:
     """What a pipeline is to be made of, where there is a choice."""
 
     variant: str | None
-    """Of the weights' files, `fp16` for example; None: the plain ones."""
+    """The variant of the weights' files, `fp16` for example; None: the plain ones."""
     sampler: Sampler | None
     """None: the folder's own."""
 

@@ -53,7 +53,7 @@ class StableDiffusionInpainting:
         )
 
     def painted(self, batch: Batch, seeds: Sequence[int], text: Text) -> UInt8[Tensor, "n 3 h w"]:
-        """The same with a text that is encoded."""
+        """Inpaint with text that is already encoded."""
         noise = self.sd.noise_source(seeds, batch)
         known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
         condition = torch.cat([self.sd.to_latent_size(batch.masks), known], dim=1)

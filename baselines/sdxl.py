@@ -66,7 +66,7 @@ class TextPair:
         return self.texts[caption]
 
     def encode_negative(self, prompt: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
-        """The same for a negative prompt, where the empty text means that there is none.
+        """Encode a negative prompt, where the empty text means that there is none.
 
         The official code calls that None, its default; its empty text is encoded.
         """

@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 def base_source(runtime: Runtime, base: str | None, part: str = BASE) -> Source:
-    """Of the base model that weights and the option `base` say; `part` is what the family calls it.
+    """The source of the base model that weights and the option `base` say; `part` is what the family calls it.
 
     A family may replace single components of its `base` for a method; a folder of the user's own is taken whole, a file
     by the configs of what it takes the place of.

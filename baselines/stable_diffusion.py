@@ -27,7 +27,7 @@ from brushbench.weights import BASE
 
 Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4
-"""Of the latents, and of a UNet that reads nothing else."""
+"""The channels of the latents, and of a UNet that reads nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Step:
     index: int
     """From 0."""
     count: int
-    """Of the loop."""
+    """How many steps the loop has."""
     time: Tensor
     """The training timestep, a scalar."""
     # Any: the schedulers of diffusers share an interface but no type.
     scheduler: Any = None
-    """Of the loop."""
+    """The scheduler of the loop."""
 
     def noised(self, latents: Latents, noise: Latents) -> Latents:
         """Clean latents with as much of the noise as belongs to this step's timestep."""
@@ -263,7 +263,7 @@ class NoiseSource:
 
     generators: Sequence[torch.Generator]
     shape: tuple[int, int, int, int]
-    """Of one sample's noise: [1, c, h, w]."""
+    """The shape of one sample's noise: [1, c, h, w]."""
     runtime: Runtime
 
     def __call__(self) -> Latents:

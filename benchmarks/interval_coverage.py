@@ -111,11 +111,11 @@ class Design:
         return SHARED_BY_IMAGE**0.5 * shared + (1 - SHARED_BY_IMAGE) ** 0.5 * own
 
     def scores(self, generator: np.random.Generator) -> Normals:
-        """Of one method."""
+        """The scores of one method."""
         return self.distribution.of(self.normals(generator))
 
     def differences(self, generator: np.random.Generator) -> Normals:
-        """Of two methods that are equally good."""
+        """The differences of two methods that are equally good."""
         if self.asymmetric:
             return self.scores(generator) - self.distribution.mean
         shared = SHARED_BY_METHODS**0.5 * self.normals(generator)
@@ -146,7 +146,7 @@ def coverage(design: Design, repeats: int, seed: int) -> float:
 
 
 def rejections(design: Design, repeats: int, draws: int, seed: int) -> Rates:
-    """The same for differences, with the errors of the first kind of the three tests."""
+    """How often the three tests reject although the methods are equally good."""
     generator = np.random.default_rng(seed)
     found = np.zeros(3)
     for start in range(0, repeats, AT_ONCE):

@@ -58,7 +58,7 @@ class Phase:
 
 
 def images_and_scores(folder: Path) -> dict[str, bytes]:
-    """Of all runs in a folder: images, ledger but for the times, scores."""
+    """The images, ledgers but for the times, and scores of all runs in a folder."""
     found: dict[str, bytes] = {}
     for run in expand([folder]) if list(folder.rglob("run.json")) else []:
         place = run.path.relative_to(folder)
@@ -73,7 +73,7 @@ def images_and_scores(folder: Path) -> dict[str, bytes]:
 
 
 def lines(folder: Path) -> int:
-    """In all ledgers of a folder."""
+    """How many lines the ledgers in a folder have together."""
     places = (Path(place) / "samples.jsonl" for place, _, files in os.walk(folder) if "samples.jsonl" in files)
     return sum(file.read_bytes().count(b"\n") for file in places)
 
@@ -89,7 +89,7 @@ def generated(folder: Path) -> None:
 
 
 def scored(folder: Path) -> None:
-    """The same with scores."""
+    """A run with scores, to make a baseline of."""
     done(["run", "--method", "telea", *DATA, "--limit", "24", "--output", str(folder / "runs")])
 
 

@@ -23,7 +23,7 @@ from brushbench.protocol import PROTOCOLS
 from brushbench.types import Batch, Method
 
 SCENES = 40
-"""Of PaperCut, on each split."""
+"""How many scenes of PaperCut, on each split."""
 SEED_SCENES, SEEDS = 24, 8
 RUN_SEED = 1234
 SIZE = 512

@@ -25,7 +25,7 @@ PLACE = "papercut-inside/telea"
 
 
 def exit_codes(folder: Path, radii: Sequence[str]) -> list[int]:
-    """Of two processes with these settings, started one right after the other."""
+    """The exit codes of two processes with these settings, started one right after the other."""
     children = [started([*ASKED, "-o", f"radius={radius}", "--output", str(folder)]) for radius in radii]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 

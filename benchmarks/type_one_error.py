@@ -37,16 +37,16 @@ Table = Float64[np.ndarray, "repeats samples"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of the repeats of one metric, pair and number of samples."""
+    """How often a test errs, for one metric, pair and number of samples."""
 
     verdicts: float
     """Share with a verdict."""
     of_verdicts: float
     """Share of these in which a difference is found; NaN without any."""
     of_all: float
-    """The same share of all repeats."""
+    """The share of all repeats, with or without a verdict."""
     student: float
-    """Of all repeats, by Student's t, for comparison."""
+    """The share of all repeats by Student's t, for comparison."""
 
 
 def read_scores(file: Path = FILE, *, tested: bool = True) -> dict[str, pd.DataFrame]:
@@ -82,7 +82,7 @@ def p_values(differences: Table, draws: int = DRAWS, seed: int = 0) -> Float64[n
 
 
 def rates(population: Float64[np.ndarray, " n"], count: int, info: MetricInfo, repeats: int, seed: int) -> Rates:
-    """Of samples of a centred population."""
+    """The rates for samples of a centred population."""
     found = np.zeros(4)
     drawn = np.random.default_rng(seed).integers(0, len(population), (repeats, count))
     for start in range(0, repeats, AT_ONCE):

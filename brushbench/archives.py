@@ -21,7 +21,7 @@ from brushbench.machine import NO_ROOM
 
 MAX_MEMBERS = 200_000
 MAX_BYTES = 64 << 30
-"""Of all files together, unpacked."""
+"""The size of all files together, unpacked."""
 MAX_RATIO = 100
 """Unpacked size over the archive's: pictures hardly shrink, and mapping files by less than that."""
 SMALL = 64 << 20

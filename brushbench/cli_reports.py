@@ -48,8 +48,8 @@ def report(
     from reports.formats import render
     from reports.frame import distinct
 
-    damaged: list[str] = []
-    found, others = distinct(readable(runs, damaged))
+    usable, damaged = readable(runs)
+    found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.Wanted(table, by, significant, with_published, strict)
@@ -89,9 +89,8 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
     from reports.comparison_tables import extremes, file_name, render
     from reports.extremes_sheet import write_extremes
 
-    damaged: list[str] = []
-    sides = readable([a], damaged), readable([b], damaged)
-    found = comparison.compare(*sides, seed)
+    (before, damaged), (after, also_damaged) = readable([a]), readable([b])
+    found = comparison.compare(before, after, seed)
     table = render(found, table_format)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
@@ -107,7 +106,7 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
             click.echo(f"no pictures: {error}", err=True)
         else:
             click.echo(f"pictures: {file}" if drawn else "no pictures: no sample changed", err=not told)
-    return _trouble([*sides[0], *sides[1]], damaged)
+    return _trouble([*before, *after], [*damaged, *also_damaged])
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:

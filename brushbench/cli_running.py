@@ -354,7 +354,7 @@ def _not_made(run: "Run") -> Iterator[str]:
 
 
 def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
-    """Of the metrics asked for by name those of which a run has no score at all, each as a line with the reason."""
+    """The metrics asked for by name of which a run has no score at all, each as a line with the reason."""
     from brushbench.metric_info import IDENTICAL
     from brushbench.score_file import read_scores, status_column
 

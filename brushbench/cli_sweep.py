@@ -63,14 +63,14 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
 
 
 def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:
-    from brushbench.identity import folder_name
+    from brushbench.registry import short_name
     from reports.trade_off import Named, write_trade_off
 
     owners = [made for made in planned for _ in made.configs]
     names = {}
     for run, made in zip(runs, owners, strict=True):
         (option, value), *others = made.setting.items()
-        series = [folder_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
+        series = [short_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
         names[str(run.path)] = Named(" ".join(series), value)
     try:
         write_trade_off(runs, file, names)
@@ -81,9 +81,9 @@ def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> No
 
 
 def _default_file(planned: "Sequence[Planned]", runs: "Sequence[Run]") -> Path:
-    from brushbench.identity import folder_name
+    from brushbench.registry import short_name
 
-    methods = list(dict.fromkeys(folder_name(made.method) for made in planned))
+    methods = list(dict.fromkeys(short_name(made.method) for made in planned))
     identity = runs[0].record.identity
     name = "-".join([identity.dataset.name, *methods, *planned[0].setting])
     return Path(planned[0].configs[0].output).parent / f"{name[:120]}.png"

@@ -68,7 +68,7 @@ def _device() -> str:
 
 
 def _metrics() -> dict[str, str]:
-    """Of the suite's metrics that are made from weights, with their own options: here, or how to get them."""
+    """Which of the metrics with weights can be computed here with their usual options, and how to get the others."""
     states = {}
     for name in CATALOGUE:
         metric = attempt(load_metric, name)

@@ -1,9 +1,11 @@
 """Files that others may have made: read only if they are files, and never through a link in a run folder."""
 
+import hashlib
 import os
 import stat
 import tomllib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from brushbench.errors import UserError, one_line
@@ -60,6 +62,23 @@ def read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_digest(path: Path) -> str:
+    """The SHA-256 of a file, computed again only when its place on the disk, its size or its times have changed."""
+    found = path.stat()
+    return _digest_of_version(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest_of_version(path: Path, *_version: int) -> str:
+    return file_digest(path)
 
 
 def refuse_links(folder: Path, below: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from brushbench.loading import LoadedMethod, stored_dataset_options
 from brushbench.plugin_files import file_of
 from brushbench.protocol import protocol_named
 from brushbench.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
-from brushbench.registry import method_file, short_name
+from brushbench.registry import short_name
 from brushbench.types import Dataset
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
@@ -37,7 +37,7 @@ def identity_of(
 def identity_of_method(method: LoadedMethod) -> MethodIdentity:
     """The method's part of it."""
     return MethodIdentity(
-        name=folder_name(method.name),
+        name=short_name(method.name),
         options=dict(method.options),
         digests=dict(method.digests),
         version=method.version,
@@ -64,16 +64,11 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
 
 def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
     """The run folder of a method's images."""
-    return Path(config.output) / f"{dataset.name}-{dataset.split}" / folder_name(method)
-
-
-def folder_name(method: str) -> str:
-    """The name of a method's folder and of its row in a table; for a file, the class in it."""
-    return method.rpartition(":")[2] if method_file(method) else method
+    return Path(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)
 
 
 def version_of(package: str) -> str:
-    """Of an installed distribution."""
+    """The version of an installed distribution."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -25,7 +25,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_PIXELS = 1 << 26
 """64 megapixels: more is taken for a decompression bomb."""
 MAX_BYTES = 1 << 29
-"""Of one file: 64 megapixels that no format has made any smaller."""
+"""The largest file that is read: 64 megapixels that no format has made any smaller."""
 ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright."""
 _TURNS = {
@@ -101,7 +101,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def size_or_none(path: Path | None) -> Size | None:
-    """The same, None if there is no such file or its header can't be read."""
+    """The size that `image_size` gives, None if there is no such file or its header can't be read."""
     try:
         return image_size(path) if path else None
     except SampleError:

@@ -18,14 +18,14 @@ class Entry(BaseModel, extra="forbid", frozen=True):
     image: str | None = None
     """The file's name in images/."""
     sha256: str | None = None
-    """Of that file."""
+    """The digest of that file."""
     seconds: float | None = None
-    """Of the method's call, divided by the batch size."""
+    """How long the method's call took, divided by the batch size."""
     error: str | None = None
     note: str | None = None
     """What a reader must know of how the image was made."""
     fingerprint: str | None = None
-    """Of the run that it was made for; None in runs from before lines had it."""
+    """The fingerprint of the run that it was made for; None in runs from before lines had it."""
 
     def same_outcome(self, other: "Entry | None") -> bool:
         """Equal in everything but the time it took, and whether it says for which run."""

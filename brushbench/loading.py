@@ -103,19 +103,19 @@ class LoadedMethod:
     options: Mapping[str, JsonValue]
     """All of them, also the ones left at their default."""
     digests: Mapping[str, str]
-    """Of its weights, by component; of its file, for a method that is a file."""
+    """The digests of its weights by component, and of the code and files of a method of the user's own."""
     dtype: str
     """Empty for a method without weights."""
     device: str
-    """Likewise."""
+    """Where it computes; empty for a method without weights."""
     origin: str
     """Where its weights come from, to read; likewise."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """The same by part, as `Weights.places` has it."""
+    """Where each part of its weights was taken from, as `Weights.places` has it."""
     role: Role = "contender"
     """What it is for."""
     version: int = 1
-    """Of one of the suite's own methods."""
+    """The version of one of the suite's own methods."""
     notes: tuple[str, ...] = ()
     """What libraries warned of while it was loaded for a run."""
 
@@ -177,7 +177,7 @@ def open_method(
 
 # Any: the class of a method.
 def _own_digests(name: str, cls: Any) -> dict[str, str]:
-    """Of the code of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
+    """The digests of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
     if file := file_of(name):
         own = {module: digest_of_place(path) for module, path in imported_files(file).items()}
         return {FILE: digest_of([file])} | own
@@ -195,7 +195,7 @@ def _own_digests(name: str, cls: Any) -> dict[str, str]:
 
 # Any: the options of any method.
 def _option_digests(values: Mapping[str, Any]) -> dict[str, str]:
-    """Of the files and folders that options name: by their type, or as a text with a separator in it."""
+    """The digests of files and folders that options name: by their type, or as a text with a separator in it."""
     paths = {
         name: Path(value)
         for name, value in values.items()
@@ -256,7 +256,7 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
 
 
 def open_dataset(name: str, root: str | Path | None, split: str, options: Mapping[str, Value]) -> Dataset:
-    """The same, with the options in a mapping."""
+    """A data set by name, as `load_dataset` opens it, with its options in a mapping."""
     cls = resolve("dataset", name)
     built = _dataset_options(name, cls, options)
     folder = locate(name, root)[1]

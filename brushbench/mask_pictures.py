@@ -6,7 +6,7 @@ from PIL import Image
 from brushbench.errors import SampleError
 
 WHITE = 128
-"""Of 255; grey counts from here on."""
+"""The level, of 255, from which grey counts as white."""
 _FULL, _FULL_16 = 255, 65535
 
 

@@ -34,7 +34,7 @@ class MetricInfo:
     citation: str = ""
     """The paper that defines it."""
     licence: str = ""
-    """Of its weights, as their authors give it; empty for a metric without any."""
+    """The licence of its weights, as their authors give it; empty for a metric without any."""
     ceiling: float | None = None
     """Means, tests and figures count a higher score, and `identical`, as this one; None: as it is, and not at all.
 

@@ -12,7 +12,7 @@ from huggingface_hub import snapshot_download
 
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
-from brushbench.files import check_file
+from brushbench.files import check_file, remembered_digest
 from brushbench.hub import reason_of
 from brushbench.types import Metric
 from brushbench.weights_lock import Locked, hold, lock_path
@@ -22,7 +22,7 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
-"""Of a digest, in a metric's version."""
+"""How much of a digest stands in a metric's version."""
 
 
 @runtime_checkable
@@ -77,7 +77,7 @@ class HubFiles:
     """Files of a repository on the hub, or of a folder with the same files, or one file in their place."""
 
     option: str
-    """Of the metric, as the user gives it."""
+    """The metric's option, as the user gives it."""
     source: str
     """A hub id, a folder or a file."""
     needed: tuple[tuple[str, ...], ...]
@@ -139,7 +139,7 @@ class HubFiles:
         return next((names for names in self.needed if not any((folder / name).is_file() for name in names)), ())
 
     def _needed(self, folder: Path) -> tuple[Path, ...]:
-        """Of each file the first name that is there."""
+        """The files that are loaded: of each, the first name that is there."""
         found = (next(folder / name for name in names if (folder / name).is_file()) for names in self.needed)
         return tuple(dict.fromkeys(found))
 
@@ -279,12 +279,5 @@ def digest_of(file: Path) -> str:
     # The hub's cache names large files by their digests.
     if _SHA256.fullmatch(resolved.name):
         return resolved.name
-    stat = resolved.stat()
-    return _digest(resolved, stat.st_mtime_ns, stat.st_size)
-
-
-@cache
-def _digest(file: Path, _changed: int, _size: int) -> str:
-    check_file(file)
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    check_file(resolved)
+    return remembered_digest(resolved)

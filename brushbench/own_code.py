@@ -17,6 +17,7 @@ from pathlib import Path
 
 import brushbench
 from brushbench.errors import UserError, one_line
+from brushbench.files import file_digest
 from brushbench.work import Failure, attempt
 
 SUITE = {"brushbench", "baselines", "metrics", "reports"}
@@ -40,7 +41,7 @@ def imported_files(file: Path) -> dict[str, Path]:
 
 
 def distribution_digests(distribution: Distribution) -> dict[str, str]:
-    """Of an installed distribution, by its name and version: all of its files but compiled ones."""
+    """The digest of an installed distribution, by its name and version: of all its files but compiled ones."""
     name = f"{distribution.metadata['Name']} {distribution.version}"
     total = hashlib.sha256()
     for file in sorted(distribution.files or [], key=str):
@@ -53,13 +54,12 @@ def distribution_digests(distribution: Distribution) -> dict[str, str]:
 
 
 def digest_of_place(path: Path) -> str:
-    """Of a file, or of all files in a folder with their names. Raises `UserError` if one can't be read."""
+    """The digest of a file, or of all files in a folder with their names. Raises `UserError` if one can't be read."""
     total = hashlib.sha256()
     files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
     for found in files:
         try:
-            with found.open("rb") as opened:
-                content = hashlib.file_digest(opened, "sha256").digest()
+            content = bytes.fromhex(file_digest(found))
         except OSError as error:
             raise UserError(one_line(f"{found}: can't be read ({error.strerror})")) from error
         if path.is_dir():

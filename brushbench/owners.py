@@ -27,7 +27,7 @@ class Owner(BaseModel, extra="forbid", frozen=True):
     pid: int
     since: datetime
     fingerprint: str
-    """Of the run that it makes."""
+    """The fingerprint of the run that it makes."""
 
     @property
     def text(self) -> str:
@@ -52,7 +52,7 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """Of its files, without suffix."""
+        """The name of both of its files, without suffix."""
         return self._file.stem
 
     def release(self) -> None:

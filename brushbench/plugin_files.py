@@ -13,6 +13,7 @@ from types import CodeType, ModuleType
 from typing import cast
 
 from brushbench.errors import UserError, one_line
+from brushbench.files import file_digest
 from brushbench.work import plugged
 
 SUFFIX = ".py"
@@ -104,10 +105,10 @@ def _beside(folder: Path) -> Iterator[None]:
 
 
 def _sources(file: Path) -> dict[Path, str]:
-    """Of the file and of the modules beside it that are imported."""
+    """The digests of the file and of the modules beside it that are imported."""
     places = (vars(module).get("__file__") for module in _neighbours(file.parent).values())
     files = [file, *(Path(place) for place in places if place)]
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
+    return {path: file_digest(path) for path in files if path.is_file()}
 
 
 def _neighbours(folder: Path) -> dict[str, ModuleType]:

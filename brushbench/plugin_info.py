@@ -13,7 +13,7 @@ Info = TypeVar("Info", MetricInfo, DatasetInfo)
 
 
 def checked_info(what: str, info: Info) -> Info:
-    """The same, with every field of its type. Raises `UserError` for a field that can't be."""
+    """What a plug-in states, each field converted to its type. Raises `UserError` for one that can't be."""
     values = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
     try:
         return TypeAdapter(type(info)).validate_python(values)

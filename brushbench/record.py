@@ -41,9 +41,9 @@ class MethodIdentity(BaseModel, extra="forbid", frozen=True):
     name: str
     options: dict[str, JsonValue]
     digests: dict[str, str]
-    """Of everything that it was loaded from: weights, and the code and files of a method of the user's own."""
+    """The digests of what it was loaded from: weights, and the code and files of a method of the user's own."""
     version: int = 1
-    """Of one of the suite's own methods; docs/methods.md tells what a new one changed."""
+    """The version of one of the suite's own methods; docs/methods.md tells what a new one changed."""
 
 
 class Identity(BaseModel, extra="forbid", frozen=True):

@@ -36,7 +36,7 @@ class Registered:
 
     A class of a plug-in or of a file says it by an attribute `role`."""
     version: int = 1
-    """Of a method: another one makes other images. docs/methods.md has a dated line for each."""
+    """The version of a method: another one makes other images. docs/methods.md has a dated line for each."""
 
 
 BUILTIN: dict[Kind, tuple[Registered, ...]] = {
@@ -127,11 +127,6 @@ def check_name(kind: Kind, name: str) -> None:
         raise unknown(kind, name, registered(kind))
 
 
-def method_file(name: str) -> Path | None:
-    """The file of a method given as `path/to/file.py:Class`, None for a registered name."""
-    return file_of(name)
-
-
 def short_name(name: str) -> str:
     """What a plug-in is called in folders and tables: a registered one by its name, a file by the class in it."""
     return name.rpartition(":")[2] if file_of(name) else name
@@ -172,7 +167,7 @@ def role_of_class(name: str, cls: Any) -> Role:
 
 
 def built_in_version(name: str) -> int:
-    """Of one of the suite's own methods; of any other 1, as its code is told apart by digests."""
+    """The version of one of the suite's own methods; of any other 1, as its code is told apart by digests."""
     return next((entry.version for entry in BUILTIN["method"] if entry.name == name), 1)
 
 
@@ -185,7 +180,7 @@ def distribution_of(name: str) -> Distribution | None:
 
 
 def built_in_role(name: str) -> Role | None:
-    """Of one of the suite's own methods, None for any other."""
+    """What one of the suite's own methods is for, None for any other."""
     return next((entry.role for entry in BUILTIN["method"] if entry.name == name), None)
 
 

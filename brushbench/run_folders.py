@@ -15,28 +15,23 @@ ASIDE = ".aside"
 """In the output folder: runs that `--fresh` moved out of the way."""
 
 
-def expand(paths: Sequence[str | os.PathLike[str]], damaged: list[str] | None = None) -> list[Run]:
-    """The runs in these folders, each once; a folder is one, or holds some at any depth. Raises `UserError` for none.
+def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
+    """The runs in these folders, each once; a folder is one, or holds some at any depth. `UserError` for none."""
+    return [Run.open(folder) for folder in run_folders(paths)]
 
-    With `damaged`, one that can't be read doesn't hide the others: what is wrong with it is added there.
-    """
-    runs: dict[Path, Run] = {}
+
+def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The run folders in these folders, each once. Raises `UserError` for a folder without any."""
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
             raise UserError(one_line(f"{path} is not a run folder, and holds none"))
         for folder in folders:
-            if folder.resolve() in runs:
-                continue
-            try:
-                runs[folder.resolve()] = Run.open(folder)
-            except UserError as error:
-                if damaged is None or folder == path:
-                    raise
-                damaged.append(str(error))
-    if not runs:
-        raise UserError(damaged[0] if damaged else "no run folder given")
-    return list(runs.values())
+            found.setdefault(folder.resolve(), folder)
+    if not found:
+        raise UserError("no run folder given")
+    return list(found.values())
 
 
 def set_aside(path: Path) -> Path | None:

@@ -27,7 +27,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.files import check_file
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.run_folders import expand
+from brushbench.run_folders import run_folders
 from brushbench.store import Run
 from brushbench.work import Failure, attempt
 
@@ -89,25 +89,33 @@ def read_scores(run: Run) -> Scores | None:
     return dataclasses.replace(scores, table=table)
 
 
-def readable(paths: Sequence[str], damaged: list[str]) -> list[Run]:
-    """The runs in these folders whose ledger and scores can be read; of the others `damaged` gets what is wrong.
+def readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
+    """The runs in these folders whose record, ledger and scores can be read, and what is wrong with each other one.
 
     Raises `UserError` if there is none.
     """
     found: list[Run] = []
-    for run in expand(paths, damaged):
-        failures = [tried for tried in (attempt(run.ledger), attempt(read_scores, run)) if isinstance(tried, Failure)]
-        if failures:
-            damaged.append(failures[0].error)
+    damaged: list[str] = []
+    for folder in run_folders(paths):
+        opened = attempt(_complete, folder)
+        if isinstance(opened, Failure):
+            damaged.append(opened.error)
         else:
-            found.append(run)
+            found.append(opened)
     if not found:
         raise UserError(damaged[0])
-    return found
+    return found, damaged
+
+
+def _complete(folder: Path) -> Run:
+    run = Run.open(folder)
+    run.ledger()
+    read_scores(run)
+    return run
 
 
 def stored_digests(run: Run) -> dict[str, str]:
-    """Of the images that are scored, by sample; empty where that can't be read."""
+    """The digests of the images that are scored, by sample; empty where they can't be read."""
     stored = attempt(_stored, run)
     if stored is None or isinstance(stored, Failure):
         return {}

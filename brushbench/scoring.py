@@ -62,7 +62,7 @@ class Scoring:
         self._unscored = selection.unscored
         self._free = free
         self.wrong_sizes: dict[str, str] = {}
-        """Of the samples looked at, those whose image hasn't the size of its source: both sizes, to read."""
+        """Both sizes, to read, of the samples whose image hasn't the size of its source."""
         self._mask_shares: dict[str, float] = {}
         self._sizes: dict[str, str] = {}
 

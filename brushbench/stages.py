@@ -77,5 +77,5 @@ def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterato
 
 
 def _files(metric: Metric) -> set[Path]:
-    """Of its weights, as far as they are here."""
+    """The weight files of a metric that are on this machine."""
     return {file.resolve() for source in sources_of(metric) for file in source.files() if file.suffix in WEIGHTS}

@@ -18,12 +18,10 @@ instant and started again, a run ends with the same bytes as one never killed.
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -32,7 +30,7 @@ from pydantic import ValidationError
 
 from brushbench import atomic, ledger, owners
 from brushbench.errors import UserError, doing, one_line
-from brushbench.files import read_bytes, refuse_links
+from brushbench.files import read_bytes, refuse_links, remembered_digest
 from brushbench.ledger import Entry
 from brushbench.notebook import html_of
 from brushbench.notes import hearing
@@ -202,10 +200,7 @@ class Run:
         """The SHA-256 of an image as it is now; empty if it isn't there."""
         file = self.path / "images" / name
         try:
-            found = file.stat()
-            if not stat.S_ISREG(found.st_mode):
-                return ""
-            return _digest_of_version(file, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            return remembered_digest(file) if file.is_file() else ""
         except OSError:
             return ""
 
@@ -359,12 +354,6 @@ class Run:
         if now.fingerprint != self.record.fingerprint:
             raise UserError(one_line(f"{self.path} has become the folder of another run meanwhile. {REMEDY}"))
         self._seen = found.st_ino, found.st_mtime_ns
-
-
-@lru_cache(maxsize=1 << 16)
-def _digest_of_version(file: Path, *_version: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def check_nobody_at_work(path: Path) -> None:

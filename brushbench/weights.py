@@ -19,7 +19,7 @@ from pydantic import BaseModel, model_validator
 
 from brushbench import weights_lock
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import check_file, exists, read_toml
+from brushbench.files import check_file, exists, file_digest, read_toml
 from brushbench.hub import HubFolder
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
@@ -368,8 +368,7 @@ def _digest(files: Sequence[Path]) -> str:
     for path in sorted(files):
         try:
             check_file(path)
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+            total.update(bytes.fromhex(file_digest(path)))
         except OSError as error:
             raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
     return total.hexdigest()

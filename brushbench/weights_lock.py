@@ -29,13 +29,13 @@ class Locked(BaseModel, extra="forbid", frozen=True):
     folder: str
     """In the repository; empty for its root."""
     variant: str = ""
-    """Of the weights' files, such as `fp16`; empty for the plain ones."""
+    """The variant of the weights' files, such as `fp16`; empty for the plain ones."""
     files: tuple[str, ...]
     """In that folder."""
     commit: str
     """What the revision was then."""
     sha256: str
-    """Of the files' digests."""
+    """The digest over the files' digests."""
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:

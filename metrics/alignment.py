@@ -24,7 +24,7 @@ from metrics.shared import described, down
 
 PART = "papercut-clip"
 MARGIN = 1 / 8
-"""Of a side of the box of painted pixels, added at either end."""
+"""The share of a side of the painted pixels' box that is added at either end."""
 SMALLEST_SIDE = 64
 """Pixels of what is cut out."""
 LARGEST_BOX = 0.9

@@ -34,7 +34,7 @@ RENAMED_IN_BLOCKS = {
 }
 """Names in `visual_encoder.blocks.N`, official -> here, in `vision.encoder.layers.N`."""
 UNUSED = ("text_encoder.embeddings.position_ids", "vision_proj.", "text_proj.")
-"""Of the checkpoint, behind `blip.`: constants, and projections of BLIP's contrastive loss."""
+"""Tensors of the checkpoint that nothing reads: constants, and projections of BLIP's contrastive loss."""
 MLP_WIDTHS = (1024, 128, 64, 16, 1)
 _BLOCK = re.compile(r"visual_encoder\.blocks\.(\d+)\.(.+)\.(weight|bias)")
 

@@ -51,7 +51,7 @@ class CLIP:
     seen: OfImages
     read: OfCaptions
     read_without_end: OfCaptions
-    """Likewise, of captions as the official stack cuts them."""
+    """The features of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
         """Projected, not normalised. `offset` is how the middle is found, see `metrics.shared.cropped`."""

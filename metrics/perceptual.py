@@ -29,7 +29,7 @@ from metrics.shared import described, fill, loaded_once, tensors_of
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
-"""Of the paper's code: what the backbones were trained with, for images on [-1, 1]."""
+"""What the paper's code divides by: the backbones were trained so, for images on [-1, 1]."""
 EPSILON = 1e-8
 """Under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
 
@@ -37,7 +37,7 @@ EPSILON = 1e-8
 @dataclass(frozen=True, slots=True)
 class _Net:
     model: str
-    """Of torchvision."""
+    """The name of torchvision's model."""
     taps: tuple[int, ...]
     """The feature layers whose outputs are compared."""
     smallest: int
@@ -76,7 +76,7 @@ class _Judge:
     stages: tuple[nn.Module, ...]
     """The backbone cut behind each tap."""
     weights: tuple[Float[Tensor, "_ 1 1"], ...]
-    """Of the channels, for each tap."""
+    """The weights of the channels, for each tap."""
     smallest: int
     device: torch.device
 

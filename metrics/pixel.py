@@ -161,7 +161,7 @@ def ssim_maps(
 def ssim_by_convolution(
     images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"]
 ) -> Float64[Tensor, "n 1 k l"]:
-    """The same on any device: slower than scikit-image on a CPU, much faster on a GPU."""
+    """SSIM on any device: slower than scikit-image on a CPU, much faster on a GPU."""
     first, second = images.double().flatten(0, 1), sources.double().flatten(0, 1)
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64, device=images.device) - SSIM_WINDOW // 2
     window = torch.softmax(-(offsets**2) / (2 * SSIM_SIGMA**2), dim=0)

@@ -36,7 +36,7 @@ from metrics.shared import (
 )
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
-"""Of the raw rewards of ImageReward's own data; published with the code."""
+"""Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""
 REWARD_TOKENS = 35
 """What ImageReward reads of a caption, with [CLS] and [SEP]."""
 BERT = "google-bert/bert-base-uncased"

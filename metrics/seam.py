@@ -76,7 +76,7 @@ class _View:
 
     mask: Bool[Tensor, "h w"]
     sums: tuple[Float64[Tensor, "3 h w1"], Float64[Tensor, "3 h w1"]]
-    """Of the pixels left of each column, in the image and in its source."""
+    """The sums of the pixels left of each column, in the image and in its source."""
 
     @classmethod
     def of(cls, mask: Tensor, image: Tensor, source: Tensor) -> "_View":
@@ -94,7 +94,7 @@ class _View:
         return found
 
     def places(self, scale: int) -> Iterator[Places]:
-        """Of the border, of it shifted into the hole, and out of it; only where all that is read is on its side."""
+        """The places along the border, shifted into the hole, and out of it, where all that is read is on its side."""
         rows, gaps = (self.mask[:, 1:] != self.mask[:, :-1]).nonzero().T
         inward = torch.where(self.mask[rows, gaps + 1], 1, -1)
         painted = pad(self.mask.long().cumsum(dim=1), (1, 0))

@@ -26,7 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of OpenAI's CLIP; everything built on it takes images so."""
+"""The standard deviations of OpenAI's CLIP; everything built on it takes images so."""
 
 
 @final

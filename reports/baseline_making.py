@@ -23,7 +23,7 @@ SPREAD, RELATIVE = 0.05, 1e-6
 NOISE = {"psnr": 0.02, "mse": 1e-5, "ssim": 3e-4, "seam": 0.02, "papercut-clip": 0.15}
 """By metric, whatever its region."""
 LEVEL, POWER = 0.95, 0.99
-"""Of the check's one-sided bound; and how often an unchanged run under another seed is to pass each metric."""
+"""The level of the check's bound; how often an unchanged run under another seed is to pass each metric."""
 CHANGED = "its image is missing, or isn't the one that was scored"
 _LOG = logging.getLogger("brushbench.baseline")
 Numbers = Float64[np.ndarray, " n"]
@@ -125,7 +125,7 @@ def _by_seeds(runs: Sequence[Run]) -> dict[Key, list[Run]]:
 
 
 def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[str] | None) -> RunBaseline:
-    """Of runs under different seeds, of which the first one's identity is kept."""
+    """The baseline of runs under different seeds, of which the first one's identity is kept."""
     first = runs[0]
     protocol = first.record.identity.protocol
     read = [scores_of(run) for run in runs]
@@ -193,7 +193,7 @@ def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray
 
 
 def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
-    """Of each sample over the seeds that have a score of it; else why the first one has none."""
+    """Each sample's mean over the seeds that have a score of it; else why the first one has none."""
     if len(by_seed) == 1:
         return list(by_seed[0])
     known = np.isfinite(table)

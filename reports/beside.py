@@ -40,7 +40,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Of one table."""
+    """The published numbers for one table."""
 
     summary: Summary
     dataset: str

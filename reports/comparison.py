@@ -52,7 +52,7 @@ class Change:
     """On the shared samples, like all that follows; not scaled."""
     mean_b: float
     difference: Estimate
-    """Of B over A, with its 95 % interval by the bootstrap; positive is better.
+    """How much better B is than A, with its 95 % interval by the bootstrap.
 
     On the scale of the test: of a metric that is compared by a ratio, the logarithm of how many times better.
     """
@@ -62,7 +62,7 @@ class Change:
     family: int
     """Tests that the p-values are corrected for; 0: outside of the family, not corrected."""
     bootstrap_holm: float
-    """The same, corrected by Holm for the size of the family; NaN outside of it."""
+    """The bootstrap's p-value, corrected by Holm for the size of the family; NaN outside of it."""
     wilcoxon_holm: float
     better: int
     """Samples on which B is better, is the same in the printed digits, is worse."""
@@ -122,7 +122,7 @@ class Comparison:
     remarks: tuple[str, ...]
     seed: int
     draws: int
-    """Of the bootstrap."""
+    """How many draws the bootstrap has."""
 
 
 Part = tuple[Pair, Scores, Scores]
@@ -155,7 +155,7 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
 
 
 def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
-    """Of one pair, corrected for its family; what has no verdict counts as a test that finds nothing."""
+    """The changes of one pair, corrected for its family; one without a verdict counts as a test that finds nothing."""
     own = [change for change in changes if change.family]
     size = own[0].family if own else 0
     bootstrap, wilcoxon = (

@@ -99,7 +99,7 @@ def _differences(change: Change, column: Column) -> tuple[str, str, str]:
 
 
 def _ratios(change: Change) -> tuple[str, str, str]:
-    """The same of a metric that is compared by the ratio of geometric means: `x0.930 (+7.0 %)`."""
+    """The cells of a metric that is compared by the ratio of geometric means: `x0.930 (+7.0 %)`."""
     ratio, low, high = change.ratio or (math.nan,) * 3
     percent = (ratio - 1) * (100 if change.info.higher_is_better else -100)
     told = _known(f"x{_factor(ratio)} ({percent + 0.0:+.1f} %)", ratio)
@@ -240,7 +240,7 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {"text": _text, "markdown": _m
 
 
 def file_name(pair: Pair, metric: str) -> str:
-    """Of the pair's picture: nothing but letters, digits and a few signs."""
+    """The file name of the pair's picture: nothing but letters, digits and a few signs."""
     dataset, split, _ = pair.place
     parts: Sequence[str] = (dataset, split, pair.label_a, "to", pair.label_b, metric)
     name = "-".join(part.replace(" ", "_") for part in parts)

@@ -19,7 +19,7 @@ from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, re
 from reports.pairing import Pair
 
 SIDE = 144
-"""Of the thumbnails, pixels."""
+"""The longer side of the thumbnails, pixels."""
 NAMES = ("source", "masked input")
 
 

@@ -41,7 +41,7 @@ READING = {
 
 
 def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]:
-    """Of one table; `rows` are those of the summary that it prints."""
+    """The notes below one table; `rows` are those of the summary that it prints."""
     protocol, dataset = (str(rows.iloc[0][name]) for name in ("protocol", "dataset"))
     yield counts(rows)
     yield from protocol_notes(PROTOCOLS[protocol], protocol, of_rows(summary.stored, rows))

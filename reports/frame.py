@@ -39,7 +39,7 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
 
 def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> pd.DataFrame:
-    """The same, for opened runs; `scores` are theirs, if they have been read already."""
+    """The tidy frame of opened runs; `scores` are theirs, if they have been read already."""
     read = scores_of(runs) if scores is None else scores
     places = list(zip(runs, read, labels_of(runs), datasets_of(runs), strict=True))
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
@@ -57,7 +57,7 @@ def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None)
 
 
 def scores_of(runs: Sequence[Run]) -> list[Scores | None]:
-    """Of every run, None if it isn't scored."""
+    """The scores of every run, None if it isn't scored."""
     return [read_scores(run) for run in runs]
 
 
@@ -125,7 +125,7 @@ def _descriptions(run: Run, scores: Scores, dataset: str, shares: MaskShares) ->
 
 
 def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Of runs with one fingerprint, which have the same images, the one with most samples; the others, to read."""
+    """The run with most samples of each fingerprint, as runs with one have the same images; the others, to read."""
     best: dict[str, Run] = {}
     for run in runs:
         known = best.get(run.record.fingerprint)

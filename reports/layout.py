@@ -19,7 +19,7 @@ NAMES = {
     "papercut-clip": "papercut-clip",
     "psnr-of-mean-mse": "PSNR of mean MSE",
 }
-"""Of the paper's columns, and of names that would be hard to read; of any other metric, its name in capitals."""
+"""How the paper's columns, and names that would be hard to read, are printed; any other name stands in capitals."""
 FEWER = "†"
 """Behind a number that is a mean over fewer samples than others of its column."""
 BESIDE = "references and floors, not ranked"
@@ -34,7 +34,7 @@ class Column:
 
     split: str
     group: str
-    """Of metrics, over which a heading stands; may be empty."""
+    """The group of metrics over which a heading stands; may be empty."""
     info: MetricInfo
 
     @property
@@ -99,7 +99,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Of one data set under one protocol."""
+    """The table of one data set under one protocol."""
 
     title: str
     columns: tuple[Column, ...]

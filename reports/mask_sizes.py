@@ -30,7 +30,7 @@ class MaskShares:
 
     @classmethod
     def of(cls, runs: Sequence[tuple[Run, str, Scores]]) -> "MaskShares":
-        """Of runs, each with the label of its data set and its scores."""
+        """The shares of the masks of runs, each with the label of its data set and its scores."""
         known: dict[Place, dict[str, float]] = {}
         for run, dataset, scores in runs:
             if MASK_SHARE in scores.table:

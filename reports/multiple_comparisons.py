@@ -63,7 +63,7 @@ def _sums(
     strata: Shaped[np.ndarray, " samples"],
     members: Bool[np.ndarray, "clusters samples"],
 ) -> tuple[Float64[np.ndarray, "clusters pairs"], Shaped[np.ndarray, " pairs"]]:
-    """Of each cluster the sum of its differences, by pair; and how many clusters of a pair have some."""
+    """The sum of each cluster's differences, by pair; and how many clusters of a pair have some."""
     known = ~np.isnan(differences)
     values = np.where(known, differences, 0.0)
     if len(np.unique(strata)) > 1:

@@ -36,7 +36,7 @@ class Finding:
     count: int
     """Pairs."""
     result: NonInferiority
-    """Of differences of which positive is better."""
+    """The test of the differences, of which positive is better."""
     capped: tuple[int, int] = (0, 0)
     """Samples that count as the metric's ceiling, in the baseline and now."""
 
@@ -81,7 +81,7 @@ class Checked:
 
 
 def verdict_of(checked: Sequence[Checked]) -> Literal["passed", "failed", "undecided"]:
-    """Of all runs together: what is worse or lost fails, whatever else is undecided."""
+    """The verdict on all runs together: what is worse or lost fails, whatever else is undecided."""
     if any(part.failures for part in checked):
         return "failed"
     return "undecided" if any(part.of("undecided") for part in checked) else "passed"

@@ -14,7 +14,7 @@ from reports.frame import datasets_of, labels_of
 
 @dataclass(frozen=True, slots=True)
 class RunNote:
-    """Of a run as a whole, or of so many of its samples."""
+    """A note on a run as a whole, or on so many of its samples."""
 
     dataset: str
     protocol: str
@@ -27,7 +27,7 @@ class RunNote:
 
 
 def notes_of(runs: Sequence[Run]) -> tuple[RunNote, ...]:
-    """Of all runs, in their order."""
+    """The notes of all runs, in their order."""
     return tuple(
         RunNote(dataset, identity.protocol, identity.dataset.split, label, one_line(text), samples)
         for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)

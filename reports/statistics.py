@@ -30,7 +30,7 @@ from scipy import special
 
 LEVEL, ALPHA, POWER = 0.95, 0.05, 0.8
 DRAWS = 9999
-"""Of a bootstrap, at least: its smallest p-value is 1 / (draws + 1)."""
+"""The fewest draws of a bootstrap: its smallest p-value is 1 / (draws + 1)."""
 PER_TEST = 200
 """Draws for each test of a family: so many that the smallest p-value, corrected, is a tenth of 5 %."""
 AT_ONCE = 1 << 22
@@ -52,7 +52,7 @@ class Estimate:
     """End of the interval; like `high`, `standard_error` and `freedom` NaN for fewer than two clusters."""
     high: float
     standard_error: float
-    """Of the mean, cluster-robust."""
+    """The standard error of the mean, cluster-robust."""
     freedom: float
     """Degrees of freedom of the standard error."""
     count: int
@@ -68,7 +68,7 @@ class NonInferiority:
     """`better`: the whole interval is above 0. `not worse`: it is above -margin. `worse`: it is below -margin.
     `undecided`: -margin is in it, or there are fewer than two clusters."""
     mean: float
-    """Of the differences; positive is better."""
+    """The mean of the differences; positive is better."""
     low: float
     """One-sided bound: the mean is above it with the level asked for. NaN for fewer than two clusters."""
     high: float
@@ -277,7 +277,7 @@ class _Parts:
     error: float
     freedom: float
     skewness: float
-    """Of the clusters' deviations, divided by the root of their number: what Hall's transformation takes."""
+    """The skewness of the clusters' deviations over the root of their number: what Hall's transformation takes."""
     sums: Float64[np.ndarray, " clusters"]
     sizes: Float64[np.ndarray, " clusters"]
     weights: Float64[np.ndarray, " clusters"]

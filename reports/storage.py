@@ -25,7 +25,7 @@ _FORMATS = {suffix: name for name, suffix in SUFFIX_OF.items()} | {".jpeg": "JPE
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Of one run; empty where nobody knows."""
+    """What one run's images are stored as, and how large; empty where nobody knows."""
 
     formats: tuple[str, ...]
     """`PNG`, `JPEG`, `WEBP`, sorted."""
@@ -85,7 +85,7 @@ def _each(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def of_rows(stored: Mapping[Key, Stored], rows: pd.DataFrame) -> dict[str, Stored]:
-    """Of the runs behind the rows of a summary, by method; rows that are of two splits have none of a run's."""
+    """The storage of the runs behind the rows of a summary, by method; of rows of two splits, that of both."""
     dataset, protocol = (str(rows.iloc[0][name]) for name in ("dataset", "protocol"))
     methods, splits = set(rows["method"]), set(rows["split"])
     own = {key: one for key, one in stored.items() if (key[0], key[2]) == (dataset, protocol) and key[3] in methods}

@@ -65,7 +65,7 @@ class Summary:
     records: Mapping[Key, RunRecord]
     """The run behind each label."""
     asked: dict[str, int]
-    """Of every run, by its folder, how many samples it is to have; not all need have been scored yet."""
+    """How many samples every run is to have, by its folder; not all need have been scored yet."""
     not_scored: tuple[str, ...] = ()
     """Runs without any score, to read."""
     left_out: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
 
 
 def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[Key, V]:
-    """Of each run a value, by where it stands in the tables."""
+    """The value of each run, by where it stands in the tables."""
     places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
     return {
         (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): value
@@ -199,7 +199,7 @@ def _section_order(sections: pd.Series) -> pd.Series:
 
 
 def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
-    """Of every row, whether its mean lacks a sample that one of the contenders has in its column."""
+    """Whether the mean of each row lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
     scored = tidy[tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))]
     column = scored.groupby(keys, sort=False).ngroup().to_numpy()

@@ -27,7 +27,7 @@ PAPER = {
     "masked-region preservation": ("psnr", "mse", "lpips"),
     "text alignment": ("clip", "papercut-clip"),
 }
-"""Of the paper's tables, in its order; the miniature world's own CLIP stands under its own name."""
+"""The metrics of the paper's tables, in its order; the miniature world's own CLIP stands under its own name."""
 SIDE_BY_SIDE = ("inside", "outside")
 
 
@@ -144,7 +144,7 @@ def _called(splits: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """Of one table."""
+    """Makes one table."""
 
     summary: Summary
     wanted: Wanted

@@ -19,7 +19,7 @@ FEWEST = {"psnr": 15, "mse": 15, "seam": 100}
 """Images, by the metric without its region: with fewer there is no verdict. Differences of border steps are skewed the
 most; a PSNR is a logarithm, and so is the scale on which squared errors are compared."""
 FEWEST_OF_ANY = 30
-"""Of every other metric."""
+"""The fewest images for a verdict on any other metric."""
 MOST_SKEWED = 0.5
 """Skewness of the differences / square root of their number: above it, one image may decide what is found."""
 SMALLEST_ERROR = 1e-6

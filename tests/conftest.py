@@ -41,7 +41,7 @@ def tiny_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a UNet of nine input channels."""
+    """The tiny weights with a UNet of nine input channels."""
     folder = tmp_path_factory.mktemp("inpainting") / "weights"
     shutil.copytree(tiny_weights, folder, ignore=shutil.ignore_patterns("unet", "brushnet"))
     config = json.loads((tiny_weights / "unet" / "config.json").read_text())

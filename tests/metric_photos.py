@@ -32,7 +32,7 @@ def alone(pairs: tuple[Batch, Tensor]) -> list[tuple[Batch, Tensor]]:
 
 
 def turned(pairs: tuple[Batch, Tensor]) -> tuple[Batch, Tensor]:
-    """The same samples, the last one first."""
+    """The samples in reverse, the last one first."""
     batch, images = pairs
     return Batch(batch.ids[::-1], batch.images.flip(0), batch.masks.flip(0), batch.captions[::-1]), images.flip(0)
 

@@ -32,7 +32,7 @@ def change(root: Path, edit: Callable[[dict], object]) -> None:
 
 
 def entry(**values: object) -> Plant:
-    """Of the first sample, other values; None takes one away."""
+    """Plant other values in the first sample; None takes one away."""
 
     def edit(mapping: dict) -> None:
         merged = mapping[FIRST] | values
@@ -207,7 +207,7 @@ def linked_mask(root: Path) -> None:
 
 
 def captions_in_order(root: Path) -> None:
-    """Of 2 and 10, which are sorted by their characters or by their value."""
+    """Captions of 2 and 10, which are sorted by their characters or by their value."""
     for part in ("images", "masks"):
         for old, new in (("a", "2"), ("b", "10")):
             (root / part / f"{old}.png").rename(root / part / f"{new}.png")

@@ -38,7 +38,7 @@ class Made:
     size: str = ""
     """Height x width of every sample."""
     suffix: str = ""
-    """Of the images that the ledger names; without it there is no ledger."""
+    """The suffix of the images that the ledger names; without it there is no ledger."""
 
     def identity(self) -> Identity:
         return Identity(
@@ -96,7 +96,7 @@ MEANS = {
     "lpips": (0.048, 0.02),
     "clip": (26.4, 2.5),
 }
-"""Of a published row, each with a plausible spread."""
+"""The means of a published row, each with a plausible spread."""
 
 
 def plausible(count: int, seed: int, metrics: Sequence[str] = tuple(MEANS)) -> dict[str, list[float]]:

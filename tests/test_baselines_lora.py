@@ -254,7 +254,7 @@ def test_kohyas_blocks_of_sdxl_are_the_ones_that_diffusers_takes_them_for(sdxl_w
 
 
 def pair(**changes: Tensor | None) -> Tensors:
-    """Of one layer, by Kohya's names, with some replaced, added or (None) left out; `__` stands for a dot."""
+    """A layer's tensors, by Kohya's names, some replaced, added or (None) left out; `__` stands for a dot."""
     base = f"lora_unet_{LINEAR.replace('.', '_')}"
     parts = {"lora_down.weight": torch.ones(2, 16), "lora_up.weight": torch.ones(16, 2), "alpha": torch.tensor(1.0)}
     parts |= {name.replace("__", "."): tensor for name, tensor in changes.items()}

@@ -35,7 +35,7 @@ def full(*_arguments: object) -> None:
 
 
 def last_line(result: tuple[int, str, str]) -> tuple[int, str, str]:
-    """Of a run that has told something of its work before."""
+    """A result with only the last line of a run's progress and error."""
     code, out, err = result
     return code, out, err.splitlines(keepends=True)[-1]
 

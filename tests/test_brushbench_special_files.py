@@ -118,7 +118,7 @@ def test_json_that_is_deeply_nested(name: str, made: Path, brushbench) -> None:
 
 
 def link(path: Path) -> None:
-    """The same, away from here, and a link to it."""
+    """Move a file elsewhere, and put a link to it in its place."""
     away = path.parent.parent / f"away of {path.name}"
     path.rename(away)
     path.symlink_to(away)

@@ -16,7 +16,7 @@ from reports.tables import Wanted, report
 
 
 def p_values(scores: np.ndarray, clusters: np.ndarray | None = None, **more: int) -> np.ndarray:
-    """Of samples without strata."""
+    """The p-values of samples without strata."""
     images = np.arange(len(scores)) if clusters is None else clusters
     return beaten(scores, images, np.zeros(len(scores)), **more)
 

@@ -33,7 +33,7 @@ from transformers import (
 Folders = Callable[[str], Path]
 """From one of `KINDS` to the folder of such a pipeline."""
 WIDTH = 16
-"""Of every text encoder."""
+"""The width of every text encoder."""
 VAE_BLOCKS = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4, "latent_channels": 4}
 VAE_TYPES = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,

@@ -26,7 +26,7 @@ class Residuals:
     """Block by block, after each resnet with its attention and each upsampler."""
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Residuals":
-        """The same places, each tensor changed."""
+        """Residuals for the same layers, each tensor changed."""
         return Residuals(tuple(map(change, self.down)), change(self.mid), tuple(map(change, self.up)))
 
     def __mul__(self, weight: float) -> "Residuals":

@@ -45,7 +45,7 @@ class HDPainterOptions(DiffusionOptions):
     rasg: bool = True
     """Reweighting Attention Score Guidance."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Of RASG. It isn't DDIM's: the official sigma is many times smaller."""
+    """RASG's eta. It isn't DDIM's: the official sigma is many times smaller."""
     positive_prompt: str = POSITIVE
     """Added to every caption."""
 

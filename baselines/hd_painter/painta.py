@@ -43,7 +43,7 @@ def with_painta(unet: UNet2DConditionModel, subject: Subject) -> Iterator[None]:
 @final
 @dataclass(slots=True)
 class _Change:
-    """Of one self-attention layer."""
+    """How PAIntA changes one self-attention layer."""
 
     block: BasicTransformerBlock
     subject: Subject

@@ -40,7 +40,7 @@ class BrushNetPart:
         return self._branch
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise that the base model predicts with the branch's features."""
+        """The loss of the noise that the base model predicts with the branch's features."""
         example = self._examples(batch, draw)
         condition = torch.cat([example.holes.masked, 1 - example.holes.small_masks], dim=1)
         with with_residuals(self._sd.unet, self._branch(example.noisy, example.times, condition)) as unet:

@@ -119,7 +119,7 @@ class CLIPPart:
     def _named(
         self, images: Float[Tensor, "n c"], chosen: Int[Tensor, " n"], scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """Of the objects' bare names: what a word means is to be learned apart from the words that it stood with."""
+        """The loss of the objects' bare names: a word is to be learned apart from the words that it stood with."""
         names = self._text([name_object(thing) for thing in OBJECTS])
         things = torch.tensor([list(OBJECTS).index(self._corpus.scenes[index].thing) for index in chosen.tolist()])
         seen = ~self._corpus.empty[chosen]

@@ -41,7 +41,7 @@ class ControlNetPart:
         return self._controlnet
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise that the base model predicts with the ControlNet's residuals."""
+        """The loss of the noise that the base model predicts with the ControlNet's residuals."""
         example = self._examples(batch, draw)
         condition = masked_condition(self._images[example.holes.chosen], example.holes.masks)
         inputs = example.noisy, example.times, example.text

@@ -21,12 +21,12 @@ from brushbench.types import Batch
 
 RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)
 WIDTH = 96
-"""Of the text encoder."""
+"""The width of the text encoder."""
 SNR_LIMIT = 5.0
 """Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
 STEPS = 12
 GUIDANCE = 4.0
-"""Of the pictures that show how far training is."""
+"""The guidance scale of the pictures that show how far training is."""
 SHEET_CAPTIONS = (
     "a red balloon over a snowy field",
     "a small blue boat at sunset, cut from paper",
@@ -116,7 +116,7 @@ class BasePart:
         return self._both
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise, given the caption."""
+        """The loss of the predicted noise, given the caption."""
         chosen = torch.randint(len(self._latents), (batch,), generator=draw)
         text = self._text_encoder(self._captions.drawn(chosen, draw)).last_hidden_state
         noisy, noise, times = self._noising(self._latents[chosen], draw)

@@ -55,5 +55,5 @@ class Examples:
         return self._noising.loss(predicted, example.noise, example.times)
 
     def shown(self) -> Batch:
-        """The same scenes and holes for every sheet."""
+        """The scenes and holes that every sheet shows."""
         return self._holes.example(8)

@@ -24,9 +24,9 @@ class Holes:
     chosen: Int[Tensor, " n"]
     """Which scenes of the corpus."""
     latents: Latents
-    """Of the whole scenes."""
+    """The latents of the whole scenes."""
     masked: Latents
-    """Of the scenes with a hole."""
+    """The latents of the scenes with a hole."""
     masks: Bool[Tensor, "n 1 128 128"]
     """True = the hole."""
 

@@ -42,7 +42,7 @@ class InpaintingPart:
         return self._unet
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise, given the caption, the mask and what is around it."""
+        """The loss of the predicted noise, given the caption, the mask and what is around it."""
         example = self._examples(batch, draw)
         everything = (torch.rand(batch, generator=draw) < EVERYTHING)[:, None, None, None]
         masked = torch.where(everything, self._grey, example.holes.masked)

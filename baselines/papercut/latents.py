@@ -42,7 +42,7 @@ class EncodedCorpus:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def whole(self) -> Float[Tensor, "n 4 16 16"]:
-        """Of the scenes themselves."""
+        """The latents of the scenes themselves."""
         return self._kept("whole", len(self.corpus), lambda part: to_unit(self.corpus.images[part]))
 
     @property
@@ -51,7 +51,7 @@ class EncodedCorpus:
         return min(HOLED, len(self.corpus))
 
     def masked(self, shape: Shape, hole: Hole) -> Float[Tensor, "m 4 16 16"]:
-        """Of the first scenes with a hole in them."""
+        """The latents of the first scenes with a hole in them."""
         masks = self.masks(shape)
 
         def holed(part: slice) -> Tensor:
@@ -61,7 +61,7 @@ class EncodedCorpus:
         return self._kept(f"{shape}-{hole}", self.holed, holed)
 
     def masks(self, shape: Shape) -> Bool[Tensor, "m 1 128 128"]:
-        """Of the first scenes; True = the hole."""
+        """The masks of the first scenes; True = the hole."""
         objects = self.corpus.masks[: self.holed]
         makers: dict[Shape, Callable[[], Tensor]] = {
             "inside": lambda: objects,

@@ -96,7 +96,7 @@ class TokensPart:
         return self._text.embedding.trainable_embeddings
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise, given a caption with the task's tokens behind it."""
+        """The loss of the predicted noise, given a caption with the task's tokens behind it."""
         drawn = self._source(batch, draw)
         prompts = [
             version_1(task, caption, "")[0].first for task, caption in zip(drawn.tasks, drawn.captions, strict=True)
@@ -122,7 +122,7 @@ class TokensPart:
 
 @final
 class BranchPart:
-    """The same paper's second version: a BrushNet that reads task tokens, on the frozen base model."""
+    """PowerPaint's second version: a BrushNet that reads task tokens, on the frozen base model."""
 
     name = "powerpaint_v2"
 
@@ -143,7 +143,7 @@ class BranchPart:
         return self._both
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Of the noise that the base model predicts from the caption, with the features of branch and task."""
+        """The loss of the noise that the base model predicts from the caption, with the features of branch and task."""
         drawn = self._source(batch, draw)
         pairs = list(zip(drawn.tasks, drawn.captions, strict=True))
         prompts = [version_2_caption(task, caption) for task, caption in pairs]

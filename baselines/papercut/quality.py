@@ -39,11 +39,11 @@ class Judge(Protocol):
     """The family's CLIP, as its metric offers it."""
 
     def image_features(self, images: Images) -> Float64[Tensor, "n c"]:
-        """Of length 1."""
+        """The features of images, of length 1."""
         ...
 
     def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
-        """Of length 1."""
+        """The features of captions, of length 1."""
         ...
 
 

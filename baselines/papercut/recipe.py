@@ -145,5 +145,5 @@ def history(work: Path) -> str:
 
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:
-    """The same recipe for fewer steps; its learning rate still has time to rise and to fall."""
+    """A recipe for fewer steps; its learning rate still has time to rise and to fall."""
     return replace(recipe, steps=steps, restarts=(), warmup=min(recipe.warmup, max(1, steps // 4)))

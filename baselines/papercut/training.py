@@ -38,7 +38,7 @@ class Recipe:
     final: float = 0.02
     weight_decay: float = 0.01
     averaging: float = 0.999
-    """Of the exponential moving average of the weights, which is what is shipped."""
+    """The decay of the exponential moving average of the weights, which is what is shipped."""
     seed: int = 0
 
     def rate_at(self, step: int) -> float:

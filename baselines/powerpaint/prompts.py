@@ -33,7 +33,7 @@ def version_1(task: Task, caption: str, negative: str) -> tuple[Pair, Pair]:
 
 
 def version_2(task: Task) -> tuple[Pair, Pair]:
-    """The same for the branch of version 2, which reads the task alone."""
+    """The prompts of a task for the branch of version 2, which reads the task alone."""
     one, other = {
         "text-guided": (OBJECT, OBJECT),
         "shape-guided": (SHAPE, CONTEXT),

@@ -22,7 +22,7 @@ CONTEXT, SHAPE, OBJECT = TASKS = ("P_ctxt", "P_shape", "P_obj")
 VECTORS = 10
 """Learned for each task."""
 PREFIX = "text_model."
-"""Of the names in published checkpoints."""
+"""How the names in published checkpoints begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def count_tokens(caption: str) -> int:
 
 
 def caption_findings(name: str, caption: str, tokens: int) -> Iterator[Finding]:
-    """Of one sample."""
+    """What is wrong with the caption of one sample."""
     if not caption.strip():
         yield Finding("empty-caption", name)
     if any(c in _DIRECTIONS or (ord(c) < 32 or 127 <= ord(c) < 160) for c in caption):

@@ -61,7 +61,7 @@ OTHER = About(NOT_STATED, NOT_STATED, "", ())
 
 
 def about(name: str) -> About:
-    """Of a registered data set."""
+    """The catalogue's facts about a registered data set."""
     return CATALOGUE.get(name, OTHER)
 
 

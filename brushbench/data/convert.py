@@ -35,7 +35,7 @@ class Conversion:
     """Put it in the place of what is there."""
     skip_damaged: bool = False
     options: Mapping[str, Value] = field(default_factory=dict)
-    """Of the data set."""
+    """The data set's options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Converted:
     """What came of it."""
 
     name: str
-    """Of the data set."""
+    """The data set's name."""
     splits: Sequence[str]
     to: str
     count: int

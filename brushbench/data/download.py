@@ -15,8 +15,8 @@ from typing import BinaryIO, final
 from urllib.parse import urlsplit
 
 from brushbench import atomic
-from brushbench.datasets.source import file_digest
 from brushbench.errors import UserError, one_line
+from brushbench.files import file_digest
 
 MAX_BYTES = 64 << 30
 PAUSES = (0.0, 1.0, 4.0)

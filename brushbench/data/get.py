@@ -28,7 +28,7 @@ class Origin:
     archive: Path | None = None
     hub: str | None = None
     sha256: str | None = None
-    """Of the archive at the address."""
+    """The digest of the archive at the address."""
     revision: str | None = None
     """On the hub."""
 
@@ -43,7 +43,7 @@ class Got:
     """Which one it is; empty if none is recognised."""
     samples: int
     sha256: str | None
-    """Of the archive that was downloaded; None if there was none, or nothing was left to do."""
+    """The digest of the archive that was downloaded; None if there was none, or nothing was left to do."""
 
 
 def get(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got:

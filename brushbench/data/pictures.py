@@ -10,8 +10,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from brushbench.data.defects import Finding
-from brushbench.datasets.source import file_digest
 from brushbench.errors import SampleError
+from brushbench.files import file_digest
 from brushbench.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, Size, read_image
 
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
@@ -58,7 +58,7 @@ def inspect_picture(path: Path, name: str) -> Picture:
 
 
 def picture_of(pixels: UInt8[Tensor, "3 h w"]) -> Picture:
-    """Of an image whose file nobody looked at."""
+    """The picture for an image whose file nobody looked at."""
     return Picture((), pixels_digest=_digest(pixels), size=(pixels.shape[1], pixels.shape[2]))
 
 

@@ -26,7 +26,7 @@ class Row:
     image: bytes
     """An image file: the one that the sample came from, if every program reads the same pixels from it, else a PNG."""
     suffix: str
-    """Of that file's name."""
+    """The suffix of that file's name."""
     masks: Mapping[str, Bool[Tensor, "h w"]]
     """By split."""
 
@@ -87,7 +87,7 @@ def _stored(dataset: Dataset, index: int) -> bytes | None:
 
 
 def _plain_format(content: bytes) -> str | None:
-    """Of a picture with 8 bits of RGB, upright and alone in its file."""
+    """The format of a picture with 8 bits of RGB, upright and alone in its file; None for any other."""
     with Image.open(EncodedImage(content, ""), formats=FORMATS) as image:
         upright = "exif" not in image.info or image.getexif().get(ORIENTATION, 1) == 1
         return image.format if image.mode == "RGB" and upright and getattr(image, "n_frames", 1) == 1 else None

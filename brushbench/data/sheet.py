@@ -44,7 +44,7 @@ class Sheet:
 
     file: Path
     name: str
-    """Of the data set."""
+    """The name of the data set."""
     shown: int
     left_out: Mapping[str, str]
     """Samples that can't be read, and why."""

@@ -22,7 +22,7 @@ from brushbench.errors import UserError, doing, one_line
 from brushbench.masks import encode_rle
 
 GROUP_ROWS, GROUP_BYTES = 100, 64 << 20
-"""Of a row group of Parquet, which is kept in memory until it is written, and again when it is read."""
+"""The size of a row group of Parquet, which is kept in memory until it is written, and again when it is read."""
 Mask = Bool[Tensor, "h w"]
 
 

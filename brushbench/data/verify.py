@@ -50,7 +50,7 @@ class Verification:
         return Counter(sample.picture.file_format for sample in self.seen if sample.picture.file_format)
 
     def shares(self, split: str) -> Sequence[float]:
-        """Of the picture that is painted, sorted."""
+        """The shares of the pictures that are painted, sorted."""
         return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
 
 

@@ -13,7 +13,7 @@ from brushbench.errors import one_line
 from brushbench.images import Size
 
 SHOWN = 5
-"""Of the findings of one kind, in the text."""
+"""How many findings of one kind the text shows."""
 
 
 def as_text(found: Verification) -> str:

@@ -87,7 +87,7 @@ class BrushBench:
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Of the mapping file and of `tags.csv`; the latter's hold."""
+        """The tags in the mapping file and in `tags.csv`; the latter's hold."""
         return {sample_id: self._tags_or_none(sample_id) for sample_id in self._ids}
 
     def image_file(self, index: int) -> Path | None:

@@ -33,7 +33,7 @@ class EditBenchOptions:
     """What is read of EditBench, and how. The defaults are what BrushNet's paper used."""
 
     prompt: Literal["full", "mask-simple", "mask-rich"] = "full"
-    """Of the whole picture, or of what is in the mask: an object alone, or with its attributes."""
+    """What the caption describes: the whole picture, or an object in the mask, alone or with its attributes."""
     subset: Literal["all", "natural", "generated"] = "all"
     close_holes: Annotated[int, Field(ge=0)] = 0
     """Holes in a mask of up to so many pixels, before it is resized, become part of it."""

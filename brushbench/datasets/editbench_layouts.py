@@ -74,7 +74,7 @@ class Table:
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Of every row."""
+        """The tags of every row."""
         return {name: row.tags for name, row in zip(self._ids, self._rows, strict=True)}
 
     def digest(self) -> str:

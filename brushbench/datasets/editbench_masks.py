@@ -23,7 +23,7 @@ def black_mask(path: Path) -> Bool[Tensor, "1 h w"]:
 
 
 def isolated_share(path: Path) -> float | None:
-    """Of the black pixels of a masked image, the share that touch no other one, not even at a corner.
+    """The share of a masked image's black pixels that touch no other one, not even at a corner.
 
     None if the image can't be read, or has no black pixel.
     """

@@ -79,7 +79,7 @@ class Folder:
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Of the columns of `captions.csv` that aren't empty."""
+        """The tags in the columns of `captions.csv` that aren't empty."""
         return {name: self._texts[name].tags if name in self._texts else {} for name in self._ids}
 
     def image_file(self, index: int) -> Path | None:

@@ -24,7 +24,7 @@ SUFFIX = ".parquet"
 FOLDERS = (".", "data")
 """Where in a folder the files may be; repositories on the hub have them in the latter."""
 MAX_GROUP_BYTES = 4 << 30
-"""Of the row group that a picture is in, all of which is read to get at it."""
+"""The largest row group that is read: all of it, to get at a picture in it."""
 _DAMAGE = (pa.ArrowException, OSError, OverflowError, ValueError)
 """Also of texts that aren't UTF-8, and of dates that no calendar has."""
 
@@ -84,7 +84,7 @@ class Parquet:
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Of the column `tags`."""
+        """The tags in the column `tags`."""
         return {name: row.tags for name, row in self._rows.items()}
 
     def digest(self) -> str:

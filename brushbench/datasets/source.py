@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brushbench.datasets.names import one_form, said_alike, stored_name
 from brushbench.errors import SampleError, UserError, one_line, unknown
+from brushbench.files import file_digest
 from brushbench.images import SUFFIXES, Size
 from brushbench.types import Sample
 
@@ -158,12 +159,6 @@ def said_two(first: Path, other: Path) -> str:
     """The names of two files that are one sample's, to read."""
     alike = first.stem != other.stem
     return said_alike(first.name, other.name) if alike else f"{first.name} and {other.name}"
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(parts: Iterable[bytes | Path | None]) -> str:

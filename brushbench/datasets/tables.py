@@ -11,7 +11,7 @@ from brushbench import files
 from brushbench.errors import UserError, one_line
 
 MAX_BYTES = 256 << 20
-"""Of one file. BrushBench's mapping file has a few million numbers."""
+"""The largest file that is read. BrushBench's mapping file has a few million numbers."""
 _CSV_PROBLEMS = (csv.Error, ValueError)
 
 

@@ -9,9 +9,9 @@ from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod, branches_of
 from brushbench.notes import hearing
+from brushbench.plugin_files import file_of
 from brushbench.protocol import protocol_named
 from brushbench.record import WEIGHTS
-from brushbench.registry import method_file
 from brushbench.run_folders import set_aside
 from brushbench.store import Run
 from brushbench.types import Dataset
@@ -57,7 +57,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
 
 def _where(config: RunConfig) -> dict[str, str]:
     """What this process is doing, and on which state of the user's own repository."""
-    file = method_file(config.method)
+    file = file_of(config.method)
     commit = commit_of(file.parent if file else Path.cwd())
     shard = config.part()
     return {"shard": f"{shard.index}/{shard.count}"} | ({"commit": commit} if commit else {})

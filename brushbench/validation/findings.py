@@ -39,7 +39,7 @@ class Asked:
     dtype: str = "auto"
     root: Path | None = None
     splits: tuple[str, ...] = ()
-    """Of a data set; none: all that it says it has, or `inside`."""
+    """The splits of a data set to try; none: all that it says it has, or `inside`."""
 
 
 def tried(found: list[Finding], check: Check, what: str, make: Callable[..., T], *arguments: object) -> T | None:

@@ -56,7 +56,7 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """The same for a sentence, however long it is."""
+    """A sentence without control characters, however long it is."""
     return each_word(plain, text)
 
 

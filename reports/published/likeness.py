@@ -21,7 +21,7 @@ MATCHED = {"blend", "blur", "version"}
 TOLD_BY_PLACE = {"base", "brushnet", "controlnet", "checkpoint"}
 """Options that name components: what counts is where these were taken from."""
 LONGEST = 60
-"""Of a value that is printed."""
+"""How many characters of a value are printed."""
 UNKNOWN = "not recorded"
 
 

@@ -35,7 +35,7 @@ RANGES = {
     "seconds": (0.0, 3600.0),
     "GB": (0.0, 100.0),
 }
-"""Of printed values; squared errors are summed over three channels, and identical images have a PSNR of 1000."""
+"""The range of printed values; squared errors sum three channels, and identical images have a PSNR of 1000."""
 LARGEST_GAP = 3.0
 """dB between the mean PSNR and that of the mean squared error; of most published rows it is 1 to 2."""
 SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
@@ -51,7 +51,7 @@ def findings(numbers: Iterable[Published]) -> list[str]:
 
 
 def swapped(numbers: Iterable[Published]) -> list[Published]:
-    """The same with the columns MSE and LPIPS exchanged, as they are widely copied."""
+    """These numbers with the columns MSE and LPIPS exchanged, as they are widely copied."""
     return [replace(number, metric=SWAP.get(number.metric, number.metric)) for number in numbers]
 
 

@@ -25,7 +25,7 @@ VARIANTS = {
     ("brushnet", "paste"): f"{_BRUSHNET}paste",
     ("brushnet", "blur"): f"{_BRUSHNET}blur",
 }
-"""Of the ablation tables, those that are runs of the suite's methods."""
+"""The variants in the ablation tables that are runs of the suite's methods."""
 BLUR, VERSION = 21, 1
 """The published blending's kernel, and the published PowerPaint."""
 Key = tuple[str, str, str, str, str]

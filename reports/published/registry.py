@@ -58,7 +58,7 @@ class Published:
 
     benchmark: str
     split: str
-    """Of the ablations `mean(inside,outside)`, of EditBench `all`; `not said` where a paper doesn't say."""
+    """`mean(inside,outside)` for ablations, `all` for EditBench; `not said` where a paper doesn't say."""
     method: str
     """The papers' abbreviation; of ablations, the variant."""
     blend: str
@@ -77,7 +77,7 @@ class Published:
 
     @property
     def row(self) -> Row:
-        """Of the table that it stands in."""
+        """The row of the table that it stands in."""
         return self.benchmark, self.split, self.method, self.blend, self.setup
 
     @property

@@ -27,7 +27,7 @@ class Setting:
     ground: tuple[Colour, ...]
     """From the horizon forwards."""
     horizon: float
-    """Of the height."""
+    """Where the horizon is, as a share of the height."""
     wave: float
     """Height of its waves, of the height."""
     light: Colour | None = None

@@ -45,7 +45,7 @@ class Scene:
     size: str
     style: str
     centre: tuple[float, float]
-    """Of the object, -1..1 across and down the picture."""
+    """The centre of the object, -1..1 across and down the picture."""
     half_height: float
     tilt: float
     """Degrees."""
