@@ -28,7 +28,7 @@ from brushbench.data.convert import Conversion, convert
 from brushbench.datasets.parquet import Parquet
 from brushbench.errors import UserError
 from brushbench.images import read_image
-from brushbench.store import Identity, Run
+from brushbench.runs.folder import Identity, Run
 from brushbench.weights import Weights, families, read_family
 from reports.baseline import read_baseline, write_baseline
 from reports.baseline_making import baseline_of

@@ -28,7 +28,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from brushbench.cli import main as command_line
-from brushbench.run_folders import expand
+from brushbench.runs.folders import expand
 
 MODULES = (
     *("brushbench.benchmark", "brushbench.sweep", "brushbench.jobs", "brushbench.progress", "brushbench.data.convert"),

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 import brushbench
-from brushbench.score_file import read_scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import read_scores
 
 METHODS = ("brushnet", "sd-inpainting", "blended-latent", "controlnet")
 METRICS = ("psnr", "mse", "ssim", "ssim@whole", "seam", "papercut-clip")

@@ -19,9 +19,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from brushbench.metric_catalogue import CATALOGUE
-from brushbench.record import DatasetIdentity, Identity, MethodIdentity
-from brushbench.score_file import MASK_SHARE, Scores, status_column, tag_column, write_scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
+from brushbench.runs.scores import MASK_SHARE, Scores, status_column, tag_column, write_scores
 
 METHODS = ("blended-latent", "sd-inpainting", "hd-painter", "powerpaint", "controlnet", "brushnet")
 METRICS = ("psnr", "mse", "ssim", "lpips", "clip", "aesthetic", "image-reward", "hps", "seam")

@@ -24,9 +24,9 @@ from brushbench.config import RunConfig
 from brushbench.images import read_image
 from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_selection import Selection
-from brushbench.score_file import Scores
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import Scores
 from brushbench.scoring import CHUNK, Scoring
-from brushbench.store import Run
 from brushbench.types import Batch, Dataset, Metric
 from brushbench.work import silent
 from metrics import perceptual, preference

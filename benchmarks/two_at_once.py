@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kills import DATA, MODULES, done, images_and_scores, started
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 ASKED = ("generate", "--method", "telea", *DATA, "--limit", "40", "--batch-size", "1")
 RADII = ("3", "9")

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from brushbench.adoption import check_ledger
 from brushbench.config import RunConfig, split_names
 from brushbench.datasets.plug_in import stated_metrics
 from brushbench.engines.local import generate_here
@@ -15,8 +14,9 @@ from brushbench.metric_selection import Selection, Setting, select
 from brushbench.networks import prepare
 from brushbench.notes import hearing
 from brushbench.options import Value
+from brushbench.runs.adoption import check_ledger
+from brushbench.runs.folder import Run
 from brushbench.scoring import Scoring
-from brushbench.store import Run
 from brushbench.types import Dataset
 from brushbench.work import Watcher, silent
 

@@ -54,7 +54,7 @@ def check(
     a run under any seed can be compared with. Values are as printed; a positive change is better.
     """
     from brushbench.config import split_names
-    from brushbench.run_folders import expand
+    from brushbench.runs.folders import expand
     from reports.baseline import read_baseline, with_margins, write_baseline
     from reports.baseline_making import baseline_of
     from reports.gate_formats import STYLES, Outcome, described, render

@@ -10,7 +10,7 @@ from brushbench.cli_running import SOME_FAILED, print_changed
 from brushbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from brushbench.store import Run
+    from brushbench.runs.folder import Run
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
@@ -43,7 +43,7 @@ def report(
     kind: str,
 ) -> int:
     """Print a table of run folders, or of folders that hold some."""
-    from brushbench.score_file import readable
+    from brushbench.runs.scores import readable
     from reports import tables
     from reports.formats import render
     from reports.frame import distinct
@@ -84,7 +84,7 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
-    from brushbench.score_file import readable
+    from brushbench.runs.scores import readable
     from reports import comparison
     from reports.comparison_tables import extremes, file_name, render
     from reports.extremes_sheet import write_extremes

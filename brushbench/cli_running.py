@@ -15,7 +15,7 @@ from brushbench.notes import hearing
 if TYPE_CHECKING:
     from brushbench.config import RunConfig
     from brushbench.options import Value
-    from brushbench.store import Run
+    from brushbench.runs.folder import Run
     from brushbench.work import Watcher
 
 SOME_FAILED = 3
@@ -118,7 +118,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
     from brushbench.loading import configured_dataset
     from brushbench.options import parse_metric_pairs, parse_pairs
     from brushbench.progress import shown
-    from brushbench.run_folders import expand
+    from brushbench.runs.folders import expand
     from reports.contact_sheet import write_contact_sheet
 
     if bool(runs) == bool(images):
@@ -186,7 +186,7 @@ def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value
     """What metrics are called where scores are; those of files say it themselves."""
     from brushbench.loading import load_metric
     from brushbench.metric_info import parted
-    from brushbench.plugin_files import file_of
+    from brushbench.plugins.files import file_of
 
     return [
         load_metric(name, **options.get(base, {})).info.name if file_of(base := parted(name)[0]) else name
@@ -356,7 +356,7 @@ def _not_made(run: "Run") -> Iterator[str]:
 def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
     """The metrics asked for by name of which a run has no score at all, each as a line with the reason."""
     from brushbench.metric_info import IDENTICAL
-    from brushbench.score_file import read_scores, status_column
+    from brushbench.runs.scores import read_scores, status_column
 
     scores = read_scores(run)
     if scores is None or all(entry.status == "failed" for entry in run.ledger().values()):

@@ -19,7 +19,7 @@ from brushbench.cli_running import (
 from brushbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from brushbench.store import Run
+    from brushbench.runs.folder import Run
     from brushbench.sweep import Planned
 
 

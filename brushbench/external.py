@@ -16,10 +16,10 @@ from brushbench.datasets.source import check_id, digest_of, images_in
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.identity import identity_of, provenance_of, run_path
 from brushbench.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
-from brushbench.ledger import Entry
 from brushbench.protocol import Protocol, protocol_named
-from brushbench.record import MethodIdentity
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.record import MethodIdentity
 from brushbench.types import Dataset, Sample
 from brushbench.work import THREADS, Failure, attempt
 

@@ -17,10 +17,10 @@ from brushbench.config import Shard
 from brushbench.datasets.source import check_id
 from brushbench.errors import UserError
 from brushbench.images import encode_image
-from brushbench.ledger import Entry
 from brushbench.notes import collecting_of_samples
 from brushbench.protocol import Protocol
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
 from brushbench.types import Batch, Dataset, Method, Sample
 from brushbench.work import THREADS, Failure, Watcher, ahead, attempt
 

@@ -10,10 +10,10 @@ from brushbench import __version__
 from brushbench.config import RunConfig
 from brushbench.datasets import locate
 from brushbench.loading import LoadedMethod, stored_dataset_options
-from brushbench.plugin_files import file_of
+from brushbench.plugins.files import file_of
 from brushbench.protocol import protocol_named
-from brushbench.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
 from brushbench.registry import short_name
+from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
 from brushbench.types import Dataset
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")

@@ -27,12 +27,12 @@ from brushbench.method_options import DEVICE, loads_weights, option_names, optio
 from brushbench.metric_info import REGIONS, parted
 from brushbench.notes import hearing
 from brushbench.options import Value, build, checked, made_of, parameters
-from brushbench.own_code import digest_of_place, distribution_digests, imported_files, is_local
-from brushbench.plugin_files import file_of
-from brushbench.plugin_metrics import checked_metric
-from brushbench.record import DATASET_FILE, FILE
+from brushbench.plugins.code import digest_of_place, distribution_digests, imported_files, is_local
+from brushbench.plugins.files import file_of
+from brushbench.plugins.metrics import checked_metric
 from brushbench.registry import Role, built_in_version, distribution_of, is_built_in, resolve, role_of_class
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.record import DATASET_FILE, FILE
 from brushbench.types import Dataset, Method, Metric
 from brushbench.weights import Weights
 from brushbench.work import plugged

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, cast, get_args
 
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.plugin_files import SUFFIX, check_file, file_of, module_of, public_names
+from brushbench.plugins.files import SUFFIX, check_file, file_of, module_of, public_names
 from brushbench.work import plugged
 
 Kind = Literal["method", "metric", "dataset"]

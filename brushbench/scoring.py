@@ -14,11 +14,12 @@ from torch import Tensor
 from brushbench.errors import SampleError
 from brushbench.files import exists, read_bytes
 from brushbench.images import EncodedImage, read_image
-from brushbench.ledger import Entry
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
 from brushbench.networks import prepare
-from brushbench.score_file import (
+from brushbench.runs.folder import CHANGED, DELETED, Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.scores import (
     MASK_SHARE,
     SIZE,
     Scores,
@@ -29,7 +30,6 @@ from brushbench.score_file import (
     write_scores,
 )
 from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
-from brushbench.store import CHANGED, DELETED, Run
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
 from metrics.shared import release

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validat
 from brushbench import atomic
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.files import read_bytes
-from brushbench.record import Identity
+from brushbench.runs.record import Identity
 
 LARGEST_FILE = 1 << 28
 """Bytes."""

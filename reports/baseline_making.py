@@ -12,9 +12,9 @@ from jaxtyping import Float64
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, MetricInfo
-from brushbench.record import WEIGHTS
-from brushbench.score_file import read_scores, status_column
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.record import WEIGHTS
+from brushbench.runs.scores import read_scores, status_column
 from reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
 from reports.counting import counted, is_capped
 from reports.statistics import difference_interval

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from brushbench.metric_catalogue import CATALOGUE
-from brushbench.record import MethodIdentity, RunRecord
+from brushbench.runs.record import MethodIdentity, RunRecord
 from reports.intervals import printed_interval
 from reports.layout import Cell, Column, Row
 from reports.published.likeness import Unlike, unlike

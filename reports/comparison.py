@@ -15,8 +15,8 @@ from jaxtyping import Float64
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
-from brushbench.score_file import Scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import Scores
 from reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
 from reports.statistics import (
     ALPHA,

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFont
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
-from brushbench.ledger import Entry
 from brushbench.loading import dataset_of
 from brushbench.masks import erase
-from brushbench.record import DatasetIdentity
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.record import DatasetIdentity
 from brushbench.types import Sample
 from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
 from reports.figures import FONT, check_suffix, readable, write_figure

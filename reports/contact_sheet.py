@@ -12,7 +12,7 @@ from torch import Tensor
 from brushbench.errors import SampleError, one_line
 from brushbench.images import read_image
 from brushbench.masks import erase
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from brushbench.types import Dataset, Sample
 
 NAME = "contact_sheet.png"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from brushbench.errors import UserError
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.counting import counted, is_capped
 from reports.figures import axis_label, mark_of, readable, write_figure
 from reports.frame import frame_of, metrics_of

@@ -11,7 +11,7 @@ from brushbench.errors import SampleError, UserError
 from brushbench.images import read_image
 from brushbench.loading import dataset_of
 from brushbench.masks import erase
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from brushbench.types import Dataset
 from reports.comparison import improvements
 from reports.comparison_tables import ends

@@ -8,9 +8,9 @@ import pandas as pd
 
 from brushbench.mask_kinds import mask_kind
 from brushbench.metric_info import MetricInfo
-from brushbench.run_folders import expand
-from brushbench.score_file import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import expand
+from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 from reports.mask_sizes import MASK_SIZE, MaskShares
 
 DIGEST = "@"

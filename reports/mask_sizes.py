@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from brushbench.score_file import MASK_SHARE, Scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import MASK_SHARE, Scores
 
 MASK_SIZE = "mask_size"
 MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))

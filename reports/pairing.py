@@ -8,8 +8,8 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import IDENTICAL
-from brushbench.score_file import Scores, read_scores, status_column
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import Scores, read_scores, status_column
 from reports.counting import ceiling_of, counted, is_capped
 from reports.frame import labels_of
 from reports.roles import role_of

@@ -1,7 +1,7 @@
 """What the methods of runs are for: contenders are compared, references and floors only stand beside them."""
 
 from brushbench.registry import Role, built_in_role
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 
 def role_of(run: Run) -> Role:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from brushbench.errors import one_line
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from brushbench.work import Failure, attempt
 from reports.frame import datasets_of, labels_of
 

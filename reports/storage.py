@@ -9,8 +9,8 @@ import pandas as pd
 from brushbench.errors import SampleError, UserError
 from brushbench.images import SUFFIX_OF, image_size
 from brushbench.protocol import protocol_named
-from brushbench.score_file import SIZE, Scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import SIZE, Scores
 
 OFFICIAL_SIZE = "512x512"
 Key = tuple[str, str, str, str]

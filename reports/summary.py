@@ -9,9 +9,9 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
-from brushbench.record import RunRecord
-from brushbench.score_file import Scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.record import RunRecord
+from brushbench.runs.scores import Scores
 from reports.counting import counted, is_capped
 from reports.frame import (
     datasets_of,

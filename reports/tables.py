@@ -13,7 +13,7 @@ import pandas as pd
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
 from brushbench.registry import ROLES
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.beside import Beside, measured
 from reports.footnotes import footnotes
 from reports.intervals import printed_interval

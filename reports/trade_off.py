@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.counting import counted, is_capped
 from reports.distributions import title_of
 from reports.figures import axis_label, mark_of, readable, write_figure

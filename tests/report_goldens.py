@@ -13,7 +13,7 @@ from pathlib import Path
 
 from report_runs import Made, plausible
 
-from brushbench.run_folders import expand
+from brushbench.runs.folders import expand
 from reports.formats import render
 from reports.tables import Wanted, report
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brushbench.ledger import Entry
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
-from brushbench.record import DatasetIdentity, Identity, MethodIdentity
-from brushbench.score_file import MASK_SHARE, SIZE, Scores, note_column, status_column, tag_column, write_scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
+from brushbench.runs.scores import MASK_SHARE, SIZE, Scores, note_column, status_column, tag_column, write_scores
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from brushbench.config import RunConfig
 from brushbench.errors import UserError
 from brushbench.loading import branches_of, configured_dataset, configured_method
-from brushbench.record import Identity
+from brushbench.runs.record import Identity
 from brushbench.weights import Weights, families, read_family
 
 RANDOM = "papercut-brushnet-random"

@@ -16,7 +16,7 @@ from support import assert_one_line, run_on
 
 import brushbench as library
 from brushbench.images import is_transparent
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 SIDE = 64
 Score = Callable[..., tuple[int, str, str]]

@@ -17,7 +17,7 @@ import brushbench
 from brushbench.config import RunConfig, Shard
 from brushbench.images import read_image
 from brushbench.protocol import PROTOCOLS
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 METHOD = """
 import time

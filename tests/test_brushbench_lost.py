@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from support import assert_one_line
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 FIRST = "000000000"
 Asked = tuple[object, ...]

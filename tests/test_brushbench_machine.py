@@ -14,7 +14,7 @@ import pytest
 from support import assert_one_line, run_on
 
 from brushbench import machine
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 KEPT = "Finished samples are kept: run the same command again to resume"
 HELD = """

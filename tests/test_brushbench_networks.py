@@ -23,10 +23,10 @@ from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
 from brushbench.networks import prepare
 from brushbench.registry import Registered
-from brushbench.score_file import read_scores
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import read_scores
 from brushbench.scoring import Scoring
 from brushbench.stages import RESERVE
-from brushbench.store import Run
 from brushbench.types import Batch
 from brushbench.work import silent
 from metrics import perceptual

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from brushbench import UserError, load_method
 from brushbench.bars import without_bars
-from brushbench.ledger import Entry
 from brushbench.metric_selection import Selection, select
 from brushbench.notes import MOST, collecting, hearing, note
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
 from metrics.pixel import MSE
 from reports.formats import render
 from reports.tables import Wanted, report

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import brushbench
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from brushbench.types import Batch, Sample
 
 

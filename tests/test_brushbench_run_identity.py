@@ -11,12 +11,12 @@ import pytest
 from support import assert_one_line, with_path
 
 import brushbench
-from brushbench import owners
-from brushbench.own_code import imported_files
-from brushbench.record import Identity
+from brushbench.plugins.code import imported_files
 from brushbench.registry import BUILTIN, Registered
-from brushbench.run_folders import expand
-from brushbench.store import Run
+from brushbench.runs import owners
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import expand
+from brushbench.runs.record import Identity
 
 METHOD = """
 from dataclasses import dataclass

@@ -29,10 +29,10 @@ from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
 from brushbench.metric_weights import obstacle
-from brushbench.score_file import read_scores
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import read_scores
 from brushbench.scoring import Scoring
 from brushbench.stages import RESERVE, stages
-from brushbench.store import Run
 from brushbench.types import Batch, Metric
 from brushbench.work import silent
 from metrics import preference

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from support import assert_one_line, run_on
 
 from brushbench.registry import resolve
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 
 ROOT = Path(__file__).parent.parent
 METHOD = """

@@ -17,9 +17,9 @@ from scipy import stats
 from support import assert_one_line
 
 import brushbench as library
-from brushbench.run_folders import expand
-from brushbench.score_file import read_scores, write_scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import expand
+from brushbench.runs.scores import read_scores, write_scores
 from reports.comparison import Change, Comparison, compare, improvements
 from reports.comparison_tables import file_name, render
 from reports.statistics import bootstrap_test, holm, wilcoxon_test

@@ -10,7 +10,7 @@ from PIL import Image
 import brushbench
 from brushbench import RunConfig
 from brushbench.images import read_image
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.contact_sheet import GAP, LINE, NAME, SHOWN, draw_sheet, write_contact_sheet
 
 

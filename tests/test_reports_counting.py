@@ -13,7 +13,7 @@ from report_runs import Made
 import brushbench
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, NOTHING
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.counting import ceiling_of, counted, is_capped
 from reports.formats import render
 from reports.summary import summarise

@@ -16,8 +16,8 @@ from support import assert_one_line, run_on
 from brushbench import frame
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.run_folders import expand
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import expand
 from reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
 from reports.formats import render
 from reports.intervals import table_interval

@@ -11,8 +11,8 @@ from report_runs import Made
 
 import brushbench
 from brushbench import scoring
-from brushbench.score_file import read_scores
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import read_scores
 
 CORE = ["run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note"]
 

@@ -10,8 +10,8 @@ import pytest
 from report_runs import Made
 from support import assert_one_line
 
-from brushbench.ledger import Entry
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
 from reports.baseline import Baseline, read_baseline
 from reports.baseline_making import baseline_of, samples_needed
 from reports.regression import check_runs, verdict_of
@@ -43,7 +43,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def with_digests(run: Run) -> Run:
-    from brushbench.score_file import read_scores, write_scores
+    from brushbench.runs.scores import read_scores, write_scores
 
     scores = read_scores(run)
     assert scores is not None
@@ -74,7 +74,7 @@ def test_an_unchanged_method_passes_under_any_seed_and_a_worse_one_does_not(writ
 
 
 def run_scores(run: Run, metric: str) -> list[float]:
-    from brushbench.score_file import read_scores
+    from brushbench.runs.scores import read_scores
 
     scores = read_scores(run)
     assert scores is not None

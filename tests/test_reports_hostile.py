@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_runs import Made, plausible
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import FORMATS, escaping, render
 from reports.tables import Wanted, report
 

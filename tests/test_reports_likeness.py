@@ -10,8 +10,8 @@ from report_runs import Made, plausible
 
 from brushbench.loading import stored_dataset_options
 from brushbench.method_options import default_options
-from brushbench.record import WEIGHTS
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.record import WEIGHTS
 from reports.formats import render
 from reports.tables import Wanted, report
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from report_runs import Made
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import render
 from reports.tables import Wanted, report
 

@@ -8,7 +8,7 @@ from report_runs import Made
 
 import brushbench as suite
 from brushbench.config import Shard
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import render
 from reports.tables import Wanted, report
 

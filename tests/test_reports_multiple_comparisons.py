@@ -9,7 +9,7 @@ import pytest
 from report_runs import Made
 from scipy import stats
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import render
 from reports.multiple_comparisons import beaten
 from reports.tables import Wanted, report

@@ -11,7 +11,7 @@ import pytest
 from report_runs import Made, plausible
 
 import brushbench
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import render
 from reports.published.lint import dominated, findings, swapped
 from reports.published.registry import FILES, OWN, read

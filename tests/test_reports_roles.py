@@ -9,7 +9,7 @@ from report_runs import Made
 
 import brushbench as suite
 from brushbench.registry import registered
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from reports.formats import render
 from reports.roles import is_contender, role_of
 from reports.tables import Wanted, report

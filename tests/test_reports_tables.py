@@ -12,8 +12,8 @@ import pytest
 from report_runs import Made, plausible
 
 import brushbench
-from brushbench.run_folders import expand
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import expand
 from reports.formats import render
 from reports.summary import summarise
 from reports.tables import Wanted, report
@@ -281,7 +281,7 @@ def test_what_was_never_scored_is_asked_for_too(tmp_path: Path) -> None:
 def test_mixed_versions_of_a_metric_are_said(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from brushbench.score_file import read_scores, write_scores
+    from brushbench.runs.scores import read_scores, write_scores
 
     runs = [Made(name, {"psnr": [20.0]}).write(tmp_path / name) for name in ("telea", "copy")]
     scores = read_scores(runs[1])

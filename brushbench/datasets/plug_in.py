@@ -10,7 +10,7 @@ from brushbench.dataset_info import DatasetInfo
 from brushbench.datasets.names import in_one_form
 from brushbench.datasets.source import check_caption, check_id, check_split, iterate
 from brushbench.errors import SampleError, UserError, one_line
-from brushbench.plugin_info import checked_info
+from brushbench.plugins.info import checked_info
 from brushbench.registry import short_name
 from brushbench.types import Dataset, Sample
 from brushbench.work import Failure, attempt, plugged

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from brushbench.adoption import adopt
 from brushbench.config import RunConfig
 from brushbench.errors import KEPT, UserError, doing, one_line
 from brushbench.generation import Generation, Outcome, Plan
 from brushbench.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.loading import LoadedMethod, branches_of
 from brushbench.notes import hearing
-from brushbench.plugin_files import file_of
+from brushbench.plugins.files import file_of
 from brushbench.protocol import protocol_named
-from brushbench.record import WEIGHTS
-from brushbench.run_folders import set_aside
-from brushbench.store import Run
+from brushbench.runs.adoption import adopt
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import set_aside
+from brushbench.runs.record import WEIGHTS
+from brushbench.runs.workers import at_work, commit_of, now
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt
-from brushbench.workers import at_work, commit_of, now
 
 GPU_BATCH = 4
 CPU_BATCH = 8

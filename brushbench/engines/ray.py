@@ -20,8 +20,8 @@ from brushbench.errors import UserError
 from brushbench.identity import run_path
 from brushbench.loading import configured_dataset, configured_method
 from brushbench.machine import refusal
-from brushbench.run_folders import set_aside
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import set_aside
 from brushbench.types import Dataset
 from brushbench.work import Failure, Watcher, attempt, silent
 

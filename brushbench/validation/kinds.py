@@ -6,7 +6,7 @@ from typing import Any, get_args
 from brushbench.dataset_info import DatasetInfo
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import parted
-from brushbench.plugin_files import check_file, file_of
+from brushbench.plugins.files import check_file, file_of
 from brushbench.registry import Kind, check_name, registered, resolve
 from brushbench.validation import datasets, methods, metrics
 from brushbench.validation.findings import Asked, Finding

@@ -10,7 +10,7 @@ from brushbench.errors import one_line
 from brushbench.loading import stored_dataset_options
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.method_options import default_options
-from brushbench.record import RunRecord
+from brushbench.runs.record import RunRecord
 from brushbench.weights import DEFAULT_FAMILY, families, read_family
 from reports.published.registry import BENCHMARKS, SAMPLES
 from reports.storage import OFFICIAL_SIZE, Stored

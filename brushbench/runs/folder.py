@@ -28,14 +28,15 @@ from typing import final
 from filelock import FileLock
 from pydantic import ValidationError
 
-from brushbench import atomic, ledger, owners
+from brushbench import atomic
 from brushbench.errors import UserError, doing, one_line
 from brushbench.files import read_bytes, refuse_links, remembered_digest
-from brushbench.ledger import Entry
 from brushbench.notebook import html_of
 from brushbench.notes import hearing
-from brushbench.record import Identity, RunRecord, differences
 from brushbench.registry import Role
+from brushbench.runs import ledger, owners
+from brushbench.runs.ledger import Entry
+from brushbench.runs.record import Identity, RunRecord, differences
 from brushbench.work import Failure, attempt
 
 FOLDERS = ("images", "errors", ".partial", ".owners")

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from brushbench.errors import UserError, one_line
-from brushbench.store import Run, check_nobody_at_work
+from brushbench.runs.folder import Run, check_nobody_at_work
 
 ASIDE = ".aside"
 """In the output folder: runs that `--fresh` moved out of the way."""

@@ -1,9 +1,9 @@
 """Images without a line in the ledger, which is lost: those whose digest something else tells are taken as they are."""
 
 from brushbench.errors import UserError, one_line
-from brushbench.ledger import Entry
-from brushbench.score_file import stored_digests
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.scores import stored_digests
 
 
 def adopt(run: Run) -> int:

@@ -6,8 +6,8 @@ from typing import Any, cast
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, parted
 from brushbench.options import parameters
-from brushbench.plugin_files import file_of
-from brushbench.plugin_info import checked_info
+from brushbench.plugins.files import file_of
+from brushbench.plugins.info import checked_info
 from brushbench.registry import is_built_in
 from brushbench.types import Metric
 from brushbench.work import plugged

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from brushbench.store import Run
+from brushbench.runs.folder import Run
 from brushbench.work import attempt
 
 NAME = "workers.jsonl"

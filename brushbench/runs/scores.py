@@ -27,8 +27,8 @@ from brushbench.errors import UserError, one_line
 from brushbench.files import check_file
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from brushbench.run_folders import run_folders
-from brushbench.store import Run
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import run_folders
 from brushbench.work import Failure, attempt
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
