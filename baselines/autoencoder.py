@@ -45,7 +45,8 @@ class Autoencoder:
     def load(cls, options: AutoencoderOptions, runtime: Runtime) -> "Autoencoder":
         """Load the VAE of the base and nothing else. Raises `UserError` if it can't be used."""
         exact = replace(runtime, dtype=torch.float32)
-        return cls(base_source(exact, options.base).model(AutoencoderKL, "vae", exact), exact)
+        source = base_source(exact, options.base, only=frozenset({"vae"}))
+        return cls(source.model(AutoencoderKL, "vae", exact), exact)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The decoded modes of the posteriors, rounded to 8 bits; no seed is used.

@@ -1,10 +1,12 @@
 """Folders in diffusers layout to models in memory: complete, of the right shapes, without executing anything."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
 from torch import nn
@@ -13,26 +15,20 @@ from transformers import CLIPTokenizer
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
+from brushbench.formats import SAFE, WeightFiles, valid_names, weight_files
 from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)
 SchedulerConfig = dict[str, object]
 """What a scheduler's `from_config` takes."""
-_WEIGHTS = (
-    ("diffusion_pytorch_model", ".safetensors"),
-    ("model", ".safetensors"),
-    ("diffusion_pytorch_model", ".bin"),
-    ("pytorch_model", ".bin"),
-)
-"""Stems and suffixes; a variant stands between them, or the number of one of several files."""
 
 
 def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     """A model of diffusers or transformers from its folder, frozen, ready to use on the runtime's device in its dtype.
 
-    Its digest is recorded as that of `part`. Safetensors if there are any; a pickle is read with `weights_only`, so
-    code in it is an error.
+    Its digest is recorded as that of `part`. Which files are read is in `brushbench.formats`; a pickle is read with
+    `weights_only`, so code in it is an error.
 
     Raises `UserError` if the folder, its config or weights are missing, if it is another class's, or if tensors are
     missing, left over or of another shape than the config says.
@@ -112,38 +108,46 @@ class _Wanted:
     """Tensors that the model doesn't have may be in its file."""
 
 
-def _weight_files(folder: Path, variant: str | None) -> tuple[str | None, list[Path]]:
-    """The variant that there is, the named one or the plain one; one file, or several with their index."""
-    if "config.json" not in {file.name for file in _files(folder)}:
+def _weight_files(folder: Path, variant: str | None) -> WeightFiles:
+    names = [file.name for file in _files(folder)]
+    if "config.json" not in names:
         raise UserError(one_line(f"{folder} has no config.json"))
-    for kind in [variant, None] if variant else [None]:
-        infix = f".{kind}" if kind else ""
-        for stem, suffix in _WEIGHTS:
-            patterns = (f"{stem}{infix}{suffix}", f"{stem}{infix}-?????-of-?????{suffix}")
-            if found := [file for pattern in patterns for file in sorted(folder.glob(pattern))]:
-                return kind, [*found, *folder.glob(f"{stem}{suffix}.index{infix}.json")]
-    valid = ", ".join(stem + suffix for stem, suffix in _WEIGHTS)
-    raise UserError(one_line(f"{folder} has no weights; valid: {valid}"))
+    if found := weight_files(names, variant=variant):
+        return found
+    raise UserError(one_line(f"{folder} has no weights; valid: {valid_names()}"))
 
 
 # Any: a `from_pretrained` of diffusers or transformers, and its model.
 def _load_checked(
     load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted = _Wanted()
 ) -> Any:
-    variant, files = _weight_files(folder, wanted.variant)
-    with runtime.weights.recording(part, [folder / "config.json", *files], variant):
+    weights = _weight_files(folder, wanted.variant)
+    files = [folder / name for name in ("config.json", *weights.names)]
+    with runtime.weights.recording(part, files, weights.variant), _as_usual(folder, weights) as place:
         model, report = loaded(
-            folder,
+            place,
             load,
             dtype=runtime.dtype,
             output_loading_info=True,
-            use_safetensors=files[0].suffix == ".safetensors",
-            **({"variant": variant} if variant else {}),
+            use_safetensors=weights.suffix == SAFE,
+            **({"variant": weights.variant} if weights.variant else {}),
             # They are an error all the same: in the report they have their names.
             ignore_mismatched_sizes=True,
         )
         _check(report, folder, left_over=wanted.left_over)
     return runtime.place(model.requires_grad_(False).eval())
+
+
+@contextmanager
+def _as_usual(folder: Path, weights: WeightFiles) -> Iterator[Path]:
+    """The folder; for a file under an odd name another one, in which it has the name that the libraries look for."""
+    if not weights.odd:
+        yield folder
+        return
+    with TemporaryDirectory() as made:
+        for name, usual in (("config.json", "config.json"), (weights.names[0], weights.usual)):
+            (Path(made) / usual).symlink_to((folder / name).resolve())
+        yield Path(made)
 
 
 def _check_class(cls: type[nn.Module], folder: Path) -> None:

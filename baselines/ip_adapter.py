@@ -22,8 +22,6 @@ from brushbench.loading import Runtime
 from brushbench.work import Failure, attempt
 
 OPTION = "ip_adapter"
-FILES = ("ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors")
-"""What the published files of the plain adapters are called."""
 ENCODER = "image_encoder"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -44,11 +42,11 @@ class ImagePrompts:
     def plug_into(cls, sd: StableDiffusion, source: str, pictures: str, scale: float) -> "ImagePrompts":
         """Give the UNet of a base model the adapter's attention, `scale` times; the model is changed.
 
-        `source` is a file of the adapter with `image_encoder/` beside it, a folder with one of `FILES`, or a hub id.
+        `source` is a file of the adapter with `image_encoder/` beside it, a folder with the plain one, or a hub id.
         Raises `UserError` for what is missing, can't be read or doesn't fit.
         """
         weights = sd.runtime.weights
-        file, shown = weights.file(OPTION, source, FILES), _pictures(Path(pictures))
+        file, shown = weights.file(OPTION, source), _pictures(Path(pictures))
         encoder = load_model(CLIPVisionModelWithProjection, file.parent / ENCODER, ENCODER, sd.runtime)
         side = encoder.config.image_size
         pipeline = StableDiffusionPipeline(

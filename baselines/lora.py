@@ -22,8 +22,6 @@ from brushbench.errors import UserError, one_line
 from brushbench.work import Failure, attempt
 
 OPTION = "lora"
-FILE = "pytorch_lora_weights.safetensors"
-"""What diffusers calls such a file."""
 METADATA = "lora_adapter_metadata"
 """In the header of newer files: how peft made the weights."""
 _SECOND = ("text_encoder_2.", "lora_te2_")
@@ -57,7 +55,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
 
     Raises `UserError` for a file that can't be read, and for one with a tensor that can't be used exactly.
     """
-    file = sd.runtime.weights.file(OPTION, source, [FILE])
+    file = sd.runtime.weights.file(OPTION, source)
     encoders = sd.text_pair.encoders if sd.text_pair else (sd.text_encoder,)
     models: dict[str, nn.Module] = {UNET: sd.unet, **dict(zip(TEXT_ENCODERS, encoders, strict=False))}
     with sd.runtime.weights.recording(OPTION, [file]):

@@ -22,16 +22,14 @@ from transformers.image_processing_base import ImageProcessingMixin
 from baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
 from baselines.schedulers import SAMPLERS, Sampler
 from brushbench.errors import UserError, one_line
+from brushbench.layouts import INDEX, LEFT_OUT
 from brushbench.loading import Runtime
 from brushbench.work import attempt
 
-INDEX = "model_index.json"
 GIVEN = {"prompt", "image", "mask_image"}
 """What every call gives a pipeline."""
 # A ControlNet's picture, and what only another pipeline can make: optional to Python, and not to be had here.
 _OUT_OF_REACH = {"control_image", "image_embeds", "original_image"}
-# The feature extractor is the safety checker's. Watermarks would be scored as the model's errors.
-_LEFT_OUT = {"safety_checker", "feature_extractor", "watermarker"}
 _SWITCHES = {"requires_safety_checker": False, "add_watermarker": False}
 _PRIOR = "prior_"
 _SETTINGS = (ConfigMixin, FeatureExtractionMixin, ImageProcessingMixin, PreTrainedTokenizerBase, ProcessorMixin)
@@ -76,7 +74,7 @@ def read_index(folder: Path) -> Index:
         folder=folder,
         class_name=content["_class_name"],
         components={
-            name: None if name in _LEFT_OUT or pair[0] is None else (str(pair[0]), str(pair[1]))
+            name: None if name in LEFT_OUT or pair[0] is None else (str(pair[0]), str(pair[1]))
             for name, pair in pairs.items()
         },
         settings={name: value for name, value in entries.items() if name not in pairs},
@@ -151,7 +149,7 @@ def multiple_of(pipeline: Any) -> int:
 
 
 def _all(index: Index, parts: Mapping[str, object]) -> dict[str, object]:
-    return {**index.settings, **_SWITCHES, **dict.fromkeys(_LEFT_OUT), **parts}
+    return {**index.settings, **_SWITCHES, **dict.fromkeys(LEFT_OUT), **parts}
 
 
 def _why_not(cls: PipelineClass) -> str:

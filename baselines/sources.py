@@ -45,8 +45,10 @@ class Source(Protocol):
         ...
 
 
-def base_source(runtime: Runtime, base: str | None, part: str = BASE) -> Source:
+def base_source(runtime: Runtime, base: str | None, part: str = BASE, only: frozenset[str] | None = None) -> Source:
     """The source of the base model that weights and the option `base` say; `part` is what the family calls it.
+
+    `only` are the components that will be asked for; None: all.
 
     A family may replace single components of its `base` for a method; a folder of the user's own is taken whole, a file
     by the configs of what it takes the place of.
@@ -54,7 +56,7 @@ def base_source(runtime: Runtime, base: str | None, part: str = BASE) -> Source:
     """
     weights = runtime.weights
     file = weights.single_file(part, base)
-    root = weights.configs(part, base) if file else weights.folder(part, base)
+    root = weights.configs(part, base) if file else weights.folder(part, base, only=only)
 
     def inside(name: str) -> Path:
         own = weights.replacement(name) if part == BASE and (base is None or file) else None

@@ -1,8 +1,15 @@
-"""What the suite takes from the hub: which files, where they are, how large they are, and why they can't be had."""
+"""Repositories on the hub: their listings, exactly the files that are read, checked, and why they can't be had.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+Nothing is downloaded before the listing has been looked at: what is missing or isn't what was published is told first.
+"""
+
+import glob
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import final
@@ -12,121 +19,326 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Revi
 
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
+from brushbench.files import file_digest
+from brushbench.layouts import Listing, Reads, Request, anything
+from brushbench.manifest import manifest_of, names_of
 from brushbench.work import Failure, attempt
 
-_CONFIGS = ["model_index.json", "config.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.jinja"]
-_TENSORS = [
-    "diffusion_pytorch_model{}.safetensors",
-    "*/diffusion_pytorch_model{}.safetensors",
-    "*/diffusion_pytorch_model{}-?????-of-?????.safetensors",
-    "*/model{}.safetensors",
-    "*/model{}-?????-of-?????.safetensors",
-]
-"""The placeholder is for the variant."""
-# Version 1 and 2, which have no variants.
-_POWERPAINT = ["unet/unet.safetensors", "text_encoder/text_encoder.safetensors", "pytorch_model.bin"]
-_PLUG_INS = ["pytorch_lora_weights.safetensors", "ip-adapter_sd15.safetensors", "ip-adapter_sdxl.safetensors"]
-_FILES = [*_CONFIGS, *(pattern.format("") for pattern in _TENSORS), *_POWERPAINT, *_PLUG_INS]
-_WEIGHTS = (".safetensors", ".bin")
-# No method looks at its own pictures with a safety checker, and it weighs more than a UNet.
-_SAFETY_CHECKER = "safety_checker"
-_NEVER = [f"*{_SAFETY_CHECKER}/*"]
+
+class WrongFilesError(UserError):
+    """The repository is to be had, but hasn't what is read, or has something else in its place."""
+
+
+Choose = Callable[[Listing], Sequence[str]]
+"""From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""
 _PATIENCE_SECONDS = 3.0
+_COMMIT, _SHA256, _GIT = 40, 64, 40
+"""Hexadecimal digits."""
+_COMPONENT = re.compile(
+    r"(unet|vae|text_encoder|tokenizer|scheduler|transformer|image_encoder|image_processor|movq|prior)(_\d)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as the hub lists it."""
+
+    size: int
+    digest: str
+    """SHA-256 of a large file, git's digest of a small one; empty if the hub says nothing."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository as the hub lists it now."""
+
+    name: str
+    """As the hub calls it, which may be another name than it was asked for."""
+    asked: str
+    revision: str | None
+    commit: str
+    gated: bool
+    licence: str
+    """Empty if its card states none."""
+    entries: Mapping[str, Entry]
+
+    @property
+    def names(self) -> Collection[str]:
+        """See `Listing`."""
+        return self.entries.keys()
+
+    def read(self, name: str) -> bytes:
+        """See `Listing`; the file is kept in the hub's cache."""
+        return (_snapshot(self.asked, self.revision, [name]) / name).read_bytes()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What a hub's cache has of a repository."""
+
+    folder: Path
+
+    @property
+    def names(self) -> Collection[str]:
+        """See `Listing`."""
+        return {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
+
+    def read(self, name: str) -> bytes:
+        """See `Listing`."""
+        return (self.folder / name).read_bytes()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Names of files, and nothing of what is in them."""
+
+    names: Collection[str]
+    """See `Listing`."""
+
+    def read(self, name: str) -> bytes:
+        """See `Listing`: of a pipeline's index, the folders that are called like components."""
+        start = name.removesuffix(name.rpartition("/")[2])
+        below = {path.removeprefix(start) for path in self.names if path.startswith(start)}
+        folders = sorted({path.split("/")[0] for path in below if "/" in path})
+        return json.dumps({folder: ["", ""] for folder in folders if _COMPONENT.fullmatch(folder)}).encode()
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class HubFolder:
-    """A repository on the hub, or a folder in one, in diffusers layout or with files of PowerPaint's names."""
+    """A repository on the hub, or a folder in one, and what of it is read."""
 
     source: str
     """owner/name."""
     revision: str | None = None
     """None: what the main branch is when it is downloaded."""
     subfolder: str = ""
+    reads: Reads = field(default=anything, compare=False)
 
     @property
     def place(self) -> str:
         """Repository and folder, to read."""
         return f"{self.source}/{self.subfolder}".rstrip("/")
 
-    def download(self, variant: str | None = None, *, configs_only: bool = False) -> Path:
+    def download(
+        self, variant: str | None = None, *, configs_only: bool = False, only: frozenset[str] | None = None
+    ) -> Path:
         """The folder on this machine, downloaded if need be. Raises `UserError` with the reason if it can't be.
 
-        `variant` (`fp16`, for example) is of the weights; those that a model hasn't in it are the plain ones.
+        `variant` (`fp16`, for example) is of the weights; where a model has none of it, they are chosen as ever. `only`
+        are components of a whole model.
         """
-        plain = partial(self._snapshot, _CONFIGS if configs_only else _FILES)
-        found = attempt(partial(self._variant, variant) if variant else plain)
-        if isinstance(found, Failure):
-            raise UserError(found.error if found.by_user else one_line(f"the download broke off ({found.error})"))
-        if not found.is_dir():
-            raise UserError(one_line(f"the repository has no {self.subfolder}/ folder"))
-        return found
+        request = Request(self.subfolder, variant, configs_only, only)
+        return fetch(self.source, self.revision, partial(self._choose, request)) / self.subfolder
 
     def cached(self) -> Path | None:
         """The folder if it can be used without a download."""
-        found = attempt(partial(self._snapshot, _FILES, local=True))
-        # Another program may have left no more than a config in the cache.
-        complete = not isinstance(found, Failure) and any(file.suffix in _WEIGHTS for file in self.files(found))
-        return found if isinstance(found, Path) and complete else None
+        found = in_cache(self.source, self.revision, partial(self._choose, Request(self.subfolder)))
+        return None if found is None else found / self.subfolder
 
     def files(self, folder: Path) -> list[Path]:
-        """Which of the files in the folder the suite takes."""
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        return [path for path in files if self._takes(self._inside(path.relative_to(folder).as_posix()))]
+        """Which of the files in the folder the suite reads."""
+        root = self.root(folder)
+        return [root / name for name in self._choose(Request(self.subfolder), Cached(root))]
+
+    def root(self, folder: Path) -> Path:
+        """The folder of the repository in the cache, from this one in it."""
+        return folder.parents[len(Path(self.subfolder).parts) - 1] if self.subfolder else folder
 
     def size(self) -> int:
         """Bytes that a download takes, as the hub says. Raises `UserError` with the reason if it doesn't in 3 s."""
-        sizes = attempt(self._sizes)
-        if isinstance(sizes, Failure):
-            raise UserError(sizes.error if sizes.by_user else one_line(f"the hub can't be reached ({sizes.error})"))
-        if not (wanted := [size for name, size in sizes.items() if self._takes(name)]):
-            raise UserError("the hub has none of its files")
-        return sum(wanted)
+        listed = look(self.source, self.revision, _PATIENCE_SECONDS)
+        names = self._choose(Request(self.subfolder), Named(listed.names))
+        return sum(listed.entries[name].size for name in names)
+
+    def published_size(self) -> int | None:
+        """The same as its manifest says; None if there is none, or the size of a large file isn't known."""
+        manifest = manifest_of(self.source)
+        names = self.published_names()
+        sizes = {file.path: file.bytes for file in manifest.files} if manifest else {}
+        large = [sizes[name] for name in names if sizes[name] is not None or not name.endswith((".json", ".txt"))]
+        return None if None in large or not large else sum(size or 0 for size in large)
+
+    def published_names(self) -> list[str]:
+        """Which files its manifest has of those that are read; none without one."""
+        manifest = manifest_of(self.source)
+        if manifest is None:
+            return []
+        listing = Named({file.path for file in manifest.files})
+        chosen = attempt(self._choose, Request(self.subfolder), listing)
+        return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:
-        """A command for a machine with a network."""
+        """A command for a machine with a network; it takes no more than what is read, where that is known."""
         revision = f" --revision {self.revision}" if self.revision else ""
-        only = f' --include "{self.subfolder}/*"' if self.subfolder else ""
-        return f"hf download {self.source}{revision}{only}"
+        names = _patterns(self.published_names()) or ([f"{self.subfolder}/*"] if self.subfolder else [])
+        return f"hf download {self.source}{revision}{''.join(f' --include {shlex.quote(name)}' for name in names)}"
 
-    def _variant(self, variant: str) -> Path:
-        folder = self._snapshot([*_CONFIGS, *(pattern.format(f".{variant}") for pattern in _TENSORS)])
-        models = [config.parent for config in folder.glob("*/config.json") if config.parent.name != _SAFETY_CHECKER]
-        bare = [model.name for model in models if not any(model.glob("*.safetensors"))]
-        plain = [pattern.format("").removeprefix("*/") for pattern in _TENSORS[1:]]
-        return self._snapshot([f"{name}/{pattern}" for name in bare for pattern in plain]) if bare else folder
+    def _choose(self, request: Request, listing: Listing) -> list[str]:
+        return self.reads(listing, request)
 
-    def _snapshot(self, patterns: Sequence[str], *, local: bool = False) -> Path:
-        try:
-            with without_bars():
-                folder = snapshot_download(
-                    self.source,
-                    revision=self.revision,
-                    allow_patterns=[self._inside(pattern) for pattern in patterns],
-                    ignore_patterns=_NEVER,
+
+def fetch(source: str, revision: str | None, choose: Choose) -> Path:
+    """The folder of a repository's files on this machine, what is chosen of them downloaded if need be, and checked.
+
+    The hub is asked for the repository by all of its names. Without an answer what is in the cache will do, if it is
+    complete. Raises `UserError` with the reason if the files can't be had, and for a file that isn't the published one
+    or isn't what the hub announces; such a one is removed.
+    """
+    # A commit never changes.
+    if revision is not None and len(revision) == _COMMIT and (here := in_cache(source, revision, choose)):
+        return here
+    listed = attempt(look, source, revision)
+    if isinstance(listed, Failure):
+        if (here := in_cache(source, revision, choose)) is not None:
+            return here
+        raise UserError(listed.error if listed.by_user else one_line(f"the download broke off ({listed.error})"))
+    names = _chosen(listed, choose)
+    _check_published(listed, names)
+    before = in_cache(source, revision, lambda _: ())
+    new = [name for name in names if before is None or before.name != listed.commit or not (before / name).is_file()]
+    found = attempt(_snapshot, listed.asked, revision, names)
+    if isinstance(found, Failure):
+        raise UserError(found.error if found.by_user else one_line(f"the download broke off ({found.error})"))
+    for name in new:
+        check_announced(found / name, listed.entries[name].digest)
+    return found
+
+
+def in_cache(source: str, revision: str | None, choose: Choose) -> Path | None:
+    """The folder of a repository in the hub's cache, by any of its names, if all is there that is chosen."""
+    for name in names_of(source):
+        folder = attempt(partial(_snapshot, name, revision, (), local=True))
+        if not isinstance(folder, Failure) and not isinstance(attempt(_complete, Cached(folder), choose), Failure):
+            return folder
+    return None
+
+
+def look(source: str, revision: str | None, patience: float = constants.DEFAULT_REQUEST_TIMEOUT) -> Repository:
+    """A repository as the hub lists it, by the first of its names that the hub knows.
+
+    Raises `UserError` with the reason if it can't be asked, or knows none.
+    """
+    if constants.HF_HUB_OFFLINE:
+        raise UserError("HF_HUB_OFFLINE is set")
+    reasons = []
+    for name in names_of(source):
+        found = attempt(_listed, name, revision, patience)
+        if isinstance(found, Repository):
+            return found
+        if not found.by_user:
+            raise UserError(one_line(f"the hub can't be reached ({found.error})"))
+        reasons.append(found.error)
+    raise UserError(reasons[0])
+
+
+def check_announced(file: Path, digest: str) -> None:
+    """Raises `UserError` if a downloaded file isn't what the hub announces; it is removed."""
+    if len(digest) == _SHA256:
+        found = file_digest(file)
+    elif len(digest) == _GIT:
+        content = file.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    else:
+        return
+    if found != digest:
+        file.resolve().unlink()
+        file.unlink(missing_ok=True)
+        raise WrongFilesError(
+            one_line(
+                f"{file.name} came damaged: the hub announces the digest {digest}, it has {found}; it was removed, and "
+                f"the same command downloads it again"
+            )
+        )
+
+
+def check_download(source: str, root: Path, file: Path, digest: str) -> None:
+    """Raises `UserError` if a file below the root of a repository in the cache has another digest than it should have.
+
+    That is the one it is named by there, if it is large, and the published one. A damaged file is removed.
+    """
+    announced = file.resolve().name
+    if file.is_symlink() and len(announced) == _SHA256 and announced != digest:
+        check_announced(file, announced)
+    manifest, name = manifest_of(source), file.relative_to(root).as_posix()
+    published = manifest.digest(name) if manifest else None
+    if published and published != digest:
+        raise WrongFilesError(one_line(f"{file} is not the published file: SHA-256 {published} was, it has {digest}"))
+
+
+def _listed(name: str, revision: str | None, patience: float) -> Repository:
+    try:
+        info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=patience)
+    except OSError as error:
+        raise UserError(reason_of(error)) from error
+    card = info.card_data
+    return Repository(
+        name=info.id,
+        asked=name,
+        revision=revision,
+        commit=str(info.sha),
+        gated=bool(info.gated),
+        licence=str(card.license or "") if card else "",
+        entries={
+            file.rfilename: Entry(file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
+            for file in info.siblings or []
+        },
+    )
+
+
+def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
+    try:
+        return choose(listed)
+    except UserError as error:
+        raise WrongFilesError(str(error)) from error
+
+
+def _complete(listing: Listing, choose: Choose) -> None:
+    if lost := sorted(set(choose(listing)) - set(listing.names)):
+        raise UserError(f"no {lost[0]}")
+
+
+def _check_published(listed: Repository, names: Sequence[str]) -> None:
+    """Raises `UserError` for a file whose published digest is another one than the hub's."""
+    manifest = manifest_of(listed.asked)
+    for name in names:
+        published, announced = manifest.digest(name) if manifest else None, listed.entries[name].digest
+        if published and len(announced) == _SHA256 and published != announced:
+            raise WrongFilesError(
+                one_line(
+                    f"{name} is not the published file: SHA-256 {published} was published, the hub has {announced} "
+                    f"(commit {listed.commit}); nothing was downloaded",
+                    1000,
+                )
+            )
+
+
+def _patterns(names: Sequence[str]) -> list[str]:
+    """Of a folder without weights all, of others each file."""
+    small = (".json", ".txt", ".model", ".jinja")
+    heavy = {name.rpartition("/")[0] for name in names if not name.endswith(small)}
+    found = (
+        name if (folder := name.rpartition("/")[0]) in heavy or not folder else f"{folder}/*" for name in sorted(names)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _snapshot(source: str, revision: str | None, names: Sequence[str], *, local: bool = False) -> Path:
+    try:
+        with without_bars():
+            return Path(
+                snapshot_download(
+                    source,
+                    revision=revision,
+                    allow_patterns=[glob.escape(name) for name in names],
                     local_files_only=local,
                 )
-        except OSError as error:
-            raise UserError(reason_of(error)) from error
-        return Path(folder) / self.subfolder
-
-    def _sizes(self) -> dict[str, int]:
-        try:
-            info = HfApi().model_info(
-                self.source, revision=self.revision, files_metadata=True, timeout=_PATIENCE_SECONDS
             )
-        except OSError as error:
-            raise UserError(reason_of(error)) from error
-        return {file.rfilename: file.size or 0 for file in info.siblings or []}
-
-    def _takes(self, name: str) -> bool:
-        """Whether a file is downloaded: by the rules of `snapshot_download`, where `*` goes for slashes too."""
-        wanted = any(fnmatchcase(name, self._inside(pattern)) for pattern in _FILES)
-        return wanted and not any(fnmatchcase(name, pattern) for pattern in _NEVER)
-
-    def _inside(self, pattern: str) -> str:
-        return f"{self.subfolder}/{pattern}".lstrip("/")
+    except OSError as error:
+        raise UserError(reason_of(error)) from error
 
 
 def reason_of(error: OSError) -> str:

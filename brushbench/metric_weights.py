@@ -4,22 +4,24 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Protocol, final, runtime_checkable
 
-from huggingface_hub import snapshot_download
-
-from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
-from brushbench.files import check_file, remembered_digest
-from brushbench.hub import reason_of
+from brushbench.files import check_file, file_digest, remembered_digest
+from brushbench.formats import valid_names, weight_files
+from brushbench.hub import Cached, Named, check_download, fetch, in_cache
+from brushbench.layouts import Listing
+from brushbench.manifest import canonical, manifest_of
 from brushbench.types import Metric
-from brushbench.weights_lock import Locked, hold, lock_path
+from brushbench.weights_lock import Locked, check, hold, lock_path
 from brushbench.work import Failure, attempt, plugged
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+WEIGHTS: tuple[str, ...] = ()
+"""In place of names: a model's weights, in the format that `brushbench.formats` finds."""
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
 """How much of a digest stands in a metric's version."""
@@ -81,7 +83,7 @@ class HubFiles:
     source: str
     """A hub id, a folder or a file."""
     needed: tuple[tuple[str, ...], ...]
-    """For each file the names that it may have, the one on the hub first."""
+    """For each file the names that it may have, of which the first that is there is read; or `WEIGHTS`."""
     file_will_do: bool = False
     """A single file can stand for the folder."""
     revision: str | None = None
@@ -94,27 +96,27 @@ class HubFiles:
         if path.is_file() and self.file_will_do:
             return path
         if path.is_dir():
-            if lost := self._lost(path):
-                raise UserError(one_line(f"{self.option}={self.source}: the folder has no {' or '.join(lost)}"))
+            try:
+                self._chosen(Cached(path))
+            except UserError as error:
+                raise UserError(one_line(f"{self.option}={self.source}: the folder {error}")) from error
             return path
         if not _HUB_ID.fullmatch(self.source):
             valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
             raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
-        found = attempt(partial(self._snapshot, local=True))
-        if isinstance(found, Failure) or self._lost(found):
-            return None
-        _hold(self.source, self.revision or "main", found.name, self._needed(found))
+        found = in_cache(self.source, self.revision, self._chosen)
+        if found is not None:
+            names = [name for name in self._chosen(Cached(found)) if name not in self.optional]
+            _hold(self.source, self.revision or "main", found, names)
         return found
 
     def get(self) -> Path:
         """See `Source`."""
         if (path := self.here()) is not None:
             return path
-        found = attempt(self._snapshot)
+        found = attempt(fetch, self.source, self.revision, self._chosen)
         if isinstance(found, Failure):
             raise self._unavailable(found.error)
-        if lost := self._lost(found):
-            raise self._unavailable(f"the repository has no {' or '.join(lost)}")
         return found
 
     def files(self) -> tuple[Path, ...]:
@@ -122,42 +124,35 @@ class HubFiles:
         found = self.here()
         if found is None or found.is_file():
             return () if found is None else (found,)
-        return (*self._needed(found), *(found / name for name in self.optional if (found / name).is_file()))
+        return tuple(found / name for name in self._chosen(Cached(found)))
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
-        return f"hf download {self.source} {' '.join(dict.fromkeys(names[0] for names in self.needed))}"
+        manifest = manifest_of(self.source)
+        chosen = attempt(self._chosen, Named({file.path for file in manifest.files})) if manifest else None
+        usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
+        names = usual if chosen is None or isinstance(chosen, Failure) else chosen
+        return f"hf download {self.source} {' '.join(names)}"
 
     def _unavailable(self, reason: str) -> UserError:
-        there = f"where there is a network: {self.how_to_get_it()}"
+        there = f"where there is a network: {self.how_to_get_it()}; or give a folder: {self.option}=FOLDER"
         return UserError(
             one_line(f"{self.source} is not on this machine, and it can't be downloaded: {reason}; {there}", 1000)
         )
 
-    def _lost(self, folder: Path) -> tuple[str, ...]:
-        """The names of the first file that isn't there."""
-        return next((names for names in self.needed if not any((folder / name).is_file() for name in names)), ())
-
-    def _needed(self, folder: Path) -> tuple[Path, ...]:
-        """The files that are loaded: of each, the first name that is there."""
-        found = (next(folder / name for name in names if (folder / name).is_file()) for names in self.needed)
-        return tuple(dict.fromkeys(found))
-
-    def _patterns(self) -> list[str]:
-        return list(dict.fromkeys(name for names in self.needed for name in names))
-
-    def _snapshot(self, *, local: bool = False) -> Path:
-        try:
-            with without_bars():
-                folder = snapshot_download(
-                    self.source,
-                    revision=self.revision,
-                    allow_patterns=self._patterns(),
-                    local_files_only=local,
-                )
-        except OSError as error:
-            raise UserError(reason_of(error)) from error
-        return Path(folder)
+    def _chosen(self, listing: Listing) -> list[str]:
+        """What is loaded of a listing. Raises `UserError` if it lacks a file."""
+        found: list[str] = []
+        for names in self.needed:
+            if names == WEIGHTS:
+                weights = weight_files({name for name in listing.names if "/" not in name})
+                there: Sequence[str] = weights.names if weights else ()
+            else:
+                there = [name for name in names if name in listing.names][:1]
+            if not there:
+                raise UserError(f"has no {' or '.join(names) or valid_names()}")
+            found += there
+        return list(dict.fromkeys([*found, *(name for name in self.optional if name in listing.names)]))
 
 
 @final
@@ -178,10 +173,19 @@ class WebFile:
             if not Path(self.source).is_file():
                 raise UserError(one_line(f"{self.option}={self.source}: no such file"))
             return Path(self.source)
-        if not self._kept().is_file():
+        kept = self._kept()
+        if not kept.is_file():
             return None
-        _hold(self.address, "", "", (self._kept(),))
-        return self._kept()
+        if not digest_of(kept).startswith(self._published()):
+            raise UserError(
+                one_line(
+                    f"{kept} is not the published file: its SHA-256 is {digest_of(kept)}, not {self._published()}; "
+                    f"delete it, and it is downloaded again; or give {self.option}=FILE",
+                    1000,
+                )
+            )
+        _hold(self.address, "", kept.parent, [kept.name])
+        return kept
 
     def get(self) -> Path:
         """See `Source`."""
@@ -211,7 +215,13 @@ class WebFile:
         if constants.HF_HUB_OFFLINE:
             raise UserError("HF_HUB_OFFLINE is set")
         self._kept().parent.mkdir(parents=True, exist_ok=True)
-        download_url_to_file(self.address, str(self._kept()), hash_prefix=self.digest or None, progress=False)
+        download_url_to_file(self.address, str(self._kept()), hash_prefix=self._published() or None, progress=False)
+
+    def _published(self) -> str:
+        """The digest, or its beginning; empty if neither is known."""
+        manifest = manifest_of(self.address)
+        whole = manifest.digest(manifest.files[0].path) if manifest else None
+        return whole or self.digest
 
     def _kept(self) -> Path:
         from torch.hub import get_dir
@@ -219,25 +229,31 @@ class WebFile:
         return Path(get_dir()) / "checkpoints" / self.address.rpartition("/")[2].partition("?")[0]
 
 
-def _hold(source: str, revision: str, commit: str, files: tuple[Path, ...]) -> None:
-    """Hold what was downloaded against the lock file. Raises `UserError` if it isn't what it was at its first use."""
-    files = tuple(dict.fromkeys(files))
-    digests = [digest_of(file) for file in files]
+def _hold(source: str, revision: str, root: Path, names: Sequence[str]) -> None:
+    """Hold what was downloaded against the lock file.
+
+    Raises `UserError` if it isn't what it was at its first use, or then isn't what it should be.
+    """
+    digests = tuple(digest_of(root / name) for name in names)
     component = Locked(
-        source=source,
+        source=canonical(source),
         revision=revision,
         component="metric",
         folder="",
-        files=tuple(file.name for file in files),
-        commit=commit,
+        files=tuple(names),
+        commit=root.name if revision else "",
         sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
     )
-    _held(component, lock_path())
+    _held(component, root, lock_path())
 
 
 @cache
-def _held(component: Locked, _lock_file: Path) -> None:
+def _held(component: Locked, root: Path, _lock_file: Path) -> None:
     """Once in a process: metrics ask often."""
+    # The names that the hub's cache gives its files are trusted from the second use on.
+    if component.revision and not check(component):
+        for name in component.files:
+            check_download(component.source, root, root / name, file_digest(root / name))
     hold(component)
 
 

@@ -6,6 +6,7 @@ instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and, be
 comes from the hub is locked at its first use.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -17,10 +18,13 @@ from typing import final
 from huggingface_hub import constants
 from pydantic import BaseModel, model_validator
 
-from brushbench import weights_lock
+from brushbench import layouts, weights_lock
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.files import check_file, exists, file_digest, read_toml
-from brushbench.hub import HubFolder
+from brushbench.formats import HALF
+from brushbench.hub import HubFolder, WrongFilesError, check_download
+from brushbench.layouts import reads_of
+from brushbench.manifest import canonical
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
 
@@ -42,6 +46,8 @@ class Component(BaseModel, extra="forbid"):
     subfolder: str = ""
     """Where in the source the component is."""
     revision: str | None = None
+    part: str = ""
+    """What it is read as, for a component that no method of the family names: `brushnet`, for example."""
     config: str | None = None
     """For a single file: the component by whose configs, tokenizer and scheduler it is used."""
     licence: str
@@ -50,7 +56,7 @@ class Component(BaseModel, extra="forbid"):
     @property
     def on_hub(self) -> HubFolder:
         """Where it is, if its source is no local folder."""
-        return HubFolder(self.source, self.revision, self.subfolder)
+        return HubFolder(self.source, self.revision, self.subfolder, reads_of(self.part))
 
     @property
     def place(self) -> str:
@@ -88,9 +94,9 @@ class Family(BaseModel, extra="forbid"):
                     raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which methods.{method} has not")
                 if lost := sorted(set(parts.values()) - set(self.components)):
                     raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which is no component")
-        layouts = {name for name, component in self.components.items() if not is_single_file(component.source)}
+        folders = {name for name, component in self.components.items() if not is_single_file(component.source)}
         for name, component in self.components.items():
-            if is_single_file(component.source) != (component.config in layouts):
+            if is_single_file(component.source) != (component.config in folders):
                 raise ValueError(f"components.{name}: a single file, and nothing else, has a config: another component")
         return self
 
@@ -114,6 +120,9 @@ def read_family(path: Path) -> Family:
         beside = path.parent / component.source
         if exists(beside) and (beside.is_dir() or (is_single_file(component.source) and beside.is_file())):
             component.source = str(beside.resolve())
+    for parts in family.methods.values():
+        for part, name in parts.items():
+            family.components[name].part = family.components[name].part or part
     return family
 
 
@@ -130,6 +139,8 @@ class Weights:
         self.places: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
         self._unlocked = ""
+        self._halved: list[str] = []
+        self._wanted_variant: str | None = None
         self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
         self._masks = masks
@@ -156,10 +167,15 @@ class Weights:
     @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
+        remarks = f"{self._in_half()}{self._unlocked}"
         if self._family is None or not self._parts():
-            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{self._unlocked}"
+            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{remarks}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
-        return f"{self.name} ({', '.join(dict.fromkeys(places))}){self._unlocked}"
+        return f"{self.name} ({', '.join(dict.fromkeys(places))}){remarks}"
+
+    def _in_half(self) -> str:
+        """Which parts were read from files in half precision because there were no others, to read."""
+        return f"; {', '.join(self._halved)} from {HALF} files, for want of plain safetensors" if self._halved else ""
 
     def branches(self, given: Mapping[str, Value]) -> str:
         """What it takes of the parts that depend on the kind of masks, to read; empty where none does.
@@ -182,16 +198,18 @@ class Weights:
         option: str | None = None,
         revision: str | None = None,
         variant: str | None = None,
+        only: frozenset[str] | None = None,
     ) -> Path:
-        """The folder of a part, downloaded if it is on the hub.
+        """The folder of a part, of which what is read is downloaded if it is on the hub.
 
         `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family;
         `option` what that is called, if not like the part; `revision` is of a hub id given so, `variant` (`fp16`, for
-        example) of anything downloaded.
+        example) of anything downloaded; `only` are the components of a base that are read.
 
         Raises `UserError` if it is neither here nor to be had.
         """
         option = option or (BASE if part.startswith(BASE) else part)
+        self._wanted_variant = variant
         known = self._family.components if self._family else {}
         if revision and (override is None or override in known or Path(override).is_dir()):
             raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {option}=owner/name"))
@@ -201,9 +219,9 @@ class Weights:
             if not _is_hub_id(override, option):
                 self._take(part, Path(override))
                 return Path(override)
-            hub = HubFolder(override, revision)
+            hub = HubFolder(override, revision, reads=reads_of(part))
             self._take(part, hub)
-            return self._fetched(hub, part, instead, variant)
+            return self._fetched(hub, part, instead, variant, only=only)
         if self._folder is not None:
             self._used.append(self.name)
             path = self._folder if part.startswith(_WHOLE) else self._folder / part
@@ -214,7 +232,7 @@ class Weights:
         name = override or self._parts().get(part)
         if name is None:
             raise self._nothing_for(part, option)
-        return self._component(name, part, instead, variant)
+        return self._component(name, part, instead, variant, only=only)
 
     def single_file(self, part: str, override: str | None) -> Path | None:
         """The file with all models of a base, None if it has none; arguments as in `folder`.
@@ -243,19 +261,19 @@ class Weights:
             return self.folder(part)
         return self._component(known[name].config or name, part, "--weights FOLDER", configs_only=True)
 
-    def file(self, option: str, source: str, names: Sequence[str]) -> Path:
-        """A file of the user's own; or the first of these names in a folder, a hub id, or a component of the family.
+    def file(self, option: str, source: str) -> Path:
+        """A file of the user's own; or the one for this option in a folder, a hub id, or a component of the family.
 
         Raises `UserError` if it is neither here nor to be had.
         """
         if Path(source).is_file():
             self._take(option, Path(source))
             return Path(source)
-        folder = self.folder(option, source)
-        for name in names:
-            if (folder / name).is_file():
-                return folder / name
-        raise UserError(one_line(f"{folder} has no {' and no '.join(names)}; valid: a folder that has, or a file"))
+        folder, (stems,) = self.folder(option, source), layouts.stems_of(option)
+        if name := layouts.file_of([path.name for path in folder.iterdir() if path.is_file()], stems):
+            return folder / name
+        wanted = " and no ".join(f"{stem}.safetensors" for stem in stems)
+        raise UserError(one_line(f"{folder} has no {wanted}; valid: a folder that has, or a file"))
 
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
@@ -267,9 +285,12 @@ class Weights:
         """Load a component from its files inside of this: its digest is checked before, and recorded after.
 
         `variant` is what the files are, not what was asked for. A download that can't be loaded isn't locked. Raises
-        `UserError` if it is not what was locked, or can't be read.
+        `UserError` if it is not what was locked or published, or can't be read.
         """
-        digest = _digest(files)
+        digest = self._checked_digest(files)
+        variant = variant or (HALF if any(f".{HALF}." in file.name for file in files) else None)
+        if variant == HALF != self._wanted_variant:
+            self._halved.append(name)
         component = self._to_lock(name, files, variant, digest)
         locked = component is None or weights_lock.check(component)
         yield
@@ -281,7 +302,14 @@ class Weights:
         return self._family.parts(self._method, self._masks) if self._family else {}
 
     def _component(
-        self, name: str, part: str, instead: str, variant: str | None = None, *, configs_only: bool = False
+        self,
+        name: str,
+        part: str,
+        instead: str,
+        variant: str | None = None,
+        *,
+        configs_only: bool = False,
+        only: frozenset[str] | None = None,
     ) -> Path:
         assert self._family is not None
         component = self._family.components[name]
@@ -289,17 +317,27 @@ class Weights:
             self._take(part, component.local or component.on_hub)
         if component.local:
             return component.local
-        return self._fetched(component.on_hub, part, instead, variant, configs_only=configs_only)
+        hub = dataclasses.replace(component.on_hub, reads=reads_of(part))
+        return self._fetched(hub, part, instead, variant, configs_only=configs_only, only=only)
 
     def _fetched(
-        self, hub: HubFolder, part: str, instead: str, variant: str | None, *, configs_only: bool = False
+        self,
+        hub: HubFolder,
+        part: str,
+        instead: str,
+        variant: str | None,
+        *,
+        configs_only: bool = False,
+        only: frozenset[str] | None = None,
     ) -> Path:
         try:
-            folder = hub.download(variant, configs_only=configs_only)
+            folder = hub.download(variant, configs_only=configs_only, only=only)
+        except WrongFilesError as error:
+            raise UserError(one_line(f"{part}: {hub.place}: {error}; or give a folder: {instead}", 1000)) from error
         except UserError as error:
             reason = f"{part}: {hub.place} is not on this machine, and it can't be downloaded: {error}"
             remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
-            raise UserError(one_line(f"{reason}; {remedy}")) from error
+            raise UserError(one_line(f"{reason}; {remedy}", 1000)) from error
         self._downloaded[folder] = hub
         return folder
 
@@ -316,6 +354,24 @@ class Weights:
             )
         )
 
+    def _checked_digest(self, files: Sequence[Path]) -> str:
+        """Over the files' digests. Raises `UserError` for a download that is damaged, or isn't the published file."""
+        total = hashlib.sha256()
+        for path in sorted(files):
+            try:
+                check_file(path)
+                digest = file_digest(path)
+            except OSError as error:
+                raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
+            self._check_download(path, digest)
+            total.update(bytes.fromhex(digest))
+        return total.hexdigest()
+
+    def _check_download(self, path: Path, digest: str) -> None:
+        for folder, hub in self._downloaded.items():
+            if path.is_relative_to(folder):
+                check_download(hub.source, hub.root(folder), path, digest)
+
     def _to_lock(
         self, name: str, files: Sequence[Path], variant: str | None, digest: str
     ) -> weights_lock.Locked | None:
@@ -324,13 +380,13 @@ class Weights:
             if any(file.is_relative_to(folder) for file in files):
                 inside = files[0].parent.relative_to(folder).as_posix()
                 return weights_lock.Locked(
-                    source=hub.source,
+                    source=canonical(hub.source),
                     revision=hub.revision or constants.DEFAULT_REVISION,
                     component=name,
                     folder="/".join(part for part in (hub.subfolder, inside) if part not in ("", ".")),
                     variant=variant or "",
                     files=tuple(sorted(path.name for path in files)),
-                    commit=folder.parts[-1 - len(Path(hub.subfolder).parts)],
+                    commit=hub.root(folder).name,
                     sha256=digest,
                 )
         return None
@@ -361,14 +417,3 @@ def _is_hub_id(source: str, option: str) -> bool:
     if not _HUB_ID.fullmatch(source):
         raise UserError(one_line(f"{option}={source}: no such folder, and not a hub id of the form owner/name"))
     return True
-
-
-def _digest(files: Sequence[Path]) -> str:
-    total = hashlib.sha256()
-    for path in sorted(files):
-        try:
-            check_file(path)
-            total.update(bytes.fromhex(file_digest(path)))
-        except OSError as error:
-            raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
-    return total.hexdigest()

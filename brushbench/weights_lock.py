@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
+from brushbench.manifest import canonical
 
 
 class Locked(BaseModel, extra="forbid", frozen=True):
@@ -40,7 +41,8 @@ class Locked(BaseModel, extra="forbid", frozen=True):
     @property
     def key(self) -> tuple[str, str, str, str, str]:
         """What says which component this is; files that are added to one don't make it another."""
-        return self.source, self.revision, self.folder, self.component, self.variant
+        # A renamed repository is one.
+        return canonical(self.source), self.revision, self.folder, self.component, self.variant
 
 
 class _LockFile(BaseModel, extra="forbid"):

@@ -16,25 +16,23 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
-from brushbench.metric_weights import HubFiles, digest_of_all
+from brushbench.formats import PICKLE, SAFE
+from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
 from brushbench.work import Failure, attempt
 from metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
 
 OPENAI = "openai/clip-vit-large-patch14"
-WEIGHTS, CONFIG, PREPROCESSING = "model.safetensors", "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
+VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt")
+"""The tokenizer in one file, or else in two."""
 CONSTANTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
 """What published checkpoints hold beside weights."""
 
 
 def clip_files(model: str) -> HubFiles:
     """What is loaded of a CLIP in transformers' layout."""
-    needed = (
-        (CONFIG,),
-        (WEIGHTS,),
-        (PREPROCESSING,),
-        ("tokenizer.json", "vocab.json"),
-        ("tokenizer.json", "merges.txt"),
-    )
+    whole, *parts = VOCABULARY
+    needed = ((CONFIG,), WEIGHTS, (PREPROCESSING,), *((whole, part) for part in parts))
     return HubFiles("model", model, needed)
 
 
@@ -124,8 +122,10 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     config = CLIPConfig.from_json_file(folder / CONFIG)
     with init_empty_weights(include_buffers=False):
         empty = CLIPModel(config)
-    tensors = {name: tensor for name, tensor in tensors_of(folder / WEIGHTS).items() if name not in CONSTANTS}
-    model = cast(CLIPModel, fill(empty, tensors, folder / WEIGHTS).to(device))
+    files = [file for file in clip_files(str(folder)).files() if file.suffix in (SAFE, PICKLE)]
+    stored = {name: tensor for file in files for name, tensor in tensors_of(file).items()}
+    tensors = {name: tensor for name, tensor in stored.items() if name not in CONSTANTS}
+    model = cast(CLIPModel, fill(empty, tensors, files[0]).to(device))
     preprocessing = json.loads((folder / PREPROCESSING).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, preprocessing[key])) for key in ("image_mean", "image_std"))
     tokenizer = _tokenizer(folder, config.text_config.max_position_embeddings)
@@ -134,7 +134,7 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
 
 def _tokenizer(folder: Path, limit: int) -> CLIPTokenizer:
     """By its vocabulary alone, with CLIP's own special tokens: files beside it that are not named above do nothing."""
-    files = [file for file in clip_files(str(folder)).files() if file.name not in (WEIGHTS, CONFIG, PREPROCESSING)]
+    files = [file for file in clip_files(str(folder)).files() if file.name in VOCABULARY]
     with TemporaryDirectory() as alone:
         for file in files:
             shutil.copyfile(file, Path(alone) / file.name)

@@ -42,9 +42,9 @@ REWARD_TOKENS = 35
 BERT = "google-bert/bert-base-uncased"
 """Whose vocabulary ImageReward's captions are read with."""
 VOCABULARY = "vocab.txt"
-REWARD_FILES = ("ImageReward.pt", "ImageReward.safetensors")
+REWARD_FILES = ("ImageReward.safetensors", "ImageReward.pt")
 VIT_H = "ViT-H-14"
-HPS_FILES = ("HPS_v2.1_compressed.pt", "HPS_v2.1_compressed.safetensors")
+HPS_FILES = ("HPS_v2.1_compressed.safetensors", "HPS_v2.1_compressed.pt")
 
 
 @dataclass(frozen=True, slots=True)

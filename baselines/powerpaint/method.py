@@ -19,6 +19,8 @@ from baselines.powerpaint.text import TaskText, load_checked, read_tensors
 from baselines.sd_inpainting import StableDiffusionInpainting
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
+from brushbench.formats import valid_names
+from brushbench.layouts import file_of, stems_of
 from brushbench.loading import Runtime
 from brushbench.masks import erase
 from brushbench.types import Batch, Method
@@ -26,8 +28,6 @@ from brushbench.types import Batch, Method
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
 BASES = {1: "base", 2: "base_v2"}
 """Version 1 stands on an inpainting model, version 2 on a text-to-image model."""
-V1_UNET, V1_TEXT_ENCODER = "unet/unet.safetensors", "text_encoder/text_encoder.safetensors"
-V2_BRANCH, V2_TEXT_ENCODER = "diffusion_pytorch_model.safetensors", "pytorch_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,10 @@ class PowerPaintTokens:
 
         Without `unet/` in the folder, the base's UNet stays. Raises `UserError` for files that can't be used.
         """
-        text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, V1_TEXT_ENCODER), sd.runtime)
-        if (folder / V1_UNET).exists():
-            _replace(sd.unet, folder / V1_UNET, "powerpaint_unet", sd.runtime)
+        unet, text_encoder = stems_of(PARTS[1])
+        text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, text_encoder), sd.runtime)
+        if file := _file(folder, unet):
+            _replace(sd.unet, file, "powerpaint_unet", sd.runtime)
         return cls(StableDiffusionInpainting.of(sd, options), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -99,12 +100,12 @@ class PowerPaintBranch:
     @classmethod
     def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintBranch":
         """Branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
-        names = [f"{V2_TEXT_ENCODER}.safetensors", f"{V2_TEXT_ENCODER}.bin"]
-        file = next((folder / name for name in names if (folder / name).exists()), folder / names[1])
-        text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), _existing(folder, file.name), sd.runtime)
+        weights, text_encoder = stems_of(PARTS[2])
+        file = _existing(folder, text_encoder)
+        text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), file, sd.runtime)
         # The published folder has no config: the branch is made for the UNet that it was trained for.
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
-        _replace(branch, _existing(folder, V2_BRANCH), "powerpaint_branch", sd.runtime)
+        _replace(branch, _existing(folder, weights), "powerpaint_branch", sd.runtime)
         return cls(sd, sd.runtime.place(branch), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -133,10 +134,16 @@ def _task_text(text: TaskText, pairs: Sequence[tuple[Pair, Pair]], options: Powe
     return Text(text.mixed(first, second, options.fitting), options.guidance)
 
 
-def _existing(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise UserError(one_line(f"{folder} has no {name}, which this version of PowerPaint needs"))
-    return folder / name
+def _existing(folder: Path, stems: Sequence[str]) -> Path:
+    if file := _file(folder, stems):
+        return file
+    raise UserError(one_line(f"{folder} has no {valid_names(stems)}, which this version of PowerPaint needs"))
+
+
+def _file(folder: Path, stems: Sequence[str]) -> Path | None:
+    names = [path.relative_to(folder).as_posix() for path in folder.glob("**/*") if path.is_file()]
+    found = file_of(names, stems)
+    return None if found is None else folder / found
 
 
 def _replace(model: torch.nn.Module, file: Path, part: str, runtime: Runtime) -> None:

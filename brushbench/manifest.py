@@ -1,0 +1,132 @@
+"""What public material shows of the repositories that weights come from, and for each fact who says so.
+
+One TOML file for each in `manifests/`. No hub was asked for them; `brushbench doctor --weights` asks.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from brushbench.errors import UserError, one_line
+from brushbench.files import read_toml
+
+FOLDER = Path(__file__).parent / "manifests"
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Confidence = Literal["read", "copied", "derived", "remembered"]
+
+
+class Source(BaseModel, extra="forbid", frozen=True):
+    """Where a fact was found."""
+
+    where: str
+    confidence: Confidence
+    """`read` in the project's own code, documentation or threads; `copied`, a third party's; `derived` from others;
+    `remembered`, a layout that is commonly known and that no document at hand shows."""
+    says: str = ""
+
+
+class Fact(BaseModel, extra="forbid", frozen=True):
+    """A name, and the key of the source that states it."""
+
+    name: str
+    source: str
+
+
+class Gate(BaseModel, extra="forbid", frozen=True):
+    """Whether terms must be accepted before a download."""
+
+    value: bool
+    source: str
+
+
+class Cited(BaseModel, extra="forbid", frozen=True):
+    """The key of a source."""
+
+    source: str
+
+
+class Listed(BaseModel, extra="forbid", frozen=True):
+    """A file of a repository."""
+
+    path: str
+    source: str
+    bytes: int | None = None
+    sha256: Digest | None = None
+    numbers: str = ""
+    """The source of size and digest, if it is another one than that of the name."""
+
+
+class Manifest(BaseModel, extra="forbid", frozen=True):
+    """A repository on the hub, or a file at an address."""
+
+    repository: str = ""
+    address: str = ""
+    formerly: tuple[str, ...] = ()
+    """Other names of the repository, which redirect today or did."""
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    stated_commit: str = ""
+    """As much of it as public material shows."""
+    revision_source: Cited | None = None
+    complete: bool = False
+    """The listing is known to be whole."""
+    note: str = ""
+    licence: Fact
+    gated: Gate | None = None
+    """None: not known."""
+    sources: dict[str, Source]
+    files: tuple[Listed, ...]
+
+    @model_validator(mode="after")
+    def _every_source_is_stated(self) -> "Manifest":
+        if bool(self.repository) == bool(self.address):
+            raise ValueError("give a repository or an address")
+        cited = [self.licence.source, *(each.source for each in (self.gated, self.revision_source) if each)]
+        cited += [key for file in self.files for key in (file.source, file.numbers) if key]
+        if lost := sorted(set(cited) - self.sources.keys()):
+            raise ValueError(f"cites {lost[0]!r}, which is no source")
+        if (self.commit or self.stated_commit) and self.revision_source is None:
+            raise ValueError("a commit has a revision_source")
+        if len({file.path for file in self.files}) < len(self.files):
+            raise ValueError("a file is listed twice")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of the repository, today's first."""
+        return (self.repository, *self.formerly)
+
+    def digest(self, path: str) -> str | None:
+        """The published digest of a file, if there is one."""
+        return next((file.sha256 for file in self.files if file.path == path), None)
+
+
+@cache
+def manifests(folder: Path | None = None) -> tuple[Manifest, ...]:
+    """All that the suite has. Raises `UserError` for a damaged one."""
+    return tuple(_read(path) for path in sorted((folder or FOLDER).glob("*.toml")))
+
+
+def manifest_of(name: str) -> Manifest | None:
+    """The manifest of a repository by any of its names, or of an address; None if there is none."""
+    return next((each for each in manifests(FOLDER) if name in each.names or name == each.address), None)
+
+
+def names_of(repository: str) -> tuple[str, ...]:
+    """This name, and the others that the repository has or had."""
+    found = manifest_of(repository)
+    return tuple(dict.fromkeys((repository, *(found.names if found else ()))))
+
+
+def canonical(repository: str) -> str:
+    """Today's name."""
+    found = manifest_of(repository)
+    return found.repository if found and found.repository else repository
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate(read_toml(path))
+    except ValueError as error:
+        raise UserError(one_line(f"{path}: not a manifest of a repository ({error})")) from error
