@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,13 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Revi
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import file_digest
-from brushbench.layouts import Listing, Reads, Request, anything
+from brushbench.layouts import SMALL, Listing, Reads, Request, anything
 from brushbench.manifest import manifest_of, names_of
 from brushbench.work import Failure, attempt
+
+
+class UnavailableError(UserError):
+    """The hub doesn't give what it is asked for."""
 
 
 class WrongFilesError(UserError):
@@ -172,9 +176,10 @@ class HubFolder:
         return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:
-        """A command for a machine with a network; it takes no more than what is read, where that is known."""
+        """A command for a machine with a network; no more than what is read, where that is known."""
         revision = f" --revision {self.revision}" if self.revision else ""
-        names = _patterns(self.published_names()) or ([f"{self.subfolder}/*"] if self.subfolder else [])
+        usual = [f"{self.subfolder}/*"] if self.subfolder else []
+        names = _patterns(self.published_names(), self.subfolder) or usual
         return f"hf download {self.source}{revision}{''.join(f' --include {shlex.quote(name)}' for name in names)}"
 
     def _choose(self, request: Request, listing: Listing) -> list[str]:
@@ -195,14 +200,14 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
     if isinstance(listed, Failure):
         if (here := in_cache(source, revision, choose)) is not None:
             return here
-        raise UserError(listed.error if listed.by_user else one_line(f"the download broke off ({listed.error})"))
+        raise UserError(f"{listed.error}{_obstacle(source, revision, choose)}")
     names = _chosen(listed, choose)
     _check_published(listed, names)
     before = in_cache(source, revision, lambda _: ())
     new = [name for name in names if before is None or before.name != listed.commit or not (before / name).is_file()]
-    found = attempt(_snapshot, listed.asked, revision, names)
+    found = attempt(_snapshot, listed.asked, revision, names, passing=(UnavailableError,))
     if isinstance(found, Failure):
-        raise UserError(found.error if found.by_user else one_line(f"the download broke off ({found.error})"))
+        raise _broken_off(found)
     for name in new:
         check_announced(found / name, listed.entries[name].digest)
     return found
@@ -210,14 +215,34 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
 
 def in_cache(source: str, revision: str | None, choose: Choose) -> Path | None:
     """The folder of a repository in the hub's cache, by any of its names, if all is there that is chosen."""
+    complete = (folder for folder in _cached(source, revision) if not _lack(folder, choose))
+    return next(complete, None)
+
+
+def _obstacle(source: str, revision: str | None, choose: Choose) -> str:
+    """What the cache lacks, to read; empty if it has nothing at all."""
+    lacks = [_lack(folder, choose) for folder in _cached(source, revision)]
+    return one_line(f"; the cache has a part: {lacks[0]}") if lacks else ""
+
+
+def _cached(source: str, revision: str | None) -> Iterator[Path]:
     for name in names_of(source):
         folder = attempt(partial(_snapshot, name, revision, (), local=True))
-        if not isinstance(folder, Failure) and not isinstance(attempt(_complete, Cached(folder), choose), Failure):
-            return folder
-    return None
+        if not isinstance(folder, Failure):
+            yield folder
 
 
-def look(source: str, revision: str | None, patience: float = constants.DEFAULT_REQUEST_TIMEOUT) -> Repository:
+def _lack(folder: Path, choose: Choose) -> str:
+    """What a folder in the cache hasn't of the files that are read; empty if nothing."""
+    listing = Cached(folder)
+    chosen = attempt(choose, listing)
+    if isinstance(chosen, Failure):
+        return chosen.error
+    lost = sorted(set(chosen) - set(listing.names))
+    return f"it has no {lost[0]}" if lost else ""
+
+
+def look(source: str, revision: str | None, patience: float = float(constants.DEFAULT_REQUEST_TIMEOUT)) -> Repository:
     """A repository as the hub lists it, by the first of its names that the hub knows.
 
     Raises `UserError` with the reason if it can't be asked, or knows none.
@@ -258,13 +283,15 @@ def check_announced(file: Path, digest: str) -> None:
 def check_download(source: str, root: Path, file: Path, digest: str) -> None:
     """Raises `UserError` if a file below the root of a repository in the cache has another digest than it should have.
 
-    That is the one it is named by there, if it is large, and the published one. A damaged file is removed.
+    That is the one it is named by there, if it is large, and the one published for this commit, if it is a file of
+    weights. A damaged file is removed.
     """
     announced = file.resolve().name
     if file.is_symlink() and len(announced) == _SHA256 and announced != digest:
         check_announced(file, announced)
     manifest, name = manifest_of(source), file.relative_to(root).as_posix()
-    published = manifest.digest(name) if manifest else None
+    known = manifest is not None and manifest.commit == root.name and not name.endswith(SMALL)
+    published = manifest.digest(name) if known and manifest else None
     if published and published != digest:
         raise WrongFilesError(one_line(f"{file} is not the published file: SHA-256 {published} was, it has {digest}"))
 
@@ -290,21 +317,21 @@ def _listed(name: str, revision: str | None, patience: float) -> Repository:
 
 
 def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
-    try:
-        return choose(listed)
-    except UserError as error:
-        raise WrongFilesError(str(error)) from error
+    # An index is downloaded before it is known which files are.
+    found = attempt(choose, listed, passing=(UnavailableError,))
+    if isinstance(found, Failure):
+        raise WrongFilesError(found.error) if found.by_user else _broken_off(found)
+    return found
 
 
-def _complete(listing: Listing, choose: Choose) -> None:
-    if lost := sorted(set(choose(listing)) - set(listing.names)):
-        raise UserError(f"no {lost[0]}")
+def _broken_off(failure: Failure) -> UserError:
+    return UnavailableError(one_line(f"the download broke off ({failure.error})"))
 
 
 def _check_published(listed: Repository, names: Sequence[str]) -> None:
-    """Raises `UserError` for a file whose published digest is another one than the hub's."""
+    """Raises `UserError` for a file that the hub has with another digest than was published for this very commit."""
     manifest = manifest_of(listed.asked)
-    for name in names:
+    for name in names if manifest and manifest.commit == listed.commit else ():
         published, announced = manifest.digest(name) if manifest else None, listed.entries[name].digest
         if published and len(announced) == _SHA256 and published != announced:
             raise WrongFilesError(
@@ -316,13 +343,10 @@ def _check_published(listed: Repository, names: Sequence[str]) -> None:
             )
 
 
-def _patterns(names: Sequence[str]) -> list[str]:
-    """Of a folder without weights all, of others each file."""
-    small = (".json", ".txt", ".model", ".jinja")
-    heavy = {name.rpartition("/")[0] for name in names if not name.endswith(small)}
-    found = (
-        name if (folder := name.rpartition("/")[0]) in heavy or not folder else f"{folder}/*" for name in sorted(names)
-    )
+def _patterns(names: Sequence[str], subfolder: str) -> list[str]:
+    """Every large file, and small ones by their suffix."""
+    start = f"{subfolder}/" if subfolder else ""
+    found = (f"{start}*{Path(name).suffix}" if name.endswith(SMALL) else name for name in names)
     return list(dict.fromkeys(found))
 
 
@@ -338,7 +362,7 @@ def _snapshot(source: str, revision: str | None, names: Sequence[str], *, local:
                 )
             )
     except OSError as error:
-        raise UserError(reason_of(error)) from error
+        raise UnavailableError(reason_of(error)) from error
 
 
 def reason_of(error: OSError) -> str:

@@ -14,7 +14,8 @@ CONFIG = "config.json"
 LEFT_OUT = frozenset({"safety_checker", "feature_extractor", "watermarker"})
 """Components of published pipelines that nothing here reads: no method looks at its own pictures with a safety checker,
 the feature extractor is that one's, and watermarks would be scored as the model's errors."""
-_SMALL = (".json", ".txt", ".model", ".jinja")
+SMALL = (".json", ".txt", ".model", ".jinja")
+"""Suffixes of settings and vocabularies."""
 _REQUIRED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 _SECOND = ("text_encoder_2", "tokenizer_2")
 _WITHOUT_WEIGHTS = ("tokenizer", "scheduler", "image_processor")
@@ -218,7 +219,7 @@ def _with_settings(listing: Listing, request: Request, folder: str, *, weights: 
         if weights and is_model and CONFIG not in names:
             raise UserError(one_line(f"{_lacks(request, folder)} {CONFIG}"))
         taken = _required(names, request, folder).names if weights and is_model else ()
-    small = [name for name in sorted(names) if name.endswith(_SMALL) and ".index." not in name]
+    small = [name for name in sorted(names) if name.endswith(SMALL) and ".index." not in name]
     return [_at(request, folder, name) for name in dict.fromkeys((*small, *taken))]
 
 
@@ -230,7 +231,7 @@ def _taken(names: Collection[str], request: Request) -> tuple[str, ...]:
 def _required(names: Collection[str], request: Request, folder: str) -> WeightFiles:
     if found := weight_files(names, variant=request.variant):
         return found
-    there = ", ".join(sorted(name for name in names if not name.endswith(_SMALL))) or "no weights at all"
+    there = ", ".join(sorted(name for name in names if not name.endswith(SMALL))) or "no weights at all"
     wanted = valid_names(STEMS)
     raise UserError(one_line(f"{_lacks(request, folder)} weights that can be read ({there}); valid: {wanted}"))
 

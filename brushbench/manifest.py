@@ -86,7 +86,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         cited += [key for file in self.files for key in (file.source, file.numbers) if key]
         if lost := sorted(set(cited) - self.sources.keys()):
             raise ValueError(f"cites {lost[0]!r}, which is no source")
-        if (self.commit or self.stated_commit) and self.revision_source is None:
+        if self.commit and self.revision_source is None:
             raise ValueError("a commit has a revision_source")
         if len({file.path for file in self.files}) < len(self.files):
             raise ValueError("a file is listed twice")

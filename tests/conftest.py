@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from hub_server import Answer, Hub
+from hub_server import Content, Hub
 from PIL import Image
 from safetensors.torch import save_file
 from support import with_whole_vocabulary
@@ -137,7 +137,7 @@ def brushbench(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.fixture
-def hub() -> Iterator[Callable[[dict[str, Path | Answer | None]], Hub]]:
+def hub() -> Iterator[Callable[[dict[str, Content]], Hub]]:
     """Start a hub that serves these folders."""
     with ExitStack() as stack:
         yield lambda repositories: stack.enter_context(closing(Hub(repositories)))

@@ -5,13 +5,40 @@ import json
 import shutil
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
+
 COMMIT = "a" * 40
 Answer = tuple[int, str]
 """A status and the hub's code for it, which may be empty."""
+LARGE = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".onnx")
+"""Files that the hub keeps by their SHA-256; others have git's digest."""
+
+
+@dataclass
+class Served:
+    """A repository with more to it than its files."""
+
+    folder: Path
+    commit: str = COMMIT
+    gated: bool = False
+    """Listed for everybody, and its files for nobody."""
+    licence: str = ""
+    breaks: dict[str, list[int]] = field(default_factory=dict)
+    """For a file the bytes after which the connection breaks off, once for each number."""
+    damaged: set[str] = field(default_factory=set)
+    """Files that come with another last byte than they have."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A repository that has another name today."""
+
+    to: str
 
 
 def put_in_cache(cache: Path, name: str, folder: Path) -> Path:
@@ -29,10 +56,38 @@ def locked(cache: Path) -> dict[str, dict[str, object]]:
     return {entry["component"]: entry for entry in content["components"]}
 
 
+Content = Path | Served | Moved | Answer | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent."""
+
+    status: int
+    body: bytes = b""
+    commit: str = ""
+    code: str = ""
+    etag: str = ""
+    location: str = ""
+    sent: int | None = None
+    """The bytes of the body that are really sent; None: all."""
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, served: "Hub", cache: Path) -> None:
+    """The real client asks this hub, in this process, and keeps what it gets in the cache."""
+    for name, value in {
+        "ENDPOINT": served.endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": served.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_OFFLINE": False,
+    }.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+
+
 class Hub:
     """Serves folders as repositories by their names, and errors in place of others; what it lacks is a plain 404."""
 
-    def __init__(self, repositories: Mapping[str, Path | Answer | None]) -> None:
+    def __init__(self, repositories: Mapping[str, Content]) -> None:
         self.repositories = repositories
         """None: never answers."""
         self.asked: list[str] = []
@@ -48,23 +103,41 @@ class Hub:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        """Status, code of the error or the file's ETag, body."""
+    def reply(self, path: str, *, body: bool) -> Reply:
+        """To a path without its query; `body`: it will be sent."""
         self.asked.append(path)
-        inside = path.removeprefix("api/").removeprefix("models/").removeprefix("datasets/")
+        start = "api/" if path.startswith("api/") else ""
+        kind = next((kind for kind in ("models/", "datasets/") if path.removeprefix(start).startswith(kind)), "")
+        inside = path.removeprefix(start).removeprefix(kind)
         name = "/".join(inside.split("/")[:2])
+        rest = inside.removeprefix(name).strip("/").split("/")
         served = self.repositories.get(name, (404, ""))
         if served is None:
             self.closing.wait(60)
-            return 503, "", b""
+            return Reply(503)
         if isinstance(served, tuple):
-            return *served, b"{}"
-        if "revision" in inside.split("/") and "main" not in inside.split("/"):
-            return 404, "RevisionNotFound", b"{}"
-        if path.startswith("api/"):
-            return 200, COMMIT, json.dumps(_listing(name, served, tree="/tree/" in path)).encode()
-        body = (served / inside.split("/", 4)[4]).read_bytes()
-        return 200, hashlib.sha256(body).hexdigest(), body
+            return Reply(served[0], b"{}", code=served[1])
+        if isinstance(served, Moved):
+            return Reply(307, location=f"/{start}{kind}{served.to}/{'/'.join(rest)}".rstrip("/"))
+        if isinstance(served, Path):
+            served = Served(served)
+        if rest[0] in ("revision", "tree", "resolve") and rest[1] not in ("main", served.commit):
+            return Reply(404, b"{}", code="RevisionNotFound")
+        if start:
+            return Reply(200, json.dumps(_listing(name, served, tree=rest[0] == "tree")).encode(), served.commit)
+        return _file(served, "/".join(rest[2:]), body=body)
+
+
+def _file(served: Served, name: str, *, body: bool) -> Reply:
+    if served.gated:
+        return Reply(403, b"{}", code="GatedRepo")
+    content = (served.folder / name).read_bytes()
+    etag, sent = _digest(name, content), None
+    if name in served.damaged:
+        content = content[:-1] + bytes([content[-1] ^ 1])
+    if body and served.breaks.get(name):
+        sent = served.breaks[name].pop(0)
+    return Reply(200, content, served.commit, etag=etag, sent=sent)
 
 
 def _handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
@@ -78,15 +151,24 @@ def _handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.answer(send=True)
 
         def answer(self, *, send: bool) -> None:
-            status, word, body = hub.answer(unquote(self.path.partition("?")[0].strip("/")))
-            headers = {"Content-Length": str(len(body)), "X-Repo-Commit": COMMIT}
-            headers |= {"ETag": f'"{word}"'} if status == 200 else {"X-Error-Code": word} if word else {}
+            reply = hub.reply(unquote(self.path.partition("?")[0].strip("/")), body=send)
+            status, body = reply.status, reply.body
+            headers = {"X-Repo-Commit": reply.commit, "X-Error-Code": reply.code, "Location": reply.location}
+            headers |= {"ETag": f'"{reply.etag}"' if reply.etag else ""}
+            if (start := self.headers.get("Range", "")) and status == 200:
+                first = int(start.removeprefix("bytes=").partition("-")[0])
+                headers["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
+                status, body = 206, body[first:]
             self.send_response(status)
             for key, value in headers.items():
-                self.send_header(key, value)
+                if value:
+                    self.send_header(key, value)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if send:
-                self.wfile.write(body)
+                self.wfile.write(body if reply.sent is None else body[: reply.sent])
+            if reply.sent is not None:
+                self.close_connection = True
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -94,11 +176,30 @@ def _handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _listing(name: str, folder: Path, *, tree: bool) -> object:
-    sizes = {
-        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+def _digest(name: str, content: bytes) -> str:
+    if name.endswith(LARGE):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _listing(name: str, served: Served, *, tree: bool) -> object:
+    found = []
+    for path in sorted(served.folder.rglob("*")):
+        if path.is_file():
+            file, content = path.relative_to(served.folder).as_posix(), path.read_bytes()
+            large = {"sha256": _digest(file, content), "size": len(content)} if file.endswith(LARGE) else None
+            digest = COMMIT if large else _digest(file, content)
+            found.append((file, len(content), digest, large))
     if tree:
-        return [{"type": "file", "path": file, "size": size, "oid": COMMIT} for file, size in sizes.items()]
-    siblings = [{"rfilename": file, "size": size} for file, size in sizes.items()]
-    return {"id": name, "modelId": name, "sha": COMMIT, "siblings": siblings}
+        return [
+            {"type": "file", "path": file, "size": size, "oid": digest}
+            | ({"lfs": {"oid": large["sha256"], "size": size, "pointerSize": 130}} if large else {})
+            for file, size, digest, large in found
+        ]
+    siblings = [
+        {"rfilename": file, "size": size, "blobId": digest} | ({"lfs": large | {"pointerSize": 130}} if large else {})
+        for file, size, digest, large in found
+    ]
+    card = {"cardData": {"license": served.licence}} if served.licence else {}
+    gated = "auto" if served.gated else False
+    return {"id": name, "modelId": name, "sha": served.commit, "siblings": siblings, "gated": gated} | card

@@ -281,7 +281,8 @@ def test_an_archive_that_leads_out(serve, tmp_path: Path, brushbench) -> None:
 
 
 def test_from_the_hub(hub, tmp_path: Path, write_bench) -> None:
-    server = hub({"lab/bench": write_bench(), "lab/private": (401, "GatedRepo")})
+    served = write_bench().rename(tmp_path / "served")
+    server = hub({"lab/bench": served, "lab/private": (401, "GatedRepo")})
     environment = {
         **os.environ,
         "HF_ENDPOINT": server.endpoint,

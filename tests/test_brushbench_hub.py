@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hub_server import Answer, Hub
+from hub_server import Answer, Content, Hub, use_hub
 
 import brushbench
 from brushbench.hub import HubFolder
 
-Start = Callable[[Mapping[str, Path | Answer | None]], Hub]
+Start = Callable[[Mapping[str, Content]], Hub]
 FETCH = """
 import sys
 from brushbench.errors import UserError
@@ -63,7 +63,9 @@ def failure(part: str, *, cache: Path, endpoint: str, offline: bool = False) -> 
 def test_a_hub_that_refuses(answer: Answer, reason: str, hub: Start, tmp_path: Path) -> None:
     error = failure("base", cache=tmp_path, endpoint=hub({SD: answer}).endpoint)
     assert f"base: {SD} is not on this machine, and it can't be downloaded: {reason}" in error
-    assert f"hf download {SD}; or give a folder: -o base=FOLDER or --weights FOLDER" in error
+    files = "--include unet/diffusion_pytorch_model.safetensors --include vae/diffusion_pytorch_model.safetensors"
+    assert f"where there is a network: hf download {SD} " in error
+    assert f"{files}; or give a folder: -o base=FOLDER or --weights FOLDER" in error.replace(" --include '*.txt'", "")
 
 
 def test_for_a_single_file_only_configs_are_downloaded(hub: Start, tiny_weights: Path, tmp_path: Path) -> None:
@@ -72,7 +74,8 @@ def test_for_a_single_file_only_configs_are_downloaded(hub: Start, tiny_weights:
     assert code == 0, err
     got = {path.relative_to(out.strip()).as_posix() for path in Path(out.strip()).rglob("*") if path.is_file()}
     there = {path.relative_to(tiny_weights).as_posix() for path in tiny_weights.rglob("*") if path.is_file()}
-    assert got == {name for name in there if not name.endswith(".safetensors")}
+    # BrushNet's own folder is no part of the base.
+    assert got == {name for name in there if not name.endswith(".safetensors") and not name.startswith("brushnet/")}
 
 
 def test_no_network(tmp_path: Path) -> None:
@@ -88,17 +91,20 @@ def test_offline_asks_nobody(hub: Start, tiny_weights: Path, tmp_path: Path) -> 
     assert not served.asked
 
 
-def test_a_download_that_breaks_off_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_breaks_off_is_one_line(
+    hub: Start, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*arguments: object, **keywords: object) -> str:
         raise RuntimeError("data processing error\nwith a second line")
 
+    use_hub(monkeypatch, hub({"tiny/sd": tiny_weights}), tmp_path)
     monkeypatch.setattr("brushbench.hub.snapshot_download", broken)
     with pytest.raises(brushbench.UserError, match=r"^the download broke off \(RuntimeError: data .* second line\)$"):
         HubFolder("tiny/sd").download()
 
 
 def test_the_command_that_gets_it_asks_for_no_more_than_that() -> None:
-    assert HubFolder("a/b", "v1", "c/d").how_to_get_it() == 'hf download a/b --revision v1 --include "c/d/*"'
+    assert HubFolder("a/b", "v1", "c/d").how_to_get_it() == "hf download a/b --revision v1 --include 'c/d/*'"
 
 
 @pytest.fixture
@@ -107,9 +113,16 @@ def powerpaint(tmp_path: Path) -> Path:
     sizes = {
         "PowerPaint_Brushnet/diffusion_pytorch_model.safetensors": 1000,
         "PowerPaint_Brushnet/pytorch_model.bin": 200,
+        "realisticVisionV60B1_v51VAE/scheduler/scheduler_config.json": 30,
+        "realisticVisionV60B1_v51VAE/text_encoder/config.json": 30,
+        "realisticVisionV60B1_v51VAE/text_encoder/pytorch_model.bin": 500,
+        "realisticVisionV60B1_v51VAE/tokenizer/vocab.json": 30,
         "realisticVisionV60B1_v51VAE/unet/config.json": 30,
         "realisticVisionV60B1_v51VAE/unet/diffusion_pytorch_model.safetensors": 4000,
         "realisticVisionV60B1_v51VAE/unet/diffusion_pytorch_model.fp16.safetensors": 2000,
+        "realisticVisionV60B1_v51VAE/vae/config.json": 30,
+        "realisticVisionV60B1_v51VAE/vae/diffusion_pytorch_model.bin": 300,
+        "realisticVisionV60B1_v51VAE/vae_1_0/diffusion_pytorch_model.safetensors": 300_000,
         "realisticVisionV60B1_v51VAE/safety_checker/model.safetensors": 1_000_000,
         "README.md": 5,
     }
@@ -156,7 +169,7 @@ def test_list_says_what_is_here_and_how_much_would_be_downloaded(hub: Start, pow
     served = hub({POWERPAINT: powerpaint, "lllyasviel/control_v11p_sd15_inpaint": (403, "GatedRepo")})
     before = listed(tmp_path / "hf", served.endpoint)
     assert before["powerpaint-v2"].startswith("would be downloaded, 1.2 kB ")
-    assert before["powerpaint-v2-base"].startswith("would be downloaded, 4.0 kB ")
+    assert before["powerpaint-v2-base"].startswith("would be downloaded, 5.0 kB ")
     assert f"{POWERPAINT}/realisticVisionV60B1_v51VAE" in before["powerpaint-v2-base"]
     assert before["controlnet-inpaint"].startswith("would be downloaded, size unknown: it is gated")
     assert before["sd15-inpainting"].startswith("would be downloaded, size unknown: the hub has no such repository")

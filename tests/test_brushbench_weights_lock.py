@@ -134,9 +134,16 @@ def test_what_can_t_be_loaded_isn_t_locked(cached: Path, run: Run, tmp_path) -> 
 
 
 def test_a_file_that_can_t_be_read_is_named(cached: Path, family: Path) -> None:
-    (cached / UNET).unlink()
-    (cached / UNET).symlink_to("lost")
-    with pytest.raises(suite.UserError, match=rf"{UNET}: can't be read \(No such file"):
+    weights = Weights(family, "brushnet")
+    file = weights.folder("base") / UNET
+    file.unlink()
+    file.symlink_to("lost")
+    with (
+        pytest.raises(suite.UserError, match=rf"{UNET}: can't be read \(No such file"),
+        weights.recording("unet", [file]),
+    ):
+        pass
+    with pytest.raises(suite.UserError, match=r"HF_HUB_OFFLINE is set; the cache has a part: unet/ has no weights"):
         use(family)
 
 
