@@ -86,7 +86,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         cited += [key for file in self.files for key in (file.source, file.numbers) if key]
         if lost := sorted(set(cited) - self.sources.keys()):
             raise ValueError(f"cites {lost[0]!r}, which is no source")
-        if self.commit and self.revision_source is None:
+        if (self.commit or self.stated_commit) and self.revision_source is None:
             raise ValueError("a commit has a revision_source")
         if len({file.path for file in self.files}) < len(self.files):
             raise ValueError("a file is listed twice")
@@ -98,8 +98,10 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         return (self.repository, *self.formerly)
 
     def digest(self, path: str) -> str | None:
-        """The published digest of a file, if there is one."""
-        return next((file.sha256 for file in self.files if file.path == path), None)
+        """The published digest of a file, if one is stated for this repository itself, not for a copy of it."""
+        found = next((file for file in self.files if file.path == path), None)
+        sure = found and self.sources[found.numbers or found.source].confidence in ("read", "copied")
+        return found.sha256 if found and sure else None
 
 
 @cache

@@ -86,7 +86,6 @@ class HubFiles:
     """For each file the names that it may have, of which the first that is there is read; or `WEIGHTS`."""
     file_will_do: bool = False
     """A single file can stand for the folder."""
-    revision: str | None = None
     optional: tuple[str, ...] = ()
     """Files that are loaded too where they are."""
 
@@ -132,13 +131,20 @@ class HubFiles:
         chosen = attempt(self._chosen, Named({file.path for file in manifest.files})) if manifest else None
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
         names = usual if chosen is None or isinstance(chosen, Failure) else chosen
-        return f"hf download {self.source} {' '.join(names)}"
+        revision = f" --revision {self.revision}" if self.revision else ""
+        return f"hf download {self.source} {' '.join(names)}{revision}"
 
     def _unavailable(self, reason: str) -> UserError:
         there = f"where there is a network: {self.how_to_get_it()}; or give a folder: {self.option}=FOLDER"
         return UserError(
             one_line(f"{self.source} is not on this machine, and it can't be downloaded: {reason}; {there}", 1000)
         )
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that its manifest states; None: the main branch."""
+        manifest = manifest_of(self.source)
+        return manifest.commit if manifest else None
 
     def _chosen(self, listing: Listing) -> list[str]:
         """What is loaded of a listing. Raises `UserError` if it lacks a file."""

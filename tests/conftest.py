@@ -12,6 +12,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from hub_server import Content, Hub
 from PIL import Image
+from published import Publication, publish, tiny_sources
 from safetensors.torch import save_file
 from support import with_whole_vocabulary
 from tiny_pipelines import Folders, make
@@ -121,6 +122,16 @@ def rectangle(seed: int, side: int) -> torch.Tensor:
     top, left = 4 + 3 * seed % (side // 4), 8 + 5 * seed % (side // 4)
     mask[top : top + side // 2, left : left + side // 3] = True
     return mask
+
+
+@pytest.fixture(scope="session")
+def published(
+    tiny_weights: Path, inpainting_weights: Path, sdxl_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Publication:
+    """Every repository that families and metrics name, as its manifest lists it, in miniature."""
+    root = tmp_path_factory.mktemp("published")
+    sources = tiny_sources(GOLDEN, tiny_weights, inpainting_weights, sdxl_weights, root / "tiny")
+    return publish(sources, root)
 
 
 @pytest.fixture

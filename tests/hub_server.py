@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from brushbench.manifest import manifest_of
+
 COMMIT = "a" * 40
 Answer = tuple[int, str]
 """A status and the hub's code for it, which may be empty."""
@@ -42,12 +44,17 @@ class Moved:
 
 
 def put_in_cache(cache: Path, name: str, folder: Path) -> Path:
-    """A copy of the folder in a hub's cache, as if it had been downloaded: its branch `main` and its tag `v2`."""
+    """A copy of the folder in a hub's cache, as if it had been downloaded: its branch `main` and its tag `v2`.
+
+    Both are the commit that its manifest states, if it has one.
+    """
+    manifest = manifest_of(name)
+    commit = (manifest and manifest.commit) or COMMIT
     repository = cache / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     for revision in ("main", "v2"):
-        (repository / "refs" / revision).write_text(COMMIT)
-    return shutil.copytree(folder, repository / "snapshots" / COMMIT)
+        (repository / "refs" / revision).write_text(commit)
+    return shutil.copytree(folder, repository / "snapshots" / commit)
 
 
 def locked(cache: Path) -> dict[str, dict[str, object]]:

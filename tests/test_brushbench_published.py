@@ -1,0 +1,251 @@
+"""Every method and metric of every family from copies of the real repositories' listings, by the hub's real client."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from file_server import Served as File
+from file_server import serving
+from hub_server import Hub, Served, use_hub
+from published import JUNK, Publication
+from safetensors.torch import load_file
+
+from brushbench import manifest
+from brushbench.loading import load_metric
+from brushbench.manifest import manifest_of
+from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
+from brushbench.weights import families, read_family
+from metrics.blip import Shapes
+from metrics.perceptual import NETS
+from metrics.shared import release
+
+WEIGHTS = (".safetensors", ".bin", ".pt")
+Brushbench = Callable[..., tuple[int, str, str]]
+FAMILIES = {name: read_family(path) for name, path in families().items()}
+REMOTE = {
+    (family, name): component
+    for family, content in FAMILIES.items()
+    for name, component in content.components.items()
+    if not component.local
+}
+OPTIONAL = {
+    ("sd15", "brushnetx"): ("brushnet", ("brushnet=brushnetx",)),
+    ("sd15", "realistic-vision"): ("brushnet", ("base=realistic-vision",)),
+    ("sd15", "ip-adapter"): ("brushnet", ("ip_adapter=ip-adapter", "ip_adapter_image={picture}")),
+    ("sd15", "brushnet-random-mask"): ("brushnet", ("brushnet=brushnet-random-mask",)),
+    ("sd15", "prefpaint"): ("sd-inpainting", ("base=prefpaint",)),
+    ("sd15", "brupa"): ("brushnet", ("brushnet=brupa",)),
+    ("sd15", "powerpaint-v2"): ("powerpaint", ("version=2",)),
+    ("sd15", "powerpaint-v2-base"): ("powerpaint", ("version=2",)),
+    ("sdxl", "ip-adapter"): ("brushnet", ("ip_adapter=ip-adapter", "ip_adapter_image={picture}")),
+}
+"""How to use what no method takes by itself."""
+
+
+@pytest.fixture
+def served(published: Publication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with every repository, at the commit of its manifest; manifests with its sizes and digests."""
+    monkeypatch.setattr(manifest, "FOLDER", published.manifests)
+    repositories = {
+        name: Served(folder, commit=((found := manifest_of(name)) and found.commit) or "b" * 40)
+        for name, folder in published.folders.items()
+    }
+    hub = Hub(repositories)
+    use_hub(monkeypatch, hub, tmp_path / "hub")
+    yield hub
+    hub.close()
+
+
+@pytest.mark.parametrize(("family", "name"), REMOTE, ids=map("-".join, REMOTE))
+def test_every_component_has_a_listing_with_all_that_is_read(family: str, name: str) -> None:
+    component = REMOTE[family, name]
+    listed = manifest_of(component.source)
+    assert listed is not None, f"no manifest of {component.source}"
+    assert component.revision == listed.commit
+    assert component.part, f"{name}: what it is read as isn't said"
+    names = component.on_hub.published_names()
+    assert any(path.endswith((".safetensors", ".bin")) for path in names)
+    assert {path for path in names if not path.startswith(component.subfolder)} == set()
+
+
+def test_every_source_of_a_metric_has_a_listing_with_all_that_is_read() -> None:
+    seen = set()
+    for name in CATALOGUE:
+        metric = load_metric(name)
+        for source in sources_of(metric) if isinstance(metric, Weighted) else ():
+            if isinstance(source, HubFiles) and (Path(source.source).exists() or "papercut" in name):
+                continue
+            address = source.source if isinstance(source, HubFiles) else source.address
+            listed = manifest_of(address)
+            assert listed is not None, f"no manifest of {address}"
+            if isinstance(source, HubFiles):
+                assert source.revision == listed.commit
+            else:
+                assert isinstance(source, WebFile)
+                assert listed.files[0].sha256.startswith(source.digest)
+            seen.add(name)
+    assert seen == {"lpips", "clip", "image-reward", "hps", "aesthetic"}
+
+
+@pytest.mark.parametrize(("family", "name"), REMOTE, ids=map("-".join, REMOTE))
+def test_every_component_can_be_used(
+    family: str, name: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path
+) -> None:
+    component = REMOTE[family, name]
+    methods = [method for method, parts in FAMILIES[family].methods.items() if name in parts.values()]
+    method, options = OPTIONAL.get((family, name)) or (methods[-1], ())
+    root = write_bench(count=1)
+    given = [part for option in options for part in ("-o", option.format(picture=root / "images/000000000.png"))]
+    code, _, err = brushbench(
+        *("generate", "--method", method, "--weights", family, "--dataset", "brushbench", "--root", root, *given),
+        *("--output", tmp_path / "runs", "--steps", 2),
+    )
+    assert code == 0, err
+    run = json.loads(next(tmp_path.glob("runs/*/*/run.json")).read_text())
+    places = {value for key, value in run["provenance"].items() if key.startswith("weights.")}
+    assert f"{component.on_hub.place}@{component.revision}".removesuffix("@None") in places
+    assert_only_what_is_read(tmp_path / "hub")
+
+
+def assert_only_what_is_read(cache: Path) -> None:
+    """Nothing that can't be loaded was downloaded, and of no model's weights a second set."""
+    got = [path for path in cache.rglob("snapshots/**/*") if path.is_file()]
+    assert got
+    assert not [path for path in got if path.read_bytes() == JUNK]
+    weights = [path for path in got if path.suffix in WEIGHTS]
+    folders = [path.parent for path in weights if path.parent.name != "PowerPaint_Brushnet"]
+    assert len(folders) == len(set(folders))
+
+
+def downloaded(cache: Path) -> set[str]:
+    """Which weights there are in a hub's cache, with their repositories."""
+    found = (path.relative_to(cache) for path in cache.rglob("snapshots/**/*") if path.suffix in WEIGHTS)
+    return {f"{path.parts[0].split('--')[-1]}: {'/'.join(path.parts[3:])}" for path in found}
+
+
+def test_all_methods_run_with_sd15_and_then_once_more_without_a_network(
+    served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_bench(count=1)
+
+    def run(output: str) -> tuple[dict[str, bytes], dict[str, str], str]:
+        code, _, err = brushbench(
+            *("run", "--method", "all", "--weights", "sd15", "--dataset", "brushbench", "--root", root, "--steps", 2),
+            *("--metrics", "psnr", "--output", tmp_path / output),
+        )
+        assert code == 0, err
+        images = {path.parts[-3]: path.read_bytes() for path in tmp_path.glob(f"{output}/*/*/images/*.png")}
+        records = tmp_path.glob(f"{output}/*/*/run.json")
+        return images, {path.parts[-2]: json.loads(path.read_text())["fingerprint"] for path in records}, err
+
+    images, fingerprints, told = run("online")
+    assert images.keys() >= {*FAMILIES["sd15"].methods}
+    halves = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
+    assert f"weights of sd-inpainting: sd15 (stable-diffusion-v1-5/stable-diffusion-inpainting){halves}" in told
+    assert {
+        "stable-diffusion-inpainting: unet/diffusion_pytorch_model.fp16.safetensors",
+        "stable-diffusion-inpainting: text_encoder/model.fp16.safetensors",
+        "stable-diffusion-v1-5: vae/diffusion_pytorch_model.safetensors",
+        "PowerPaint-v1: unet/unet.safetensors",
+    } <= downloaded(tmp_path / "hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    asked = len(served.asked)
+    assert run("offline")[:2] == (images, fingerprints)
+    assert len(served.asked) == asked
+
+
+def test_sdxl_downloads_one_vae(served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path) -> None:
+    arguments = ("--weights", "sdxl", "--dataset", "brushbench", "--root", write_bench(count=1), "--steps", 1)
+    code, _, err = brushbench("generate", "--method", "brushnet", *arguments, "--output", tmp_path / "runs")
+    assert code == 0, err
+    assert downloaded(tmp_path / "hub") == {
+        "stable-diffusion-xl-base-1.0: unet/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-xl-base-1.0: vae/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-xl-base-1.0: text_encoder/model.safetensors",
+        "stable-diffusion-xl-base-1.0: text_encoder_2/model.safetensors",
+        "random_mask_brushnet_ckpt_sdxl_regulus_v1: diffusion_pytorch_model.safetensors",
+    }
+
+
+def test_powerpaint_v2_reads_pickles_where_there_are_no_others(
+    served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path
+) -> None:
+    arguments = ("--weights", "sd15", "--dataset", "brushbench", "--root", write_bench(count=1), "--steps", 1)
+    code, _, err = brushbench(
+        *("generate", "--method", "powerpaint", "-o", "version=2", *arguments, "--output", tmp_path / "runs")
+    )
+    assert code == 0, err
+    base = "realisticVisionV60B1_v51VAE"
+    assert downloaded(tmp_path / "hub") == {
+        "PowerPaint-v2-1: PowerPaint_Brushnet/diffusion_pytorch_model.safetensors",
+        "PowerPaint-v2-1: PowerPaint_Brushnet/pytorch_model.bin",
+        f"PowerPaint-v2-1: {base}/text_encoder/pytorch_model.bin",
+        f"PowerPaint-v2-1: {base}/unet/diffusion_pytorch_model.bin",
+        f"PowerPaint-v2-1: {base}/vae/diffusion_pytorch_model.bin",
+    }
+
+
+def test_the_upper_bound_downloads_nothing_but_the_vae(
+    served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path
+) -> None:
+    arguments = ("--weights", "sd15", "--dataset", "brushbench", "--root", write_bench(count=1))
+    code, _, err = brushbench("generate", "--method", "autoencoder", *arguments, "--output", tmp_path / "runs")
+    assert code == 0, err
+    assert downloaded(tmp_path / "hub") == {"stable-diffusion-v1-5: vae/diffusion_pytorch_model.safetensors"}
+
+
+@pytest.fixture
+def pages(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[File]]:
+    """LAION's head and the backbone of LPIPS at addresses of this machine."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    tensors = load_file(golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors")
+    torch.save({name: tensor.float() for name, tensor in tensors.items()}, tmp_path / "squeezenet.pth")
+    head = golden / "metrics/aesthetic/sa_0_4_vit_l_14_linear.random.pth"
+    with ExitStack() as stack:
+        files = [stack.enter_context(serving(File(path.read_bytes()))) for path in (head, tmp_path / "squeezenet.pth")]
+        first, second = (f"{file.address.removesuffix('data.zip')}{k}.pth" for k, file in enumerate(files))
+        monkeypatch.setattr("metrics.aesthetic.ADDRESS", first)
+        net = dataclasses.replace(NETS["squeeze"], address=second, digest="")
+        monkeypatch.setitem(NETS, "squeeze", net)
+        yield files
+
+
+def test_every_metric_is_downloaded_and_then_used_offline(
+    served: Hub,
+    pages: list[File],
+    golden: Path,
+    brushbench: Brushbench,
+    write_bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The published networks are ViT-H and ViT-L; a repository doesn't say so, and here they are small.
+    reward = Shapes.read(golden / "metrics/image_reward")
+    monkeypatch.setattr(Shapes, "read", staticmethod(lambda folder: reward))
+    options = ("--metric-option", f"hps.model={golden / 'metrics/hps/tiny-hps-vit.json'}")
+    root, names = write_bench(count=1), "lpips,clip,aesthetic,image-reward,hps"
+
+    def score(output: str) -> dict[str, float]:
+        release()
+        run = ("run", "--method", "mean-fill", "--dataset", "brushbench", "--root", root, "--metrics", names)
+        code, _, err = brushbench(*run, *options, "--output", tmp_path / output)
+        assert code == 0, err
+        row = pd.read_parquet(next(tmp_path.glob(f"{output}/*/*/scores.parquet"))).iloc[0]
+        return {name: row[name] for name in names.split(",")}
+
+    scores = score("online")
+    assert np.isfinite([*scores.values()]).all()
+    assert "ImageReward: ImageReward.pt" in downloaded(tmp_path / "hub")
+    assert "HPSv2: HPS_v2.1_compressed.pt" in downloaded(tmp_path / "hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    asked = len(served.asked), *(len(page.asked) for page in pages)
+    assert score("offline") == scores
+    assert (len(served.asked), *(len(page.asked) for page in pages)) == asked
+    assert_only_what_is_read(tmp_path / "hub")
