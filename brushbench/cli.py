@@ -107,8 +107,22 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
 
 
 @cli.command()
-def doctor() -> None:
-    """Print what this machine has: versions, device, data, weights, and how to get what is missing."""
+@click.option("--weights", is_flag=True, help="Ask the hub instead what has changed since the manifests were written.")
+def doctor(*, weights: bool) -> None:
+    """Print what this machine has: versions, device, data, weights, and how to get what is missing.
+
+    With --weights nothing is downloaded; exit code 1 means that something changed that is read, 4 that not every
+    repository could be asked.
+    """
+    if weights:
+        from brushbench.drift import drifts
+
+        found = drifts()
+        for each in found:
+            click.echo(str(each))
+        if any(each.changes for each in found):
+            raise SystemExit(1)
+        raise SystemExit(4 if any(each.unasked for each in found) else 0)
     from brushbench.doctor import findings
 
     for name, finding in findings().items():

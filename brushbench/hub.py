@@ -29,6 +29,10 @@ class UnavailableError(UserError):
     """The hub doesn't give what it is asked for."""
 
 
+class NoRevisionError(UnavailableError):
+    """The repository is there, and the revision isn't."""
+
+
 class WrongFilesError(UserError):
     """The repository is to be had, but hasn't what is read, or has something else in its place."""
 
@@ -196,7 +200,7 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
     # A commit never changes.
     if revision is not None and len(revision) == _COMMIT and (here := in_cache(source, revision, choose)):
         return here
-    listed = attempt(look, source, revision)
+    listed = attempt(look, source, revision, passing=(NoRevisionError,))
     if isinstance(listed, Failure):
         if (here := in_cache(source, revision, choose)) is not None:
             return here
@@ -251,7 +255,7 @@ def look(source: str, revision: str | None, patience: float = float(constants.DE
         raise UserError("HF_HUB_OFFLINE is set")
     reasons = []
     for name in names_of(source):
-        found = attempt(_listed, name, revision, patience)
+        found = attempt(_listed, name, revision, patience, passing=(NoRevisionError,))
         if isinstance(found, Repository):
             return found
         if not found.by_user:
@@ -299,6 +303,8 @@ def check_download(source: str, root: Path, file: Path, digest: str) -> None:
 def _listed(name: str, revision: str | None, patience: float) -> Repository:
     try:
         info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=patience)
+    except RevisionNotFoundError as error:
+        raise NoRevisionError(f"{reason_of(error)} ({revision})") from error
     except OSError as error:
         raise UserError(reason_of(error)) from error
     card = info.card_data
@@ -325,7 +331,7 @@ def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
 
 
 def _broken_off(failure: Failure) -> UserError:
-    return UnavailableError(one_line(f"the download broke off ({failure.error})"))
+    return UnavailableError(one_line(f"the download broke off ({failure.error}), and the same command tries again"))
 
 
 def _check_published(listed: Repository, names: Sequence[str]) -> None:

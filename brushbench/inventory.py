@@ -7,12 +7,16 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from brushbench.errors import UserError
+from brushbench.manifest import Manifest, manifest_of, manifests
 from brushbench.weights import Component, families, read_family
 from brushbench.weights_lock import lock_path
 
 
 def lines() -> list[str]:
-    """Every family, below it its components: here or not, how large, and from where; at the end where downloads go."""
+    """Every family, below it its components: here or not, how large, from where, and whether it is pinned.
+
+    Then what metrics are computed with, and where downloads go.
+    """
     found = {name: read_family(path) for name, path in families().items()}
     components = {(family, name): part for family, each in found.items() for name, part in each.components.items()}
     # All at once: a hub that doesn't answer is waited for once.
@@ -24,8 +28,33 @@ def lines() -> list[str]:
         shown.append(f"{family}: {content.summary}")
         for name, part in content.components.items():
             place = "" if part.local else f"{part.on_hub.place} "
-            shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence})")
+            pinned = "" if part.local else f"; {_pinned(part)}"
+            shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence}){pinned}")
+    shown.append("metrics: what they are computed with; `brushbench doctor` says whether it is here")
+    for each in manifests():
+        if each.metrics:
+            pinned = f"; {each.pinned}" if each.repository else ""
+            size = f"download of {_published(each)}"
+            shown.append(
+                f"  {', '.join(each.metrics):{width}}  {size:{longest}}  {each.place} ({each.licence.name}){pinned}"
+            )
     return [*shown, f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}"]
+
+
+def _pinned(component: Component) -> str:
+    found = manifest_of(component.source)
+    gated = (
+        "; gated: its terms must be accepted on the hub first" if found and found.gated and found.gated.value else ""
+    )
+    pinned = f"revision {component.revision[:8]}" if component.revision else "not pinned: what its main branch has"
+    return f"{pinned}{gated}"
+
+
+def _published(each: Manifest) -> str:
+    sizes = {file.path: file.bytes for file in each.files}
+    known = [sizes[name] for name in each.reads if sizes[name] is not None]
+    lost = any(sizes[name] is None and not name.endswith((".json", ".txt")) for name in each.reads)
+    return "a size that isn't public" if lost else _bytes(sum(size or 0 for size in known))
 
 
 def _state(component: Component) -> str:
@@ -38,7 +67,9 @@ def _state(component: Component) -> str:
     try:
         return f"would be downloaded, {_bytes(hub.size())}"
     except UserError as error:
-        return f"would be downloaded, size unknown: {error}"
+        published = hub.published_size()
+        size = "size unknown" if published is None else f"{_bytes(published)} as published"
+        return f"would be downloaded, {size}: {error}"
 
 
 def _readable(files: Iterable[Path]) -> str:

@@ -69,6 +69,10 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     stated_commit: str = ""
     """As much of it as public material shows."""
     revision_source: Cited | None = None
+    metrics: tuple[str, ...] = ()
+    """Which are computed with it."""
+    reads: tuple[str, ...] = ()
+    """The files that these metrics read."""
     complete: bool = False
     """The listing is known to be whole."""
     note: str = ""
@@ -88,6 +92,8 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
             raise ValueError(f"cites {lost[0]!r}, which is no source")
         if (self.commit or self.stated_commit) and self.revision_source is None:
             raise ValueError("a commit has a revision_source")
+        if lost := sorted(set(self.reads) - {file.path for file in self.files}):
+            raise ValueError(f"reads {lost[0]!r}, which isn't listed")
         if len({file.path for file in self.files}) < len(self.files):
             raise ValueError("a file is listed twice")
         return self
@@ -97,6 +103,16 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         """All names of the repository, today's first."""
         return (self.repository, *self.formerly)
 
+    @property
+    def place(self) -> str:
+        """The repository or the address."""
+        return self.repository or self.address
+
+    @property
+    def pinned(self) -> str:
+        """The revision that is taken, to read."""
+        return f"revision {self.commit[:8]}" if self.commit else "not pinned: what its main branch has"
+
     def digest(self, path: str) -> str | None:
         """The published digest of a file, if one is stated for this repository itself, not for a copy of it."""
         found = next((file for file in self.files if file.path == path), None)
@@ -104,15 +120,19 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         return found.sha256 if found and sure else None
 
 
-@cache
-def manifests(folder: Path | None = None) -> tuple[Manifest, ...]:
+def manifests() -> tuple[Manifest, ...]:
     """All that the suite has. Raises `UserError` for a damaged one."""
-    return tuple(_read(path) for path in sorted((folder or FOLDER).glob("*.toml")))
+    return _in(FOLDER)
+
+
+@cache
+def _in(folder: Path) -> tuple[Manifest, ...]:
+    return tuple(_read(path) for path in sorted(folder.glob("*.toml")))
 
 
 def manifest_of(name: str) -> Manifest | None:
     """The manifest of a repository by any of its names, or of an address; None if there is none."""
-    return next((each for each in manifests(FOLDER) if name in each.names or name == each.address), None)
+    return next((each for each in manifests() if name in each.names or name == each.address), None)
 
 
 def names_of(repository: str) -> tuple[str, ...]:

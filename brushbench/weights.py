@@ -22,7 +22,7 @@ from brushbench import layouts, weights_lock
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.files import check_file, exists, file_digest, read_toml
 from brushbench.formats import HALF
-from brushbench.hub import HubFolder, WrongFilesError, check_download
+from brushbench.hub import HubFolder, NoRevisionError, WrongFilesError, check_download
 from brushbench.layouts import reads_of
 from brushbench.manifest import canonical
 from brushbench.mask_kinds import MaskKind
@@ -337,6 +337,10 @@ class Weights:
         except UserError as error:
             reason = f"{part}: {hub.place} is not on this machine, and it can't be downloaded: {error}"
             remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
+            if isinstance(error, NoRevisionError):
+                option = instead.partition("=")[0]
+                main = "" if hub.subfolder else f"{option}={hub.source} takes its main branch; "
+                remedy = f"valid: {main}a folder: {instead}"
             raise UserError(one_line(f"{reason}; {remedy}", 1000)) from error
         self._downloaded[folder] = hub
         return folder

@@ -44,6 +44,11 @@ def serving(served: Served) -> Iterator[Served]:
 
 def _handler_of(served: Served) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(served.status)
+            self.head(served.status, 0, len(served.content))
+            self.end_headers()
+
         def do_GET(self) -> None:
             asked = self.headers.get("Range", "")
             served.asked.append(asked)

@@ -64,7 +64,7 @@ Sources = Mapping[str, Mapping[str, Path]]
 def publish(sources: Sources, root: Path) -> Publication:
     """Write every repository that has a source, and manifests with the sizes and digests of the written files."""
     folders = {}
-    for each in manifests(manifest.FOLDER):
+    for each in manifests():
         if each.repository in sources:
             folders[each.repository] = _write(each, sources[each.repository], root / each.repository)
     return Publication(folders, _manifests(folders, root / "manifests"))

@@ -1,0 +1,139 @@
+"""What has changed on the hub since the manifests were written, for `brushbench doctor --weights`."""
+
+import re
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import final
+
+from huggingface_hub import constants
+
+from brushbench.errors import UserError
+from brushbench.hub import Choose, Named, NoRevisionError, Repository, look
+from brushbench.layouts import Listing, Reads, Request, reads_of
+from brushbench.manifest import Manifest, manifests
+from brushbench.weights import Component, families, read_family
+from brushbench.work import Failure, attempt
+
+_PATIENCE_SECONDS = 10.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What the hub has, next to one manifest."""
+
+    manifest: Manifest
+    changes: Sequence[str] = field(default_factory=list)
+    """Of what is read here."""
+    remarks: Sequence[str] = field(default_factory=list)
+    """Of other things."""
+    unasked: str = ""
+    """Why the hub couldn't be asked; empty if it could."""
+
+    def __str__(self) -> str:
+        if self.unasked:
+            return f"{self.manifest.place}: not compared: {self.unasked}"
+        told = "; ".join([*self.changes, *self.remarks])
+        return f"{self.manifest.place}: {told or 'as its manifest says'}"
+
+
+def drifts() -> list[Drift]:
+    """One for each repository and address that families and metrics take something from."""
+    components = [part for path in families().values() for part in read_family(path).components.values()]
+    sources = {part.source for part in components if not part.local}
+    used = [each for each in manifests() if each.metrics or each.repository in sources]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(partial(_drift, components), used))
+
+
+def _drift(components: Sequence[Component], manifest: Manifest) -> Drift:
+    if manifest.address:
+        return _web(manifest)
+    main = attempt(look, manifest.repository, None, _PATIENCE_SECONDS)
+    if isinstance(main, Failure):
+        return Drift(manifest, unasked=main.error)
+    changes, remarks = [], list(_remarks(manifest, main))
+    pinned: Repository | Failure = main
+    if manifest.commit and main.commit != manifest.commit:
+        remarks.append(f"its main branch has moved on to {main.commit[:8]}, read is {manifest.commit[:8]}")
+        try:
+            pinned = attempt(look, manifest.repository, manifest.commit, _PATIENCE_SECONDS, passing=(NoRevisionError,))
+        except NoRevisionError:
+            changes.append(f"the revision that is read, {manifest.commit[:8]}, is gone")
+    if isinstance(pinned, Failure):
+        return Drift(manifest, unasked=pinned.error)
+    for choose in _readers(components, manifest):
+        changes += _changes(manifest, pinned, choose)
+    if main.gated and manifest.gated and not manifest.gated.value:
+        changes.append("it is gated now: its terms must be accepted on the hub first")
+    return Drift(manifest, list(dict.fromkeys(changes)), remarks)
+
+
+def _readers(components: Sequence[Component], manifest: Manifest) -> Iterator[Choose]:
+    for part in components:
+        if part.source in manifest.names:
+            yield partial(_named, reads_of(part.part), Request(part.subfolder))
+    if manifest.reads:
+        yield lambda listing: [name for name in manifest.reads if name in listing.names]
+
+
+def _named(reads: Reads, request: Request, listing: Listing) -> list[str]:
+    """By names alone, so that not even an index is downloaded."""
+    return reads(Named(listing.names), request)
+
+
+def _changes(manifest: Manifest, live: Repository, choose: Choose) -> Iterator[str]:
+    """What is read today, and was to be read by the manifest; nothing of a download."""
+    known = {file.path: file for file in manifest.files}
+    before, now = attempt(choose, Named(known)), attempt(choose, live)
+    if isinstance(now, Failure):
+        yield f"{now.error}, which is read"
+        return
+    expected = set() if isinstance(before, Failure) else set(before)
+    for name in sorted(expected - set(now)):
+        yield f"{name} is {'gone' if name not in live.names else 'not read any more'}"
+    for name in sorted(set(now) - expected):
+        yield f"{name} is new, and read"
+    for name in sorted(expected & set(now)):
+        entry, file = live.entries[name], known[name]
+        published = manifest.digest(name)
+        if published and len(entry.digest) == len(published) and entry.digest != published:
+            yield f"{name} has SHA-256 {entry.digest}, published was {published}"
+        elif file.bytes is not None and entry.size != file.bytes:
+            yield f"{name} has {entry.size} bytes, published were {file.bytes}"
+
+
+def _remarks(manifest: Manifest, live: Repository) -> Iterator[str]:
+    if live.name != manifest.repository:
+        yield f"it is called {live.name} now"
+    if live.licence and _plain(live.licence) not in _plain(manifest.licence.name):
+        yield f"its card states the licence {live.licence}, the manifest {manifest.licence.name}"
+    if manifest.gated and manifest.gated.value and not live.gated:
+        yield "it isn't gated any more"
+
+
+def _plain(licence: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", licence.lower()).removesuffix("license")
+
+
+def _web(manifest: Manifest) -> Drift:
+    """A file at an address has a size and nothing else that can be asked for."""
+    size = attempt(_length, manifest.address)
+    if isinstance(size, Failure):
+        return Drift(manifest, unasked=size.error)
+    published = manifest.files[0].bytes
+    if size is None or published is None or size == published:
+        return Drift(manifest)
+    return Drift(manifest, [f"it has {size} bytes, published were {published}"])
+
+
+def _length(address: str) -> int | None:
+    if constants.HF_HUB_OFFLINE:
+        raise UserError("HF_HUB_OFFLINE is set")
+    request = urllib.request.Request(address, method="HEAD", headers={"User-Agent": "brushbench"})
+    with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
+        stated = answer.headers.get("Content-Length")
+    return int(stated) if stated else None

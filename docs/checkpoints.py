@@ -1,0 +1,120 @@
+"""Print docs/checkpoints.md from the manifests and families: python docs/checkpoints.py > docs/checkpoints.md"""
+
+from collections.abc import Iterator
+
+from brushbench.manifest import Listed, Manifest, manifests
+from brushbench.weights import Component, families, read_family
+
+HEAD = """# Checkpoints
+
+What the suite downloads, as public material shows it: each repository's files, with size, SHA-256, revision and
+licence, and for each fact its source. This page is printed by `python docs/checkpoints.py` from `brushbench/manifests/`
+and `baselines/weights/`; a test compares the two.
+
+No hub could be reached from the machine on which it was written, so nothing here was asked for or downloaded.
+`brushbench doctor --weights` asks: where there is a network, it compares these listings with the live ones and says
+what has changed, before a download.
+
+* **Which files are read.** Of each model one set of weights: `.safetensors`; else `.fp16.safetensors`, which the run's
+  line on its weights says; else `.bin`, which is read with `weights_only`. In one file or several, also under odd names
+  such as `diffusion_pytorch_model-002.bin`. Nothing else is downloaded.
+* **Revisions.** Where public material states a commit, that commit is downloaded, and a file of weights whose digest is
+  stated for it must have that digest. Where none is stated, the main branch is taken as it is at the first use, and its
+  digests are locked then.
+* **Confidence.** `read`: in the project's own code, documentation, threads or pages. `copied`: in a third party's code
+  or document. `derived`: it follows from other facts, or is a duplicate's. `remembered`: a layout that is commonly
+  known and that no document at hand shows. A number such as `no. 70466156662` stands for a file of public code that was
+  read in November 2026, and whose address our notes don't hold.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return (
+        "\n".join([HEAD, *_overview(), "", *(line for each in manifests() for line in _section(each))]).rstrip() + "\n"
+    )
+
+
+def _components() -> list[tuple[str, str, Component]]:
+    found = [(family, read_family(path)) for family, path in families().items()]
+    return [(family, name, part) for family, each in found for name, part in each.components.items() if not part.local]
+
+
+def _overview() -> Iterator[str]:
+    yield "## Components"
+    yield ""
+    yield "| component | repository | revision | files of weights that are read | licence |"
+    yield "|---|---|---|---|---|"
+    for family, name, part in _components():
+        names = [path for path in part.on_hub.published_names() if _heavy(path)]
+        shown = "<br>".join(f"`{path}`" for path in names)
+        revision = f"`{part.revision[:8]}`" if part.revision else "main branch, not pinned"
+        yield f"| `{family}`: `{name}` | {_link(part.source)} | {revision} | {shown} | {part.licence} |"
+    for each in manifests():
+        if each.metrics:
+            shown = "<br>".join(f"`{path}`" for path in each.reads)
+            revision = f"`{each.commit[:8]}`" if each.commit else "fixed address"
+            name = ", ".join(f"`{metric}`" for metric in each.metrics)
+            yield f"| metric {name} | {_link(each.place)} | {revision} | {shown} | {each.licence.name} |"
+
+
+def _section(each: Manifest) -> Iterator[str]:
+    keys = {key: number for number, key in enumerate(each.sources, 1)}
+    yield f"## {each.repository or each.address.rpartition('/')[2]}"
+    yield ""
+    yield f"{_link(each.place)}{f', formerly {_names(each.formerly)}' if each.formerly else ''}"
+    yield ""
+    commit = f"`{each.commit or each.stated_commit}`" if each.commit or each.stated_commit else "not known"
+    stated = f" [{keys[each.revision_source.source]}]" if each.revision_source else ""
+    gated = "not known" if each.gated is None else f"{_yes(value=each.gated.value)} [{keys[each.gated.source]}]"
+    if each.repository:
+        yield f"* revision: {commit}{stated}"
+        yield f"* gated: {gated}"
+    yield f"* licence: {each.licence.name} [{keys[each.licence.source]}]"
+    yield f"* the listing is {'whole' if each.complete else 'what public material shows, and may lack files'}"
+    if each.note:
+        yield f"* {each.note}"
+    yield ""
+    yield "| file | bytes | SHA-256 | read | source |"
+    yield "|---|---|---|---|---|"
+    read = _read(each)
+    yield from (_row(file, keys, read) for file in each.files)
+    yield ""
+    for key, number in keys.items():
+        source = each.sources[key]
+        yield f"{number}. ({source.confidence}) {source.where}{f': {source.says}' if source.says else ''}"
+    yield ""
+
+
+def _row(file: Listed, keys: dict[str, int], read: set[str]) -> str:
+    numbers = f", numbers [{keys[file.numbers]}]" if file.numbers else ""
+    size = "" if file.bytes is None else f"{file.bytes:,}"
+    digest = f"`{file.sha256}`" if file.sha256 else ""
+    return (
+        f"| `{file.path}` | {size} | {digest} | {'yes' if file.path in read else ''} | [{keys[file.source]}]{numbers} |"
+    )
+
+
+def _read(each: Manifest) -> set[str]:
+    own = [part for _, _, part in _components() if part.source in each.names]
+    return {*each.reads, *(name for part in own for name in part.on_hub.published_names())}
+
+
+def _heavy(path: str) -> bool:
+    return not path.endswith((".json", ".txt", ".model", ".jinja"))
+
+
+def _link(place: str) -> str:
+    return f"<{place}>" if "://" in place else f"[{place}](https://huggingface.co/{place})"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _yes(*, value: bool) -> str:
+    return "yes" if value else "no"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
