@@ -14,6 +14,7 @@ from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
 from brushbench.loading import Runtime
+from brushbench.tensors import explained
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)
@@ -132,16 +133,17 @@ def _load_checked(
 ) -> Any:
     variant, files = _weight_files(folder, wanted.variant)
     with runtime.weights.recording(part, [folder / "config.json", *files], variant):
-        model, report = loaded(
-            folder,
-            load,
-            dtype=runtime.dtype,
-            output_loading_info=True,
-            use_safetensors=files[0].suffix == ".safetensors",
-            **({"variant": variant} if variant else {}),
-            # They are an error all the same: in the report they have their names.
-            ignore_mismatched_sizes=True,
-        )
+        with explained(files):
+            model, report = loaded(
+                folder,
+                load,
+                dtype=runtime.dtype,
+                output_loading_info=True,
+                use_safetensors=files[0].suffix == ".safetensors",
+                **({"variant": variant} if variant else {}),
+                # They are an error all the same: in the report they have their names.
+                ignore_mismatched_sizes=True,
+            )
         _check(report, folder, left_over=wanted.left_over)
     return runtime.place(model.requires_grad_(False).eval())
 

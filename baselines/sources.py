@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast, final, runtime_checkable
 
 from diffusers import ModelMixin
-from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm, load_single_file_checkpoint
+from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from torch import Tensor, nn
 
-from baselines.checkpoints import SchedulerConfig, load_model, loaded
+from baselines.checkpoints import SchedulerConfig, load_model
 from baselines.kinds import family_of
 from baselines.single_file_marks import scheduler_changes
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
+from brushbench.tensors import read_tensors
 from brushbench.weights import BASE
 from brushbench.work import Failure, attempt
 
@@ -90,9 +91,7 @@ class _File:
     def read(cls, file: Path, folder: Callable[[str], Path], runtime: Runtime) -> "_File":
         """Copied into memory, or unpickled with `weights_only`. Raises `UserError` for a file that is no checkpoint."""
         with runtime.weights.recording("checkpoint", [file]):
-            tensors = loaded(file, lambda path, **_: load_single_file_checkpoint(str(path)))
-        if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-            raise UserError(one_line(f"{file}: not a checkpoint of tensors by their names"))
+            tensors = read_tensors(file, mapped=True)
         # A memory-mapped tensor starts at any byte, and on some processors an unaligned one is multiplied by other
         # kernels, with other last bits: copied, it is what the folder's would be.
         copied = {name: tensor.clone() for name, tensor in tensors.items()}

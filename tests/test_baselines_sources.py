@@ -11,7 +11,7 @@ import torch
 from hub_server import locked, put_in_cache
 from ldm_layout import single_file
 from safetensors.torch import load_file, save_file
-from support import assert_one_line, run_on
+from support import Touch, assert_one_line, run_on
 
 import brushbench
 from brushbench.types import Batch
@@ -114,8 +114,8 @@ def test_the_run_records_its_digest(file: Path, configs: Path, write_bench, tmp_
         ("one text tensor less", "the checkpoint lacks tensors of its text_encoder"),
         ("one tensor less", "the checkpoint lacks tensors of its unet"),
         ("another shape", "its unet can't be read"),
-        ("a picture", "can't be loaded"),
-        ("a program", "can't be loaded"),
+        ("a picture", "can't be loaded: it is a picture"),
+        ("a program", "can't be loaded: it holds a Python object (pathlib."),
         ("nothing", "no such file"),
     ],
 )
@@ -138,7 +138,7 @@ def test_what_is_no_base_is_refused_in_one_line(
     if change == "a picture":
         wrong.write_bytes(b"\x89PNG" * 100)
     elif change == "a program":
-        wrong.write_bytes(pickle.dumps({"state_dict": Program()}))
+        wrong.write_bytes(pickle.dumps({"state_dict": Touch(tmp_path / "trace")}))
     elif change != "nothing":
         save_file(tensors, wrong)
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")
@@ -146,8 +146,12 @@ def test_what_is_no_base_is_refused_in_one_line(
     assert not (tmp_path / "runs").exists()
 
 
-class Program:
-    """What a pickle runs when it is opened without care."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('the program in the file ran')",)
+def test_code_in_one_is_named_and_never_run(file: Path, configs: Path, write_bench, tmp_path: Path, brushbench) -> None:
+    """As in the first files of Stable Diffusion, whose callbacks are objects of Lightning's classes."""
+    content = {"state_dict": load_file(file), "callbacks": {Touch(tmp_path / "trace"): {"best": 1}}}
+    torch.save(content, tmp_path / "model.ckpt")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'model.ckpt'}")
+    assert_one_line(result, "model.ckpt: can't be loaded: it holds a Python object (", "safetensors form")
+    assert not (tmp_path / "trace").exists()
+    assert not (tmp_path / "runs").exists()

@@ -15,12 +15,13 @@ from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
 from baselines.diffusion_options import SampledOptions
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
-from baselines.powerpaint.text import TaskText, load_checked, read_tensors
+from baselines.powerpaint.text import TaskText
 from baselines.sd_inpainting import StableDiffusionInpainting
 from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.masks import erase
+from brushbench.tensors import load_checked, read_tensors
 from brushbench.types import Batch, Method
 
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
