@@ -130,6 +130,7 @@ class Weights:
         self.places: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
         self._unlocked = ""
+        self._remarks: list[str] = []
         self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
         self._masks = masks
@@ -156,10 +157,15 @@ class Weights:
     @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
+        ends = "".join(f"; {remark}" for remark in dict.fromkeys(self._remarks)) + self._unlocked
         if self._family is None or not self._parts():
-            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{self._unlocked}"
+            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
-        return f"{self.name} ({', '.join(dict.fromkeys(places))}){self._unlocked}"
+        return f"{self.name} ({', '.join(dict.fromkeys(places))}){ends}"
+
+    def remark(self, text: str) -> None:
+        """Say something of what was taken at the end of `origin`; an empty text says nothing."""
+        self._remarks += [text] if text else []
 
     def branches(self, given: Mapping[str, Value]) -> str:
         """What it takes of the parts that depend on the kind of masks, to read; empty where none does.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
 from hub_server import locked, put_in_cache
 from ldm_layout import single_file
 from safetensors.torch import load_file, save_file
@@ -155,3 +156,81 @@ def test_code_in_one_is_named_and_never_run(file: Path, configs: Path, write_ben
     assert_one_line(result, "model.ckpt: can't be loaded: it holds a Python object (", "safetensors form")
     assert not (tmp_path / "trace").exists()
     assert not (tmp_path / "runs").exists()
+
+
+def widened(tensors: dict[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
+    """A checkpoint whose UNet reads so many channels."""
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    first = tensors[name]
+    return tensors | {name: torch.cat([first, first, first], dim=1)[:, :channels].clone()}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "needed", "given"),
+    [
+        ("brushnet", {}, 4, 9),
+        ("blended-latent", {}, 4, 9),
+        ("powerpaint", {"version": 2}, 4, 9),
+        ("brushnet", {}, 4, 8),
+        ("sd-inpainting", {}, 9, 4),
+        ("hd-painter", {}, 9, 4),
+        ("powerpaint", {"version": 1}, 9, 4),
+    ],
+)
+@pytest.mark.parametrize("said", ["by configs of four", "by configs of nine"])
+def test_a_unet_of_other_channels_is_refused_as_a_folder_s_is(
+    method: str,
+    options: dict[str, int],
+    needed: int,
+    given: int,
+    said: str,
+    file: Path,
+    tiny_weights: Path,
+    inpainting_weights: Path,
+    write_bench,
+    tmp_path: Path,
+    brushbench,
+) -> None:
+    configs = shutil.copytree(tiny_weights if said.endswith("four") else inpainting_weights, tmp_path / "configs")
+    for part in ("powerpaint", "powerpaint_v2"):
+        (configs / part).mkdir()
+    save_file(widened(load_file(file), given), tmp_path / "other.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method=method)
+    more = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    result = brushbench(*asked, *more, "-o", f"base={tmp_path / 'other.safetensors'}")
+    assert_one_line(result, f"{method} needs a UNet of {needed} input channels, this one has {given}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_controlnet_says_what_it_needs_too(
+    file: Path, tiny_weights: Path, write_bench, tmp_path: Path, brushbench
+) -> None:
+    configs = shutil.copytree(tiny_weights, tmp_path / "configs")
+    unet = UNet2DConditionModel.from_pretrained(tiny_weights / "unet", in_channels=4)
+    ControlNetModel.from_unet(unet).save_pretrained(configs / "controlnet")
+    save_file(widened(load_file(file), 9), tmp_path / "wide.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="controlnet")
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'wide.safetensors'}")
+    assert_one_line(result, "this ControlNet is for a UNet of input channels", "(9, ")
+
+
+def test_an_inpainting_file_paints_by_the_configs_of_its_text_to_image_model(
+    samples, file: Path, tiny_weights: Path, inpainting_weights: Path, tmp_path: Path
+) -> None:
+    save_file(widened(load_file(file), 9), tmp_path / "wide.safetensors")
+    first, second = (
+        brushbench.load_method("sd-inpainting", weights=folder, device="cpu", dtype="float32", steps=2, base=wide)
+        for folder in (tiny_weights, inpainting_weights)
+        for wide in [tmp_path / "wide.safetensors"]
+    )
+    assert torch.equal(first(Batch.of(samples), [3, 4, 5]), second(Batch.of(samples), [3, 4, 5]))
+
+
+@pytest.mark.parametrize("method", ["brushnet", "blended-latent", "sd-inpainting"])
+def test_an_sdxl_under_configs_of_another_kind_is_refused(
+    method: str, sdxl_weights: Path, tiny_weights: Path, write_bench, tmp_path: Path, brushbench
+) -> None:
+    save_file(single_file(sdxl_weights), tmp_path / "xl.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", tiny_weights, method=method)
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'xl.safetensors'}")
+    assert_one_line(result, "xl.safetensors: a UNet of ", "it would be a UNet of ", last=True)

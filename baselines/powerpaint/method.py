@@ -16,8 +16,9 @@ from baselines.brushnet.residuals import with_residuals
 from baselines.diffusion_options import SampledOptions
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
 from baselines.powerpaint.text import TaskText
+from baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from baselines.sd_inpainting import StableDiffusionInpainting
-from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
+from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.masks import erase
@@ -53,7 +54,7 @@ class PowerPaint:
     def load(cls, options: PowerPaintOptions, runtime: Runtime) -> Method:
         """Raises `UserError` for weights that can't be used."""
         sampler = options.sampler or (None if options.version == 1 else "unipc")
-        sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version])
+        sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version], ema=options.ema)
         part = PARTS[options.version]
         folder = runtime.weights.folder(part, options.checkpoint, option="checkpoint")
         load = PowerPaintTokens.load if options.version == 1 else PowerPaintBranch.load
@@ -75,8 +76,12 @@ class PowerPaintTokens:
 
         Without `unet/` in the folder, the base's UNet stays. Raises `UserError` for files that can't be used.
         """
+        sd.check_channels("powerpaint", INPAINTING_CHANNELS)
+        own = (folder / V1_UNET).exists()
+        if own and options.ema:
+            raise UserError(one_line(f"ema=true means nothing here: {folder} has a UNet in place of the base's own"))
         text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, V1_TEXT_ENCODER), sd.runtime)
-        if (folder / V1_UNET).exists():
+        if own:
             _replace(sd.unet, folder / V1_UNET, "powerpaint_unet", sd.runtime)
         return cls(StableDiffusionInpainting.of(sd, options), text, options)
 
@@ -100,6 +105,7 @@ class PowerPaintBranch:
     @classmethod
     def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintBranch":
         """Branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
+        sd.check_channels("powerpaint", CHANNELS)
         names = [f"{V2_TEXT_ENCODER}.safetensors", f"{V2_TEXT_ENCODER}.bin"]
         file = next((folder / name for name in names if (folder / name).exists()), folder / names[1])
         text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), _existing(folder, file.name), sd.runtime)
