@@ -225,4 +225,5 @@ def test_a_run_with_the_option_is_another_run(
     assert "both.safetensors: its EMA weights" in err
     run = next((tmp_path / "runs").rglob("run.json")).parent
     assert Run.open(run).record.identity.method.options["ema"] is True
-    assert_one_line(brushbench(*asked, *base), "ema", last=True)
+    result = brushbench(*asked, *base)
+    assert_one_line(result, "holds another run: method.options.ema is True there and not set here", last=True)
