@@ -53,7 +53,7 @@ class BlendedLatent:
     @classmethod
     def load(cls, options: BlendedLatentOptions, runtime: Runtime) -> "BlendedLatent":
         """Raises `UserError` for weights that can't be used, or whose UNet reads more than noisy latents."""
-        sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim")
+        sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim", ema=options.ema)
         sd.check_channels("blended-latent", CHANNELS)
         if options.sampler:
             return cls(sd, options)

@@ -17,6 +17,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
 from brushbench.formats import SAFE, WeightFiles, valid_names, weight_files
 from brushbench.loading import Runtime
+from brushbench.tensors import explained
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)
@@ -124,16 +125,17 @@ def _load_checked(
     weights = _weight_files(folder, wanted.variant)
     files = [folder / name for name in ("config.json", *weights.names)]
     with runtime.weights.recording(part, files, weights.variant), _as_usual(folder, weights) as place:
-        model, report = loaded(
-            place,
-            load,
-            dtype=runtime.dtype,
-            output_loading_info=True,
-            use_safetensors=weights.suffix == SAFE,
-            **({"variant": weights.variant} if weights.variant else {}),
-            # They are an error all the same: in the report they have their names.
-            ignore_mismatched_sizes=True,
-        )
+        with explained(files[1:]):
+            model, report = loaded(
+                place,
+                load,
+                dtype=runtime.dtype,
+                output_loading_info=True,
+                use_safetensors=weights.suffix == SAFE,
+                **({"variant": weights.variant} if weights.variant else {}),
+                # They are an error all the same: in the report they have their names.
+                ignore_mismatched_sizes=True,
+            )
         _check(report, folder, left_over=wanted.left_over)
     return runtime.place(model.requires_grad_(False).eval())
 

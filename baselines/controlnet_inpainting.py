@@ -44,7 +44,7 @@ class ControlNetInpainting:
     @classmethod
     def load(cls, options: ControlNetInpaintingOptions, runtime: Runtime) -> "ControlNetInpainting":
         """Raises `UserError` for weights that can't be used, or a base and a ControlNet that don't fit together."""
-        sd = StableDiffusion.load(runtime, options.base, options.sampler)
+        sd = StableDiffusion.load(runtime, options.base, options.sampler, ema=options.ema)
         folder = runtime.weights.folder(PART, options.controlnet)
         controlnet = load_model(ControlNetModel, folder, PART, runtime)
         needed, given = (

@@ -11,7 +11,7 @@ from baselines.schedulers import Sampler
 from baselines.stable_diffusion import Step
 from brushbench.errors import UserError
 from brushbench.masks import Blend, blend, check_kernel
-from brushbench.method_options import NO_NUMBER
+from brushbench.method_options import ADDED, NO_NUMBER
 from brushbench.types import Batch
 
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -29,6 +29,8 @@ class DiffusionOptions:
     negative_prompt: str = ""
     base: str | None = None
     """Folder or hub id of another diffusion model, of the kind that the method stands on."""
+    ema: bool = field(default=False, metadata={ADDED: True})
+    """Take the EMA weights of a `base` that is a single file with plain ones too."""
     blend: Blend = "none"
     """How known pixels are put back into the result."""
     blur: int = 21

@@ -19,6 +19,7 @@ from brushbench.datasets.names import stored_name
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import Runtime
+from brushbench.tensors import explained
 from brushbench.work import Failure, attempt
 
 OPTION = "ip_adapter"
@@ -62,7 +63,8 @@ class ImagePrompts:
         )
         with weights.recording(OPTION, [file]), weights.recording(f"{OPTION}_image", shown):
             load = partial(pipeline.load_ip_adapter, subfolder="", weight_name=file.name)
-            loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
+            with explained([file]):
+                loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
         pipeline.set_ip_adapter_scale(scale)
         # What was added to the UNet is where it rests, too.
         sd.unet.requires_grad_(False).to(sd.unet.device, sd.runtime.dtype)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
 from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
-from brushbench.work import Failure, attempt
+from brushbench.file_kinds import is_safetensors
+from brushbench.tensors import read_tensors
+from brushbench.work import attempt
 
 OPTION = "lora"
 METADATA = "lora_adapter_metadata"
@@ -50,8 +51,8 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     """Merge LoRA weights into UNet and text encoders of a base model, `scale` times; the model is changed.
 
     A weight W becomes W + scale * alpha / rank * up @ down; the rank is each layer's own, and so is alpha, which is the
-    rank where the file doesn't say. `source` is a file with diffusers' or Kohya's names, a folder with
-    `pytorch_lora_weights.safetensors`, or a hub id.
+    rank where the file doesn't say. `source` is a file with diffusers' or Kohya's names, safetensors or torch's, a
+    folder with `pytorch_lora_weights.safetensors`, or a hub id.
 
     Raises `UserError` for a file that can't be read, and for one with a tensor that can't be used exactly.
     """
@@ -59,9 +60,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     encoders = sd.text_pair.encoders if sd.text_pair else (sd.text_encoder,)
     models: dict[str, nn.Module] = {UNET: sd.unet, **dict(zip(TEXT_ENCODERS, encoders, strict=False))}
     with sd.runtime.weights.recording(OPTION, [file]):
-        read = attempt(_read, file)
-        if isinstance(read, Failure):
-            raise UserError(one_line(f"{file}: can't be loaded as a safetensors file: {read.error}"))
+        read = read_tensors(file), _header(file)
         try:
             # All are looked at before the first is made; one after the other, for there may be gigabytes of them.
             for weight, change in list(_changes(models, *read)):
@@ -103,10 +102,12 @@ class _Change:
         return self.strength * torch.einsum("oa,abhw,bi->oihw", up, self.mid.to(device), down)
 
 
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, and the strings of the file's header."""
+def _header(file: Path) -> dict[str, str]:
+    """The strings of a safetensors file's header."""
+    if not is_safetensors(file):
+        return {}
     with safe_open(file, framework="pt") as opened:
-        return load_file(file), opened.metadata() or {}
+        return opened.metadata() or {}
 
 
 def _changes(

@@ -37,7 +37,7 @@ class StableDiffusionInpainting:
     @classmethod
     def load(cls, options: StableDiffusionInpaintingOptions, runtime: Runtime) -> "StableDiffusionInpainting":
         """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
-        return cls.of(StableDiffusion.load(runtime, options.base, options.sampler), options)
+        return cls.of(StableDiffusion.load(runtime, options.base, options.sampler, ema=options.ema), options)
 
     @classmethod
     def of(cls, sd: StableDiffusion, options: SampledOptions) -> "StableDiffusionInpainting":

@@ -8,6 +8,7 @@ import yaml
 from safetensors import safe_open
 
 from baselines.checkpoints import SchedulerConfig, loaded
+from brushbench.file_kinds import is_safetensors
 from brushbench.loading import Runtime
 
 V_PREDICTION: SchedulerConfig = {"prediction_type": "v_prediction"}
@@ -37,7 +38,7 @@ def scheduler_changes(file: Path, names: Iterable[str], runtime: Runtime) -> Sch
 
 
 def _metadata(file: Path) -> dict[str, str]:
-    if file.suffix != ".safetensors":
+    if not is_safetensors(file):
         return {}
     with safe_open(file, framework="pt") as opened:
         return dict(opened.metadata() or {})

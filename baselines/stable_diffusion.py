@@ -103,14 +103,22 @@ class StableDiffusion:
 
     @classmethod
     def load(
-        cls, runtime: Runtime, base: str | None, sampler: Sampler | None, part: str = BASE, *, sdxl: bool = False
+        cls,
+        runtime: Runtime,
+        base: str | None,
+        sampler: Sampler | None,
+        part: str = BASE,
+        *,
+        sdxl: bool = False,
+        ema: bool = False,
     ) -> "StableDiffusion":
         """Load a base model; `base` overrides the weights' own, `sampler` None is that of its own scheduler.
 
         `part` is what the family calls this base, for a method with several. `sdxl` says that the method can use SDXL
-        too. Raises `UserError` for a component that is missing or can't be used, and for an SDXL that isn't asked for.
+        too, `ema` that the EMA weights of a single file are to be taken. Raises `UserError` for a component that is
+        missing or can't be used, and for an SDXL that isn't asked for.
         """
-        source = base_source(runtime, base, part)
+        source = base_source(runtime, base, part, ema=ema)
         config = load_scheduler_config(source.folder("scheduler"), runtime) | source.scheduler_changes
         name, changes = SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes

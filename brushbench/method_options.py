@@ -17,6 +17,9 @@ DEVICE = "device"
 """A field or parameter of a method without weights that is no option: where the run computes."""
 NO_NUMBER = "no number"
 """In the metadata of an option: it changes no image, and so is no part of a run's identity."""
+ADDED = "added later"
+"""In the metadata of an option that the first release hasn't: stored only where it isn't at its default, so that runs
+without it are the runs that they were."""
 
 
 # Any: the class of a method, or the function that is one, which nobody has checked yet.
@@ -60,18 +63,24 @@ def check_options(method: str, cls: Any, options: Mapping[str, Value]) -> dict[s
 
 
 def default_options(method: str) -> dict[str, JsonValue]:
-    """The options of a method as run.json holds them, all at their default: the official value."""
+    """The options of a method, all at their default: the official value. Options `ADDED` later are among them."""
     target = options_type(resolve("method", method))
-    return stored_options(method, target, made_of(method, target, {}), {})
+    built = made_of(method, target, {})
+    added = cast(dict[str, JsonValue], to_jsonable_python(_added(target)))
+    return stored_options(method, target, built, {}) | added
 
 
 # Any: the options' type, an object of it if it is a class, and values of any type.
 def stored_options(
     owner: str, target: Any, built: Any, values: Mapping[str, Any], without: Collection[str] = ()
 ) -> dict[str, JsonValue]:
-    """All options as run.json holds them, also those at their default. Raises `UserError` for one that JSON can't."""
+    """All options as run.json holds them, also those at their default but for `ADDED` ones.
+
+    Raises `UserError` for one that JSON can't hold.
+    """
     if dataclasses.is_dataclass(target):
         silent = {field.name for field in dataclasses.fields(target) if NO_NUMBER in field.metadata}
+        silent |= {name for name, default in _added(target).items() if getattr(built, name) == default}
         found = {name: getattr(built, name) for name in parameters(owner, target) if name not in silent}
     else:
         found = {name: values.get(name, each.default) for name, each in parameters(owner, target).items()}
@@ -79,6 +88,13 @@ def stored_options(
     if isinstance(stored, Failure):
         raise UserError(one_line(f"the options of {owner} can't be stored: {stored.error}"))
     return cast(dict[str, JsonValue], stored)
+
+
+# Any: likewise, and the defaults of its options.
+def _added(target: Any) -> dict[str, Any]:
+    """The options that are newer than the first release, with their defaults."""
+    fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
+    return {field.name: field.default for field in fields if ADDED in field.metadata}
 
 
 # Any: likewise.

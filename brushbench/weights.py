@@ -141,6 +141,7 @@ class Weights:
         self._unlocked = ""
         self._halved: list[str] = []
         self._wanted_variant: str | None = None
+        self._remarks: list[str] = []
         self.name = str(DEFAULT_FAMILY if source is None else source)
         self._method = method
         self._masks = masks
@@ -167,15 +168,19 @@ class Weights:
     @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
-        remarks = f"{self._in_half()}{self._unlocked}"
+        ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks])) + self._unlocked
         if self._family is None or not self._parts():
-            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{remarks}"
+            return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
-        return f"{self.name} ({', '.join(dict.fromkeys(places))}){remarks}"
+        return f"{self.name} ({', '.join(dict.fromkeys(places))}){ends}"
 
-    def _in_half(self) -> str:
+    def remark(self, text: str) -> None:
+        """Say something of what was taken at the end of `origin`; an empty text says nothing."""
+        self._remarks += [text] if text else []
+
+    def _in_half(self) -> list[str]:
         """Which parts were read from files in half precision because there were no others, to read."""
-        return f"; {', '.join(self._halved)} from {HALF} files, for want of plain safetensors" if self._halved else ""
+        return [f"{', '.join(self._halved)} from {HALF} files, for want of plain safetensors"] if self._halved else []
 
     def branches(self, given: Mapping[str, Value]) -> str:
         """What it takes of the parts that depend on the kind of masks, to read; empty where none does.

@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
@@ -13,14 +12,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, Place
 from brushbench.metric_weights import Source, version_of
-from brushbench.work import Failure, attempt
+from brushbench.notes import collecting, note
+from brushbench.tensors import load_checked, read_tensors
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,16 +75,28 @@ _sources: set[Path] = set()
 
 
 def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
-    """Decorate what loads a network: it is kept, for all metrics that ask for it, until `release`."""
+    """Decorate what loads a network: it is kept, for all metrics that ask for it, until `release`.
 
-    def loading(*arguments: P.args, **options: P.kwargs) -> T:
-        made = load(*arguments, **options)
+    Notes that are made meanwhile are made again wherever it is asked for: each run has them.
+    """
+
+    def loading(*arguments: P.args, **options: P.kwargs) -> tuple[T, list[str]]:
+        with collecting() as notes:
+            made = load(*arguments, **options)
         _sources.update(argument.resolve() for argument in arguments if isinstance(argument, Path))
+        return made, notes
+
+    remembered = cache(loading)
+    _loaded.append(remembered.cache_clear)
+    cached = cast(Callable[P, tuple[T, list[str]]], remembered)
+
+    def kept(*arguments: P.args, **options: P.kwargs) -> T:
+        made, notes = cached(*arguments, **options)
+        for text in notes:
+            note(text)
         return made
 
-    cached = cache(loading)
-    _loaded.append(cached.cache_clear)
-    return cast(Callable[P, T], cached)
+    return kept
 
 
 def release() -> None:
@@ -144,48 +155,25 @@ def normalised(
 
 
 def tensors_of(file: Path) -> dict[str, Tensor]:
-    """The float32 tensors of a file: safetensors, or a checkpoint of torch that holds nothing but tensors.
+    """The float32 tensors of a file, as `read_tensors` reads it.
 
-    A checkpoint may have them under `state_dict`. Raises `UserError` for any other file, and for values that aren't
-    finite: with them a metric would find nothing to score anywhere.
+    Raises `UserError` as that does, and for values that aren't finite: with them a metric would find nothing to score
+    anywhere.
     """
-    content = attempt(_read, file)
-    if isinstance(content, Failure):
-        if content.out_of_memory:
-            raise MemoryError(content.error)
-        raise UserError(one_line(f"{file}: can't be loaded as tensors only ({content.error})"))
-    inside = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    if not inside or not all(isinstance(value, Tensor) for value in inside.values()):
-        raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
-    broken = [name for name, value in inside.items() if value.is_floating_point() and not value.isfinite().all()]
+    tensors = read_tensors(file)
+    broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise UserError(one_line(f"{file}: {broken[0]} holds values that aren't finite"))
-    return {name: value.float() if value.is_floating_point() else value for name, value in inside.items()}
-
-
-# Any: what a checkpoint of torch holds is seen later.
-def _read(file: Path) -> Any:
-    if file.suffix == ".safetensors":
-        return load_file(file)
-    with warnings.catch_warnings():
-        # Of a file in another form than torch's own: either it can be read all the same, or that is an error.
-        warnings.simplefilter("ignore")
-        return torch.load(file, map_location="cpu", weights_only=True)
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
 def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> torch.nn.Module:
     """The module with these tensors as its own, ready to be used; made on the meta device, it takes no memory before.
 
-    Raises `UserError` that names what is missing, unexpected or of another shape.
+    Constants that the module makes itself may be left over. Raises `UserError` that names what is missing, unknown or
+    of another shape.
     """
-    wanted = module.state_dict()
-    missing, unexpected = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
-    other = [name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape]
-    for problem, names in (("is missing", missing), ("is unexpected", unexpected), ("has another shape", other)):
-        if names:
-            others = f", and {len(names) - 1} more" if len(names) > 1 else ""
-            raise UserError(one_line(f"{file}: {sorted(names)[0]} {problem}{others}"))
-    module.load_state_dict(dict(tensors), strict=True, assign=True)
+    load_checked(module, tensors, file, assign=True)
     return module.eval().requires_grad_(requires_grad=False)
 
 

@@ -11,7 +11,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from support import assert_one_line, run_on
+from support import Touch, assert_one_line, run_on
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -218,7 +218,7 @@ def test_sdxl_takes_them_too(sdxl_weights: Path, tmp_path: Path) -> None:
         (("lora=nothing.safetensors",), "lora=nothing.safetensors: no such folder, and not a hub id"),
         (("lora={empty}",), "has no pytorch_lora_weights.safetensors"),
         (("lora={adapter}/ip-adapter_sd15.safetensors",), "has no LoRA weights for this base model"),
-        (("lora={picture}",), "can't be loaded as a safetensors file"),
+        (("lora={picture}",), "can't be loaded: it is a picture"),
         (("lora={narrow}",), "doesn't fit this base model"),
         (("lora={strange}",), "doesn't fit this base model"),
         (("ip_adapter={adapter}",), "ip_adapter and ip_adapter_image mean nothing without each other"),
@@ -227,6 +227,9 @@ def test_sdxl_takes_them_too(sdxl_weights: Path, tmp_path: Path) -> None:
         (("ip_adapter={adapter}", "ip_adapter_image={narrow}"), "not a PNG, JPEG or WebP image"),
         (("ip_adapter={empty}", "ip_adapter_image={picture}"), "has no ip-adapter_sd15.safetensors"),
         (("ip_adapter={lora}/pytorch_lora_weights.safetensors", "ip_adapter_image={picture}"), "no image_encoder/"),
+        (("lora={code}",), "code.bin: can't be loaded: it holds a Python object ("),
+        (("ip_adapter={code}", "ip_adapter_image={picture}"), "code.bin: can't be loaded: it holds a Python object ("),
+        (("ip_adapter={page}", "ip_adapter_image={picture}"), "page.bin: can't be loaded: it is a web page"),
     ],
 )
 def test_what_can_not_be_plugged_in_is_refused_in_one_line(
@@ -246,8 +249,18 @@ def test_what_can_not_be_plugged_in_is_refused_in_one_line(
     save_file(strange, tmp_path / "strange")
     changed = {name: tensor[:, :3].clone() if "down" in name else tensor for name, tensor in narrow.items()}
     save_file(changed, tmp_path / "narrow")
+    beside = shutil.copytree(adapter, tmp_path / "beside")
+    torch.save({"image_proj": {}, "ip_adapter": Touch(tmp_path / "trace")}, beside / "code.bin")
+    (beside / "page.bin").write_text("<html>not found</html>")
     places = {name: tmp_path / name for name in ("empty", "narrow", "strange")}
+    places |= {name: beside / f"{name}.bin" for name in ("code", "page")}
     given = [option.format(lora=lora, adapter=adapter, picture=picture, **places) for option in options]
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", tiny_weights, method="brushnet")
     assert_one_line(brushbench(*asked, *(word for option in given for word in ("-o", option))), message)
     assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "trace").exists()
+
+
+def test_lora_weights_may_be_a_checkpoint_of_torch(lora: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    torch.save(load_file(lora / "pytorch_lora_weights.safetensors"), tmp_path / "style.bin")
+    assert torch.equal(unguided(tiny_weights, lora=tmp_path / "style.bin"), unguided(tiny_weights, lora=lora))

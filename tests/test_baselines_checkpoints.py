@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from support import assert_one_line, run_on
+from safetensors.torch import load_file, save, save_file
+from support import Touch, assert_one_line, run_on
 
 
 class Evil:
@@ -48,15 +48,25 @@ DAMAGES = {
     "weights": (lambda root: (root / WEIGHTS).unlink(), "brushnet has no weights"),
     "cut": (
         lambda root: (root / WEIGHTS).write_bytes((root / WEIGHTS).read_bytes()[:999]),
-        "brushnet: can't be loaded",
+        "brushnet/diffusion_pytorch_model.safetensors: can't be loaded: it is cut off",
     ),
     "pickle": (
         lambda root: put_pickle(root / "brushnet", "diffusion_pytorch_model.bin", pickle.dumps(Evil())),
-        "brushnet: can't be loaded",
+        "brushnet/diffusion_pytorch_model.bin: can't be loaded: it holds a Python object (builtins.exec)",
     ),
     "text pickle": (
         lambda root: put_pickle(root / "text_encoder", "pytorch_model.bin", pickle.dumps({"weight": Evil()})),
-        "text_encoder: can't be loaded",
+        "text_encoder/pytorch_model.bin: can't be loaded: it holds a Python object (builtins.exec)",
+    ),
+    "misnamed": (
+        lambda root: put_pickle(root / "brushnet", "diffusion_pytorch_model.bin", save({"x": torch.ones(1)})),
+        "it is a safetensors file under another name",
+    ),
+    "not downloaded": (
+        lambda root: put_pickle(
+            root / "text_encoder", "pytorch_model.bin", b"version https://git-lfs.github.com/spec/v1"
+        ),
+        "git lfs pull",
     ),
     "shape": (
         lambda root: change_tensors(root / WEIGHTS, "shape"),
@@ -76,3 +86,23 @@ def test_weights_that_can_not_be_used(how: str, brushbench, tmp_path: Path, writ
     arguments = run_on(write_bench(), tmp_path / "runs", "--weights", folder)
     assert_one_line(brushbench(*(("brushnet" if item == "mean-fill" else item) for item in arguments)), part)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("unet", "diffusion_pytorch_model.bin"),
+        ("brushnet", "diffusion_pytorch_model.bin"),
+        ("text_encoder", "pytorch_model.bin"),
+    ],
+)
+def test_code_in_a_component_is_named_and_never_run(
+    part: str, name: str, brushbench, tmp_path: Path, write_bench, tiny_weights: Path
+) -> None:
+    folder, trace = shutil.copytree(tiny_weights, tmp_path / "weights"), tmp_path / "trace"
+    tensors = load_file(next((folder / part).glob("*.safetensors")))
+    put_pickle(folder / part, name, b"")
+    torch.save(tensors | {"callbacks": Touch(trace)}, folder / part / name)
+    asked = run_on(write_bench(), tmp_path / "runs", "--weights", folder, method="brushnet")
+    assert_one_line(brushbench(*asked), f"{part}/{name}: can't be loaded: it holds a Python object (")
+    assert not trace.exists()

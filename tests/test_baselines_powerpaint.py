@@ -165,9 +165,9 @@ def test_a_long_caption_is_cut_and_the_task_is_not(small_text: TaskText) -> None
 DAMAGES = {
     "text": (1, lambda folder: (folder / "text_encoder/text_encoder.safetensors").unlink(), "has no text_encoder/"),
     "unet": (1, lambda folder: save_file({"x": torch.ones(1)}, folder / "unet/unet.safetensors"), "lacks conv_in.bias"),
-    "cut": (1, lambda folder: (folder / "unet/unet.safetensors").write_bytes(b"cut"), "can't be loaded"),
+    "cut": (1, lambda folder: (folder / "unet/unet.safetensors").write_bytes(b""), "can't be loaded: it is empty"),
     "branch": (2, lambda folder: (folder / "diffusion_pytorch_model.safetensors").unlink(), "has no diffusion_pytorch"),
-    "pickle": (2, lambda folder: torch.save(Path("code"), folder / "pytorch_model.bin"), "can't be loaded"),
+    "pickle": (2, lambda folder: torch.save(Path("code"), folder / "pytorch_model.bin"), "holds a Python object"),
 }
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
 from hub_server import locked, put_in_cache
 from ldm_layout import single_file
 from safetensors.torch import load_file, save_file
-from support import assert_one_line, run_on
+from support import Touch, assert_one_line, run_on
 
 import brushbench
 from brushbench.types import Batch
@@ -114,8 +115,8 @@ def test_the_run_records_its_digest(file: Path, configs: Path, write_bench, tmp_
         ("one text tensor less", "the checkpoint lacks tensors of its text_encoder"),
         ("one tensor less", "the checkpoint lacks tensors of its unet"),
         ("another shape", "its unet can't be read"),
-        ("a picture", "can't be loaded"),
-        ("a program", "can't be loaded"),
+        ("a picture", "can't be loaded: it is a picture"),
+        ("a program", "can't be loaded: it holds a Python object (pathlib."),
         ("nothing", "no such file"),
     ],
 )
@@ -138,7 +139,7 @@ def test_what_is_no_base_is_refused_in_one_line(
     if change == "a picture":
         wrong.write_bytes(b"\x89PNG" * 100)
     elif change == "a program":
-        wrong.write_bytes(pickle.dumps({"state_dict": Program()}))
+        wrong.write_bytes(pickle.dumps({"state_dict": Touch(tmp_path / "trace")}))
     elif change != "nothing":
         save_file(tensors, wrong)
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")
@@ -146,8 +147,90 @@ def test_what_is_no_base_is_refused_in_one_line(
     assert not (tmp_path / "runs").exists()
 
 
-class Program:
-    """What a pickle runs when it is opened without care."""
+def test_code_in_one_is_named_and_never_run(file: Path, configs: Path, write_bench, tmp_path: Path, brushbench) -> None:
+    """As in the first files of Stable Diffusion, whose callbacks are objects of Lightning's classes."""
+    content = {"state_dict": load_file(file), "callbacks": {Touch(tmp_path / "trace"): {"best": 1}}}
+    torch.save(content, tmp_path / "model.ckpt")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'model.ckpt'}")
+    assert_one_line(result, "model.ckpt: can't be loaded: it holds a Python object (", "safetensors form")
+    assert not (tmp_path / "trace").exists()
+    assert not (tmp_path / "runs").exists()
 
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('the program in the file ran')",)
+
+def widened(tensors: dict[str, torch.Tensor], channels: int) -> dict[str, torch.Tensor]:
+    """A checkpoint whose UNet reads so many channels."""
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    first = tensors[name]
+    return tensors | {name: torch.cat([first, first, first], dim=1)[:, :channels].clone()}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "needed", "given"),
+    [
+        ("brushnet", {}, 4, 9),
+        ("blended-latent", {}, 4, 9),
+        ("powerpaint", {"version": 2}, 4, 9),
+        ("brushnet", {}, 4, 8),
+        ("sd-inpainting", {}, 9, 4),
+        ("hd-painter", {}, 9, 4),
+        ("powerpaint", {"version": 1}, 9, 4),
+    ],
+)
+@pytest.mark.parametrize("said", ["by configs of four", "by configs of nine"])
+def test_a_unet_of_other_channels_is_refused_as_a_folder_s_is(
+    method: str,
+    options: dict[str, int],
+    needed: int,
+    given: int,
+    said: str,
+    file: Path,
+    tiny_weights: Path,
+    inpainting_weights: Path,
+    write_bench,
+    tmp_path: Path,
+    brushbench,
+) -> None:
+    configs = shutil.copytree(tiny_weights if said.endswith("four") else inpainting_weights, tmp_path / "configs")
+    for part in ("powerpaint", "powerpaint_v2"):
+        (configs / part).mkdir()
+    save_file(widened(load_file(file), given), tmp_path / "other.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method=method)
+    more = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    result = brushbench(*asked, *more, "-o", f"base={tmp_path / 'other.safetensors'}")
+    assert_one_line(result, f"{method} needs a UNet of {needed} input channels, this one has {given}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_controlnet_says_what_it_needs_too(
+    file: Path, tiny_weights: Path, write_bench, tmp_path: Path, brushbench
+) -> None:
+    configs = shutil.copytree(tiny_weights, tmp_path / "configs")
+    unet = UNet2DConditionModel.from_pretrained(tiny_weights / "unet", in_channels=4)
+    ControlNetModel.from_unet(unet).save_pretrained(configs / "controlnet")
+    save_file(widened(load_file(file), 9), tmp_path / "wide.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="controlnet")
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'wide.safetensors'}")
+    assert_one_line(result, "this ControlNet is for a UNet of input channels", "(9, ")
+
+
+def test_an_inpainting_file_paints_by_the_configs_of_its_text_to_image_model(
+    samples, file: Path, tiny_weights: Path, inpainting_weights: Path, tmp_path: Path
+) -> None:
+    save_file(widened(load_file(file), 9), tmp_path / "wide.safetensors")
+    first, second = (
+        brushbench.load_method("sd-inpainting", weights=folder, device="cpu", dtype="float32", steps=2, base=wide)
+        for folder in (tiny_weights, inpainting_weights)
+        for wide in [tmp_path / "wide.safetensors"]
+    )
+    assert torch.equal(first(Batch.of(samples), [3, 4, 5]), second(Batch.of(samples), [3, 4, 5]))
+
+
+@pytest.mark.parametrize("method", ["brushnet", "blended-latent", "sd-inpainting"])
+def test_an_sdxl_under_configs_of_another_kind_is_refused(
+    method: str, sdxl_weights: Path, tiny_weights: Path, write_bench, tmp_path: Path, brushbench
+) -> None:
+    save_file(single_file(sdxl_weights), tmp_path / "xl.safetensors")
+    asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", tiny_weights, method=method)
+    result = brushbench(*asked, "-o", f"base={tmp_path / 'xl.safetensors'}")
+    assert_one_line(result, "xl.safetensors: a UNet of ", "it would be a UNet of ", last=True)

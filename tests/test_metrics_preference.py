@@ -10,11 +10,15 @@ import pytest
 import torch
 from metric_photos import assert_batch_is_its_samples, single
 from safetensors.torch import load_file, save_file
+from support import run_on
 from tiny_metrics import golden_cases, hps_options, reward_folder
 from torch import Tensor
 
 import brushbench
+from brushbench.notes import collecting
 from brushbench.options import Value
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import read_scores
 from brushbench.types import Batch, Metric, Sample
 from metrics.blip import Shapes, empty_network, renamed
 
@@ -124,13 +128,72 @@ def test_checkpoints_that_are_none(golden: Path, reward: Path, hps: dict[str, Va
     tensors = load_file(folder / "ImageReward.safetensors")
     tensors.pop("mlp.layers.7.bias")
     save_file(tensors | {"another": torch.zeros(1)}, folder / "ImageReward.safetensors")
-    with pytest.raises(brushbench.UserError, match=r"mlp\.4\.bias is missing"):
+    with pytest.raises(brushbench.UserError, match=r"lacks mlp\.4\.bias"):
         brushbench.load_metric("image-reward", checkpoint=folder)(*pair)
     (folder / "ImageReward.safetensors").unlink()
     torch.save({"code": print}, folder / "ImageReward.pt")
-    with pytest.raises(brushbench.UserError, match="can't be loaded as tensors only"):
+    with pytest.raises(brushbench.UserError, match=r"holds a Python object \((__builtin__|builtins)\.print\)"):
         brushbench.load_metric("image-reward", checkpoint=folder)(*pair)
     with pytest.raises(brushbench.UserError, match="model=ViT-Z: no model of open_clip"):
         brushbench.load_metric("hps", checkpoint=hps["checkpoint"], model="ViT-Z")(*pair)
-    with pytest.raises(brushbench.UserError, match=r"ln_final\.bias is missing"):
+    with pytest.raises(brushbench.UserError, match=r"lacks ln_final\.bias"):
         brushbench.load_metric("hps", checkpoint=reward / "ImageReward.safetensors", model=hps["model"])(*pair)
+
+
+BUFFERS = {
+    "image-reward": ("blip.text_encoder.embeddings.token_type_ids", "text.embeddings.token_type_ids"),
+    "hps": ("attn_mask", "attn_mask"),
+}
+
+
+def with_extra(name: str, extra: str, reward: Path, hps: dict[str, Value], place: Path) -> dict[str, Value]:
+    """Options for the tiny checkpoint of a metric with one more tensor."""
+    if name == "hps":
+        tensors = load_file(hps["checkpoint"])
+        save_file(tensors | {extra: torch.zeros(3)}, place / "hps.safetensors")
+        return hps | {"checkpoint": place / "hps.safetensors"}
+    folder = shutil.copytree(reward, place / "reward")
+    tensors = load_file(folder / "ImageReward.safetensors")
+    save_file(tensors | {extra: torch.zeros(3)}, folder / "ImageReward.safetensors")
+    return {"checkpoint": folder}
+
+
+@pytest.mark.parametrize("name", BUFFERS)
+def test_constants_of_another_version_change_no_score_and_are_listed_in_every_run(
+    name: str, reward: Path, hps: dict[str, Value], brushbench, write_bench, tmp_path: Path
+) -> None:
+    extra, listed = BUFFERS[name]
+    scores = []
+    for output, options in (
+        ("with", with_extra(name, extra, reward, hps, tmp_path)),
+        ("without", hps if name == "hps" else {"checkpoint": reward}),
+    ):
+        given = [word for key, value in options.items() for word in ("--metric-option", f"{name}.{key}={value}")]
+        root = tmp_path / "bench" if (tmp_path / "bench").exists() else write_bench(count=2)
+        asked = ("--metrics", name, *given, "--split", "inside,outside")
+        assert brushbench(*run_on(root, tmp_path / output, *asked))[0] == 0
+        runs = [Run.open(file.parent) for file in sorted((tmp_path / output).rglob("run.json"))]
+        scores.append([read_scores(run).table[name].tolist() for run in runs])
+        told = [[note for note in run.record.notes if "left out" in note] for run in runs]
+        file = Path(options["checkpoint"]).name if name == "hps" else "ImageReward.safetensors"
+        assert told == [[f"{file}: left out as constants: {listed}"] if output == "with" else []] * 2
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("name", BUFFERS)
+@pytest.mark.parametrize("extra", ["blip.text_encoder.pooler.dense.weight", "mlp.layers.9.bias", "visual.extra"])
+def test_any_other_tensor_too_many_is_an_error(
+    name: str, extra: str, reward: Path, hps: dict[str, Value], tmp_path: Path
+) -> None:
+    options = with_extra(name, extra, reward, hps, tmp_path)
+    with pytest.raises(brushbench.UserError, match=r"the checkpoint has unknown \S+ \(1 in all\)"):
+        brushbench.load_metric(name, **options)(*scenes(1))
+
+
+def test_what_official_files_hold_beside_the_network_is_left_out_in_silence(
+    reward: Path, hps: dict[str, Value], tmp_path: Path
+) -> None:
+    options = with_extra("image-reward", "blip.text_encoder.embeddings.position_ids", reward, hps, tmp_path)
+    with collecting() as notes:
+        brushbench.load_metric("image-reward", **options)(*scenes(1))
+    assert notes == []

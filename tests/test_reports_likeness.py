@@ -106,6 +106,7 @@ def test_an_unlike_run_has_none(change: dict[str, object], reason: str, table: T
         ("end", 0.8, "end 0.8 (published: 1.0)"),
         ("lora", "style.safetensors", "lora 'style.safetensors' (published: none)"),
         ("ip_adapter", "h94/IP-Adapter", "ip_adapter 'h94/IP-Adapter' (published: none)"),
+        ("ema", True, "ema True (published: False)"),
         ("of_tomorrow", 3, "of_tomorrow 3 (published: no such option)"),
     ],
 )

@@ -61,7 +61,7 @@ class BrushNet:
     @classmethod
     def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
         """Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together."""
-        sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc", sdxl=True)
+        sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc", sdxl=True, ema=options.ema)
         sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
         _check_pair(branch, sd.unet)

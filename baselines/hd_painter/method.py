@@ -66,7 +66,7 @@ class HDPainter:
     def load(cls, options: HDPainterOptions, runtime: Runtime) -> "HDPainter":
         """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
         # Of a base's scheduler only what its UNet predicts matters: the sampler is a variant of DDIM.
-        sd = StableDiffusion.load(runtime, options.base, "ddim")
+        sd = StableDiffusion.load(runtime, options.base, "ddim", ema=options.ema)
         sd.check_channels("hd-painter", CHANNELS)
         check_schedule(sd.scheduler_config)
         return cls(sd, options)

@@ -15,14 +15,16 @@ from baselines.brushnet.model import BrushNetModel
 from baselines.brushnet.residuals import with_residuals
 from baselines.diffusion_options import SampledOptions
 from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
-from baselines.powerpaint.text import TaskText, load_checked, read_tensors
+from baselines.powerpaint.text import TaskText
+from baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from baselines.sd_inpainting import StableDiffusionInpainting
-from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
+from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.formats import valid_names
 from brushbench.layouts import file_of, stems_of
 from brushbench.loading import Runtime
 from brushbench.masks import erase
+from brushbench.tensors import load_checked, read_tensors
 from brushbench.types import Batch, Method
 
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
@@ -52,7 +54,7 @@ class PowerPaint:
     def load(cls, options: PowerPaintOptions, runtime: Runtime) -> Method:
         """Raises `UserError` for weights that can't be used."""
         sampler = options.sampler or (None if options.version == 1 else "unipc")
-        sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version])
+        sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version], ema=options.ema)
         part = PARTS[options.version]
         folder = runtime.weights.folder(part, options.checkpoint, option="checkpoint")
         load = PowerPaintTokens.load if options.version == 1 else PowerPaintBranch.load
@@ -74,10 +76,14 @@ class PowerPaintTokens:
 
         Without `unet/` in the folder, the base's UNet stays. Raises `UserError` for files that can't be used.
         """
+        sd.check_channels("powerpaint", INPAINTING_CHANNELS)
         unet, text_encoder = stems_of(PARTS[1])
+        own = _file(folder, unet)
+        if own and options.ema:
+            raise UserError(one_line(f"ema=true means nothing here: {folder} has a UNet in place of the base's own"))
         text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, text_encoder), sd.runtime)
-        if file := _file(folder, unet):
-            _replace(sd.unet, file, "powerpaint_unet", sd.runtime)
+        if own:
+            _replace(sd.unet, own, "powerpaint_unet", sd.runtime)
         return cls(StableDiffusionInpainting.of(sd, options), text, options)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
@@ -100,6 +106,7 @@ class PowerPaintBranch:
     @classmethod
     def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintBranch":
         """Branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
+        sd.check_channels("powerpaint", CHANNELS)
         weights, text_encoder = stems_of(PARTS[2])
         file = _existing(folder, text_encoder)
         text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), file, sd.runtime)

@@ -1,21 +1,19 @@
 """Task tokens: words of a prompt that are learned vectors, and stand for what is to be painted in a hole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import cast, final
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.captions import cleaned
-from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
-from brushbench.work import Failure, attempt
+from brushbench.tensors import load_checked, read_tensors
 
 CONTEXT, SHAPE, OBJECT = TASKS = ("P_ctxt", "P_shape", "P_obj")
 """Filling from the context, painting an object of the hole's shape, painting what the text says: in order of ids."""
@@ -120,26 +118,3 @@ class TaskText:
     def mixed(self, first: Sequence[Prompt], second: Sequence[Prompt], weight: float) -> Float[Tensor, "n 77 c"]:
         """`weight` of the first texts and the rest of the second, mixed after the encoder: the fitting degree."""
         return weight * self.encode(first) + (1 - weight) * self.encode(second)
-
-
-def load_checked(model: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Load tensors into a model. Raises `UserError` naming the first that is missing, left over or of another shape."""
-    wanted = model.state_dict()
-    for problem, names in (("lacks", wanted.keys() - tensors.keys()), ("has unknown", tensors.keys() - wanted.keys())):
-        if names:
-            raise UserError(one_line(f"{file}: the checkpoint {problem} {min(names)} ({len(names)} in all)"))
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
-            raise UserError(
-                one_line(f"{file}: {name} has shape {list(tensor.shape)}, must be {list(wanted[name].shape)}")
-            )
-    model.load_state_dict(dict(tensors))
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Safetensors, or a pickle of nothing but tensors. Raises `UserError` for anything else."""
-    load = load_file if file.suffix == ".safetensors" else partial(torch.load, map_location="cpu", weights_only=True)
-    tensors = attempt(load, file)
-    if isinstance(tensors, Failure):
-        raise UserError(one_line(f"{file}: can't be loaded: {tensors.error}"))
-    return cast(dict[str, Tensor], tensors)

@@ -113,4 +113,5 @@ def _values(stored: Mapping[str, object], asked: Mapping[str, object], prefix: s
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _values(old, new, f"{prefix}{key}.")
         elif old != new:
-            yield f"{prefix}{key} is {old!r} there and {new!r} here"
+            there, here = (repr(side[key]) if key in side else "not set" for side in (stored, asked))
+            yield f"{prefix}{key} is {there} there and {here} here"
