@@ -162,4 +162,4 @@ def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:
     odd = sum(any(side % 8 for side in sample.picture.size or ()) for sample in seen)
     if odd:
-        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods can't paint them"
+        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods paint them padded"
