@@ -278,7 +278,11 @@ def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str,
     """All options of a data set as run.json holds them, also the ones left at their default."""
     cls = resolve("dataset", name)
     built = _dataset_options(name, cls, options)
-    return {} if built is None else stored_options(name, cls.Options, built, checked(name, cls.Options, options))
+    if built is None:
+        return {}
+    stored = stored_options(name, cls.Options, built, checked(name, cls.Options, options))
+    # None is what was before there was such an option: runs from then keep their fingerprints.
+    return {key: value for key, value in stored.items() if value is not None or not is_built_in("dataset", name)}
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:

@@ -46,7 +46,7 @@ def padded(batch: Batch, multiple: int) -> Batch:
     new_height, new_width = padded_size(height, width, multiple)
     if (new_height, new_width) == (height, width):
         return batch
-    rows, columns = _mirrored(height, new_height), _mirrored(width, new_width)
+    rows, columns = mirrored(height, new_height), mirrored(width, new_width)
     images, masks = (tensor[:, :, rows][:, :, :, columns] for tensor in (batch.images, batch.masks))
     return Batch(batch.ids, images, masks, batch.captions)
 
@@ -57,6 +57,6 @@ def cut_back(images: UInt8[Tensor, "n 3 H W"], batch: Batch) -> UInt8[Tensor, "n
     return images[:, :, :height, :width].contiguous()
 
 
-def _mirrored(side: int, new_side: int) -> list[int]:
+def mirrored(side: int, new_side: int) -> list[int]:
     """Which row of the picture each row of the padded one is."""
     return [int(row) for row in np.pad(np.arange(side), (0, new_side - side), mode="reflect")]

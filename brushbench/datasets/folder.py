@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
 from brushbench.datasets.names import in_one_form, one_form, order_problem
+from brushbench.datasets.resized import FolderOptions, Resized
 from brushbench.datasets.source import (
     check_caption,
     check_id,
@@ -44,8 +45,10 @@ class Folder:
 
     Captions: a CSV with the columns `id` (or `image`) and `caption`, of which any others are tags; a JSON object
     `{id: caption}`; or a text file with one caption per line, in the order of the images' names, if there is only one:
-    `10.png` comes before `2.png` or after it. Sizes may differ from image to image.
+    `10.png` comes before `2.png` or after it. Sizes may differ from image to image, unless an option says otherwise.
     """
+
+    Options: ClassVar = FolderOptions
 
     def __init__(self, root: Path, split: str) -> None:
         check_split(split, SPLITS)
@@ -66,12 +69,12 @@ class Folder:
         self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._images))
 
     @classmethod
-    def open(cls, root: str | Path | None, split: str) -> Dataset:
+    def open(cls, root: str | Path | None, split: str, options: FolderOptions | None = None) -> Dataset:
         """`root` is the folder; one with a mapping file in BrushBench's format is read as such."""
         path = existing_folder(root, "folder")
-        if mapping_file := path if path.is_file() else find_mapping_file(path):
-            return BrushBench(mapping_file, split, name="folder")
-        return cls(path, split)
+        mapping_file = path if path.is_file() else find_mapping_file(path)
+        dataset = BrushBench(mapping_file, split, name="folder") if mapping_file else cls(path, split)
+        return dataset if options is None or options.size is None else Resized(dataset, options)
 
     @property
     def ids(self) -> Sequence[str]:
