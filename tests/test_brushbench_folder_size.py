@@ -199,3 +199,62 @@ def test_wrong_options_are_one_line(options: list[str], part: str, brushbench, f
     assert_one_line(brushbench("run", "--method", "telea", *data, "--output", tmp_path / "runs"), part)
     with pytest.raises(UserError):
         suite.load_dataset("folder", root=data[3], **dict(option.split("=") for option in options))
+
+
+def saved(folder: Path, *names: str) -> None:
+    """Pictures in the format of their suffix, or that are called so."""
+    for name in names:
+        if Path(name).suffix in (".heic", ".avif"):
+            (folder / name).write_bytes(b"not looked at")
+        else:
+            Image.new("RGB", (32, 32)).save(folder / name)
+
+
+@pytest.mark.parametrize("command", ["run", "generate", "verify", "show"])
+def test_other_formats_are_left_out_with_one_warning(command: str, brushbench, folder: Written, tmp_path: Path) -> None:
+    root = folder((32, 32), (40, 32))
+    saved(root / "images", "a.bmp", "B.TIF", "c.bmp", "d.gif", "e.heic", "f.avif", ".hidden.bmp")
+    saved(root / "masks", "a.tiff")
+    data = ("--dataset", "folder", "--root", root)
+    arguments = {
+        "run": ("run", "--method", "telea", *data, "--split", "inside,outside", "--output", tmp_path / "runs"),
+        "generate": ("generate", "--method", "telea", *data, "--output", tmp_path / "runs"),
+        "verify": ("data", "verify", *data),
+        "show": ("data", "show", *data, "--output", tmp_path / "sheet.png"),
+    }
+    code, _, err = brushbench(*arguments[command])
+    # Files that belong to no sample are a defect; a run goes on without them.
+    assert code == (1 if command == "verify" else 0)
+    lines = [line for line in err.splitlines() if line.startswith("warning:")]
+    assert len(lines) == 1
+    assert "1 .avif, 2 .bmp, 1 .gif, 1 .heic, 1 .tif in images/ and 1 .tiff in masks/" in lines[0]
+    assert "left out, as they aren't PNG, JPEG or WebP" in lines[0]
+    assert lines[0].endswith("convert them to PNG, for example with ImageMagick: magick mogrify -format png FILE...")
+
+
+def test_nothing_is_said_of_a_folder_without_them(brushbench, folder: Written, tmp_path: Path) -> None:
+    root = folder((32, 32))
+    (root / "images" / "notes.txt").write_text("mine")
+    result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
+    assert "warning" not in result[2]
+
+
+@pytest.mark.parametrize(("part", "said"), [("images", "2 .bmp, 1 .gif"), ("masks", "1 .bmp")])
+def test_a_folder_with_other_formats_alone_is_an_error(
+    part: str, said: str, brushbench, folder: Written, tmp_path: Path
+) -> None:
+    root = folder((32, 32))
+    (root / part / "0.png").unlink()
+    saved(root / part, *{"images": ("a.bmp", "b.bmp", "c.gif"), "masks": ("0.bmp",)}[part])
+    result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
+    assert_one_line(result, f"{part}: no PNG, JPEG or WebP image, but {said}; convert them to PNG")
+    code, out, _ = brushbench("data", "verify", "--dataset", "folder", "--root", root)
+    assert code == 1
+    assert f"no PNG, JPEG or WebP image, but {said}" in out
+
+
+def test_an_empty_folder_is_still_one_line(brushbench, folder: Written, tmp_path: Path) -> None:
+    root = folder((32, 32))
+    (root / "images" / "0.png").unlink()
+    result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
+    assert_one_line(result, "images: no PNG, JPEG or WebP image")
