@@ -252,3 +252,20 @@ def test_list_names_the_addresses(brushbench) -> None:
     out = brushbench("data", "list")[1]
     for address in (ANONYMOUS, LOGIN, FORM, RESULTS):
         assert address in out
+
+
+def test_the_authors_results_are_scored_as_the_page_says(brushbench, write_bench, tmp_path: Path) -> None:
+    """In the layout that their script writes, as far as that is known."""
+    root, results = write_bench(), tmp_path / "RESULTS" / "images"
+    results.mkdir(parents=True)
+    for file in (root / "images").iterdir():
+        with Image.open(file) as image:
+            for name in (file.stem, f"{file.stem}_masked"):
+                image.convert("RGB").save(results / f"{name}.jpg")
+    (results.parent / "evaluation_result.csv").write_text("Image ID\n")
+    code, out, err = brushbench(
+        *("score", "--images", results, "--name", "brushnet-authors", "--dataset", "brushbench", "--root", root),
+        *("--split", "inside", "--protocol", "paper", "--output", tmp_path / "runs", "--metrics", "psnr"),
+    )
+    assert (code, "4/4" in out) == (0, True), err
+    assert "4 files belong to no sample: 000000000_masked.jpg" in err

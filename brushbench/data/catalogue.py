@@ -56,7 +56,7 @@ CATALOGUE: Mapping[str, About] = {
             "Or put mapping_file.json and images/ (600 JPEG files) into {folder}. Called BrushDench, as in their "
             "README, the folder is found too.",
         ),
-        source=f"the authors' form, {FORM}; what they painted on it, for `score --images`: {RESULTS}",
+        source=f"the authors' form, {FORM}; what they painted, for `score --images` (docs/data.md says how): {RESULTS}",
     ),
     "editbench": About(
         "not stated in the files: see the page of Imagen Editor",
