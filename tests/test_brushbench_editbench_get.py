@@ -269,3 +269,12 @@ def test_the_authors_results_are_scored_as_the_page_says(brushbench, write_bench
     )
     assert (code, "4/4" in out) == (0, True), err
     assert "4 files belong to no sample: 000000000_masked.jpg" in err
+
+
+def test_a_data_set_that_can_t_be_opened_can_t_be_used(brushbench, write_bench) -> None:
+    root = write_bench()
+    (root / "mapping_file.json").write_text("{")
+    code, out, _ = brushbench("data", "verify", "--root", root)
+    assert code == 1
+    assert "none of it can be used, as it can't be opened; `run` ends with exit code 2" in out
+    assert "all can be used" not in out

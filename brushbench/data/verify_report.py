@@ -96,6 +96,9 @@ def _about(found: Verification) -> Iterator[str]:
 def _use(found: Verification) -> Iterator[str]:
     """What `run` does with it, once for splits that are alike."""
     count, usable = len(found.seen), found.usable()
+    if found.digest is None:
+        yield "none of it can be used, as it can't be opened; `run` ends with exit code 2"
+        return
     for number, splits in groupby(sorted(usable, key=lambda split: -usable[split]), key=lambda split: usable[split]):
         where = f" ({', '.join(splits)})" if len(set(usable.values())) > 1 else ""
         if number == count:
