@@ -48,13 +48,18 @@ class Autoencoder:
         source = base_source(exact, options.base, only=frozenset({"vae"}))
         return cls(source.model(AutoencoderKL, "vae", exact), exact)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The decoded modes of the posteriors, rounded to 8 bits; no seed is used.
 
         Raises `UserError` for sides that aren't multiples of the VAE's factor, `SampleError` for values that aren't
         finite.
         """
-        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        factor = self.side_multiple
         height, width = batch.images.shape[2:]
         if height % factor or width % factor:
             raise UserError(f"{height}x{width}: both sides must be multiples of {factor}")

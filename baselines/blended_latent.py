@@ -63,6 +63,11 @@ class BlendedLatent:
             own |= {"timestep_spacing": "trailing"}
         return cls(replace(sd, scheduler_config=OFFICIAL_SCHEDULER | own), options)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.sd.factor
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Known pixels went through the VAE, and carry the noise of the last timestep."""
         noise = self.sd.noise_source(seeds, batch)

@@ -57,6 +57,11 @@ class ControlNetInpainting:
             )
         return cls(sd, controlnet, options)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.sd.factor
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The ControlNet reads the text too, so it runs for both halves of the guidance."""
         noise = self.sd.noise_source(seeds, batch)

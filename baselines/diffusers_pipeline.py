@@ -109,6 +109,11 @@ class DiffusersPipeline:
         check_schedulers(pipeline)
         return cls(pipeline, arguments)
 
+    @property
+    def side_multiple(self) -> int:
+        """What both sides of an image must be multiples of for the pipeline."""
+        return multiple_of(self.pipeline)
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Raises `UserError` for a size that the pipeline can't paint, and for pixels that are no numbers."""
         generators = generators_of(seeds, batch)
@@ -141,7 +146,7 @@ class DiffusersPipeline:
 
     def _check_size(self, batch: Batch) -> None:
         height, width = batch.images.shape[2:]
-        factor = multiple_of(self.pipeline)
+        factor = self.side_multiple
         if height % factor or width % factor:
             name = type(self.pipeline).__name__
             raise UserError(f"{height}x{width}: {name} paints sizes whose sides are multiples of {factor}")

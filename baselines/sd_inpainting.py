@@ -45,6 +45,11 @@ class StableDiffusionInpainting:
         sd.check_channels("sd-inpainting", CHANNELS)
         return cls(sd, options)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.sd.factor
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Known pixels went through the VAE too, unless `blend` puts them back."""
         options = self.options

@@ -1,12 +1,13 @@
 """The commands on data sets as a whole: data list, get, verify, show, convert."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 
-from brushbench.errors import one_line, unknown
+from brushbench.errors import UserError, one_line, unknown
 
 FOUND_DEFECTS, SOME_FAILED = 1, 3
 FORMATS = ("text", "json")
@@ -154,20 +155,24 @@ def list_(list_format: str) -> None:
         count = f", {each.samples} samples" if each.samples is not None else ""
         click.echo(f"{each.name}: {each.summary}")
         click.echo("  " + one_line(f"place: {each.place}{count}"))
+        if each.origin:
+            click.echo("  " + one_line(f"from: {each.origin}"))
         click.echo(f"  licence: {each.licence}")
         click.echo(f"  cite: {each.citation}")
 
 
 @data.command()
-@click.option("--dataset", default="brushbench", show_default=True, metavar="D", help="Data set; see `data list`.")
+@click.argument("name", required=False, metavar="[D]")
+@click.option("--dataset", metavar="D", help="Data set, as D; see `data list`. Default: brushbench.")
 @click.option("--root", metavar="DIR", help="Where to put it. Default: a folder of the suite's own.")
-@click.option("--url", metavar="URL", help="Link to an archive of it (zip or tar).")
+@click.option("--url", metavar="URL", help="Link to an archive of it (zip or tar). Default: the known one, if any.")
 @click.option("--sha256", metavar="HEX", help="Of the archive: anything else is refused.")
 @click.option("--archive", metavar="FILE", help="An archive that is here already.")
 @click.option("--hub", metavar="OWNER/NAME", help="A repository of type dataset on the hub.")
 @click.option("--revision", metavar="R", help="Of the repository.")
 def get(
-    dataset: str,
+    name: str | None,
+    dataset: str | None,
     root: str | None,
     url: str | None,
     sha256: str | None,
@@ -177,35 +182,66 @@ def get(
 ) -> int:
     """Get a data set, or say exactly how to get it.
 
-    With --url, --archive or --hub it is downloaded, checked and unpacked into a folder; interrupted, the same command
-    goes on. Without, the steps are printed that this command can't do. Exit code 1: no data set is in what was got.
+    With --url, --archive or --hub, or from the address that the suite knows (editbench), it is downloaded, checked,
+    unpacked into a folder and verified; interrupted, the same command goes on. For brushbench, which has no download,
+    the steps are printed. Exit code 0: no defects are in what was got, 1: defects, or no data set at all.
     """
-    from brushbench.data.catalogue import steps
+    from brushbench.data.catalogue import about
     from brushbench.data.get import Origin
     from brushbench.data.get import get as fetch
-    from brushbench.datasets import locate
-    from brushbench.datasets.places import EMBEDDED
-    from brushbench.progress import bytes_shown
     from brushbench.registry import check_name
 
-    check_name("dataset", dataset)
-    if url is None and archive is None and hub is None and sha256 is None and revision is None:
-        folder = Path(root) if root is not None else locate(dataset, None)[1]
-        lines = steps(dataset, folder if root is not None else None)
-        if dataset in EMBEDDED:
-            lines = [f"{dataset} is part of the suite: there is nothing to get"]
-        elif root is None and folder is not None:
-            lines = [f"{dataset} is here already, in {folder}", f"check it: brushbench data verify --dataset {dataset}"]
-        click.echo("\n".join(lines or [f"{dataset} is data of your own: give its folder with --root"]))
-        return 0
+    if name is not None and dataset not in (None, name):
+        raise UserError(one_line(f"{name!r} and --dataset {dataset}: valid is one of the two"))
+    name = name or dataset or "brushbench"
+    check_name("dataset", name)
+    where = Path(root) if root is not None else None
+    if url is None and archive is None and hub is None and revision is None:
+        here = _is_here(name, where)
+        url = about(name).address or None if not here else None
+        if url is None and sha256 is None:
+            click.echo("\n".join(here or _steps(name, where)))
+            return 0
+    from brushbench.progress import bytes_shown
+
     origin = Origin(url, Path(archive) if archive is not None else None, hub, sha256, revision)
     with bytes_shown(partial(click.echo, err=True)) as tell:
-        got = fetch(dataset, Path(root) if root is not None else None, origin, tell)
+        got = fetch(name, where, origin, tell)
     if got.sha256 is not None and sha256 is None:
         click.echo(f"SHA-256 of the archive: {got.sha256}", err=True)
     if not got.name:
         click.echo(one_line(f"{got.root}: unpacked, but no data set is recognised in it"), err=True)
         return FOUND_DEFECTS
     click.echo(one_line(f"{got.name} in {got.root}, {got.samples} samples"))
-    click.echo(one_line(f"check it: brushbench data verify --dataset {got.name} --root {got.root}"))
-    return 0
+    return _verified(got.name, got.root)
+
+
+def _is_here(name: str, root: Path | None) -> list[str]:
+    """Lines that say so, if nothing is to be got."""
+    from brushbench.datasets import locate
+    from brushbench.datasets.places import EMBEDDED
+
+    if name in EMBEDDED:
+        return [f"{name} is part of the suite: there is nothing to get"]
+    if root is None and (folder := locate(name, None)[1]) is not None:
+        return [one_line(f"{name} is here already, in {folder}"), f"check it: brushbench data verify --dataset {name}"]
+    return []
+
+
+def _steps(name: str, root: Path | None) -> Sequence[str]:
+    from brushbench.data.catalogue import steps
+
+    return steps(name, root) or [f"{name} is data of your own: give its folder with --root"]
+
+
+def _verified(name: str, root: Path) -> int:
+    """Print what is in a data set that was just got; the exit code."""
+    from brushbench.data import verify_report
+    from brushbench.data.verify import verify as look
+    from brushbench.progress import shown
+
+    with shown(partial(click.echo, err=True)) as watch:
+        found = look(name, root, None, watch)
+    click.echo(verify_report.summary(found))
+    click.echo(one_line(f"all of it: brushbench data verify --dataset {name} --root {root}"))
+    return FOUND_DEFECTS if found.findings else 0

@@ -318,6 +318,11 @@ def tables(
         click.echo(f"images and scores: {run.path}")
         if (run.path / NAME).exists():
             click.echo(f"contact sheet: {run.path / NAME}")
+    # Below a table it stands among the notes.
+    for run in () if table else runs:
+        if count := sum(entry.padded is not None for entry in run.ledger().values()):
+            told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, and cut back"
+            click.echo(one_line(told), err=True)
     if failures:
         (path, name), error = next(iter(failures.items()))
         more = f" (and {len(failures) - 1} more; see samples.jsonl and errors/)" if len(failures) > 1 else ""

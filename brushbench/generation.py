@@ -16,8 +16,9 @@ from torch import Tensor
 from brushbench.config import Shard
 from brushbench.datasets.source import check_id
 from brushbench.errors import UserError
-from brushbench.images import encode_image
+from brushbench.images import Size, encode_image
 from brushbench.notes import collecting_of_samples
+from brushbench.padding import cut_back, padded, padded_size
 from brushbench.protocol import Protocol
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
@@ -37,6 +38,8 @@ class Plan:
     batch_size: int
     seed: int
     max_failures: int | None
+    side_multiple: int = 1
+    """What both sides of an image must be multiples of for the method."""
 
     def positions(self) -> range:
         """The shard's samples."""
@@ -64,6 +67,8 @@ class _Result:
     seconds: float
     note: str | None = None
     """What a reader must know of how the image was made."""
+    padded: Size | None = None
+    """Of what size it was painted, if not of its own."""
 
 
 @final
@@ -141,8 +146,11 @@ class Generation:
             images = attempt(self._call, places)
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
+            height, width = filler.image.shape[1:]
+            larger = padded_size(height, width, self._plan.side_multiple)
+            was_padded = larger if larger != (height, width) else None
             return {
-                place: _Result(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None)
+                place: _Result(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None, was_padded)
                 for place, sample in samples.items()
             }
         if images.out_of_memory:
@@ -158,7 +166,8 @@ class Generation:
         return results
 
     def _call(self, places: Sequence[Sample]) -> UInt8[Tensor, "n 3 h w"]:
-        batch = Batch.of(places)
+        given = Batch.of(places)
+        batch = padded(given, self._multiple_for(given))
         seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
         images = self._method(batch, seeds)
         if not isinstance(images, Tensor):
@@ -169,7 +178,15 @@ class Generation:
             raise UserError(
                 f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"
             )
-        return images.cpu()
+        return cut_back(images.cpu(), given)
+
+    def _multiple_for(self, batch: Batch) -> int:
+        """Raises `UserError` for a size that the method can't paint, where the protocol doesn't pad."""
+        (height, width), multiple = batch.images.shape[2:], self._plan.side_multiple
+        if not self._protocol.pads and (height % multiple or width % multiple):
+            remedy = "valid: --protocol strict, which pads such pictures and cuts them back"
+            raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
+        return multiple
 
     def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[Entry, Future[str] | None]:
         if isinstance(result.image, Failure):
@@ -177,7 +194,14 @@ class Generation:
             return Entry(id=result.sample_id, status="failed", error=result.image.error), None
         name = result.sample_id + SUFFIX[self._protocol.image_format]
         seconds = round(result.seconds, 4)
-        entry = Entry(id=result.sample_id, status="done", image=name, seconds=seconds, note=result.note)
+        entry = Entry(
+            id=result.sample_id,
+            status="done",
+            image=name,
+            seconds=seconds,
+            note=result.note,
+            padded=result.padded,
+        )
         return entry, pool.submit(self._store, name, result.image)
 
     def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:

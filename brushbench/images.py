@@ -22,6 +22,11 @@ Size = tuple[int, int]
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+UNREAD_SUFFIXES = (
+    *(".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".tga", ".ppm", ".pgm"),
+    *(".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
+)
+"""Of pictures in formats that aren't read."""
 MAX_PIXELS = 1 << 26
 """64 megapixels: more is taken for a decompression bomb."""
 MAX_BYTES = 1 << 29

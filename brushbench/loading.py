@@ -27,6 +27,7 @@ from brushbench.method_options import DEVICE, loads_weights, option_names, optio
 from brushbench.metric_info import REGIONS, parted
 from brushbench.notes import hearing
 from brushbench.options import Value, build, checked, made_of, parameters
+from brushbench.padding import side_multiple
 from brushbench.plugins.code import digest_of_place, distribution_digests, imported_files, is_local
 from brushbench.plugins.files import file_of
 from brushbench.plugins.metrics import checked_metric
@@ -116,6 +117,8 @@ class LoadedMethod:
     """What it is for."""
     version: int = 1
     """The version of one of the suite's own methods."""
+    side_multiple: int = 1
+    """What both sides of an image must be multiples of for it."""
     notes: tuple[str, ...] = ()
     """What libraries warned of while it was loaded for a run."""
 
@@ -149,7 +152,10 @@ def open_method(
         built = made_of(name, target, {**values, **given})
         stored = stored_options(name, target, built, values, without=given)
         where = str(given.get(DEVICE, ""))
-        return LoadedMethod(name, _callable(name, built), stored, digests, "", where, "", role=role, version=version)
+        method, multiple = _callable(name, built), plugged(f"method {name!r}", side_multiple, name, cls, built)
+        return LoadedMethod(
+            name, method, stored, digests, "", where, "", role=role, version=version, side_multiple=multiple
+        )
     build(name, target, options)
     torch_device = device_named(device)
     torch_dtype = _dtype(dtype, torch_device)
@@ -172,6 +178,7 @@ def open_method(
         source.places,
         role,
         version,
+        plugged(f"method {name!r}", side_multiple, name, cls, method),
     )
 
 
@@ -271,7 +278,11 @@ def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str,
     """All options of a data set as run.json holds them, also the ones left at their default."""
     cls = resolve("dataset", name)
     built = _dataset_options(name, cls, options)
-    return {} if built is None else stored_options(name, cls.Options, built, checked(name, cls.Options, options))
+    if built is None:
+        return {}
+    stored = stored_options(name, cls.Options, built, checked(name, cls.Options, options))
+    # None is what was before there was such an option: runs from then keep their fingerprints.
+    return {key: value for key, value in stored.items() if value is not None or not is_built_in("dataset", name)}
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:

@@ -22,6 +22,8 @@ class Protocol:
     """What results are stored as, and therefore what is scored. JPEG at Pillow's default quality, as the script."""
     seed_per_sample: bool
     """False: every sample gets the run's seed itself, as the script does."""
+    pads: bool
+    """Whether sizes that a method can't paint are padded for it. The script knows but one size, 512x512."""
 
     def sample_seed(self, run_seed: int, sample_id: str) -> int:
         """The seed of one sample, 0..2**63-1: it depends on nothing but these two."""
@@ -31,8 +33,8 @@ class Protocol:
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    "paper": Protocol("paper", image_format="JPEG", seed_per_sample=False),
-    "strict": Protocol("strict", image_format="PNG", seed_per_sample=True),
+    "paper": Protocol("paper", image_format="JPEG", seed_per_sample=False, pads=False),
+    "strict": Protocol("strict", image_format="PNG", seed_per_sample=True, pads=True),
 }
 
 

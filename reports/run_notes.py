@@ -11,6 +11,8 @@ from brushbench.runs.folder import Run
 from brushbench.work import Failure, attempt
 from reports.frame import datasets_of, labels_of
 
+PADDED = "padded by reflection to the sides that the method can paint, and cut back"
+
 
 @dataclass(frozen=True, slots=True)
 class RunNote:
@@ -53,7 +55,11 @@ def note_lines(notes: Sequence[RunNote], rows: pd.DataFrame, *, any_split: bool)
 
 
 def _of_samples(run: Run) -> Counter[str]:
-    """How many finished samples have a note. A ledger that can't be read tells none: scores are there all the same."""
+    """How many finished samples have a note, or were padded.
+
+    A ledger that can't be read tells none: scores are there all the same.
+    """
     ledger = attempt(run.ledger)
     entries = () if isinstance(ledger, Failure) else ledger.values()
-    return Counter(entry.note for entry in entries if entry.note and entry.status == "done")
+    done = [entry for entry in entries if entry.status == "done"]
+    return Counter([*(entry.note for entry in done if entry.note), *(PADDED for entry in done if entry.padded)])

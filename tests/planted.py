@@ -60,6 +60,14 @@ def renamed(name: str) -> Plant:
     return lambda root: change(root, lambda mapping: mapping.update({name: mapping.pop(FIRST)}))
 
 
+def damaged(root: Path) -> None:
+    """In the middle: the end is there."""
+    content = bytearray(image(root).read_bytes())
+    middle = content.index(b"IDAT") + 4
+    content[middle : middle + 40] = bytes(40)
+    image(root).write_bytes(content)
+
+
 def text(name: str, content: str) -> Plant:
     return lambda root: (root / name).write_text(content)
 
@@ -150,8 +158,9 @@ IN_BENCH: dict[str, tuple[str, Plant]] = {
     "text for an image": ("wrong-format", lambda root: image(root).write_text("<html>")),
     "empty file": ("wrong-format", lambda root: image(root).write_bytes(b"")),
     "JPEG called png": ("wrong-suffix", saved(lambda old: old, "JPEG")),
-    "cut off": ("undecodable", lambda root: image(root).write_bytes(image(root).read_bytes()[:-200])),
-    "cut off in the header": ("undecodable", lambda root: image(root).write_bytes(image(root).read_bytes()[:20])),
+    "damaged": ("undecodable", damaged),
+    "cut off": ("truncated", lambda root: image(root).write_bytes(image(root).read_bytes()[:-200])),
+    "cut off in the header": ("truncated", lambda root: image(root).write_bytes(image(root).read_bytes()[:20])),
     "bomb": ("too-large", bomb),
     "other size": ("wrong-size", saved(lambda old: old.resize((32, 48)))),
     "grey": ("colour-mode", saved(lambda old: old.convert("L"))),
@@ -201,6 +210,11 @@ def mask(pixels: np.ndarray) -> Plant:
     return lambda root: Image.fromarray(pixels.astype(np.uint8)).save(root / "masks" / "a.png")
 
 
+def cut_off_mask(root: Path) -> None:
+    file = root / "masks" / "a.png"
+    file.write_bytes(file.read_bytes()[:-30])
+
+
 def linked_mask(root: Path) -> None:
     shutil.move(root / "masks" / "a.png", root.parent / "elsewhere.png")
     (root / "masks" / "a.png").symlink_to(root.parent / "elsewhere.png")
@@ -240,6 +254,7 @@ IN_FOLDER: dict[str, tuple[str, Plant]] = {
     "grey mask": ("mask-grey", mask(np.arange(32 * 32).reshape(32, 32) % 256)),
     "empty mask": ("mask-empty", mask(np.zeros((32, 32)))),
     "full mask": ("mask-full", mask(np.full((32, 32), 255))),
+    "cut off mask": ("mask-truncated", cut_off_mask),
     "no picture": ("mask-undecodable", text("masks/a.png", "mask")),
     "linked mask": ("image-outside", linked_mask),
 }

@@ -209,6 +209,7 @@ def test_a_mistake_is_one_line(
 
 def test_a_size_that_the_model_can_not_paint(brushbench, tmp_path: Path, write_bench, tiny_weights: Path) -> None:
     arguments = run_on(write_bench(side=60), tmp_path / "runs", "--weights", tiny_weights, "--steps", "1")
+    arguments += ("--protocol", "paper")
     result = brushbench(*(("brushnet" if item == "mean-fill" else item) for item in arguments))
     assert_one_line(result, "60x60: both sides must be multiples of 8", "(and 3 more)")
 

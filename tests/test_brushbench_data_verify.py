@@ -121,7 +121,7 @@ def test_many_defects_at_once_are_told_apart(bench: Path) -> None:
         ("mask-empty", FIRST),
         ("duplicate-caption", SECOND),
         ("missing-image", SECOND),
-        ("undecodable", THIRD),
+        ("truncated", THIRD),
     }
 
 

@@ -89,6 +89,7 @@ def test_data_list_tells_what_the_class_says(brushbench) -> None:
         "samples": 6,
         "licence": "Apache-2.0",
         "citation": "an example",
+        "origin": "",
     }
 
 

@@ -73,6 +73,11 @@ class BrushNet:
             prompts = ImagePrompts.plug_into(sd, options.ip_adapter, options.ip_adapter_image, scale)
         return cls(sd, branch, options, prompts)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.sd.factor
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch looks at the masked image at every step, and tells the UNet layer by layer what it sees."""
         noise = self.sd.noise_source(seeds, batch)

@@ -86,6 +86,11 @@ class PowerPaintTokens:
             _replace(sd.unet, own, "powerpaint_unet", sd.runtime)
         return cls(StableDiffusionInpainting.of(sd, options), text, options)
 
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.inpainting.side_multiple
+
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Only the text differs from Stable Diffusion Inpainting."""
         options = self.options
@@ -114,6 +119,11 @@ class PowerPaintBranch:
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
         _replace(branch, _existing(folder, weights), "powerpaint_branch", sd.runtime)
         return cls(sd, sd.runtime.place(branch), text, options)
+
+    @property
+    def side_multiple(self) -> int:
+        """Pixels per latent: both sides of an image are multiples of it."""
+        return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """The branch reads other tasks for the two halves of the guidance, so it runs for both."""

@@ -18,12 +18,30 @@ class About:
     """What its folder is called; empty for data that isn't to be got."""
     steps: Sequence[str]
     """What to know, then what to do, in sentences; `{folder}` is where it belongs. None: there is nothing to get."""
+    address: str = ""
+    """Of its archive, for anybody; empty if there is none that can be downloaded."""
+    with_login: str = ""
+    """Of the same archive, for who is logged in to Google."""
+    source: str = ""
+    """Where else it comes from, to read."""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, to read; empty for what is here, or the user's own."""
+        if not self.address:
+            return self.source
+        return f"{self.address} or, with a Google login, {self.with_login}"
 
 
-_VISITED = "(The address is the one that public code gives; it could not be visited when this was written.)"
+FORM = "https://forms.gle/9TgMZ8tm49UYsZ9s5"
+RESULTS = "https://drive.google.com/drive/folders/1dK3oIB2UvswlTtnIS1iHfx4s57MevWdZ"
+"""What the authors of BrushNet painted on BrushBench."""
+_NOT_VISITED = (
+    "(The addresses are those that public code and issues give; none could be visited when this was written.)"
+)
 _UNPACK = (
-    "An archive of it is unpacked there by `brushbench data get --dataset {name} --archive FILE`, or downloaded from a "
-    "link that you have by `--url URL --sha256 HEX`."
+    "An archive of it is unpacked there by `brushbench data get {name} --archive FILE`, or downloaded from a link that "
+    "you have by `--url URL --sha256 HEX`."
 )
 CATALOGUE: Mapping[str, About] = {
     "brushbench": About(
@@ -31,26 +49,22 @@ CATALOGUE: Mapping[str, About] = {
         "Ju et al., BrushNet, ECCV 2024, arXiv:2403.06976",
         "BrushBench",
         (
-            "BrushBench is given out by its authors on a form, so this command can't download it.",
-            "Fill in the form that is linked in the README of https://github.com/TencentARC/BrushNet, section Data "
-            "Download; you agree to their licence by that. " + _VISITED,
-            "Put mapping_file.json and images/ (600 JPEG files) into {folder}. Called BrushDench, as in their README, "
-            "the folder is found too.",
-            _UNPACK,
+            "There is no download of BrushBench: its authors give it out on a form, so this command can't get it.",
+            f"Fill in the form, {FORM}; you agree to their licence by that. It is linked in the README of "
+            f"https://github.com/TencentARC/BrushNet, section Data Download. {_NOT_VISITED}",
+            _UNPACK + " Any zip or tar will do.",
+            "Or put mapping_file.json and images/ (600 JPEG files) into {folder}. Called BrushDench, as in their "
+            "README, the folder is found too.",
         ),
+        source=f"the authors' form, {FORM}; what they painted, for `score --images` (docs/data.md says how): {RESULTS}",
     ),
     "editbench": About(
         "not stated in the files: see the page of Imagen Editor",
         "Wang et al., Imagen Editor and EditBench, CVPR 2023, arXiv:2212.06909",
         "EditBench",
-        (
-            "EditBench is given out by its authors, and no address of the archive is known for certain: this command "
-            "can't download it.",
-            "Look for the archive on the page of Imagen Editor, https://imagen.research.google/editor/. " + _VISITED,
-            "Put annotations_natural.csv, annotations_generated.csv, and the folders references_* and masks_* into "
-            "{folder}; or mapping_file.json and images/ of the copy that BrushNet's authors give out with BrushBench.",
-            _UNPACK,
-        ),
+        (),
+        address="https://storage.googleapis.com/editbench/editbench.tar.gz",
+        with_login="https://storage.cloud.google.com/editbench/editbench.tar.gz",
     ),
     "papercut": About("Apache-2.0, as the suite", "this suite", "", ()),
     "photos": About("those of scikit-image's pictures, see its data folder", "van der Walt et al., 2014", "", ()),
@@ -63,6 +77,17 @@ OTHER = About(NOT_STATED, NOT_STATED, "", ())
 def about(name: str) -> About:
     """The catalogue's facts about a registered data set."""
     return CATALOGUE.get(name, OTHER)
+
+
+def remedy(name: str, url: str) -> str:
+    """What can be done if the archive can't be had from the address that the suite knows; empty for another one."""
+    known = about(name)
+    if not known.address or url != known.address:
+        return ""
+    return (
+        f". {known.folder}'s archive is at {known.origin}; one that you have is unpacked by "
+        f"`brushbench data get {name} --archive FILE`"
+    )
 
 
 def place_of(name: str) -> Path:

@@ -44,7 +44,8 @@ KINDS: Mapping[str, Kind] = {
     "image-outside": Kind("the name of the image's file leads out of the data set's folder"),
     "wrong-format": Kind("the file is no PNG, JPEG or WebP image, whatever its name says"),
     "wrong-suffix": Kind("the image is in another format than its name says", True),
-    "undecodable": Kind("the image is damaged or cut off"),
+    "truncated": Kind("the image's file is cut off: its end is missing"),
+    "undecodable": Kind("the image is damaged"),
     "too-large": Kind("the image has so many pixels that it is taken for a decompression bomb"),
     "wrong-size": Kind("the image has another size than most of the data set, so its mask means nothing"),
     "colour-mode": Kind("the image isn't RGB with 8 bits: it is converted when it is read", True),
@@ -57,6 +58,7 @@ KINDS: Mapping[str, Kind] = {
     # Masks.
     "missing-mask": Kind("the sample has no mask"),
     "extra-mask": Kind("a mask that belongs to no sample", True),
+    "mask-truncated": Kind("the mask's file is cut off: its end is missing"),
     "mask-undecodable": Kind("the mask's file is damaged, or no PNG, JPEG or WebP image"),
     "mask-size": Kind("the mask has another size than its image"),
     "mask-grey": Kind("the mask has more than two values: it counts from half on", True),

@@ -19,13 +19,20 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
+class Black:
+    """A mask that is where a picture is black."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One sample. What is None is missing or can't be used, and was reported."""
 
     id: str
     caption: str | None
     image: Path | None
-    masks: Mapping[str, Runs | Path]
+    masks: Mapping[str, Runs | Path | Black]
     """By split."""
 
 

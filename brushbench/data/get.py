@@ -1,5 +1,6 @@
 """Data sets onto this machine: from a link, an archive, or the hub."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from brushbench.archives import extract
-from brushbench.data.catalogue import place_of
+from brushbench.data.catalogue import place_of, remedy
 from brushbench.data.download import Tell, download
 from brushbench.data.sources import find
 from brushbench.errors import UserError, one_line
@@ -69,7 +70,9 @@ def get(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got:
     if origin.archive is not None:
         extract(origin.archive, folder)
     else:
-        digest = _from_url(str(origin.url), origin.sha256, folder, tell)
+        digest = _from_url(str(origin.url), origin.sha256, folder, tell, name)
+    if root is None:
+        _lift(folder)
     return _got(folder, recognise(folder), digest)
 
 
@@ -92,18 +95,34 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
             yield from _folders(child, depth - 1)
 
 
-def _from_url(url: str, sha256: str | None, folder: Path, tell: Tell) -> str:
+def _from_url(url: str, sha256: str | None, folder: Path, tell: Tell, name: str) -> str:
     archive = folder.with_name(f".{folder.name}.archive")
-    digest = download(url, archive, sha256, tell)
     try:
-        extract(archive, folder)
-    except UserError:
-        # What was checked may be unpacked later, on a disk with more room; anything else may be a page in its place.
-        if sha256 is None:
-            archive.unlink()
-        raise
+        digest = download(url, archive, sha256, tell)
+        try:
+            extract(archive, folder)
+        except UserError:
+            # What was checked may be unpacked later, on a disk with more room; anything else may be a page instead.
+            if sha256 is None:
+                archive.unlink()
+            raise
+    except UserError as error:
+        raise UserError(one_line(f"{error}{remedy(name, url)}", 1000)) from error
     archive.unlink()
     return digest
+
+
+def _lift(folder: Path) -> None:
+    """Make the one folder of an archive in which a data set is the folder itself: there it is looked for."""
+    inner = folder
+    while (children := list(inner.iterdir())) and len(children) == 1 and children[0].is_dir():
+        inner = children[0]
+    if inner == folder or recognise(inner) is None:
+        return
+    aside = folder.with_name(f".{folder.name}.lifted")
+    inner.rename(aside)
+    shutil.rmtree(folder)
+    aside.rename(folder)
 
 
 def _snapshot(hub: str, revision: str | None, folder: Path) -> None:

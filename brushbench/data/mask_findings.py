@@ -7,8 +7,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from brushbench.data.defects import Finding
-from brushbench.data.entries import Runs
-from brushbench.data.pictures import grey_levels
+from brushbench.data.entries import Black, Runs
+from brushbench.data.pictures import grey_levels, is_truncated
+from brushbench.datasets.editbench_masks import black_mask
 from brushbench.errors import SampleError, UserError
 from brushbench.images import read_mask
 from brushbench.masks import decode_rle
@@ -19,7 +20,7 @@ _OF_RUNS = {"out of bounds": "rle-out-of-bounds", "overlap": "rle-overlap"}
 Mask = Bool[Tensor, "h w"]
 
 
-def draw(name: str, source: Runs | Path, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
+def draw(name: str, source: Runs | Path | Black, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
     """The mask, or None with a finding."""
     return (
         _of_runs(name, source, size, findings) if isinstance(source, Runs) else _of_file(name, source, size, findings)
@@ -51,16 +52,18 @@ def _of_runs(name: str, source: Runs, size: tuple[int, int], findings: list[Find
         return None
 
 
-def _of_file(name: str, source: Path, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
+def _of_file(name: str, source: Path | Black, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
+    path = source.file if isinstance(source, Black) else source
     try:
-        mask = read_mask(source)[0]
+        mask = (black_mask if isinstance(source, Black) else read_mask)(path)[0]
     except SampleError as error:
-        findings.append(Finding("mask-undecodable", name, str(error)))
+        kind = "mask-truncated" if is_truncated(path) else "mask-undecodable"
+        findings.append(Finding(kind, name, str(error)))
         return None
     if tuple(mask.shape) != size:
         found, needed = (f"{height}x{width}" for height, width in (tuple(mask.shape), size))
         findings.append(Finding("mask-size", name, f"{found}, its image is {needed}"))
         return None
-    if (levels := grey_levels(source)) > 2:
+    if isinstance(source, Path) and (levels := grey_levels(source)) > 2:
         findings.append(Finding("mask-grey", name, f"{levels} values"))
     return mask

@@ -1,6 +1,7 @@
 """What is in the file of a picture: format, colours, EXIF data, and whether it can be decoded at all."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ _START, _BIT_DEPTH = 32, 24
 
 Pillow shows a 16-bit RGB picture as an 8-bit one.
 """
+_END = 1024
+"""Within so many bytes of a file's end a picture ends: programs write what they like behind it."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -70,12 +73,29 @@ def grey_levels(path: Path) -> int:
         return sum(count > 0 for count in plain.convert("L").histogram())
 
 
+def is_truncated(path: Path) -> bool:
+    """Whether a file that begins like one of our formats lacks its end. Others may be damaged all the same."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END))
+            end = file.read()
+    except OSError:
+        return False
+    if start[8:12] == b"WEBP":
+        return size < int.from_bytes(start[4:8], "little") + 8
+    return _ours(start) and (b"IEND" if start.startswith(b"\x89PNG") else b"\xff\xd9") not in end
+
+
 def _why_not(error: Exception, path: Path, start: bytes, name: str) -> Finding:
     """What the error that an image ended with means."""
     if isinstance(error, _BOMBS):
         return Finding("too-large", name, f"{path.name}: {error}")
+    if is_truncated(path):
+        return Finding("truncated", name, str(error))
     if isinstance(error, UnidentifiedImageError):
-        what = "is cut off or damaged" if _ours(start) else "is none" if start else "is empty"
+        what = "is damaged" if _ours(start) else "is none" if start else "is empty"
         return Finding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
     return Finding("undecodable", name, str(error))
 

@@ -26,6 +26,8 @@ class Presence:
     """None: it isn't here."""
     licence: str
     citation: str
+    origin: str = ""
+    """Where it comes from; empty for what is part of the suite, or the user's own."""
 
 
 def presences() -> list[Presence]:
@@ -37,7 +39,7 @@ def _presence(name: str, summary: str) -> Presence:
     if not is_built_in("dataset", name):
         return _of_plug_in(name, summary)
     place, samples = _found(name)
-    return Presence(name, summary, place, samples, about(name).licence, about(name).citation)
+    return Presence(name, summary, place, samples, about(name).licence, about(name).citation, about(name).origin)
 
 
 def _found(name: str) -> tuple[str, int | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from brushbench.data.captions import comparable
 from brushbench.data.defects import KINDS, Finding
+from brushbench.data.editbench_entries import ALL, list_editbench
 from brushbench.data.entries import Listing
 from brushbench.data.folder_entries import list_folder
 from brushbench.data.inspection import Seen, inspect_entry, read_sample
@@ -49,6 +50,15 @@ class Verification:
         """How many pictures are in which format."""
         return Counter(sample.picture.file_format for sample in self.seen if sample.picture.file_format)
 
+    def usable(self) -> dict[str, int]:
+        """How many samples a run can read, by split."""
+        return {split: sum(split in sample.read for sample in self.seen) for split in self.splits}
+
+    def sound(self) -> int:
+        """How many samples have no defect at all."""
+        subjects = {finding.subject for finding in self.findings}
+        return sum(sample.id not in subjects for sample in self.seen)
+
     def shares(self, split: str) -> Sequence[float]:
         """The shares of the pictures that are painted, sorted."""
         return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
@@ -68,7 +78,7 @@ def verify(
     """
     name, folder = find(name, root)
     checked = splits_of(name, folder, splits)
-    listing = _listing(name, folder, checked)
+    listing = _listing(name, folder, checked, options or {})
     try:
         datasets = open_splits(name, folder, checked, options or {})
     except UserError as error:
@@ -91,10 +101,12 @@ def verify(
     return Verification(short_name(name), folder, checked, digest, seen, tags, notes, findings)
 
 
-def _listing(name: str, root: Path | None, splits: Sequence[str]) -> Listing | None:
+def _listing(name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]) -> Listing | None:
     """None for a data set whose files are its reader's business."""
     if name == "papercut":
         return list_mapping(DATA / "mapping_file.json", splits, complete=None)
+    if name == "editbench" and root is not None:
+        return list_editbench(root, splits, str(options.get("prompt", "full")), str(options.get("subset", ALL)))
     if name not in ("brushbench", "folder") or root is None:
         return None
     if mapping_file := root if root.is_file() else find_mapping_file(root):
@@ -119,7 +131,7 @@ def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: Wa
         usual = usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
         bad = {finding.subject for finding in listing.findings if not KINDS[finding.kind].usable}
         looks = (
-            partial(inspect_entry, entry, usual, {} if entry.id in bad else datasets, index)
+            partial(inspect_entry, entry, usual, datasets, index, bad=entry.id in bad)
             for index, entry in enumerate(listing.entries)
         )
     advance = watch("verifying", count, 0)
@@ -160,6 +172,6 @@ def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
 
 
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:
-    odd = sum(any(side % 8 for side in sample.picture.size or ()) for sample in seen)
+    odd = sum(any(side % 8 for size in sample.read.values() for side in size) for sample in seen)
     if odd:
-        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods can't paint them"
+        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods paint them padded"

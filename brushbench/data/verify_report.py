@@ -32,6 +32,15 @@ def as_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
+def summary(found: Verification) -> str:
+    """How many samples are sound, what is wrong with the others, by kind, and how many a run can use."""
+    damaged = len(found.seen) - found.sound()
+    lines = [f"{len(found.seen)} samples: {found.sound()} sound, {damaged} with defects"]
+    for kind, count in Counter(finding.kind for finding in found.findings).items():
+        lines.append(f"  {kind} ({count}): {KINDS[kind].meaning}")
+    return "\n".join([*lines, *_use(found)])
+
+
 def as_json(found: Verification) -> str:
     """All of it, with every finding."""
     content = {
@@ -39,6 +48,8 @@ def as_json(found: Verification) -> str:
         "root": str(found.root) if found.root else None,
         "splits": list(found.splits),
         "samples": len(found.seen),
+        "sound": found.sound(),
+        "usable": found.usable(),
         "digest": found.digest,
         "sizes": {_size(size): count for size, count in found.sizes().most_common()},
         "formats": dict(found.formats().most_common()),
@@ -64,6 +75,7 @@ def _about(found: Verification) -> Iterator[str]:
     embedded = ", embedded" if found.name in EMBEDDED else ""
     yield one_line(f"data set: {found.name}{f', in {found.root}' if found.root else embedded}")
     yield f"samples: {len(found.seen)}"
+    yield from _use(found)
     if sizes := found.sizes():
         yield f"sizes: {_counts({_size(size): count for size, count in sizes.most_common()})}"
     if formats := found.formats():
@@ -79,6 +91,23 @@ def _about(found: Verification) -> Iterator[str]:
         yield one_line(f"tag {tag}: {_counts(values)}")
     yield f"digest, part of a run's fingerprint: {found.digest or 'none, the data set can not be opened'}"
     yield from (one_line(f"note: {note}") for note in found.notes)
+
+
+def _use(found: Verification) -> Iterator[str]:
+    """What `run` does with it, once for splits that are alike."""
+    count, usable = len(found.seen), found.usable()
+    if found.digest is None:
+        yield "none of it can be used, as it can't be opened; `run` ends with exit code 2"
+        return
+    for number, splits in groupby(sorted(usable, key=lambda split: -usable[split]), key=lambda split: usable[split]):
+        where = f" ({', '.join(splits)})" if len(set(usable.values())) > 1 else ""
+        if number == count:
+            yield f"all can be used{where}"
+        elif number:
+            left = "`run` records the others as failed, and ends with exit code 3"
+            yield f"{number} of {count} samples can be used{where}; {left}"
+        else:
+            yield f"none of {count} samples can be used{where}; `run` ends with exit code 2"
 
 
 def _group(kind: str, findings: Sequence[Finding]) -> Iterator[str]:

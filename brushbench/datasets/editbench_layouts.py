@@ -73,6 +73,11 @@ class Table:
         """In the order of the tables, natural before generated; in Unicode's form NFC."""
         return self._ids
 
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The rows as the tables have them, in the order of the ids."""
+        return self._rows
+
     def tags(self) -> Mapping[str, Mapping[str, str]]:
         """The tags of every row."""
         return {name: row.tags for name, row in zip(self._ids, self._rows, strict=True)}

@@ -1,13 +1,15 @@
 """A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
 from brushbench.datasets.names import in_one_form, one_form, order_problem
+from brushbench.datasets.resized import FolderOptions, Resized
 from brushbench.datasets.source import (
     check_caption,
     check_id,
@@ -18,6 +20,7 @@ from brushbench.datasets.source import (
     images_in,
     inside_root,
     iterate,
+    unread_in,
 )
 from brushbench.datasets.tables import read_csv, read_json, read_text
 from brushbench.errors import SampleError, UserError, one_line
@@ -26,6 +29,8 @@ from brushbench.types import Dataset, Sample
 
 SPLITS = ("inside", "outside")
 CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
+CONVERT = "convert them to PNG, for example with ImageMagick: magick mogrify -format png FILE..."
+_LOG = logging.getLogger(__name__)
 KEYS = ("id", "image")
 """Columns of captions.csv that name the image, the first one that is there."""
 
@@ -44,8 +49,10 @@ class Folder:
 
     Captions: a CSV with the columns `id` (or `image`) and `caption`, of which any others are tags; a JSON object
     `{id: caption}`; or a text file with one caption per line, in the order of the images' names, if there is only one:
-    `10.png` comes before `2.png` or after it. Sizes may differ from image to image.
+    `10.png` comes before `2.png` or after it. Sizes may differ from image to image, unless an option says otherwise.
     """
+
+    Options: ClassVar = FolderOptions
 
     def __init__(self, root: Path, split: str) -> None:
         check_split(split, SPLITS)
@@ -60,18 +67,17 @@ class Folder:
         self._images = images_in(root / "images")
         self._masks = images_in(root / "masks")
         self._ids = tuple(self._images)
-        if not self._ids:
-            raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
+        _check_formats(root, {"images": self._images, "masks": self._masks})
         self._caption_file = caption_file(root)
         self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._images))
 
     @classmethod
-    def open(cls, root: str | Path | None, split: str) -> Dataset:
+    def open(cls, root: str | Path | None, split: str, options: FolderOptions | None = None) -> Dataset:
         """`root` is the folder; one with a mapping file in BrushBench's format is read as such."""
         path = existing_folder(root, "folder")
-        if mapping_file := path if path.is_file() else find_mapping_file(path):
-            return BrushBench(mapping_file, split, name="folder")
-        return cls(path, split)
+        mapping_file = path if path.is_file() else find_mapping_file(path)
+        dataset = BrushBench(mapping_file, split, name="folder") if mapping_file else cls(path, split)
+        return dataset if options is None or options.size is None else Resized(dataset, options)
 
     @property
     def ids(self) -> Sequence[str]:
@@ -114,6 +120,19 @@ class Folder:
         if not mask.any():
             raise SampleError("mask is empty: there is nothing to paint")
         return Sample(name, image, mask, text.caption, text.tags)
+
+
+def _check_formats(root: Path, pictures: Mapping[str, Mapping[str, Path]]) -> None:
+    """Log how many pictures are left out for their format. Raises `UserError` if that leaves nothing."""
+    unread = {name: unread_in(root / name) for name in pictures}
+    for name, found in pictures.items():
+        if not found and unread[name]:
+            raise UserError(one_line(f"{root / name}: no PNG, JPEG or WebP image, but {unread[name]}; {CONVERT}", 1000))
+    if not pictures["images"]:
+        raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
+    if any(unread.values()):
+        told = " and ".join(f"{count} in {name}/" for name, count in unread.items() if count)
+        _LOG.warning(one_line(f"{root}: left out, as they aren't PNG, JPEG or WebP: {told}; {CONVERT}", 1000))
 
 
 def caption_file(root: Path) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from brushbench.datasets.names import one_form, said_alike, stored_name
 from brushbench.errors import SampleError, UserError, one_line, unknown
 from brushbench.files import file_digest
-from brushbench.images import SUFFIXES, Size
+from brushbench.images import SUFFIXES, UNREAD_SUFFIXES, Size
 from brushbench.types import Sample
 
 MAX_CAPTION = 2000
@@ -148,11 +148,24 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """Image files of a folder, sorted by their names in one form. Raises `UserError` if it can't be read."""
+    return _files_in(folder, SUFFIXES)
+
+
+def unread_in(folder: Path) -> str:
+    """How many pictures of a folder are in formats that aren't read, by suffix, to read; empty for none.
+
+    Raises `UserError` if the folder can't be read.
+    """
+    counts = Counter(path.suffix.lower() for path in _files_in(folder, UNREAD_SUFFIXES))
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+
+
+def _files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     try:
         files = sorted(folder.iterdir(), key=lambda path: (one_form(path.name), path.name))
     except OSError as error:
         raise UserError(one_line(f"{folder}: can't be read ({error.strerror})")) from error
-    return [path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    return [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith(".")]
 
 
 def said_two(first: Path, other: Path) -> str:

@@ -45,7 +45,7 @@ def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, wat
     try:
         adopt(run)
         run.add_notes([*method.notes, *notes])
-        plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures)
+        plan = Plan(asked, config.part(), batch_size, config.seed, config.max_failures, method.side_multiple)
         generation = Generation(run, method.call, dataset, protocol_named(config.protocol), plan)
         with at_work(run, provenance | _where(config), lambda: generation.stored), doing(KEPT), run.noting():
             outcome = generation(watch)

@@ -22,6 +22,8 @@ class Entry(BaseModel, extra="forbid", frozen=True):
     seconds: float | None = None
     """How long the method's call took, divided by the batch size."""
     error: str | None = None
+    padded: tuple[int, int] | None = None
+    """The height and width that it was painted at, if that isn't its own; the image is cut back."""
     note: str | None = None
     """What a reader must know of how the image was made."""
     fingerprint: str | None = None

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from brushbench.loading import open_method
+from brushbench.loading import LoadedMethod, open_method
 from brushbench.method_options import check_options, loads_weights, options_type
+from brushbench.padding import padded
 from brushbench.registry import resolve
 from brushbench.types import Method
 from brushbench.validation.findings import Asked, Finding, default_findings, tried
@@ -24,16 +25,18 @@ def findings(asked: Asked) -> list[Finding]:
     found += default_findings(asked.name, options_type(cls))
     weights = asked.weights if loads_weights(cls) else None
     method = tried(found, "loading", "", _loaded, asked, weights)
-    return found + (_called(method) if method is not None else [])
+    return found + (_called(method.call, method.side_multiple) if method is not None else [])
 
 
-def _loaded(asked: Asked, weights: str | None) -> Method:
-    return open_method(asked.name, weights=weights, device=asked.device, dtype=asked.dtype, options=asked.options).call
+def _loaded(asked: Asked, weights: str | None) -> LoadedMethod:
+    return open_method(asked.name, weights=weights, device=asked.device, dtype=asked.dtype, options=asked.options)
 
 
-def _called(method: Method) -> list[Finding]:
+def _called(method: Method, side_multiple: int) -> list[Finding]:
     found: list[Finding] = []
     first = probe()
+    # As a run gives it what it can't paint.
+    first = Probe(padded(first.batch, side_multiple), first.seeds)
     given = copied(first.batch)
     images = _images(found, method, Probe(given, first.seeds), "")
     if is_changed(given, first.batch):
