@@ -344,7 +344,8 @@ class Weights:
             remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
             if isinstance(error, NoRevisionError):
                 option = instead.partition("=")[0]
-                main = "" if hub.subfolder else f"{option}={hub.source} takes its main branch; "
+                simple = option.startswith("-o") and not hub.subfolder
+                main = f"{option}={hub.source}, which takes its main branch; " if simple else ""
                 remedy = f"valid: {main}a folder: {instead}"
             raise UserError(one_line(f"{reason}; {remedy}", 1000)) from error
         self._downloaded[folder] = hub

@@ -12,12 +12,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from hub_server import Content, Hub
 from PIL import Image
-from published import Publication, publish, tiny_sources
+from published import Publication, publish, tiny_sources, unsized
 from safetensors.torch import save_file
 from support import with_whole_vocabulary
 from tiny_pipelines import Folders, make
 
 from brushbench import load_dataset
+from brushbench.bars import without_bars
 from brushbench.cli import main
 from brushbench.masks import encode_rle
 from brushbench.types import Sample
@@ -72,7 +73,8 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> F
     root = tmp_path_factory.mktemp("pipelines")
 
     def folder(kind: str) -> Path:
-        return root / kind if (root / kind).exists() else make(kind, root / kind, tiny_weights / "tokenizer")
+        with without_bars():
+            return root / kind if (root / kind).exists() else make(kind, root / kind, tiny_weights / "tokenizer")
 
     return folder
 
@@ -132,6 +134,12 @@ def published(
     root = tmp_path_factory.mktemp("published")
     sources = tiny_sources(GOLDEN, tiny_weights, inpainting_weights, sdxl_weights, root / "tiny")
     return publish(sources, root)
+
+
+@pytest.fixture
+def unsized_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests without digests, for small weights under the names of published ones."""
+    monkeypatch.setattr("brushbench.manifest.FOLDER", unsized(tmp_path / "unsized manifests"))
 
 
 @pytest.fixture

@@ -48,13 +48,18 @@ def put_in_cache(cache: Path, name: str, folder: Path) -> Path:
 
     Both are the commit that its manifest states, if it has one.
     """
-    manifest = manifest_of(name)
-    commit = (manifest and manifest.commit) or COMMIT
+    commit = commit_of(name)
     repository = cache / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     for revision in ("main", "v2"):
         (repository / "refs" / revision).write_text(commit)
     return shutil.copytree(folder, repository / "snapshots" / commit)
+
+
+def commit_of(name: str) -> str:
+    """What the manifest of a repository states, or else `COMMIT`."""
+    manifest = manifest_of(name)
+    return (manifest and manifest.commit) or COMMIT
 
 
 def locked(cache: Path) -> dict[str, dict[str, object]]:
@@ -127,7 +132,7 @@ class Hub:
         if isinstance(served, Moved):
             return Reply(307, location=f"/{start}{kind}{served.to}/{'/'.join(rest)}".rstrip("/"))
         if isinstance(served, Path):
-            served = Served(served)
+            served = Served(served, commit_of(name))
         if rest[0] in ("revision", "tree", "resolve") and rest[1] not in ("main", served.commit):
             return Reply(404, b"{}", code="RevisionNotFound")
         if start:

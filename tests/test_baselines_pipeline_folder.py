@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub.utils import filter_repo_objects
+from hub_server import Hub, Served, use_hub
 from pipeline_calls import by_hand, called, change_index, opened
 from safetensors.torch import load_file, save_file
 from support import assert_one_line, run_on
@@ -49,8 +49,10 @@ def test_several_files_and_a_variant(pipelines: Folders, tmp_path: Path, samples
     for folder, options in ((tmp_path / "plain", {}), (tmp_path / "half", {"variant": "fp16"})):
         method = opened(folder, steps=3, **options).call
         assert torch.equal(method(Batch.of(samples[:1]), [1])[0].int(), expected)
-    with pytest.raises(suite.UserError, match="half/text_encoder has no weights"):
-        opened(tmp_path / "half")
+    # Where there are only such files they are taken, and that is said.
+    half = opened(tmp_path / "half", steps=3)
+    assert "text_encoder, unet, vae from fp16 files" in half.origin
+    assert torch.equal(half.call(Batch.of(samples[:1]), [1])[0].int(), expected)
     with pytest.raises(suite.UserError, match=r"variant=fp16: .*plain has no weights of it"):
         opened(tmp_path / "plain", variant="fp16")
 
@@ -172,40 +174,19 @@ def test_a_family_s_defaults_are_for_the_family_s_models(pipelines: Folders) -> 
 
 
 def test_a_variant_is_downloaded_where_there_is_one(
-    pipelines: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipelines: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: Callable[..., Hub]
 ) -> None:
-    hub, cache = tmp_path / "hub", tmp_path / "cache"
-    by_hand(pipelines("sd-inpainting")).save_pretrained(hub)
-    by_hand(pipelines("sd-inpainting")).save_pretrained(hub, variant="fp16")
-    (hub / "text_encoder" / "model.fp16.safetensors").unlink()
-    (hub / "safety_checker").mkdir()
-    (hub / "safety_checker" / "config.json").write_text("{}")
-    (hub / "safety_checker" / "model.safetensors").write_bytes(b"never downloaded")
-    asked: list[tuple[str, str | None]] = []
-
-    def snapshot(
-        source: str,
-        *,
-        revision: str | None,
-        allow_patterns: list[str],
-        ignore_patterns: list[str],
-        local_files_only: bool,
-    ) -> str:
-        assert not local_files_only
-        asked.append((source, revision))
-        names = [str(file.relative_to(hub)) for file in hub.rglob("*") if file.is_file()]
-        for name in filter_repo_objects(names, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns):
-            (cache / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(hub / name, cache / name)
-        return str(cache)
-
-    monkeypatch.setattr("brushbench.hub.snapshot_download", snapshot)
-    # Beside it lies the lock file.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    method = opened("tiny/sd", variant="fp16", revision="v1")
+    folder, cache = tmp_path / "hub", tmp_path / "cache"
+    by_hand(pipelines("sd-inpainting")).save_pretrained(folder)
+    by_hand(pipelines("sd-inpainting")).save_pretrained(folder, variant="fp16")
+    (folder / "text_encoder" / "model.fp16.safetensors").unlink()
+    (folder / "safety_checker").mkdir()
+    (folder / "safety_checker" / "config.json").write_text("{}")
+    (folder / "safety_checker" / "model.safetensors").write_bytes(b"never downloaded")
+    use_hub(monkeypatch, hub({"tiny/sd": Served(folder, commit="c" * 40)}), cache)
+    method = opened("tiny/sd", variant="fp16", revision="c" * 40)
     assert method.origin == "tiny/sd"
-    assert set(asked) == {("tiny/sd", "v1")}
-    assert {str(file.relative_to(cache)) for file in cache.rglob("*.safetensors")} == {
+    assert {"/".join(file.parts[-2:]) for file in cache.rglob("*.safetensors")} == {
         "text_encoder/model.safetensors",
         "unet/diffusion_pytorch_model.fp16.safetensors",
         "vae/diffusion_pytorch_model.fp16.safetensors",

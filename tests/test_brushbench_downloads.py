@@ -123,13 +123,13 @@ def test_a_repository_is_found_by_its_other_name_and_locked_once(
     start: Start, sd: Path, generate, tiny_weights: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list_it(monkeypatch, tmp_path / "manifests")
-    branch = tiny_weights / "brushnet"
-    start(old__sd=sd, lab__branch=branch)
+    branch, served = tiny_weights / "brushnet", Served(sd, commit="e" * 40)
+    start(old__sd=served, lab__branch=branch)
     assert generate()[0] == 0
     first = locked(cache)
     assert first["unet"]["source"] == "lab/sd"
     # The same by today's name, and another one there: it isn't what it was at first use, under whatever name.
-    start(lab__sd=sd, lab__branch=branch)
+    start(lab__sd=served, lab__branch=branch)
     assert generate()[0] == 0
     assert locked(cache) == first
     tensors = load_file(sd / UNET)
@@ -152,7 +152,9 @@ def test_what_is_in_the_cache_under_the_old_name_is_used_offline(
 def test_a_revision_that_is_gone(start: Start, sd: Path, generate, tiny_weights: Path, cache: Path) -> None:
     start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
     result = generate("d" * 40)
-    assert_one_line(result, "base: lab/sd", f"no such revision ({'d' * 40})", "-o base=lab/sd takes its main branch")
+    assert_one_line(
+        result, "base: lab/sd", f"no such revision ({'d' * 40})", "-o base=lab/sd, which takes its main branch"
+    )
     assert not files_in(cache)
 
 

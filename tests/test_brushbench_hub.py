@@ -7,16 +7,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hub_server import Answer, Content, Hub, use_hub
+from published import unsized
 
 import brushbench
 from brushbench.hub import HubFolder
 
 Start = Callable[[Mapping[str, Content]], Hub]
+UNSIZED = """
+import os
+from pathlib import Path
+from brushbench import manifest
+manifest.FOLDER = Path(os.environ["LISTINGS"])
+"""
 FETCH = """
 import sys
 from brushbench.errors import UserError
@@ -31,8 +38,17 @@ SD = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 POWERPAINT = "JunhaoZhuang/PowerPaint-v2-1"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def listings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Manifests without digests, for small files under the names of published ones."""
+    os.environ["LISTINGS"] = str(unsized(tmp_path_factory.mktemp("listings") / "manifests"))
+    yield
+    del os.environ["LISTINGS"]
+
+
 def python(code: str, *arguments: str, cache: Path, endpoint: str, offline: bool = False) -> tuple[int, str, str]:
     environment = {"HF_HOME": str(cache), "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": str(int(offline))}
+    code = UNSIZED + code
     without = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=False, env=without | environment, capture_output=True, text=True
@@ -64,6 +80,9 @@ def test_a_hub_that_refuses(answer: Answer, reason: str, hub: Start, tmp_path: P
     error = failure("base", cache=tmp_path, endpoint=hub({SD: answer}).endpoint)
     assert f"base: {SD} is not on this machine, and it can't be downloaded: {reason}" in error
     files = "--include unet/diffusion_pytorch_model.safetensors --include vae/diffusion_pytorch_model.safetensors"
+    if "revision" in reason:
+        assert f"valid: -o base={SD}, which takes its main branch; a folder: -o base=FOLDER" in error
+        return
     assert f"where there is a network: hf download {SD} " in error
     assert f"{files}; or give a folder: -o base=FOLDER or --weights FOLDER" in error.replace(" --include '*.txt'", "")
 

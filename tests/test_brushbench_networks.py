@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hub_server import put_in_cache
 from support import assert_one_line, run_on
 from tiny_metrics import clip_folder, hps_options
 
@@ -30,6 +31,7 @@ from brushbench.stages import RESERVE
 from brushbench.types import Batch
 from brushbench.work import silent
 from metrics import perceptual
+from metrics.clip import OPENAI
 from metrics.shared import is_loaded, release
 
 GOLDEN = Path(__file__).parent / "golden/metrics/lpips/squeezenet1_1_features.fp16.safetensors"
@@ -109,14 +111,17 @@ def test_a_damaged_network_ends_scoring_before_it_begins(
     assert loads[file.name] == 2
 
 
-def test_also_a_usual_metric(brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_also_a_usual_metric(
+    brushbench, write_bench, golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsized_manifests: None
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    kept = tmp_path / "torch/hub/checkpoints/squeezenet1_1-b8a52dc0.pth"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"not a checkpoint")
+    clip = clip_folder(golden, tmp_path / "clip")
+    (clip / "model.safetensors").write_bytes(b"not a checkpoint")
+    put_in_cache(tmp_path / "cache", OPENAI, clip)
     run = run_on(write_bench(), tmp_path / "runs")
-    assert_one_line(brushbench(*run), "metric lpips can't be computed: ", kept.name, "--metrics without it")
+    result = brushbench(*run)
+    assert_one_line(result, "metric clip can't be computed: ", "model.safetensors", "--metrics without it")
     assert not (tmp_path / "runs").exists()
     assert brushbench(*run, "--metrics", "psnr")[0] == 0
     # Where nothing is scored, nothing is loaded.

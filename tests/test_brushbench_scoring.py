@@ -206,7 +206,9 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(folder / "torch"))
 
 
-def test_weights_are_found_in_the_hub_s_cache(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_found_in_the_hub_s_cache(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsized_manifests: None
+) -> None:
     from hub_server import put_in_cache
 
     nowhere(monkeypatch, tmp_path)
@@ -220,7 +222,7 @@ def test_weights_are_found_in_the_hub_s_cache(golden: Path, tmp_path: Path, monk
 
 
 def test_weights_that_are_others_than_at_their_first_use_are_refused(
-    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsized_manifests: None
 ) -> None:
     from hub_server import put_in_cache
 
@@ -238,7 +240,7 @@ def test_weights_that_are_others_than_at_their_first_use_are_refused(
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, clip / "model.safetensors")
     shutil.rmtree(tmp_path / "cache")
     put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
-    changed = "openai/clip-vit-large-patch14@main is not what it was at first use"
+    changed = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41 is not what it was at first use"
     assert changed in obstacle(load_metric("clip"), download=False)
 
 

@@ -218,4 +218,5 @@ def test_each_part_says_where_it_was_taken_from(own_family: Path, tiny_weights: 
         weights.folder("brushnet", "some/branch", revision="abc")
     with pytest.raises(brushbench.UserError, match="not on this machine"):
         weights.folder("base")
-    assert weights.places == {"brushnet": "some/branch@abc", "base": "stable-diffusion-v1-5/stable-diffusion-v1-5"}
+    pinned = "stable-diffusion-v1-5/stable-diffusion-v1-5@451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    assert weights.places == {"brushnet": "some/branch@abc", "base": pinned}

@@ -122,7 +122,7 @@ def test_extremes_have_a_number(level: int, size: tuple[int, int], metric: Metri
 
 def test_checkpoints_that_are_none(golden: Path, reward: Path, hps: dict[str, Value], tmp_path: Path) -> None:
     pair = scenes(1)
-    with pytest.raises(brushbench.UserError, match=r"no ImageReward\.pt or ImageReward\.safetensors"):
+    with pytest.raises(brushbench.UserError, match=r"no ImageReward\.safetensors or ImageReward\.pt"):
         brushbench.load_metric("image-reward", checkpoint=tmp_path)(*pair)
     folder = shutil.copytree(reward, tmp_path / "reward")
     tensors = load_file(folder / "ImageReward.safetensors")

@@ -154,6 +154,13 @@ def test_an_option_that_names_the_official_component_changes_nothing(table: Tabl
     assert "measured - published" in text
 
 
+def test_the_revision_that_the_family_names_is_the_published_component(table: Table) -> None:
+    pinned = f"{BASE}@451f4fe16113bff5a5d2269ed5ad43b0592e9a14"
+    provenance = {f"{WEIGHTS}base": pinned, f"{WEIGHTS}brushnet": BRANCHES["inside"]}
+    text, _ = table(replace(PUBLISHED, provenance=provenance))
+    assert "measured - published" in text
+
+
 def test_editbench_is_of_the_random_branch_and_its_full_prompts(table: Table) -> None:
     made = replace(
         PUBLISHED,

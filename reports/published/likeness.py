@@ -11,7 +11,7 @@ from brushbench.loading import stored_dataset_options
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.method_options import default_options
 from brushbench.runs.record import RunRecord
-from brushbench.weights import DEFAULT_FAMILY, families, read_family
+from brushbench.weights import DEFAULT_FAMILY, Component, families, read_family
 from reports.published.registry import BENCHMARKS, SAMPLES
 from reports.storage import OFFICIAL_SIZE, Stored
 
@@ -76,14 +76,18 @@ def _printed(value: JsonValue) -> str:
 
 def _components(record: RunRecord) -> Iterator[Unlike]:
     dataset, method = record.identity.dataset, record.identity.method
-    official = _official_places(method.name, mask_kind(dataset.name, dataset.split))
+    official = _official_components(method.name, mask_kind(dataset.name, dataset.split))
     ours = record.weights
     if not ours:
-        yield Unlike("components", UNKNOWN, ", ".join(official.values()))
+        yield Unlike("components", UNKNOWN, ", ".join(each.on_hub.place for each in official.values()))
     for part, place in ours.items():
         if part not in method.options or part in official:
             # One beyond the published method's own replaces a component of its base.
-            yield from filter(None, [_different(part, (place,), official.get(part, "none"))])
+            own = official.get(part)
+            expected = own.on_hub.place if own else "none"
+            # Runs of before revisions were pinned name none.
+            found = place.removesuffix(f"@{own.revision}") if own else place
+            yield from filter(None, [_different(part, (found,), expected)])
 
 
 @cache
@@ -92,6 +96,6 @@ def _official_options(method: str) -> Mapping[str, JsonValue]:
 
 
 @cache
-def _official_places(method: str, masks: MaskKind) -> Mapping[str, str]:
+def _official_components(method: str, masks: MaskKind) -> Mapping[str, Component]:
     family = read_family(families()[DEFAULT_FAMILY])
-    return {part: family.components[name].place for part, name in family.parts(method, masks).items()}
+    return {part: family.components[name] for part, name in family.parts(method, masks).items()}
