@@ -9,13 +9,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, cast
 
+from diffusers import ModelMixin
 from torch import nn
 from transformers import CLIPTokenizer
 
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
-from brushbench.formats import SAFE, WeightFiles, valid_names, weight_files
+from brushbench.formats import DIFFUSERS, SAFE, TRANSFORMERS, Stems, WeightFiles, valid_names, weight_files
 from brushbench.loading import Runtime
 from brushbench.tensors import explained
 from brushbench.work import Failure, attempt
@@ -37,7 +38,7 @@ def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     _check_class(cls, folder)
     # Any: of torch's modules only those of the two libraries have it.
     from_pretrained: Any = cls.from_pretrained  # type: ignore[attr-defined]
-    return cast(M, _load_checked(from_pretrained, folder, part, runtime))
+    return cast(M, _load_checked(from_pretrained, folder, part, runtime, _Wanted(_stems(cls))))
 
 
 # Any: the class of a model of diffusers or transformers, and its object.
@@ -47,7 +48,7 @@ def load_component(cls: Any, folder: Path, part: str, runtime: Runtime, variant:
     Raises `UserError` as `load_model` does, but not for tensors that are left over: some published checkpoints have
     some, and the libraries leave them alone.
     """
-    return _load_checked(cls.from_pretrained, folder, part, runtime, _Wanted(variant, left_over=True))
+    return _load_checked(cls.from_pretrained, folder, part, runtime, _Wanted(_stems(cls), variant, left_over=True))
 
 
 # Any: likewise, of something without weights.
@@ -104,25 +105,28 @@ def _files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
+    stems: Stems
     variant: str | None = None
     left_over: bool = False
     """Tensors that the model doesn't have may be in its file."""
 
 
-def _weight_files(folder: Path, variant: str | None) -> WeightFiles:
+def _stems(cls: type[nn.Module]) -> Stems:
+    return DIFFUSERS if issubclass(cls, ModelMixin) else TRANSFORMERS
+
+
+def _weight_files(folder: Path, stems: Stems, variant: str | None) -> WeightFiles:
     names = [file.name for file in _files(folder)]
     if "config.json" not in names:
         raise UserError(one_line(f"{folder} has no config.json"))
-    if found := weight_files(names, variant=variant):
+    if found := weight_files(names, stems, variant):
         return found
-    raise UserError(one_line(f"{folder} has no weights; valid: {valid_names()}"))
+    raise UserError(one_line(f"{folder} has no weights; valid: {valid_names(stems)}"))
 
 
 # Any: a `from_pretrained` of diffusers or transformers, and its model.
-def _load_checked(
-    load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted = _Wanted()
-) -> Any:
-    weights = _weight_files(folder, wanted.variant)
+def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted) -> Any:
+    weights = _weight_files(folder, wanted.stems, wanted.variant)
     files = [folder / name for name in ("config.json", *weights.names)]
     with runtime.weights.recording(part, files, weights.variant), _as_usual(folder, weights) as place:
         with explained(files[1:]):

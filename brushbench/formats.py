@@ -5,14 +5,18 @@ several, also under the odd names that some authors' savers left (`diffusion_pyt
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-"""How the files of models are called by diffusers, and by transformers in its newer and its older way."""
 HALF = "fp16"
 """The variant that is taken where there is no plain one."""
 SAFE, PICKLE = ".safetensors", ".bin"
+DIFFUSERS = {SAFE: ("diffusion_pytorch_model",), PICKLE: ("diffusion_pytorch_model",)}
+TRANSFORMERS = {SAFE: ("model",), PICKLE: ("pytorch_model",)}
+"""How either library calls the files of its models."""
+EITHER = {suffix: DIFFUSERS[suffix] + TRANSFORMERS[suffix] for suffix in (SAFE, PICKLE)}
+Stems = Mapping[str, Sequence[str]]
+"""For each suffix the beginnings of names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +41,27 @@ class WeightFiles:
         return len(self.names) == 1 and self.names[0] != self.usual
 
 
-def weight_files(
-    names: Collection[str], stems: Collection[str] = STEMS, variant: str | None = None
-) -> WeightFiles | None:
+def weight_files(names: Collection[str], stems: Stems = EITHER, variant: str | None = None) -> WeightFiles | None:
     """The weights among the names of a folder's files, None if there are none; `variant` is preferred if it is given.
 
     Of weights in several files all must be there.
     """
     for kind, suffix in _preferred(variant):
-        for stem in stems:
+        for stem in stems[suffix]:
             for found in _sets(names, stem, kind, suffix):
                 return WeightFiles(found, stem, suffix, kind)
     return None
 
 
-def valid_names(stems: Collection[str] = STEMS) -> str:
+def called(*names: str) -> Stems:
+    """Files that are called the same with every suffix."""
+    return {SAFE: names, PICKLE: names}
+
+
+def valid_names(stems: Stems = EITHER) -> str:
     """What `weight_files` looks for, to read."""
-    return ", ".join(f"{stem}{SAFE}" for stem in stems) + f", or .{HALF}{SAFE} or {PICKLE} in its place"
+    ends = ((SAFE, SAFE), (SAFE, f".{HALF}{SAFE}"), (PICKLE, PICKLE))
+    return ", ".join(f"{stem}{end}" for suffix, end in ends for stem in stems[suffix])
 
 
 def _preferred(variant: str | None) -> Iterator[tuple[str | None, str]]:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from brushbench.errors import UserError, one_line
-from brushbench.formats import STEMS, WeightFiles, valid_names, weight_files
+from brushbench.formats import WeightFiles, called, valid_names, weight_files
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -149,7 +149,7 @@ def file_of(names: Collection[str], stems: Collection[str]) -> str | None:
     for stem in stems:
         parent, plain = PurePosixPath(stem).parent, PurePosixPath(stem).name
         beside = {PurePosixPath(name).name: name for name in names if PurePosixPath(name).parent == parent}
-        if found := weight_files(beside, [plain]):
+        if found := weight_files(beside, called(plain)):
             return beside[found.names[0]]
     return None
 
@@ -164,7 +164,7 @@ def _files(listing: Listing, request: Request, part: str, optional: Collection[s
     for alternatives in _FILES[part]:
         names = _named(listing, request, alternatives)
         if not names and not set(alternatives) & set(optional):
-            raise UserError(one_line(f"{_lacks(request)} {' or '.join(valid_names([stem]) for stem in alternatives)}"))
+            raise UserError(one_line(f"{_lacks(request)} {valid_names(called(*alternatives))}"))
         found += names
     return [] if request.configs_only else found
 
@@ -232,8 +232,7 @@ def _required(names: Collection[str], request: Request, folder: str) -> WeightFi
     if found := weight_files(names, variant=request.variant):
         return found
     there = ", ".join(sorted(name for name in names if not name.endswith(SMALL))) or "no weights at all"
-    wanted = valid_names(STEMS)
-    raise UserError(one_line(f"{_lacks(request, folder)} weights that can be read ({there}); valid: {wanted}"))
+    raise UserError(one_line(f"{_lacks(request, folder)} weights that can be read ({there}); valid: {valid_names()}"))
 
 
 def _lacks(request: Request, folder: str = "") -> str:

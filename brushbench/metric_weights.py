@@ -10,7 +10,7 @@ from typing import Protocol, final, runtime_checkable
 
 from brushbench.errors import UserError, one_line
 from brushbench.files import check_file, file_digest, remembered_digest
-from brushbench.formats import valid_names, weight_files
+from brushbench.formats import TRANSFORMERS, valid_names, weight_files
 from brushbench.hub import Cached, Named, check_download, fetch, in_cache
 from brushbench.layouts import Listing
 from brushbench.manifest import canonical, manifest_of
@@ -151,12 +151,12 @@ class HubFiles:
         found: list[str] = []
         for names in self.needed:
             if names == WEIGHTS:
-                weights = weight_files({name for name in listing.names if "/" not in name})
+                weights = weight_files({name for name in listing.names if "/" not in name}, TRANSFORMERS)
                 there: Sequence[str] = weights.names if weights else ()
             else:
                 there = [name for name in names if name in listing.names][:1]
             if not there:
-                raise UserError(f"has no {' or '.join(names) or valid_names()}")
+                raise UserError(f"has no {' or '.join(names) or valid_names(TRANSFORMERS)}")
             found += there
         return list(dict.fromkeys([*found, *(name for name in self.optional if name in listing.names)]))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from brushbench import manifest
-from brushbench.formats import PICKLE, SAFE, STEMS
+from brushbench.formats import EITHER, PICKLE, SAFE
 from brushbench.manifest import Manifest, manifests
 
 JUNK = b"nobody reads this"
@@ -89,7 +89,9 @@ def _write(each: Manifest, sources: Mapping[str, Path], folder: Path) -> Path:
 
 def _copied(source: Path, target: Path) -> bool:
     """Whether the tiny folder has such a file, or weights that can be written as such a one."""
-    stem = re.match(rf"({'|'.join(STEMS)})(-\d+)?(\.fp16|\.non_ema)?(\.safetensors|\.bin)$", source.name)
+    stem = re.match(
+        rf"({'|'.join({*EITHER[SAFE], *EITHER[PICKLE]})})(-\d+)?(\.fp16|\.non_ema)?(\.safetensors|\.bin)$", source.name
+    )
     if stem is None and source.name not in ODD:
         if not source.is_file():
             return False

@@ -20,7 +20,7 @@ from baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from baselines.sd_inpainting import StableDiffusionInpainting
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
-from brushbench.formats import valid_names
+from brushbench.formats import called, valid_names
 from brushbench.layouts import file_of, stems_of
 from brushbench.loading import Runtime
 from brushbench.masks import erase
@@ -154,7 +154,7 @@ def _task_text(text: TaskText, pairs: Sequence[tuple[Pair, Pair]], options: Powe
 def _existing(folder: Path, stems: Sequence[str]) -> Path:
     if file := _file(folder, stems):
         return file
-    raise UserError(one_line(f"{folder} has no {valid_names(stems)}, which this version of PowerPaint needs"))
+    raise UserError(one_line(f"{folder} has no {valid_names(called(*stems))}, which this version of PowerPaint needs"))
 
 
 def _file(folder: Path, stems: Sequence[str]) -> Path | None:
