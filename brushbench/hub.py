@@ -287,11 +287,11 @@ def check_announced(file: Path, digest: str) -> None:
 def check_download(source: str, root: Path, file: Path, digest: str) -> None:
     """Raises `UserError` if a file below the root of a repository in the cache has another digest than it should have.
 
-    That is the one it is named by there, if it is large, and the one published for this commit, if it is a file of
-    weights. A damaged file is removed.
+    That is the one it is named by there, and the one published for this commit, if it is a file of weights. A damaged
+    file is removed.
     """
     announced = file.resolve().name
-    if file.is_symlink() and len(announced) == _SHA256 and announced != digest:
+    if file.is_symlink() and announced != digest:
         check_announced(file, announced)
     manifest, name = manifest_of(source), file.relative_to(root).as_posix()
     known = manifest is not None and manifest.commit == root.name and not name.endswith(SMALL)
