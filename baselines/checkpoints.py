@@ -16,9 +16,9 @@ from transformers import CLIPTokenizer
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
-from brushbench.formats import DIFFUSERS, SAFE, TRANSFORMERS, Stems, WeightFiles, valid_names, weight_files
 from brushbench.loading import Runtime
-from brushbench.tensors import explained
+from brushbench.weights.formats import DIFFUSERS, SAFE, TRANSFORMERS, Stems, WeightFiles, valid_names, weight_files
+from brushbench.weights.tensors import explained
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)
@@ -29,8 +29,8 @@ SchedulerConfig = dict[str, object]
 def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
     """A model of diffusers or transformers from its folder, frozen, ready to use on the runtime's device in its dtype.
 
-    Its digest is recorded as that of `part`. Which files are read is in `brushbench.formats`; a pickle is read with
-    `weights_only`, so code in it is an error.
+    Its digest is recorded as that of `part`. Which files are read is in `brushbench.weights.formats`; a pickle is read
+    with `weights_only`, so code in it is an error.
 
     Raises `UserError` if the folder, its config or weights are missing, if it is another class's, or if tensors are
     missing, left over or of another shape than the config says.

@@ -19,7 +19,7 @@ from brushbench.datasets.names import stored_name
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import Runtime
-from brushbench.tensors import explained
+from brushbench.weights.tensors import explained
 from brushbench.work import Failure, attempt
 
 OPTION = "ip_adapter"

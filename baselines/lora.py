@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
 from baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
-from brushbench.file_kinds import is_safetensors
-from brushbench.tensors import read_tensors
+from brushbench.weights.file_kinds import is_safetensors
+from brushbench.weights.tensors import read_tensors
 from brushbench.work import attempt
 
 OPTION = "lora"

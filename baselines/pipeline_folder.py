@@ -22,8 +22,8 @@ from transformers.image_processing_base import ImageProcessingMixin
 from baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
 from baselines.schedulers import SAMPLERS, Sampler
 from brushbench.errors import UserError, one_line
-from brushbench.layouts import INDEX, LEFT_OUT
 from brushbench.loading import Runtime
+from brushbench.weights.layouts import INDEX, LEFT_OUT
 from brushbench.work import attempt
 
 GIVEN = {"prompt", "image", "mask_image"}

@@ -17,8 +17,8 @@ from baselines.kinds import family_of
 from baselines.single_file_marks import scheduler_changes
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
-from brushbench.tensors import read_tensors
 from brushbench.weights import BASE
+from brushbench.weights.tensors import read_tensors
 from brushbench.work import Failure, attempt
 
 M = TypeVar("M", bound=nn.Module)

@@ -89,7 +89,7 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
         raise UserError("--lint and --file are for `list published`")
     kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
-        from brushbench.inventory import lines
+        from brushbench.weights.inventory import lines
 
         click.echo("\n".join(lines()))
         return 0
@@ -115,7 +115,7 @@ def doctor(*, weights: bool) -> None:
     repository could be asked.
     """
     if weights:
-        from brushbench.drift import drifts
+        from brushbench.weights.drift import drifts
 
         found = drifts()
         for each in found:

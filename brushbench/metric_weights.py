@@ -10,18 +10,19 @@ from typing import Protocol, final, runtime_checkable
 
 from brushbench.errors import UserError, one_line
 from brushbench.files import check_file, file_digest, remembered_digest
-from brushbench.formats import TRANSFORMERS, valid_names, weight_files
-from brushbench.hub import Cached, Named, check_download, fetch, in_cache
-from brushbench.layouts import Listing
-from brushbench.manifest import canonical, manifest_of
 from brushbench.types import Metric
-from brushbench.weights_lock import Locked, check, hold, lock_path
+from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
+from brushbench.weights.hub import check_download, fetch, in_cache
+from brushbench.weights.layouts import Listing
+from brushbench.weights.lock import Locked, check, hold, lock_path
+from brushbench.weights.manifest import canonical, manifest_of
+from brushbench.weights.repository import Cached, Named
 from brushbench.work import Failure, attempt, plugged
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 WEIGHTS: tuple[str, ...] = ()
-"""In place of names: a model's weights, in the format that `brushbench.formats` finds."""
+"""In place of names: a model's weights, in the format that `brushbench.weights.formats` finds."""
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
 """How much of a digest stands in a metric's version."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from brushbench.manifest import Listed, Manifest, manifests
 from brushbench.weights import Component, families, read_family
+from brushbench.weights.manifest import Listed, Manifest, manifests
 
 HEAD = """# Checkpoints
 
 What the suite downloads, as public material shows it: each repository's files, with size, SHA-256, revision and
-licence, and for each fact its source. This page is printed by `python docs/checkpoints.py` from `brushbench/manifests/`
-and `baselines/weights/`; a test compares the two.
+licence, and for each fact its source. This page is printed by `python docs/checkpoints.py` from
+`brushbench/weights/manifests/` and `baselines/weights/`; a test compares the two.
 
 No hub could be reached from the machine on which it was written, so nothing here was asked for or downloaded.
 `brushbench doctor --weights` asks: where there is a network, it compares these listings with the live ones and says

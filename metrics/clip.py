@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
-from brushbench.formats import PICKLE, SAFE
 from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
+from brushbench.weights.formats import PICKLE, SAFE
 from brushbench.work import Failure, attempt
 from metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
 

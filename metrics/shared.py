@@ -19,7 +19,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo, Place
 from brushbench.metric_weights import Source, version_of
 from brushbench.notes import collecting, note
-from brushbench.tensors import load_checked, read_tensors
+from brushbench.weights.tensors import load_checked, read_tensors
 
 P = ParamSpec("P")
 T = TypeVar("T")

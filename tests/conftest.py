@@ -139,7 +139,7 @@ def published(
 @pytest.fixture
 def unsized_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests without digests, for small weights under the names of published ones."""
-    monkeypatch.setattr("brushbench.manifest.FOLDER", unsized(tmp_path / "unsized manifests"))
+    monkeypatch.setattr("brushbench.weights.manifest.FOLDER", unsized(tmp_path / "unsized manifests"))
 
 
 @pytest.fixture

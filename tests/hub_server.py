@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from brushbench.manifest import manifest_of
+from brushbench.weights.manifest import manifest_of
 
 COMMIT = "a" * 40
 Answer = tuple[int, str]

@@ -19,9 +19,9 @@ from tiny_metrics import clip_folder, reward_folder, with_whole_table
 from torch import Tensor
 from transformers import CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from brushbench import manifest
-from brushbench.formats import EITHER, PICKLE, SAFE
-from brushbench.manifest import Manifest, manifests
+from brushbench.weights import manifest
+from brushbench.weights.formats import EITHER, PICKLE, SAFE
+from brushbench.weights.manifest import Manifest, manifests
 
 JUNK = b"nobody reads this"
 NEVER = ("safety_checker/", "feature_extractor/", "vae_1_0/", "vae_encoder/", "vae_decoder/")

@@ -10,9 +10,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import brushbench as suite
-from brushbench.formats import DIFFUSERS, TRANSFORMERS, valid_names, weight_files
-from brushbench.hub import Named
-from brushbench.layouts import Request, anything, base, ip_adapter, one_model, pipeline, powerpaint, powerpaint_v2
+from brushbench.weights.formats import DIFFUSERS, TRANSFORMERS, valid_names, weight_files
+from brushbench.weights.layouts import (
+    Request,
+    anything,
+    base,
+    ip_adapter,
+    one_model,
+    pipeline,
+    powerpaint,
+    powerpaint_v2,
+)
+from brushbench.weights.repository import Named
 
 D, T = "diffusion_pytorch_model", "pytorch_model"
 CASES: dict[str, tuple[list[str], list[str], str | None]] = {

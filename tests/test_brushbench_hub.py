@@ -15,13 +15,13 @@ from hub_server import Answer, Content, Hub, use_hub
 from published import unsized
 
 import brushbench
-from brushbench.hub import HubFolder
+from brushbench.weights.hub import HubFolder
 
 Start = Callable[[Mapping[str, Content]], Hub]
 UNSIZED = """
 import os
 from pathlib import Path
-from brushbench import manifest
+from brushbench.weights import manifest
 manifest.FOLDER = Path(os.environ["LISTINGS"])
 """
 FETCH = """
@@ -117,7 +117,7 @@ def test_a_download_that_breaks_off_is_one_line(
         raise RuntimeError("data processing error\nwith a second line")
 
     use_hub(monkeypatch, hub({"tiny/sd": tiny_weights}), tmp_path)
-    monkeypatch.setattr("brushbench.hub.snapshot_download", broken)
+    monkeypatch.setattr("brushbench.weights.repository.snapshot_download", broken)
     with pytest.raises(
         brushbench.UserError, match=r"^the download broke off \(RuntimeError: data .* second line\), and"
     ):

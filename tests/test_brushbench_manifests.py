@@ -11,13 +11,12 @@ from hub_server import Hub, Moved, Served, use_hub
 from published import Publication
 
 import brushbench as suite
-from brushbench import manifest
-from brushbench.hub import Named
 from brushbench.loading import load_metric
-from brushbench.manifest import canonical, manifest_of, manifests, names_of
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_weights import HubFiles, Weighted
-from brushbench.weights import families, read_family
+from brushbench.weights import families, manifest, read_family
+from brushbench.weights.manifest import canonical, manifest_of, manifests, names_of
+from brushbench.weights.repository import Named
 
 ROOT = Path(__file__).parent.parent
 Brushbench = Callable[..., tuple[int, str, str]]
@@ -113,7 +112,7 @@ def test_a_file_that_is_no_manifest(case: str, tmp_path: Path, monkeypatch: pyte
 def start(published: Publication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hub]]:
     """Start a hub with all repositories but for the changes; files at addresses are as large as published."""
     monkeypatch.setattr(manifest, "FOLDER", published.manifests)
-    monkeypatch.setattr("brushbench.drift._length", lambda address: None)
+    monkeypatch.setattr("brushbench.weights.drift._length", lambda address: None)
     hubs = []
 
     def started(changes: Mapping[str, object]) -> Hub:

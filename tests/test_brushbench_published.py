@@ -16,12 +16,11 @@ from hub_server import Hub, Served, use_hub
 from published import JUNK, Publication
 from safetensors.torch import load_file
 
-from brushbench import manifest
 from brushbench.loading import load_metric
-from brushbench.manifest import manifest_of
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
-from brushbench.weights import families, read_family
+from brushbench.weights import families, manifest, read_family
+from brushbench.weights.manifest import manifest_of
 from metrics.blip import Shapes
 from metrics.perceptual import NETS
 from metrics.shared import release

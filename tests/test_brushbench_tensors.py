@@ -16,7 +16,7 @@ from torch import nn
 
 from brushbench.errors import UserError
 from brushbench.notes import collecting
-from brushbench.tensors import explained, load_checked, read_tensors
+from brushbench.weights.tensors import explained, load_checked, read_tensors
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 4265380512\n"

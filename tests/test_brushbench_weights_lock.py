@@ -12,8 +12,7 @@ from hub_server import COMMIT, locked, put_in_cache
 from support import assert_one_line
 
 import brushbench as suite
-from brushbench import weights_lock
-from brushbench.weights import Weights
+from brushbench.weights import Weights, lock
 
 Run = Callable[[], tuple[int, str, str]]
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -121,7 +120,7 @@ def test_revisions_are_locked_apart(cached: Path, family: Path, tmp_path: Path) 
     tamper(cached / UNET)
     family.write_text(FAMILY.format(revision='revision = "v2"'))
     use(family)
-    content = weights_lock._read().components
+    content = lock._read().components
     assert [(entry.revision, entry.component) for entry in content] == [("main", "unet"), ("v2", "unet")]
 
 
@@ -177,7 +176,7 @@ def test_a_lock_file_that_can_t_be_written_is_told_and_stops_nothing(
 ENTRY = {"source": "tiny/sd", "revision": "main", "folder": "unet", "files": ["x"], "commit": COMMIT}
 ADD = f"""
 import sys
-from brushbench.weights_lock import Locked, add
+from brushbench.weights.lock import Locked, add
 for index in range(20):
     add(Locked.model_validate({ENTRY!r} | {{"component": f"{{sys.argv[1]}}-{{index}}", "sha256": "0"}}))
 """
@@ -191,11 +190,11 @@ def test_processes_that_lock_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_of_two_first_uses_the_second_must_be_the_same(cached: Path) -> None:
-    first = weights_lock.Locked.model_validate(ENTRY | {"component": "unet", "sha256": "1"})
+    first = lock.Locked.model_validate(ENTRY | {"component": "unet", "sha256": "1"})
     other = first.model_copy(update={"sha256": "2"})
-    assert not weights_lock.check(other)
-    weights_lock.add(first)
-    weights_lock.add(first)
+    assert not lock.check(other)
+    lock.add(first)
+    lock.add(first)
     with pytest.raises(suite.UserError, match=r"SHA-256 1 expected .* 2 found"):
-        weights_lock.add(other)
-    assert weights_lock._read().components == [first]
+        lock.add(other)
+    assert lock._read().components == [first]

@@ -10,7 +10,7 @@ from pipeline_calls import opened
 from tiny_pipelines import Folders
 
 import brushbench as suite
-from brushbench import weights_lock
+from brushbench.weights import lock
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_variants_and_files_in_several_are_locked_apart(cache: Path, pipelines: 
         shutil.copy(model / name.format(""), model / name.format(".fp16"))
     opened("tiny/sd")
     opened("tiny/sd", variant="fp16")
-    entries = weights_lock._read().components
+    entries = lock._read().components
     # What has no files of the variant is the plain component, and locked once.
     assert [(entry.component, entry.variant) for entry in entries if entry.variant] == [
         ("unet", "fp16"),

@@ -20,12 +20,12 @@ from baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from baselines.sd_inpainting import StableDiffusionInpainting
 from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
-from brushbench.formats import called, valid_names
-from brushbench.layouts import file_of, stems_of
 from brushbench.loading import Runtime
 from brushbench.masks import erase
-from brushbench.tensors import load_checked, read_tensors
 from brushbench.types import Batch, Method
+from brushbench.weights.formats import called, valid_names
+from brushbench.weights.layouts import file_of, stems_of
+from brushbench.weights.tensors import load_checked, read_tensors
 
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
 BASES = {1: "base", 2: "base_v2"}

@@ -13,7 +13,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from baselines.captions import cleaned
 from brushbench.loading import Runtime
-from brushbench.tensors import load_checked, read_tensors
+from brushbench.weights.tensors import load_checked, read_tensors
 
 CONTEXT, SHAPE, OBJECT = TASKS = ("P_ctxt", "P_shape", "P_obj")
 """Filling from the context, painting an object of the hole's shape, painting what the text says: in order of ids."""

@@ -13,8 +13,8 @@ from brushbench.data.catalogue import place_of, remedy
 from brushbench.data.download import Tell, download
 from brushbench.data.sources import find
 from brushbench.errors import UserError, one_line
-from brushbench.hub import reason_of
 from brushbench.loading import load_dataset
+from brushbench.weights.repository import reason_of
 from brushbench.work import Failure, attempt
 
 DEPTH = 2

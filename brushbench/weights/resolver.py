@@ -1,9 +1,7 @@
 """Where the components of a method come from, and the digests of the files that were used.
 
-A source is a local folder in diffusers layout, a hub id, or one file with all models of a base. A *family* is a TOML
-file that names the source of every component of every method, and what its models take by default; a folder given
-instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and, beside them, the methods' own parts. What
-comes from the hub is locked at its first use.
+A folder given instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and, beside them, the methods'
+own parts. What comes from the hub is locked at its first use.
 """
 
 import dataclasses
@@ -16,114 +14,22 @@ from pathlib import Path
 from typing import final
 
 from huggingface_hub import constants
-from pydantic import BaseModel, model_validator
 
-from brushbench import layouts, weights_lock
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import check_file, exists, file_digest, read_toml
-from brushbench.formats import HALF
-from brushbench.hub import HubFolder, NoRevisionError, WrongFilesError, check_download
-from brushbench.layouts import reads_of
-from brushbench.manifest import canonical
+from brushbench.files import check_file, file_digest
 from brushbench.mask_kinds import MaskKind
 from brushbench.options import Value
+from brushbench.weights import layouts, lock
+from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, families, is_single_file, named, read_family
+from brushbench.weights.formats import HALF
+from brushbench.weights.hub import HubFolder, check_download
+from brushbench.weights.layouts import reads_of
+from brushbench.weights.manifest import canonical
+from brushbench.weights.repository import NoRevisionError, WrongFilesError
 
-BASE = "base"
-MODEL = "model"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
-DEFAULT_FAMILY = "sd15"
-FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
-SINGLE_FILES = (".safetensors", ".ckpt")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-class Component(BaseModel, extra="forbid"):
-    """A checkpoint, and what its use asks for."""
-
-    source: str
-    """A hub id, a folder, or a single file of a base; folder and file also relative to the family's file."""
-    subfolder: str = ""
-    """Where in the source the component is."""
-    revision: str | None = None
-    part: str = ""
-    """What it is read as, for a component that no method of the family names: `brushnet`, for example."""
-    config: str | None = None
-    """For a single file: the component by whose configs, tokenizer and scheduler it is used."""
-    licence: str
-    citation: str
-
-    @property
-    def on_hub(self) -> HubFolder:
-        """Where it is, if its source is no local folder."""
-        return HubFolder(self.source, self.revision, self.subfolder, reads_of(self.part))
-
-    @property
-    def place(self) -> str:
-        """Repository, folder and revision on the hub, or the path of a local folder or file."""
-        return _named(self.local or self.on_hub)
-
-    @property
-    def local(self) -> Path | None:
-        """The folder or single file, if its source is one."""
-        if exists(Path(self.source)) and Path(self.source).is_dir():
-            return Path(self.source) / self.subfolder
-        return Path(self.source) if is_single_file(self.source) else None
-
-
-class Family(BaseModel, extra="forbid"):
-    """A family file: components, and for each method which component each of its parts is."""
-
-    summary: str
-    components: dict[str, Component]
-    methods: dict[str, dict[str, str]]
-    """For each method its parts: `base`, what it has beside that, and what replaces a component of the base."""
-    masks: dict[MaskKind, dict[str, dict[str, str]]] = {}
-    """For a kind of masks, by method, the parts that take the place of the method's own."""
-    defaults: dict[str, str | int | float | bool] = {}
-    """Options that methods take with these models unless they are given."""
-
-    @model_validator(mode="after")
-    def _every_part_is_a_component(self) -> "Family":
-        for method, parts in self.methods.items():
-            if lost := sorted(set(parts.values()) - set(self.components)):
-                raise ValueError(f"methods.{method} names {lost[0]!r}, which is no component")
-        for kind, changes in self.masks.items():
-            for method, parts in changes.items():
-                if lost := sorted(set(parts) - set(self.methods.get(method, {}))):
-                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which methods.{method} has not")
-                if lost := sorted(set(parts.values()) - set(self.components)):
-                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which is no component")
-        folders = {name for name, component in self.components.items() if not is_single_file(component.source)}
-        for name, component in self.components.items():
-            if is_single_file(component.source) != (component.config in folders):
-                raise ValueError(f"components.{name}: a single file, and nothing else, has a config: another component")
-        return self
-
-    def parts(self, method: str, masks: MaskKind) -> Mapping[str, str]:
-        """Which component each part of a method is on a data set with this kind of masks."""
-        return self.methods.get(method, {}) | self.masks.get(masks, {}).get(method, {})
-
-
-def families() -> dict[str, Path]:
-    """The families that come with the suite."""
-    return {path.stem: path for path in sorted(FAMILIES.glob("*.toml"))}
-
-
-def read_family(path: Path) -> Family:
-    """Raises `UserError` for a file that isn't a family."""
-    try:
-        family = Family.model_validate(read_toml(path))
-    except ValueError as error:
-        raise UserError(one_line(f"{path}: not a family of weights ({error})")) from error
-    for component in family.components.values():
-        beside = path.parent / component.source
-        if exists(beside) and (beside.is_dir() or (is_single_file(component.source) and beside.is_file())):
-            component.source = str(beside.resolve())
-    for parts in family.methods.values():
-        for part, name in parts.items():
-            family.components[name].part = family.components[name].part or part
-    return family
 
 
 @final
@@ -297,7 +203,7 @@ class Weights:
         if variant == HALF != self._wanted_variant:
             self._halved.append(name)
         component = self._to_lock(name, files, variant, digest)
-        locked = component is None or weights_lock.check(component)
+        locked = component is None or lock.check(component)
         yield
         if component is not None and not locked:
             self._lock(component)
@@ -353,7 +259,7 @@ class Weights:
 
     def _take(self, part: str, source: Path | HubFolder) -> None:
         # The configs of a single file are looked for after it, in another place.
-        self.places.setdefault(part, _named(source))
+        self.places.setdefault(part, named(source))
 
     def _nothing_for(self, part: str, option: str) -> UserError:
         methods = ", ".join(self._family.methods) if self._family else ""
@@ -382,14 +288,12 @@ class Weights:
             if path.is_relative_to(folder):
                 check_download(hub.source, hub.root(folder), path, digest)
 
-    def _to_lock(
-        self, name: str, files: Sequence[Path], variant: str | None, digest: str
-    ) -> weights_lock.Locked | None:
+    def _to_lock(self, name: str, files: Sequence[Path], variant: str | None, digest: str) -> lock.Locked | None:
         """None for files that weren't downloaded."""
         for folder, hub in self._downloaded.items():
             if any(file.is_relative_to(folder) for file in files):
                 inside = files[0].parent.relative_to(folder).as_posix()
-                return weights_lock.Locked(
+                return lock.Locked(
                     source=canonical(hub.source),
                     revision=hub.revision or constants.DEFAULT_REVISION,
                     component=name,
@@ -401,23 +305,12 @@ class Weights:
                 )
         return None
 
-    def _lock(self, component: weights_lock.Locked) -> None:
+    def _lock(self, component: lock.Locked) -> None:
         try:
-            weights_lock.add(component)
+            lock.add(component)
         except OSError as error:
             # A cache that many share may be read-only: the digests are in run.json all the same.
-            self._unlocked = f"; not locked: {weights_lock.lock_path()} can't be written ({error.strerror})"
-
-
-def _named(source: Path | HubFolder) -> str:
-    if isinstance(source, Path):
-        return str(source.resolve())
-    return f"{source.place}@{source.revision}" if source.revision else source.place
-
-
-def is_single_file(source: str) -> bool:
-    """Whether a source is named like a checkpoint with all models of a base."""
-    return Path(source).suffix in SINGLE_FILES
+            self._unlocked = f"; not locked: {lock.lock_path()} can't be written ({error.strerror})"
 
 
 def _is_hub_id(source: str, option: str) -> bool:

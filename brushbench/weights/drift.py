@@ -11,10 +11,11 @@ from typing import final
 from huggingface_hub import constants
 
 from brushbench.errors import UserError
-from brushbench.hub import Choose, Named, NoRevisionError, Repository, look
-from brushbench.layouts import Listing, Reads, Request, reads_of
-from brushbench.manifest import Manifest, manifests
 from brushbench.weights import Component, families, read_family
+from brushbench.weights.hub import Choose
+from brushbench.weights.layouts import Listing, Reads, Request, reads_of
+from brushbench.weights.manifest import Manifest, manifests
+from brushbench.weights.repository import Named, NoRevisionError, Repository, look
 from brushbench.work import Failure, attempt
 
 _PATIENCE_SECONDS = 10.0

@@ -7,9 +7,9 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from brushbench.errors import UserError
-from brushbench.manifest import Manifest, manifest_of, manifests
 from brushbench.weights import Component, families, read_family
-from brushbench.weights_lock import lock_path
+from brushbench.weights.lock import lock_path
+from brushbench.weights.manifest import Manifest, manifest_of, manifests
 
 
 def lines() -> list[str]:

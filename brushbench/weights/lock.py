@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from brushbench import atomic
 from brushbench.errors import UserError, one_line
 from brushbench.files import read_bytes
-from brushbench.manifest import canonical
+from brushbench.weights.manifest import canonical
 
 
 class Locked(BaseModel, extra="forbid", frozen=True):

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from brushbench.errors import UserError, one_line
-from brushbench.file_kinds import is_safetensors, problem_of
 from brushbench.notes import note
+from brushbench.weights.file_kinds import is_safetensors, problem_of
 from brushbench.work import Failure, attempt
 
 CHECKPOINTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")

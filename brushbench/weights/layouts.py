@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from brushbench.errors import UserError, one_line
-from brushbench.formats import WeightFiles, called, valid_names, weight_files
+from brushbench.weights.formats import WeightFiles, called, valid_names, weight_files
 
 INDEX = "model_index.json"
 CONFIG = "config.json"

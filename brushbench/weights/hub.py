@@ -1,117 +1,37 @@
-"""Repositories on the hub: their listings, exactly the files that are read, checked, and why they can't be had.
+"""From the hub exactly the files that are read, and checked.
 
 Nothing is downloaded before the listing has been looked at: what is missing or isn't what was published is told first.
 """
 
-import glob
 import hashlib
-import json
-import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import final
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
-
-from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.files import file_digest
-from brushbench.layouts import SMALL, Listing, Reads, Request, anything
-from brushbench.manifest import manifest_of, names_of
+from brushbench.weights.layouts import SMALL, Listing, Reads, Request, anything
+from brushbench.weights.manifest import manifest_of, names_of
+from brushbench.weights.repository import (
+    Cached,
+    Named,
+    NoRevisionError,
+    Repository,
+    UnavailableError,
+    WrongFilesError,
+    look,
+    snapshot,
+)
 from brushbench.work import Failure, attempt
-
-
-class UnavailableError(UserError):
-    """The hub doesn't give what it is asked for."""
-
-
-class NoRevisionError(UnavailableError):
-    """The repository is there, and the revision isn't."""
-
-
-class WrongFilesError(UserError):
-    """The repository is to be had, but hasn't what is read, or has something else in its place."""
-
 
 Choose = Callable[[Listing], Sequence[str]]
 """From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""
 _PATIENCE_SECONDS = 3.0
 _COMMIT, _SHA256, _GIT = 40, 64, 40
 """Hexadecimal digits."""
-_COMPONENT = re.compile(
-    r"(unet|vae|text_encoder|tokenizer|scheduler|transformer|image_encoder|image_processor|movq|prior)(_\d)?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file as the hub lists it."""
-
-    size: int
-    digest: str
-    """SHA-256 of a large file, git's digest of a small one; empty if the hub says nothing."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A repository as the hub lists it now."""
-
-    name: str
-    """As the hub calls it, which may be another name than it was asked for."""
-    asked: str
-    revision: str | None
-    commit: str
-    gated: bool
-    licence: str
-    """Empty if its card states none."""
-    entries: Mapping[str, Entry]
-
-    @property
-    def names(self) -> Collection[str]:
-        """See `Listing`."""
-        return self.entries.keys()
-
-    def read(self, name: str) -> bytes:
-        """See `Listing`; the file is kept in the hub's cache."""
-        return (_snapshot(self.asked, self.revision, [name]) / name).read_bytes()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Cached:
-    """What a hub's cache has of a repository."""
-
-    folder: Path
-
-    @property
-    def names(self) -> Collection[str]:
-        """See `Listing`."""
-        return {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()}
-
-    def read(self, name: str) -> bytes:
-        """See `Listing`."""
-        return (self.folder / name).read_bytes()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Names of files, and nothing of what is in them."""
-
-    names: Collection[str]
-    """See `Listing`."""
-
-    def read(self, name: str) -> bytes:
-        """See `Listing`: of a pipeline's index, the folders that are called like components."""
-        start = name.removesuffix(name.rpartition("/")[2])
-        below = {path.removeprefix(start) for path in self.names if path.startswith(start)}
-        folders = sorted({path.split("/")[0] for path in below if "/" in path})
-        return json.dumps({folder: ["", ""] for folder in folders if _COMPONENT.fullmatch(folder)}).encode()
 
 
 @final
@@ -209,7 +129,7 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
     _check_published(listed, names)
     before = in_cache(source, revision, lambda _: ())
     new = [name for name in names if before is None or before.name != listed.commit or not (before / name).is_file()]
-    found = attempt(_snapshot, listed.asked, revision, names, passing=(UnavailableError,))
+    found = attempt(snapshot, listed.asked, revision, names, passing=(UnavailableError,))
     if isinstance(found, Failure):
         raise _broken_off(found)
     for name in new:
@@ -231,7 +151,7 @@ def _obstacle(source: str, revision: str | None, choose: Choose) -> str:
 
 def _cached(source: str, revision: str | None) -> Iterator[Path]:
     for name in names_of(source):
-        folder = attempt(partial(_snapshot, name, revision, (), local=True))
+        folder = attempt(partial(snapshot, name, revision, (), local=True))
         if not isinstance(folder, Failure):
             yield folder
 
@@ -244,24 +164,6 @@ def _lack(folder: Path, choose: Choose) -> str:
         return chosen.error
     lost = sorted(set(chosen) - set(listing.names))
     return f"it has no {lost[0]}" if lost else ""
-
-
-def look(source: str, revision: str | None, patience: float = float(constants.DEFAULT_REQUEST_TIMEOUT)) -> Repository:
-    """A repository as the hub lists it, by the first of its names that the hub knows.
-
-    Raises `UserError` with the reason if it can't be asked, or knows none.
-    """
-    if constants.HF_HUB_OFFLINE:
-        raise UserError("HF_HUB_OFFLINE is set")
-    reasons = []
-    for name in names_of(source):
-        found = attempt(_listed, name, revision, patience, passing=(NoRevisionError,))
-        if isinstance(found, Repository):
-            return found
-        if not found.by_user:
-            raise UserError(one_line(f"the hub can't be reached ({found.error})"))
-        reasons.append(found.error)
-    raise UserError(reasons[0])
 
 
 def check_announced(file: Path, digest: str) -> None:
@@ -300,28 +202,6 @@ def check_download(source: str, root: Path, file: Path, digest: str) -> None:
         raise WrongFilesError(one_line(f"{file} is not the published file: SHA-256 {published} was, it has {digest}"))
 
 
-def _listed(name: str, revision: str | None, patience: float) -> Repository:
-    try:
-        info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=patience)
-    except RevisionNotFoundError as error:
-        raise NoRevisionError(f"{reason_of(error)} ({revision})") from error
-    except OSError as error:
-        raise UserError(reason_of(error)) from error
-    card = info.card_data
-    return Repository(
-        name=info.id,
-        asked=name,
-        revision=revision,
-        commit=str(info.sha),
-        gated=bool(info.gated),
-        licence=str(card.license or "") if card else "",
-        entries={
-            file.rfilename: Entry(file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
-            for file in info.siblings or []
-        },
-    )
-
-
 def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
     # An index is downloaded before it is known which files are.
     found = attempt(choose, listed, passing=(UnavailableError,))
@@ -354,42 +234,3 @@ def _patterns(names: Sequence[str], subfolder: str) -> list[str]:
     start = f"{subfolder}/" if subfolder else ""
     found = (f"{start}*{Path(name).suffix}" if name.endswith(SMALL) else name for name in names)
     return list(dict.fromkeys(found))
-
-
-def _snapshot(source: str, revision: str | None, names: Sequence[str], *, local: bool = False) -> Path:
-    try:
-        with without_bars():
-            return Path(
-                snapshot_download(
-                    source,
-                    revision=revision,
-                    allow_patterns=[glob.escape(name) for name in names],
-                    local_files_only=local,
-                )
-            )
-    except OSError as error:
-        raise UnavailableError(reason_of(error)) from error
-
-
-def reason_of(error: OSError) -> str:
-    """In words, what huggingface_hub's error means."""
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    # The hub's client looks into its cache after most errors, and raises that it found nothing there.
-    cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
-    if isinstance(cause, RevisionNotFoundError):
-        return "the hub has no such revision"
-    if isinstance(cause, HfHubHTTPError):
-        return _answered(cause.response.status_code)
-    if isinstance(error, LocalEntryNotFoundError):
-        return f"the hub can't be reached ({type(cause or error).__name__})"
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-def _answered(status: int) -> str:
-    if status in (401, 403):
-        # For a repository that doesn't exist, the hub answers 401 to whoever hasn't logged in.
-        return f"it is gated, private or doesn't exist ({status}): accept its terms on the hub, then `hf auth login`"
-    if status == 404:
-        return "the hub has no such repository (404)"
-    return f"the hub answers {status}"
