@@ -153,8 +153,8 @@ def tiny_sources(golden: Path, sd: Path, inpainting: Path, sdxl: Path, root: Pat
         },
         "lllyasviel/control_v11p_sd15_inpaint": {"": _controlnet(sd, root / "controlnet")},
         "h94/IP-Adapter": {
-            "models": _adapter(sd, root / "adapter", "ip-adapter_sd15"),
-            "sdxl_models": _adapter(sdxl, root / "adapter-xl", "ip-adapter_sdxl"),
+            "models": adapter_folder(sd, root / "adapter", "ip-adapter_sd15"),
+            "sdxl_models": adapter_folder(sdxl, root / "adapter-xl", "ip-adapter_sdxl"),
         },
         **_powerpaint(golden / "powerpaint", sd / "tokenizer", root, index),
         "stabilityai/stable-diffusion-xl-base-1.0": {"": xl},
@@ -185,7 +185,7 @@ def _controlnet(sd: Path, folder: Path) -> Path:
     return folder
 
 
-def _adapter(sd: Path, folder: Path, name: str) -> Path:
+def adapter_folder(sd: Path, folder: Path, name: str) -> Path:
     """An adapter for the tiny UNet, and the encoder of its pictures."""
     torch.manual_seed(1)
     unet = UNet2DConditionModel.from_pretrained(sd / "unet")

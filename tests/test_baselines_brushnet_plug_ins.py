@@ -10,10 +10,11 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet
 from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from PIL import Image
+from published import adapter_folder
 from safetensors.torch import load_file, save_file
 from support import Touch, assert_one_line, run_on
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+from transformers import CLIPTextModel
 
 import brushbench
 from brushbench.types import Batch, Sample
@@ -49,33 +50,7 @@ def with_lora(model: torch.nn.Module, part: str) -> torch.nn.Module:
 @pytest.fixture(scope="module")
 def adapter(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like the published one: a random adapter for the tiny UNet, and an image encoder beside it."""
-    folder = tmp_path_factory.mktemp("adapter")
-    torch.manual_seed(1)
-    unet = UNet2DConditionModel.from_pretrained(tiny_weights / "unet")
-    width = unet.config.cross_attention_dim
-    config = CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=32,
-        patch_size=8,
-        projection_dim=24,
-    )
-    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
-    tensors = {
-        "image_proj.proj.weight": torch.randn(4 * width, 24),
-        "image_proj.proj.bias": torch.randn(4 * width),
-        "image_proj.norm.weight": torch.rand(width),
-        "image_proj.norm.bias": torch.randn(width),
-    }
-    for index, name in enumerate(unet.attn_processors):
-        if "attn2" in name:
-            hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.out_features
-            for kind in "kv":
-                tensors[f"ip_adapter.{index}.to_{kind}_ip.weight"] = torch.randn(hidden, width)
-    save_file(tensors, folder / "ip-adapter_sd15.safetensors")
-    return folder
+    return adapter_folder(tiny_weights, tmp_path_factory.mktemp("adapter"), "ip-adapter_sd15")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,10 @@
 
 import glob
 import json
+import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -146,7 +148,7 @@ def snapshot(source: str, revision: str | None, names: Sequence[str], *, local: 
     Raises `UnavailableError` with the reason if it can't be had.
     """
     try:
-        with without_bars():
+        with without_bars(), _without_retries():
             return Path(
                 snapshot_download(
                     source,
@@ -157,6 +159,18 @@ def snapshot(source: str, revision: str | None, names: Sequence[str], *, local: 
             )
     except OSError as error:
         raise UnavailableError(reason_of(error)) from error
+
+
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    """The client tells of each attempt to go on with a download; what comes of it is told once."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def reason_of(error: OSError) -> str:
