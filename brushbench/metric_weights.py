@@ -133,7 +133,7 @@ class HubFiles:
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
         names = usual if chosen is None or isinstance(chosen, Failure) else chosen
         revision = f" --revision {self.revision}" if self.revision else ""
-        return f"hf download {self.source} {' '.join(names)}{revision}"
+        return f"hf download {canonical(self.source)} {' '.join(names)}{revision}"
 
     def _unavailable(self, reason: str) -> UserError:
         there = f"where there is a network: {self.how_to_get_it()}; or give a folder: {self.option}=FOLDER"

@@ -129,14 +129,40 @@ def downloaded(cache: Path) -> set[str]:
     return {f"{path.parts[0].split('--')[-1]}: {'/'.join(path.parts[3:])}" for path in found}
 
 
-def test_all_methods_run_with_sd15_and_then_once_more_without_a_network(
-    served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+READ = {
+    "sd15": {
+        "stable-diffusion-v1-5: unet/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-v1-5: vae/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-v1-5: text_encoder/model.safetensors",
+        "stable-diffusion-inpainting: unet/diffusion_pytorch_model.fp16.safetensors",
+        "stable-diffusion-inpainting: vae/diffusion_pytorch_model.fp16.safetensors",
+        "stable-diffusion-inpainting: text_encoder/model.fp16.safetensors",
+        "brushnet_segmentation_mask: diffusion_pytorch_model.safetensors",
+        "control_v11p_sd15_inpaint: diffusion_pytorch_model.safetensors",
+        "PowerPaint-v1: unet/unet.safetensors",
+        "PowerPaint-v1: text_encoder/text_encoder.safetensors",
+    },
+    "sdxl": {
+        "stable-diffusion-xl-base-1.0: unet/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-xl-base-1.0: vae/diffusion_pytorch_model.safetensors",
+        "stable-diffusion-xl-base-1.0: text_encoder/model.safetensors",
+        "stable-diffusion-xl-base-1.0: text_encoder_2/model.safetensors",
+        "random_mask_brushnet_ckpt_sdxl_regulus_v1: diffusion_pytorch_model.safetensors",
+    },
+}
+"""All weights that the methods of a family download: of the base of SDXL one VAE, and nowhere a second format."""
+HALVES = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
+
+
+@pytest.mark.parametrize("family", READ)
+def test_all_methods_run_with_a_family_and_then_once_more_without_a_network(
+    family: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = write_bench(count=1)
 
     def run(output: str) -> tuple[dict[str, bytes], dict[str, str], str]:
         code, _, err = brushbench(
-            *("run", "--method", "all", "--weights", "sd15", "--dataset", "brushbench", "--root", root, "--steps", 2),
+            *("run", "--method", "all", "--weights", family, "--dataset", "brushbench", "--root", root, "--steps", 2),
             *("--metrics", "psnr", "--output", tmp_path / output),
         )
         assert code == 0, err
@@ -145,32 +171,14 @@ def test_all_methods_run_with_sd15_and_then_once_more_without_a_network(
         return images, {path.parts[-2]: json.loads(path.read_text())["fingerprint"] for path in records}, err
 
     images, fingerprints, told = run("online")
-    assert images.keys() >= {*FAMILIES["sd15"].methods}
-    halves = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
-    assert f"weights of sd-inpainting: sd15 (stable-diffusion-v1-5/stable-diffusion-inpainting){halves}" in told
-    assert {
-        "stable-diffusion-inpainting: unet/diffusion_pytorch_model.fp16.safetensors",
-        "stable-diffusion-inpainting: text_encoder/model.fp16.safetensors",
-        "stable-diffusion-v1-5: vae/diffusion_pytorch_model.safetensors",
-        "PowerPaint-v1: unet/unet.safetensors",
-    } <= downloaded(tmp_path / "hub")
+    assert images.keys() >= {*FAMILIES[family].methods}
+    inpainting = f"weights of sd-inpainting: sd15 (stable-diffusion-v1-5/stable-diffusion-inpainting){HALVES}\n"
+    assert (inpainting in told) == (family == "sd15")
+    assert downloaded(tmp_path / "hub") == READ[family]
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     asked = len(served.asked)
     assert run("offline")[:2] == (images, fingerprints)
     assert len(served.asked) == asked
-
-
-def test_sdxl_downloads_one_vae(served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path) -> None:
-    arguments = ("--weights", "sdxl", "--dataset", "brushbench", "--root", write_bench(count=1), "--steps", 1)
-    code, _, err = brushbench("generate", "--method", "brushnet", *arguments, "--output", tmp_path / "runs")
-    assert code == 0, err
-    assert downloaded(tmp_path / "hub") == {
-        "stable-diffusion-xl-base-1.0: unet/diffusion_pytorch_model.safetensors",
-        "stable-diffusion-xl-base-1.0: vae/diffusion_pytorch_model.safetensors",
-        "stable-diffusion-xl-base-1.0: text_encoder/model.safetensors",
-        "stable-diffusion-xl-base-1.0: text_encoder_2/model.safetensors",
-        "random_mask_brushnet_ckpt_sdxl_regulus_v1: diffusion_pytorch_model.safetensors",
-    }
 
 
 def test_powerpaint_v2_reads_pickles_where_there_are_no_others(

@@ -1,14 +1,11 @@
 """Where weights come from: folders, families, and a hub that runs on this machine."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, put_in_cache
+from hub_server import Hub, put_in_cache, use_hub
 from support import assert_one_line
 
 import brushbench
@@ -32,43 +29,37 @@ brushnet = "brushnet"
 
 
 def test_a_family_is_downloaded_locked_and_then_used_offline(
-    hub: Callable[..., Hub], tiny_weights: Path, tmp_path: Path, write_bench
+    hub: Callable[..., Hub], tiny_weights: Path, tmp_path: Path, write_bench, brushbench, monkeypatch
 ) -> None:
     served = hub({"tiny/sd": tiny_weights, "tiny/brushnet": tiny_weights / "brushnet"})
+    use_hub(monkeypatch, served, tmp_path / "hub")
     family = tmp_path / "tiny.toml"
     family.write_text(FAMILY.format(brushnet="brushnet"))
     root = write_bench(count=1)
 
-    def run(output: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "brushbench", "run", "--method", "brushnet", "--weights", str(family)),
-                *("--steps", "1", "--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / output)),
-            ],
-            check=False,
-            env=os.environ | {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": served.endpoint} | environment,
-            capture_output=True,
-            text=True,
-        )
+    def run(output: str) -> tuple[int, str, str]:
+        data = ("--dataset", "brushbench", "--root", root, "--output", tmp_path / output)
+        return brushbench("generate", "--method", "brushnet", "--weights", family, "--steps", 1, *data)
 
-    assert run("online", HF_HUB_OFFLINE="0").returncode == 0
-    lock = tmp_path / "cache" / "hub.brushbench.lock.json"
-    locked = json.loads(lock.read_text())["components"]
-    assert run("offline", HF_HUB_OFFLINE="1").returncode == 0
-    assert json.loads(lock.read_text())["components"] == locked
+    assert run("online")[0] == 0
+    lock = tmp_path / "hub.brushbench.lock.json"
+    entries = json.loads(lock.read_text())["components"]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert run("offline")[0] == 0
+    assert json.loads(lock.read_text())["components"] == entries
     runs = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*/brushbench-inside/brushnet/run.json"))]
     assert runs[0]["fingerprint"] == runs[1]["fingerprint"]
     places = {"weights.base": "tiny/sd", "weights.brushnet": "tiny/brushnet"}
     assert all(places.items() <= run["provenance"].items() for run in runs)
-    assert runs[0]["identity"]["method"]["digests"] == {entry["component"]: entry["sha256"] for entry in locked}
-    assert {entry["component"] for entry in locked} == {
+    assert runs[0]["identity"]["method"]["digests"] == {entry["component"]: entry["sha256"] for entry in entries}
+    assert {entry["component"] for entry in entries} == {
         *("brushnet", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
     }
 
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     family.write_text(FAMILY.format(brushnet="nothing"))
-    result = run("missing", HF_HUB_OFFLINE="0")
-    answer = (result.returncode, result.stdout, result.stderr)
-    assert_one_line(answer, "brushnet: tiny/nothing is not on this machine, and it can't be downloaded", "404")
+    missing = "brushnet: tiny/nothing is not on this machine, and it can't be downloaded"
+    assert_one_line(run("missing"), missing, "404", last=True)
 
 
 @pytest.mark.parametrize("name", ["papercut", "sd15", "sdxl"])

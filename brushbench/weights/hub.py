@@ -14,7 +14,7 @@ from typing import final
 from brushbench.errors import UserError, one_line
 from brushbench.files import file_digest
 from brushbench.weights.layouts import SMALL, Listing, Reads, Request, anything
-from brushbench.weights.manifest import manifest_of, names_of
+from brushbench.weights.manifest import canonical, manifest_of, names_of
 from brushbench.weights.repository import (
     Cached,
     Named,
@@ -104,7 +104,8 @@ class HubFolder:
         revision = f" --revision {self.revision}" if self.revision else ""
         usual = [f"{self.subfolder}/*"] if self.subfolder else []
         names = _patterns(self.published_names(), self.subfolder) or usual
-        return f"hf download {self.source}{revision}{''.join(f' --include {shlex.quote(name)}' for name in names)}"
+        only = "".join(f" --include {shlex.quote(name)}" for name in names)
+        return f"hf download {canonical(self.source)}{revision}{only}"
 
     def _choose(self, request: Request, listing: Listing) -> list[str]:
         return self.reads(listing, request)

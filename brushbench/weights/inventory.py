@@ -22,7 +22,11 @@ def lines() -> list[str]:
     # All at once: a hub that doesn't answer is waited for once.
     with ThreadPoolExecutor(max_workers=16) as pool:
         states = dict(zip(components, pool.map(_state, components.values()), strict=True))
-    width, longest = max(len(name) for _, name in components), max(map(len, states.values()))
+    used = [(each, f"download of {_published(each)}") for each in manifests() if each.metrics]
+    width, longest = (
+        max(len(name) for _, name in components),
+        max(map(len, [*states.values(), *(size for _, size in used)])),
+    )
     shown = []
     for family, content in found.items():
         shown.append(f"{family}: {content.summary}")
@@ -31,21 +35,17 @@ def lines() -> list[str]:
             pinned = "" if part.local else f"; {_pinned(part)}"
             shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence}){pinned}")
     shown.append("metrics: what they are computed with; `brushbench doctor` says whether it is here")
-    for each in manifests():
-        if each.metrics:
-            pinned = f"; {each.pinned}" if each.repository else ""
-            size = f"download of {_published(each)}"
-            shown.append(
-                f"  {', '.join(each.metrics):{width}}  {size:{longest}}  {each.place} ({each.licence.name}){pinned}"
-            )
+    for each, size in used:
+        pinned = f"; {each.pinned}" if each.repository else ""
+        names = ", ".join(each.metrics)
+        shown.append(f"  {names:{width}}  {size:{longest}}  {each.place} ({each.licence.name}){pinned}")
     return [*shown, f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}"]
 
 
 def _pinned(component: Component) -> str:
     found = manifest_of(component.source)
-    gated = (
-        "; gated: its terms must be accepted on the hub first" if found and found.gated and found.gated.value else ""
-    )
+    closed = found is not None and found.gated is not None and found.gated.value
+    gated = "; gated: its terms must be accepted on the hub first" if closed else ""
     pinned = f"revision {component.revision[:8]}" if component.revision else "not pinned: what its main branch has"
     return f"{pinned}{gated}"
 
