@@ -9,9 +9,9 @@ from diffusers import AutoencoderKL
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from baselines.diffusion_options import Offload
-from baselines.sources import base_source
-from baselines.stable_diffusion import to_unit
+from brushbench.baselines.diffusion_options import Offload
+from brushbench.baselines.sources import base_source
+from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.errors import SampleError, UserError
 from brushbench.loading import Runtime
 from brushbench.method_options import NO_NUMBER

@@ -9,8 +9,8 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.diffusion_options import SampledOptions
-from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
+from brushbench.baselines.diffusion_options import SampledOptions
+from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 

@@ -9,9 +9,9 @@ from diffusers import ControlNetModel
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from baselines.checkpoints import load_model
-from baselines.diffusion_options import ConditioningOptions
-from baselines.stable_diffusion import Latents, StableDiffusion, Step
+from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.diffusion_options import ConditioningOptions
+from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.types import Batch

@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from baselines.diffusion_options import Guidance, Offload, Steps
-from baselines.pipeline_folder import (
+from brushbench.baselines.diffusion_options import Guidance, Offload, Steps
+from brushbench.baselines.pipeline_folder import (
     Edition,
     PipelineClass,
     inpainting_class,
@@ -23,9 +23,9 @@ from baselines.pipeline_folder import (
     parameters_of,
     read_index,
 )
-from baselines.schedulers import Sampler
-from baselines.stable_diffusion import generators_of
-from baselines.watched import check_schedulers, watched
+from brushbench.baselines.schedulers import Sampler
+from brushbench.baselines.stable_diffusion import generators_of
+from brushbench.baselines.watched import check_schedulers, watched
 from brushbench.errors import NotFiniteError, UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.method_options import NO_NUMBER

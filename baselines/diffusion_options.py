@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.schedulers import Sampler
-from baselines.stable_diffusion import Step
+from brushbench.baselines.schedulers import Sampler
+from brushbench.baselines.stable_diffusion import Step
 from brushbench.errors import UserError
 from brushbench.masks import Blend, blend, check_kernel
 from brushbench.method_options import ADDED, NO_NUMBER

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from baselines.checkpoints import load_model, loaded
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.checkpoints import load_model, loaded
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.datasets.names import stored_name
 from brushbench.errors import UserError, one_line
 from brushbench.images import read_image

@@ -15,8 +15,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.weights.file_kinds import is_safetensors
 from brushbench.weights.tensors import read_tensors

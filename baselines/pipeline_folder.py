@@ -19,8 +19,8 @@ from diffusers.pipelines.auto_pipeline import AUTO_INPAINT_PIPELINES_MAPPING, _g
 from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
 
-from baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
-from baselines.schedulers import SAMPLERS, Sampler
+from brushbench.baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
+from brushbench.baselines.schedulers import SAMPLERS, Sampler
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.weights.layouts import INDEX, LEFT_OUT

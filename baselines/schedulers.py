@@ -8,7 +8,7 @@ import diffusers
 import torch
 from torch import Tensor
 
-from baselines.checkpoints import SchedulerConfig
+from brushbench.baselines.checkpoints import SchedulerConfig
 from brushbench.errors import UserError, one_line
 from brushbench.work import Failure, attempt
 

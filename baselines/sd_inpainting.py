@@ -8,8 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from baselines.diffusion_options import SampledOptions
-from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.diffusion_options import SampledOptions
+from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from baselines.captions import token_ids
-from baselines.checkpoints import load_pipeline_index, load_tokenizer
-from baselines.sources import Source
+from brushbench.baselines.captions import token_ids
+from brushbench.baselines.checkpoints import load_pipeline_index, load_tokenizer
+from brushbench.baselines.sources import Source
 from brushbench.loading import Runtime
 
 EMBEDDING = "text_time"

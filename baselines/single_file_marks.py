@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from safetensors import safe_open
 
-from baselines.checkpoints import SchedulerConfig, loaded
+from brushbench.baselines.checkpoints import SchedulerConfig, loaded
 from brushbench.loading import Runtime
 from brushbench.weights.file_kinds import is_safetensors
 

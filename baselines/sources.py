@@ -11,10 +11,10 @@ from diffusers import ModelMixin
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from torch import Tensor, nn
 
-from baselines.checkpoints import SchedulerConfig, load_model
-from baselines.ema import PLAIN, of_one_kind
-from baselines.kinds import family_of
-from baselines.single_file_marks import scheduler_changes
+from brushbench.baselines.checkpoints import SchedulerConfig, load_model
+from brushbench.baselines.ema import PLAIN, of_one_kind
+from brushbench.baselines.kinds import family_of
+from brushbench.baselines.single_file_marks import scheduler_changes
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.weights import BASE

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.captions import cleaned, token_ids
-from baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
-from baselines.finite import DECODING, ENCODING, check_finite, through_vae
-from baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
-from baselines.sdxl import TextPair, added_conditions, is_sdxl
-from baselines.sources import Source, base_source
+from brushbench.baselines.captions import cleaned, token_ids
+from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
+from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
+from brushbench.baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
+from brushbench.baselines.sdxl import TextPair, added_conditions, is_sdxl
+from brushbench.baselines.sources import Source, base_source
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.types import Batch

@@ -12,8 +12,8 @@ from diffusers import SchedulerMixin
 from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import Tensor
 
-from baselines.finite import DECODING, through_vae
-from baselines.schedulers import check_own_noise, takes_generator
+from brushbench.baselines.finite import DECODING, through_vae
+from brushbench.baselines.schedulers import check_own_noise, takes_generator
 from brushbench.errors import SampleError, UserError
 from brushbench.work import Failure, attempt
 

@@ -28,18 +28,18 @@ from brushbench.data.convert import Conversion, convert
 from brushbench.datasets.parquet import Parquet
 from brushbench.errors import UserError
 from brushbench.images import read_image
+from brushbench.reports.baseline import read_baseline, write_baseline
+from brushbench.reports.baseline_making import baseline_of
+from brushbench.reports.comparison import compare
+from brushbench.reports.comparison_tables import render as render_comparison
+from brushbench.reports.formats import FORMATS, render
+from brushbench.reports.frame import frame
+from brushbench.reports.gate_formats import Outcome
+from brushbench.reports.gate_formats import render as render_gate
+from brushbench.reports.regression import check_runs
+from brushbench.reports.tables import TABLES, Wanted, report
 from brushbench.runs.folder import Identity, Run
 from brushbench.weights import Weights, families, read_family
-from reports.baseline import read_baseline, write_baseline
-from reports.baseline_making import baseline_of
-from reports.comparison import compare
-from reports.comparison_tables import render as render_comparison
-from reports.formats import FORMATS, render
-from reports.frame import frame
-from reports.gate_formats import Outcome
-from reports.gate_formats import render as render_gate
-from reports.regression import check_runs
-from reports.tables import TABLES, Wanted, report
 
 SPLITS = ("inside", "outside", "brush")
 SLOW = 0.05

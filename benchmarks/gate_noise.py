@@ -17,8 +17,8 @@ import numpy as np
 from tabulate import tabulate
 
 import brushbench
-from reports.baseline_making import NOISE
-from reports.statistics import difference_interval
+from brushbench.reports.baseline_making import NOISE
+from brushbench.reports.statistics import difference_interval
 
 SAMPLES = 48
 GENERIC = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}

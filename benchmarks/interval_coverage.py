@@ -23,7 +23,7 @@ from jaxtyping import Float64
 from scipy import special, stats
 from type_one_error import AT_ONCE, p_values, read_scores
 
-from reports.statistics import ALPHA, mean_interval
+from brushbench.reports.statistics import ALPHA, mean_interval
 
 COUNTS, REAL_COUNTS = (30, 240, 600), (10, 30, 200)
 METHODS = ("sd-inpainting", "brushnet")

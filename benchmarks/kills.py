@@ -32,8 +32,20 @@ from brushbench.runs.folders import expand
 
 MODULES = (
     *("brushbench.benchmark", "brushbench.sweep", "brushbench.jobs", "brushbench.progress", "brushbench.data.convert"),
-    *("baselines.classical", "metrics.alignment", "metrics.pixel", "metrics.seam", "brushbench.datasets.papercut"),
-    *("reports.tables", "reports.formats", "reports.contact_sheet", "reports.trade_off", "reports.baseline_making"),
+    *(
+        "brushbench.baselines.classical",
+        "brushbench.metrics.alignment",
+        "brushbench.metrics.pixel",
+        "brushbench.metrics.seam",
+        "brushbench.datasets.papercut",
+    ),
+    *(
+        "brushbench.reports.tables",
+        "brushbench.reports.formats",
+        "brushbench.reports.contact_sheet",
+        "brushbench.reports.trade_off",
+        "brushbench.reports.baseline_making",
+    ),
 )
 DATA = ("--dataset", "papercut", "--device", "cpu")
 POLL = 0.001

@@ -17,11 +17,11 @@ from score_networks import Networks
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from brushbench.metrics.clip import CLIP, clip_of
+from brushbench.metrics.perceptual import LPIPS
+from brushbench.metrics.preference import HPS, ImageReward, _preference
+from brushbench.metrics.shared import down, even, tensors_of
 from brushbench.types import Batch, Sample
-from metrics.clip import CLIP, clip_of
-from metrics.perceptual import LPIPS
-from metrics.preference import HPS, ImageReward, _preference
-from metrics.shared import down, even, tensors_of
 
 CPU = torch.device("cpu")
 
@@ -82,7 +82,7 @@ class OfficialLoop:
 
 
 def _seen(clip: CLIP, images: Tensor, offset: Callable[[int], int]) -> Tensor:
-    from metrics.shared import cropped, normalised
+    from brushbench.metrics.shared import cropped, normalised
 
     pixels = normalised(cropped(images, clip.model.config.vision_config.image_size, offset), clip.mean, clip.std, CPU)
     return clip.model.visual_projection(clip.model.vision_model(pixels).pooler_output)

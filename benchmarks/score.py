@@ -24,13 +24,13 @@ from brushbench.config import RunConfig
 from brushbench.images import read_image
 from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_selection import Selection
+from brushbench.metrics import perceptual, preference
+from brushbench.metrics.clip import clip_of
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores
 from brushbench.scoring import CHUNK, Scoring
 from brushbench.types import Batch, Dataset, Metric
 from brushbench.work import silent
-from metrics import perceptual, preference
-from metrics.clip import clip_of
 
 BASIC = ["psnr", "mse", "lpips", "clip", "aesthetic"]
 ALL = [*BASIC, "image-reward", "hps"]

@@ -24,9 +24,9 @@ from scipy import special, stats
 
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
-from reports.multiple_comparisons import beaten
-from reports.statistics import ALPHA, bootstrap_test, resampled, smallest_p
-from reports.verdicts import MOST_SKEWED, fewest_of, no_verdict, on_test_scale
+from brushbench.reports.multiple_comparisons import beaten
+from brushbench.reports.statistics import ALPHA, bootstrap_test, resampled, smallest_p
+from brushbench.reports.verdicts import MOST_SKEWED, fewest_of, no_verdict, on_test_scale
 
 FILE = Path(__file__).parent / "results" / "papercut_scores.csv"
 COUNTS = (10, 30, 200)

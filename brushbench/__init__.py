@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from brushbench.errors import UserError
     from brushbench.loading import Runtime, load_dataset, load_method, load_metric
     from brushbench.metric_info import MetricInfo
+    from brushbench.reports.frame import frame
     from brushbench.types import Batch, Sample
-    from reports.frame import frame
 
 __version__ = "0.1.0"
 
@@ -44,7 +44,7 @@ _HOMES = {
     "Runtime": "brushbench.loading",
     "Sample": "brushbench.types",
     "UserError": "brushbench.errors",
-    "frame": "reports.frame",
+    "frame": "brushbench.reports.frame",
     "load_dataset": "brushbench.loading",
     "load_method": "brushbench.loading",
     "load_metric": "brushbench.loading",

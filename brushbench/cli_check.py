@@ -11,7 +11,7 @@ from brushbench.cli_running import SOME_FAILED, print_changed
 from brushbench.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from reports.baseline import Baseline
+    from brushbench.reports.baseline import Baseline
 
 FAILED, UNDECIDED = 1, 4
 FORMATS = ("text", "markdown", "json", "junit")
@@ -54,11 +54,11 @@ def check(
     a run under any seed can be compared with. Values are as printed; a positive change is better.
     """
     from brushbench.config import split_names
+    from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
+    from brushbench.reports.baseline_making import baseline_of
+    from brushbench.reports.gate_formats import STYLES, Outcome, described, render
+    from brushbench.reports.regression import check_runs
     from brushbench.runs.folders import expand
-    from reports.baseline import read_baseline, with_margins, write_baseline
-    from reports.baseline_making import baseline_of
-    from reports.gate_formats import STYLES, Outcome, described, render
-    from reports.regression import check_runs
 
     if bool(target) == bool(against):
         raise UserError("check takes --write FILE or --against FILE; exactly one of the two")

@@ -43,10 +43,10 @@ def report(
     kind: str,
 ) -> int:
     """Print a table of run folders, or of folders that hold some."""
+    from brushbench.reports import tables
+    from brushbench.reports.formats import render
+    from brushbench.reports.frame import distinct
     from brushbench.runs.scores import readable
-    from reports import tables
-    from reports.formats import render
-    from reports.frame import distinct
 
     usable, damaged = readable(runs)
     found, others = distinct(usable)
@@ -55,15 +55,15 @@ def report(
     wanted = tables.Wanted(table, by, significant, with_published, strict)
     printed = render(tables.report(found, wanted), table_format)
     if sheet:
-        from reports.comparison_sheet import write_comparison
+        from brushbench.reports.comparison_sheet import write_comparison
 
         write_comparison(found, Path(sheet), samples)
     if figure and kind == "trade-off":
-        from reports.trade_off import write_trade_off
+        from brushbench.reports.trade_off import write_trade_off
 
         write_trade_off(found, Path(figure))
     elif figure:
-        from reports.distributions import write_distributions
+        from brushbench.reports.distributions import write_distributions
 
         write_distributions(found, Path(figure))
     click.echo(printed)
@@ -84,10 +84,10 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
+    from brushbench.reports import comparison
+    from brushbench.reports.comparison_tables import extremes, file_name, render
+    from brushbench.reports.extremes_sheet import write_extremes
     from brushbench.runs.scores import readable
-    from reports import comparison
-    from reports.comparison_tables import extremes, file_name, render
-    from reports.extremes_sheet import write_extremes
 
     (before, damaged), (after, also_damaged) = readable([a]), readable([b])
     found = comparison.compare(before, after, seed)
@@ -118,8 +118,8 @@ def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
 
 def print_published(file: str | None, *, lint: bool) -> int:
     """The published numbers, or what can't be right with them: then the exit code is 1."""
-    from reports.published.lint import dominated, findings, swapped
-    from reports.published.registry import FILES, lines, read
+    from brushbench.reports.published.lint import dominated, findings, swapped
+    from brushbench.reports.published.registry import FILES, lines, read
 
     files = (Path(file),) if file else FILES
     if not lint:

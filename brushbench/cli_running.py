@@ -118,8 +118,8 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
     from brushbench.loading import configured_dataset
     from brushbench.options import parse_metric_pairs, parse_pairs
     from brushbench.progress import shown
+    from brushbench.reports.contact_sheet import write_contact_sheet
     from brushbench.runs.folders import expand
-    from reports.contact_sheet import write_contact_sheet
 
     if bool(runs) == bool(images):
         raise UserError("score takes run folders, or --images DIR; exactly one of the two")
@@ -228,7 +228,7 @@ def all_done(
     """
     from brushbench.benchmark import check
     from brushbench.loading import configured_dataset
-    from reports.contact_sheet import write_contact_sheet
+    from brushbench.reports.contact_sheet import write_contact_sheet
 
     with hearing() as notes:
         for config in jobs[0]:
@@ -307,11 +307,11 @@ def tables(
         failures |= {
             (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
         }
-    from reports.contact_sheet import NAME
+    from brushbench.reports.contact_sheet import NAME
 
     if table:
-        from reports.formats import render
-        from reports.tables import Wanted, report
+        from brushbench.reports.formats import render
+        from brushbench.reports.tables import Wanted, report
 
         click.echo(render(report(runs, Wanted()), "text") + "\n")
     for run in runs:

@@ -42,8 +42,8 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
     """
     from brushbench.benchmark import run as run_one
+    from brushbench.reports.figures import check_suffix
     from brushbench.sweep import blended, parse_variation, plan
-    from reports.figures import check_suffix
 
     parsed = [parse_variation(text) for text in variations]
     if figure:
@@ -64,7 +64,7 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
 
 def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:
     from brushbench.registry import short_name
-    from reports.trade_off import Named, write_trade_off
+    from brushbench.reports.trade_off import Named, write_trade_off
 
     owners = [made for made in planned for _ in made.configs]
     names = {}

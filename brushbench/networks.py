@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_weights import Networked
+from brushbench.metrics.shared import release
 from brushbench.stages import Free, free_bytes, stages
 from brushbench.types import Metric
 from brushbench.work import Failure, attempt
-from metrics.shared import release
 
 _SOUND: set[tuple[str, str]] = set()
 """Metrics, with their options and versions, whose networks have been loaded in this process."""

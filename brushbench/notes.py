@@ -20,7 +20,7 @@ _TO_USERS = (UserWarning, RuntimeWarning, FutureWarning, SyntaxWarning, UnicodeW
 """Other warnings are for the developers of a library, and stay as Python's filters have them."""
 _LIBRARIES = ("accelerate", "diffusers", "huggingface_hub", "open_clip", "peft", "PIL", "torch", "transformers")
 """Those whose loggers may be set up, with output of their own, only after it has begun to be collected."""
-_OWN = ("brushbench", "baselines", "metrics", "reports")
+_OWN = ("brushbench",)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOISE: Final[dict[str, str]] = {
     r"You have disabled the safety checker": "every method here is without one: it would replace images by black ones",

@@ -43,51 +43,72 @@ BUILTIN: dict[Kind, tuple[Registered, ...]] = {
     "method": (
         Registered(
             "autoencoder",
-            "baselines.autoencoder:Autoencoder",
+            "brushbench.baselines.autoencoder:Autoencoder",
             "the source after its VAE's round trip: the ceiling of latent methods that don't blend",
             "reference",
         ),
-        Registered("biharmonic", "baselines.classical:Biharmonic", "biharmonic interpolation (scikit-image)", "floor"),
         Registered(
-            "blended-latent", "baselines.blended_latent:BlendedLatent", "Blended Latent Diffusion, arXiv:2206.02779"
+            "biharmonic",
+            "brushbench.baselines.classical:Biharmonic",
+            "biharmonic interpolation (scikit-image)",
+            "floor",
         ),
-        Registered("brushnet", "baselines.brushnet:BrushNet", "BrushNet, arXiv:2403.06976"),
+        Registered(
+            "blended-latent",
+            "brushbench.baselines.blended_latent:BlendedLatent",
+            "Blended Latent Diffusion, arXiv:2206.02779",
+        ),
+        Registered("brushnet", "brushbench.baselines.brushnet:BrushNet", "BrushNet, arXiv:2403.06976"),
         Registered(
             "controlnet",
-            "baselines.controlnet_inpainting:ControlNetInpainting",
+            "brushbench.baselines.controlnet_inpainting:ControlNetInpainting",
             "inpainting ControlNet, arXiv:2302.05543",
         ),
         Registered(
             "copy",
-            "baselines.classical:Copy",
+            "brushbench.baselines.classical:Copy",
             "the source image itself: what a perfect method would score",
             "reference",
         ),
         Registered(
             "diffusers",
-            "baselines.diffusers_pipeline:DiffusersPipeline",
+            "brushbench.baselines.diffusers_pipeline:DiffusersPipeline",
             "any inpainting pipeline of diffusers: -o model=FOLDER or a hub id",
         ),
-        Registered("hd-painter", "baselines.hd_painter:HDPainter", "HD-Painter, arXiv:2312.14091"),
-        Registered("mean-fill", "baselines.classical:MeanFill", "the mean colour of the known pixels", "floor"),
-        Registered("navier-stokes", "baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)", "floor"),
-        Registered("powerpaint", "baselines.powerpaint:PowerPaint", "PowerPaint, arXiv:2312.03594, versions 1 and 2"),
-        Registered("sd-inpainting", "baselines.sd_inpainting:StableDiffusionInpainting", "Stable Diffusion Inpainting"),
-        Registered("telea", "baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)", "floor"),
+        Registered("hd-painter", "brushbench.baselines.hd_painter:HDPainter", "HD-Painter, arXiv:2312.14091"),
+        Registered(
+            "mean-fill", "brushbench.baselines.classical:MeanFill", "the mean colour of the known pixels", "floor"
+        ),
+        Registered(
+            "navier-stokes", "brushbench.baselines.classical:NavierStokes", "Bertalmio et al. 2001 (OpenCV)", "floor"
+        ),
+        Registered(
+            "powerpaint", "brushbench.baselines.powerpaint:PowerPaint", "PowerPaint, arXiv:2312.03594, versions 1 and 2"
+        ),
+        Registered(
+            "sd-inpainting",
+            "brushbench.baselines.sd_inpainting:StableDiffusionInpainting",
+            "Stable Diffusion Inpainting",
+        ),
+        Registered("telea", "brushbench.baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)", "floor"),
     ),
     "metric": (
-        Registered("aesthetic", "metrics.aesthetic:Aesthetic", "LAION's aesthetic predictor on CLIP ViT-L/14"),
-        Registered("clip", "metrics.alignment:CLIPSimilarity", "image and caption by CLIP ViT-L/14"),
-        Registered("hps", "metrics.preference:HPS", "Human Preference Score v2.1"),
-        Registered("image-reward", "metrics.preference:ImageReward", "ImageReward v1.0"),
-        Registered("lpips", "metrics.perceptual:LPIPS", "learned perceptual distance to the source"),
-        Registered("mse", "metrics.pixel:MSE", "mean squared error on [0, 1]"),
         Registered(
-            "papercut-clip", "metrics.alignment:PaperCutCLIP", "image and caption by PaperCut's own CLIP, on it only"
+            "aesthetic", "brushbench.metrics.aesthetic:Aesthetic", "LAION's aesthetic predictor on CLIP ViT-L/14"
         ),
-        Registered("psnr", "metrics.pixel:PSNR", "peak signal-to-noise ratio, dB"),
-        Registered("seam", "metrics.seam:Seam", "how visible the border of the mask is"),
-        Registered("ssim", "metrics.pixel:SSIM", "structural similarity, Wang et al. 2004"),
+        Registered("clip", "brushbench.metrics.alignment:CLIPSimilarity", "image and caption by CLIP ViT-L/14"),
+        Registered("hps", "brushbench.metrics.preference:HPS", "Human Preference Score v2.1"),
+        Registered("image-reward", "brushbench.metrics.preference:ImageReward", "ImageReward v1.0"),
+        Registered("lpips", "brushbench.metrics.perceptual:LPIPS", "learned perceptual distance to the source"),
+        Registered("mse", "brushbench.metrics.pixel:MSE", "mean squared error on [0, 1]"),
+        Registered(
+            "papercut-clip",
+            "brushbench.metrics.alignment:PaperCutCLIP",
+            "image and caption by PaperCut's own CLIP, on it only",
+        ),
+        Registered("psnr", "brushbench.metrics.pixel:PSNR", "peak signal-to-noise ratio, dB"),
+        Registered("seam", "brushbench.metrics.seam:Seam", "how visible the border of the mask is"),
+        Registered("ssim", "brushbench.metrics.pixel:SSIM", "structural similarity, Wang et al. 2004"),
     ),
     "dataset": (
         Registered("brushbench", "brushbench.datasets.brushbench:BrushBench", "BrushBench, or any set in its format"),

@@ -16,6 +16,7 @@ from brushbench.files import exists, read_bytes
 from brushbench.images import EncodedImage, read_image
 from brushbench.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.metric_selection import Selection
+from brushbench.metrics.shared import release
 from brushbench.networks import prepare
 from brushbench.runs.folder import CHANGED, DELETED, Run
 from brushbench.runs.ledger import Entry
@@ -32,7 +33,6 @@ from brushbench.runs.scores import (
 from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
 from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
-from metrics.shared import release
 
 CHUNK = 8
 Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]

@@ -9,8 +9,8 @@ import torch
 
 from brushbench.loading import device_named
 from brushbench.metric_weights import sources_of
+from brushbench.metrics.shared import is_loaded
 from brushbench.types import Metric
-from metrics.shared import is_loaded
 
 T = TypeVar("T")
 RESERVE = 2 << 30

@@ -14,9 +14,9 @@ from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_of
+from brushbench.metrics.shared import described, even, fill, loaded_once, tensors_of
 from brushbench.types import Batch
-from metrics.clip import CLIP, OPENAI, clip_files, clip_of
-from metrics.shared import described, even, fill, loaded_once, tensors_of
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
 

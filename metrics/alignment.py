@@ -16,11 +16,11 @@ from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source
+from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
+from brushbench.metrics.shared import described, down
 from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
-from metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
-from metrics.shared import described, down
 
 PART = "papercut-clip"
 MARGIN = 1 / 8

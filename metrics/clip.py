@@ -17,9 +17,9 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
+from brushbench.metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
 from brushbench.weights.formats import PICKLE, SAFE
 from brushbench.work import Failure, attempt
-from metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
 
 OPENAI = "openai/clip-vit-large-patch14"
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
@@ -52,7 +52,7 @@ class CLIP:
     """The features of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. `offset` is how the middle is found, see `metrics.shared.cropped`."""
+        """Projected, not normalised. `offset` is how the middle is found, see `brushbench.metrics.shared.cropped`."""
         pixels = cropped(images, self.side, offset)
         # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))

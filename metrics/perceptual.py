@@ -21,10 +21,10 @@ from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo, Region
 from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metrics.pixel import region_of
+from brushbench.metrics.shared import described, fill, loaded_once, tensors_of
 from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
-from metrics.pixel import region_of
-from metrics.shared import described, fill, loaded_once, tensors_of
 
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)

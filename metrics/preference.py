@@ -19,10 +19,8 @@ from brushbench.loading import device_named
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import HubFiles, Source, digest_of_all
-from brushbench.types import Batch
-from brushbench.work import Failure, attempt
-from metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
-from metrics.shared import (
+from brushbench.metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
+from brushbench.metrics.shared import (
     CLIP_MEAN,
     CLIP_STD,
     OfCaptions,
@@ -34,6 +32,8 @@ from metrics.shared import (
     normalised,
     tensors_of,
 )
+from brushbench.types import Batch
+from brushbench.work import Failure, attempt
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""

@@ -12,12 +12,12 @@ from jaxtyping import Float64
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
+from brushbench.reports.counting import counted, is_capped
+from brushbench.reports.statistics import difference_interval
 from brushbench.runs.folder import Run
 from brushbench.runs.record import WEIGHTS
 from brushbench.runs.scores import read_scores, status_column
-from reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
-from reports.counting import counted, is_capped
-from reports.statistics import difference_interval
 
 SPREAD, RELATIVE = 0.05, 1e-6
 NOISE = {"psnr": 0.02, "mse": 1e-5, "ssim": 3e-4, "seam": 0.02, "papercut-clip": 0.15}
@@ -52,7 +52,7 @@ def scores_of(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, lis
 
 
 def numbers(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> Numbers:
-    """The scores as they count, see `reports.counting`; NaN where there is none."""
+    """The scores as they count, see `brushbench.reports.counting`; NaN where there is none."""
     return counted(*_parts(scores), info, protocol)
 
 

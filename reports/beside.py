@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from brushbench.metric_catalogue import CATALOGUE
+from brushbench.reports.intervals import printed_interval
+from brushbench.reports.layout import Cell, Column, Row
+from brushbench.reports.published.likeness import Unlike, unlike
+from brushbench.reports.published.lint import dominated_rows
+from brushbench.reports.published.matching import Place, Registry
+from brushbench.reports.published.registry import CONFIDENCE, Published
+from brushbench.reports.storage import Key, Stored
+from brushbench.reports.summary import BOTH, Summary
 from brushbench.runs.record import MethodIdentity, RunRecord
-from reports.intervals import printed_interval
-from reports.layout import Cell, Column, Row
-from reports.published.likeness import Unlike, unlike
-from reports.published.lint import dominated_rows
-from reports.published.matching import Place, Registry
-from reports.published.registry import CONFIDENCE, Published
-from reports.storage import Key, Stored
-from reports.summary import BOTH, Summary
 
 NEVER = Stored((), ())
 NAMED = 3

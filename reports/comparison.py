@@ -2,7 +2,7 @@
 
 Improvements are of B over A: positive is better, whether high or low scores are. Everything is computed on the samples
 that both have a score for; how many only one has is part of the result. How a metric is tested, and when it gets a
-verdict, is in `reports.verdicts`.
+verdict, is in `brushbench.reports.verdicts`.
 """
 
 import math
@@ -15,10 +15,8 @@ from jaxtyping import Float64
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
-from brushbench.runs.folder import Run
-from brushbench.runs.scores import Scores
-from reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
-from reports.statistics import (
+from brushbench.reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
+from brushbench.reports.statistics import (
     ALPHA,
     Estimate,
     balanced,
@@ -29,8 +27,10 @@ from reports.statistics import (
     wilcoxon_test,
     wins_ties_losses,
 )
-from reports.summary import BOTH
-from reports.verdicts import last_digit, no_verdict, on_test_scale, primary
+from brushbench.reports.summary import BOTH
+from brushbench.reports.verdicts import last_digit, no_verdict, on_test_scale, primary
+from brushbench.runs.folder import Run
+from brushbench.runs.scores import Scores
 
 USUAL = ("clip", "papercut-clip", "image-reward", "psnr")
 """Metrics by which samples are ranked, the first that is there."""

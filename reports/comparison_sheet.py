@@ -14,13 +14,13 @@ from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import dataset_of
 from brushbench.masks import erase
+from brushbench.reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
+from brushbench.reports.figures import FONT, check_suffix, readable, write_figure
+from brushbench.reports.frame import labels_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import DatasetIdentity
 from brushbench.types import Sample
-from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
-from reports.figures import FONT, check_suffix, readable, write_figure
-from reports.frame import labels_of
 
 Finished = Sequence[tuple[Run, Mapping[str, Entry]]]
 """Runs, each with what it has painted."""

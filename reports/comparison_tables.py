@@ -10,12 +10,12 @@ import pandas as pd
 from tabulate import tabulate
 
 from brushbench.errors import unknown
-from reports.comparison import Change, Comparison, improvements
-from reports.formats.escaping import each_word, markdown, plain, words
-from reports.formats.records import csv_of
-from reports.layout import Column, heading
-from reports.pairing import Pair
-from reports.verdicts import floor_of, primary
+from brushbench.reports.comparison import Change, Comparison, improvements
+from brushbench.reports.formats.escaping import each_word, markdown, plain, words
+from brushbench.reports.formats.records import csv_of
+from brushbench.reports.layout import Column, heading
+from brushbench.reports.pairing import Pair
+from brushbench.reports.verdicts import floor_of, primary
 
 P_VALUES = "p bootstrap: raw, corrected", "p Wilcoxon: raw, corrected"
 HEADINGS = ("metric", "A", "B", "change (positive = better)", "95 % interval", *P_VALUES, "B is")

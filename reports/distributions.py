@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from brushbench.errors import UserError
 from brushbench.metric_info import MetricInfo
+from brushbench.reports.counting import counted, is_capped
+from brushbench.reports.figures import axis_label, mark_of, readable, write_figure
+from brushbench.reports.frame import frame_of, metrics_of
+from brushbench.reports.summary import GROUP
 from brushbench.runs.folder import Run
-from reports.counting import counted, is_capped
-from reports.figures import axis_label, mark_of, readable, write_figure
-from reports.frame import frame_of, metrics_of
-from reports.summary import GROUP
 
 ACROSS = 3
 """Panels in a row."""
@@ -49,7 +49,7 @@ def write_distributions(runs: Sequence[Run], file: Path) -> None:
     """Write the figure: the middle half of the scores as a box, a line at the median, whiskers from 5 to 95 %.
 
     Each data set, split and protocol has a block of panels. Raises `UserError` if none of the runs is scored, and for
-    a file that `reports.figures.write_figure` can't write.
+    a file that `brushbench.reports.figures.write_figure` can't write.
     """
     tidy, infos = frame_of(runs), metrics_of(runs)
     if tidy.empty:

@@ -11,12 +11,12 @@ from brushbench.errors import SampleError, UserError
 from brushbench.images import read_image
 from brushbench.loading import dataset_of
 from brushbench.masks import erase
+from brushbench.reports.comparison import improvements
+from brushbench.reports.comparison_tables import ends
+from brushbench.reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
+from brushbench.reports.pairing import Pair
 from brushbench.runs.folder import Run
 from brushbench.types import Dataset
-from reports.comparison import improvements
-from reports.comparison_tables import ends
-from reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
-from reports.pairing import Pair
 
 SIDE = 144
 """The longer side of the thumbnails, pixels."""

@@ -6,12 +6,12 @@ from itertools import combinations
 import pandas as pd
 
 from brushbench.registry import ROLES
-from reports.layout import FEWER as MARK
-from reports.mask_sizes import MASK_SIZE
-from reports.mean_error import OFFICIAL, is_derived
-from reports.run_notes import note_lines
-from reports.storage import of_rows, protocol_notes
-from reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
+from brushbench.reports.layout import FEWER as MARK
+from brushbench.reports.mask_sizes import MASK_SIZE
+from brushbench.reports.mean_error import OFFICIAL, is_derived
+from brushbench.reports.run_notes import note_lines
+from brushbench.reports.storage import of_rows, protocol_notes
+from brushbench.reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
 PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",

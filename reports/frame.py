@@ -8,10 +8,10 @@ import pandas as pd
 
 from brushbench.mask_kinds import mask_kind
 from brushbench.metric_info import MetricInfo
+from brushbench.reports.mask_sizes import MASK_SIZE, MaskShares
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
-from reports.mask_sizes import MASK_SIZE, MaskShares
 
 DIGEST = "@"
 """Behind the name of what a digest is of."""

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from tabulate import tabulate
 
 from brushbench.errors import one_line
-from reports.baseline import Baseline, MetricBaseline, called, key_of
-from reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
-from reports.regression import Checked, Finding, verdict_of
+from brushbench.reports.baseline import Baseline, MetricBaseline, called, key_of
+from brushbench.reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
+from brushbench.reports.regression import Checked, Finding, verdict_of
 
 STYLES = {"text": "simple", "markdown": "pipe"}
 SHOWN = 3

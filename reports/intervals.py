@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from brushbench.metric_info import MetricInfo
-from reports.counting import ceiling_of
-from reports.statistics import Clusters, Estimate, Values, mean_interval
+from brushbench.reports.counting import ceiling_of
+from brushbench.reports.statistics import Clusters, Estimate, Values, mean_interval
 
 FEWEST = 6
 """Samples, or images where the masks of an image are together; of fewer there is no interval."""

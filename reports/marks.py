@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from reports.counting import Values, counted
-from reports.layout import Column, Mark
-from reports.multiple_comparisons import beaten
-from reports.statistics import ALPHA
-from reports.summary import STRATUM
-from reports.verdicts import on_test_scale
+from brushbench.reports.counting import Values, counted
+from brushbench.reports.layout import Column, Mark
+from brushbench.reports.multiple_comparisons import beaten
+from brushbench.reports.statistics import ALPHA
+from brushbench.reports.summary import STRATUM
+from brushbench.reports.verdicts import on_test_scale
 
 
 def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:

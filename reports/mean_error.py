@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brushbench.metric_info import MetricInfo
-from reports.counting import ceiling_of
+from brushbench.reports.counting import ceiling_of
 
 NAME = "psnr-of-mean-mse"
 PSNR, MSE = "psnr", "mse"

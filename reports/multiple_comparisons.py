@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 
-from reports.statistics import AT_ONCE, DRAWS, balanced
+from brushbench.reports.statistics import AT_ONCE, DRAWS, balanced
 
 NEARLY_ONE = 1 - 1e-9
 """Shares above it are those of equal differences, whose t has no end."""

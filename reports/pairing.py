@@ -8,11 +8,11 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import IDENTICAL
+from brushbench.reports.counting import ceiling_of, counted, is_capped
+from brushbench.reports.frame import labels_of
+from brushbench.reports.roles import role_of
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores, read_scores, status_column
-from reports.counting import ceiling_of, counted, is_capped
-from reports.frame import labels_of
-from reports.roles import role_of
 
 
 @dataclass(frozen=True, slots=True)

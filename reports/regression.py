@@ -15,11 +15,11 @@ import numpy as np
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, called, changes, key_of
+from brushbench.reports.baseline_making import capped, numbers, scores_of
+from brushbench.reports.statistics import NonInferiority, non_inferiority
 from brushbench.runs.folder import Run
 from brushbench.runs.record import Identity
-from reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, called, changes, key_of
-from reports.baseline_making import capped, numbers, scores_of
-from reports.statistics import NonInferiority, non_inferiority
 
 NOT_THERE = "not scored"
 

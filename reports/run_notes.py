@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from brushbench.errors import one_line
+from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.runs.folder import Run
 from brushbench.work import Failure, attempt
-from reports.frame import datasets_of, labels_of
 
 PADDED = "padded by reflection to the sides that the method can paint, and cut back"
 

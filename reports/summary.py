@@ -9,11 +9,8 @@ import pandas as pd
 
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import IDENTICAL, MetricInfo
-from brushbench.runs.folder import Run
-from brushbench.runs.record import RunRecord
-from brushbench.runs.scores import Scores
-from reports.counting import counted, is_capped
-from reports.frame import (
+from brushbench.reports.counting import counted, is_capped
+from brushbench.reports.frame import (
     datasets_of,
     frame_of,
     labels_of,
@@ -23,13 +20,16 @@ from reports.frame import (
     unscored_of,
     versions_of,
 )
-from reports.intervals import table_interval
-from reports.mask_sizes import MASK_SIZE
-from reports.mean_error import with_psnr_of_mean
-from reports.roles import role_of
-from reports.run_notes import RunNote, notes_of
-from reports.statistics import Estimate, balanced
-from reports.storage import Key, Stored, stored_of
+from brushbench.reports.intervals import table_interval
+from brushbench.reports.mask_sizes import MASK_SIZE
+from brushbench.reports.mean_error import with_psnr_of_mean
+from brushbench.reports.roles import role_of
+from brushbench.reports.run_notes import RunNote, notes_of
+from brushbench.reports.statistics import Estimate, balanced
+from brushbench.reports.storage import Key, Stored, stored_of
+from brushbench.runs.folder import Run
+from brushbench.runs.record import RunRecord
+from brushbench.runs.scores import Scores
 
 V = TypeVar("V")
 GROUP = ["dataset", "split", "protocol"]

@@ -13,14 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_info import MetricInfo
+from brushbench.reports.counting import counted, is_capped
+from brushbench.reports.distributions import title_of
+from brushbench.reports.figures import axis_label, mark_of, readable, write_figure
+from brushbench.reports.frame import frame_of, metrics_of
+from brushbench.reports.intervals import table_interval
+from brushbench.reports.statistics import Estimate
+from brushbench.reports.summary import GROUP
 from brushbench.runs.folder import Run
-from reports.counting import counted, is_capped
-from reports.distributions import title_of
-from reports.figures import axis_label, mark_of, readable, write_figure
-from reports.frame import frame_of, metrics_of
-from reports.intervals import table_interval
-from reports.statistics import Estimate
-from reports.summary import GROUP
 
 PRESERVATION = "psnr"
 ALIGNMENT = ("papercut-clip", "clip")
@@ -61,7 +61,7 @@ def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] 
 
     `names` says by the run's folder how it is shown, and connects the points of a series in their order; None: every
     method by its name, unconnected. Raises `UserError` if the two metrics aren't scored, and for a file that
-    `reports.figures.write_figure` can't write.
+    `brushbench.reports.figures.write_figure` can't write.
     """
     tidy, infos = frame_of(runs), metrics_of(runs)
     aligned = next((name for name in ALIGNMENT if name in infos), None)

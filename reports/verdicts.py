@@ -7,9 +7,9 @@ nothing to find, each metric's test finds something in 3 to 7 % of the compariso
 import numpy as np
 
 from brushbench.metric_info import MetricInfo
-from reports.counting import Values
-from reports.layout import Column
-from reports.statistics import ALPHA, Clusters, asymmetry, student_test
+from brushbench.reports.counting import Values
+from brushbench.reports.layout import Column
+from brushbench.reports.statistics import ALPHA, Clusters, asymmetry, student_test
 
 PRIMARY = ("image-reward", "hps", "aesthetic", "psnr", "mse", "lpips", "clip")
 """The family of tests: the paper's metrics, whether or not they are scored. Others are tested outside of it."""

@@ -11,8 +11,8 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
 import brushbench
-from baselines.brushnet import BrushNetModel
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.brushnet import BrushNetModel
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.images import read_image, read_mask
 from brushbench.types import Method
 

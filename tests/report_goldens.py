@@ -13,9 +13,9 @@ from pathlib import Path
 
 from report_runs import Made, plausible
 
+from brushbench.reports.formats import render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folders import expand
-from reports.formats import render
-from reports.tables import Wanted, report
 
 HERE = Path(__file__).parent / "golden" / "reports"
 SUFFIXES = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from baselines.brushnet import Residuals
+from brushbench.baselines.brushnet import Residuals
 
 DIFFUSION_METHODS = [
     ("brushnet", {}),

@@ -10,8 +10,8 @@ from support import unpacked
 from torch import Tensor
 
 import brushbench
-from baselines.blended_latent import centres
-from baselines.stable_diffusion import NoiseSource, StableDiffusion
+from brushbench.baselines.blended_latent import centres
+from brushbench.baselines.stable_diffusion import NoiseSource, StableDiffusion
 from brushbench.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "blended_latent"

@@ -12,10 +12,10 @@ from support import assert_close, named, only
 from torch import Tensor
 
 import brushbench
-from baselines.brushnet import BrushNetModel, BrushNetOptions, Residuals, with_residuals
-from baselines.captions import cleaned
-from baselines.checkpoints import load_model
-from baselines.stable_diffusion import Step
+from brushbench.baselines.brushnet import BrushNetModel, BrushNetOptions, Residuals, with_residuals
+from brushbench.baselines.captions import cleaned
+from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.stable_diffusion import Step
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 

@@ -14,9 +14,9 @@ from support import DIFFUSION_METHODS, assert_close, assert_same_tensors, named,
 from torch import Tensor
 
 import brushbench
-from baselines.brushnet import BrushNet, BrushNetModel, Residuals, with_residuals
-from baselines.captions import cleaned, token_ids
-from baselines.checkpoints import load_model
+from brushbench.baselines.brushnet import BrushNet, BrushNetModel, Residuals, with_residuals
+from brushbench.baselines.captions import cleaned, token_ids
+from brushbench.baselines.checkpoints import load_model
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 

@@ -12,7 +12,7 @@ from support import assert_one_line, run_on
 from tiny_pipelines import Folders
 
 import brushbench as suite
-from baselines.diffusers_pipeline import BATCHED
+from brushbench.baselines.diffusers_pipeline import BATCHED
 from brushbench.types import Batch, Sample
 
 SEEDS = [11, 12, 13]

@@ -14,7 +14,7 @@ from support import DIFFUSION_METHODS, assert_one_line, run_on
 from torch import Tensor
 
 import brushbench
-from baselines.ema import PLAIN, of_one_kind
+from brushbench.baselines.ema import PLAIN, of_one_kind
 from brushbench.loading import open_method
 from brushbench.method_options import default_options
 from brushbench.options import Value

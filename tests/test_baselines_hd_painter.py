@@ -16,13 +16,13 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 import brushbench
-from baselines.hd_painter.layers import transformer_blocks
-from baselines.hd_painter.method import HDPainter
-from baselines.hd_painter.painta import coefficients, similarity, smoothing_kernel, weighted
-from baselines.hd_painter.rasg import guidance_level, noise_and_direction
-from baselines.hd_painter.sampling import Jump, schedule
-from baselines.hd_painter.subject import Subject, any_of, dilated, most_of, prepared, with_quality, words_of
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.hd_painter.layers import transformer_blocks
+from brushbench.baselines.hd_painter.method import HDPainter
+from brushbench.baselines.hd_painter.painta import coefficients, similarity, smoothing_kernel, weighted
+from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direction
+from brushbench.baselines.hd_painter.sampling import Jump, schedule
+from brushbench.baselines.hd_painter.subject import Subject, any_of, dilated, most_of, prepared, with_quality, words_of
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "hd_painter"

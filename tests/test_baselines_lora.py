@@ -15,10 +15,10 @@ from support import assert_one_line, run_on
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from baselines.lora import add_lora
-from baselines.lora_names import LAYERS
-from baselines.stable_diffusion import StableDiffusion
 from brushbench import UserError
+from brushbench.baselines.lora import add_lora
+from brushbench.baselines.lora_names import LAYERS
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 

@@ -12,13 +12,13 @@ from support import assert_same_tensors
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from baselines.papercut.captions import Captions, written
-from baselines.papercut.corpus import EVERY_EMPTY, is_empty, training_scene
-from baselines.papercut.diffusion import Noising, new_unet
-from baselines.papercut.inpainting import widened
-from baselines.papercut.latents import boxes
-from baselines.papercut.training import Recipe, Training
-from baselines.papercut.vocabulary import FILLERS, LENGTH, words, write_tokenizer
+from brushbench.baselines.papercut.captions import Captions, written
+from brushbench.baselines.papercut.corpus import EVERY_EMPTY, is_empty, training_scene
+from brushbench.baselines.papercut.diffusion import Noising, new_unet
+from brushbench.baselines.papercut.inpainting import widened
+from brushbench.baselines.papercut.latents import boxes
+from brushbench.baselines.papercut.training import Recipe, Training
+from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH, words, write_tokenizer
 from brushbench.datasets.papercut.make import FIRST_SEED
 from brushbench.datasets.papercut.render import render
 from brushbench.datasets.papercut.scene import combinations, write_partial_caption
@@ -186,7 +186,7 @@ class Line:
 
 
 def trained_line(folder: Path, monkeypatch: pytest.MonkeyPatch, *stops: int) -> dict[str, Tensor]:
-    monkeypatch.setattr("baselines.papercut.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("brushbench.baselines.papercut.training.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     recipe = Recipe(steps=120, batch=8, rate=0.05, warmup=10)
     for stop in (*stops, 1 << 30):
         torch.manual_seed(0)

@@ -12,10 +12,10 @@ import torch
 from support import DIFFUSION_METHODS
 
 import brushbench
-from baselines.papercut.quality import SHIPPED, Quality
-from baselines.papercut.recipe import PARTS, Workshop, shortened
-from baselines.papercut.training import Training
-from baselines.stable_diffusion import to_unit
+from brushbench.baselines.papercut.quality import SHIPPED, Quality
+from brushbench.baselines.papercut.recipe import PARTS, Workshop, shortened
+from brushbench.baselines.papercut.training import Training
+from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
 from brushbench.work import silent
@@ -181,7 +181,7 @@ def test_training_again_reduces_the_loss(name: str, steps: int, left: float, tmp
 @pytest.mark.timeout(900)
 def test_the_documented_command_trains_a_part(tmp_path: Path) -> None:
     output = workshop_without("brushnet", tmp_path)
-    command = [sys.executable, "-m", "baselines.papercut", "train", "brushnet", "--work", str(tmp_path)]
+    command = [sys.executable, "-m", "brushbench.baselines.papercut", "train", "brushnet", "--work", str(tmp_path)]
     done = subprocess.run(
         [*command, "--threads", "1", "--scenes", "20", "--steps", "3"], check=False, capture_output=True, text=True
     )

@@ -13,11 +13,11 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 import brushbench
-from baselines.papercut.diffusion import new_text_encoder
-from baselines.papercut.vocabulary import write_tokenizer
-from baselines.powerpaint.prompts import version_1, version_2, version_2_caption
-from baselines.powerpaint.text import TASKS, VECTORS, Prompt, TaskText
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.papercut.diffusion import new_text_encoder
+from brushbench.baselines.papercut.vocabulary import write_tokenizer
+from brushbench.baselines.powerpaint.prompts import version_1, version_2, version_2_caption
+from brushbench.baselines.powerpaint.text import TASKS, VECTORS, Prompt, TaskText
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "powerpaint"

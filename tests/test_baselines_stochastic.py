@@ -14,7 +14,7 @@ from support import assert_one_line, run_on
 from tiny_pipelines import Folders
 
 import brushbench as suite
-from baselines.schedulers import check_own_noise
+from brushbench.baselines.schedulers import check_own_noise
 from brushbench.types import Batch, Sample
 
 STOCHASTIC = {

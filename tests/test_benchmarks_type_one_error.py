@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.statistics import paired_bootstrap
-from reports.verdicts import FEWEST, fewest_of, no_verdict
+from brushbench.reports.statistics import paired_bootstrap
+from brushbench.reports.verdicts import FEWEST, fewest_of, no_verdict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from type_one_error import info_of, p_values, rates, read_scores

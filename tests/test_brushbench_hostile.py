@@ -12,7 +12,7 @@ from support import assert_one_line, run_on
 
 import brushbench
 from brushbench.errors import SampleError
-from reports.contact_sheet import fitting
+from brushbench.reports.contact_sheet import fitting
 
 
 @pytest.fixture

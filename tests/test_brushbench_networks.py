@@ -22,6 +22,9 @@ from brushbench.errors import UserError
 from brushbench.loading import load_dataset, load_metric
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
+from brushbench.metrics import perceptual
+from brushbench.metrics.clip import OPENAI
+from brushbench.metrics.shared import is_loaded, release
 from brushbench.networks import prepare
 from brushbench.registry import Registered
 from brushbench.runs.folder import Run
@@ -30,9 +33,6 @@ from brushbench.scoring import Scoring
 from brushbench.stages import RESERVE
 from brushbench.types import Batch
 from brushbench.work import silent
-from metrics import perceptual
-from metrics.clip import OPENAI
-from metrics.shared import is_loaded, release
 
 GOLDEN = Path(__file__).parent / "golden/metrics/lpips/squeezenet1_1_features.fp16.safetensors"
 

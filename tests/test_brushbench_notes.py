@@ -21,12 +21,12 @@ from torch import Tensor
 from brushbench import UserError, load_method
 from brushbench.bars import without_bars
 from brushbench.metric_selection import Selection, select
+from brushbench.metrics.pixel import MSE
 from brushbench.notes import MOST, collecting, hearing, note
+from brushbench.reports.formats import render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
-from metrics.pixel import MSE
-from reports.formats import render
-from reports.tables import Wanted, report
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -152,7 +152,7 @@ def settings():
 
 before, known, filters = settings(), loggers(), list(warnings.filters)
 import brushbench
-import metrics.clip, metrics.pixel, metrics.preference
+import brushbench.metrics.clip, brushbench.metrics.pixel, brushbench.metrics.preference
 brushbench.load_method("brushnet", weights=sys.argv[1], device="cpu", steps=1)
 brushbench.load_metric("papercut-clip")
 brushbench.run(brushbench.RunConfig("telea", dataset="photos", limit=1, metrics="psnr", output=sys.argv[2]))

@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from brushbench.loading import load_metric
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
+from brushbench.metrics.blip import Shapes
+from brushbench.metrics.perceptual import NETS
+from brushbench.metrics.shared import release
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
-from metrics.blip import Shapes
-from metrics.perceptual import NETS
-from metrics.shared import release
 
 WEIGHTS = (".safetensors", ".bin", ".pt")
 Brushbench = Callable[..., tuple[int, str, str]]
@@ -218,7 +218,7 @@ def pages(golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     with ExitStack() as stack:
         files = [stack.enter_context(serving(File(path.read_bytes()))) for path in (head, tmp_path / "squeezenet.pth")]
         first, second = (f"{file.address.removesuffix('data.zip')}{k}.pth" for k, file in enumerate(files))
-        monkeypatch.setattr("metrics.aesthetic.ADDRESS", first)
+        monkeypatch.setattr("brushbench.metrics.aesthetic.ADDRESS", first)
         net = dataclasses.replace(NETS["squeeze"], address=second, digest="")
         monkeypatch.setitem(NETS, "squeeze", net)
         yield files

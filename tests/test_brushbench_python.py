@@ -62,7 +62,7 @@ def test_the_public_names_are_what_is_listed() -> None:
     assert {"run", "score", "frame", "Batch", "MetricInfo", "DatasetInfo", "load_method"} <= set(dir(brushbench))
 
 
-@pytest.mark.parametrize("package", ["brushbench", "baselines", "metrics", "reports"])
+@pytest.mark.parametrize("package", ["brushbench", "brushbench.baselines", "brushbench.metrics", "brushbench.reports"])
 def test_the_packages_say_that_they_are_typed(package: str) -> None:
     assert (files(package) / "py.typed").is_file()
 

@@ -105,7 +105,7 @@ def test_plugins_are_used_by_name(plugin, tmp_path: Path, write_bench) -> None:
     )
     tidy = brushbench.frame(brushbench.run(config))
     assert set(tidy["metric"]) == {"brightness", "psnr"}
-    assert registered("method")["telea"].target == "baselines.classical:Telea"
+    assert registered("method")["telea"].target == "brushbench.baselines.classical:Telea"
     with pytest.raises(brushbench.UserError, match="method 'lost' can't be imported"):
         brushbench.load_method("lost")
 

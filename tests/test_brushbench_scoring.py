@@ -29,15 +29,15 @@ from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
 from brushbench.metric_weights import obstacle
+from brushbench.metrics import preference
+from brushbench.metrics.clip import CLIP, clip_of
+from brushbench.metrics.shared import release, tensors_of
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
 from brushbench.scoring import Scoring
 from brushbench.stages import RESERVE, stages
 from brushbench.types import Batch, Metric
 from brushbench.work import silent
-from metrics import preference
-from metrics.clip import CLIP, clip_of
-from metrics.shared import release, tensors_of
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support import assert_one_line, run_on
 
+from brushbench.reports.frame import frame
 from brushbench.runs.folder import Run
-from reports.frame import frame
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from fuzz_run_folders import Fuzz

@@ -15,8 +15,8 @@ from torchmetrics.functional.image.lpips import _LPIPS
 
 import brushbench
 from brushbench.metric_info import unscored
+from brushbench.metrics.perceptual import NETS, continued
 from brushbench.types import Batch, Sample
-from metrics.perceptual import NETS, continued
 
 Pairs = tuple[Batch, Tensor]
 REGIONS = ("lpips", "lpips@painted", "lpips@whole")

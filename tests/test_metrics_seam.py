@@ -19,8 +19,8 @@ import brushbench
 from brushbench.masks import brush_strokes
 from brushbench.metric_info import unscored
 from brushbench.metric_selection import Setting
+from brushbench.metrics.seam import REACH
 from brushbench.types import Batch, Sample
-from metrics.seam import REACH
 
 SIDE = 48
 seam = brushbench.load_metric("seam")

@@ -13,10 +13,10 @@ from tiny_metrics import clip_folder, hps_options, reward_folder
 
 from brushbench import load_metric
 from brushbench.errors import UserError
+from brushbench.metrics.shared import release
 from brushbench.networks import prepare
 from brushbench.options import Value
 from brushbench.types import Metric
-from metrics.shared import release
 
 NAMES = ("lpips", "clip", "aesthetic", "image-reward", "hps", "papercut-clip")
 LOADED: Mapping[str, tuple[str, ...]] = {

@@ -17,12 +17,12 @@ from scipy import stats
 from support import assert_one_line
 
 import brushbench as library
+from brushbench.reports.comparison import Change, Comparison, compare, improvements
+from brushbench.reports.comparison_tables import file_name, render
+from brushbench.reports.statistics import bootstrap_test, holm, wilcoxon_test
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 from brushbench.runs.scores import read_scores, write_scores
-from reports.comparison import Change, Comparison, compare, improvements
-from reports.comparison_tables import file_name, render
-from reports.statistics import bootstrap_test, holm, wilcoxon_test
 
 COUNT = 30
 BASE = np.random.default_rng(0).normal(20, 3, COUNT)
@@ -304,7 +304,7 @@ def test_another_version_of_a_metric_is_not_compared(pair: tuple[Run, Run]) -> N
 
 
 def test_improvements_are_ranked(pair: tuple[Run, Run]) -> None:
-    from reports.comparison import Pair
+    from brushbench.reports.comparison import Pair
 
     one = Pair(*pair, "telea", "brushnet")
     ranked = improvements(one, "psnr")
@@ -324,7 +324,7 @@ def test_formats_say_the_same(pair: tuple[Run, Run]) -> None:
 
 
 def test_file_names_are_harmless_and_differ(pair: tuple[Run, Run]) -> None:
-    from reports.comparison import Pair
+    from brushbench.reports.comparison import Pair
 
     names = [file_name(Pair(*pair, label, "b"), "psnr") for label in ("../../x", "..?..?x", "a b", "x" * 500)]
     assert len(set(names)) == 4

@@ -8,7 +8,7 @@ from PIL import Image
 from support import assert_one_line
 
 from brushbench.images import read_image
-from reports.contact_sheet import GAP, LINE
+from brushbench.reports.contact_sheet import GAP, LINE
 
 SIDE = 128
 

@@ -10,8 +10,8 @@ from PIL import Image
 import brushbench
 from brushbench import RunConfig
 from brushbench.images import read_image
+from brushbench.reports.contact_sheet import GAP, LINE, NAME, SHOWN, draw_sheet, write_contact_sheet
 from brushbench.runs.folder import Run
-from reports.contact_sheet import GAP, LINE, NAME, SHOWN, draw_sheet, write_contact_sheet
 
 
 def run_of(root: Path, output: Path, **more: object) -> tuple[Run, object]:

@@ -13,11 +13,11 @@ from report_runs import Made
 import brushbench
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import IDENTICAL, NOTHING
+from brushbench.reports.counting import ceiling_of, counted, is_capped
+from brushbench.reports.formats import render
+from brushbench.reports.summary import summarise
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.counting import ceiling_of, counted, is_capped
-from reports.formats import render
-from reports.summary import summarise
-from reports.tables import Wanted, report
 
 PSNR, SSIM = CATALOGUE["psnr"], CATALOGUE["ssim"]
 FORMATS = {"text": ">= 60", "markdown": "≥ 60", "html": "≥ 60", "latex": r"$\geq$ 60"}

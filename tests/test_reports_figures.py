@@ -16,13 +16,13 @@ from support import assert_one_line, run_on
 from brushbench import frame
 from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
+from brushbench.reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
+from brushbench.reports.formats import render
+from brushbench.reports.intervals import table_interval
+from brushbench.reports.tables import Wanted, report
+from brushbench.reports.trade_off import Named, write_trade_off
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
-from reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
-from reports.formats import render
-from reports.intervals import table_interval
-from reports.tables import Wanted, report
-from reports.trade_off import Named, write_trade_off
 
 HOSTILE = "東京 $x_1$ \\alpha $ 🍰 \u202eabc\u202c \x1b[31m العربية & % # {} ~^ <b> " + "x" * 300
 BEGINNINGS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}

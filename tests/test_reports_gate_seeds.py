@@ -10,11 +10,11 @@ import pytest
 from report_runs import Made
 from support import assert_one_line
 
+from brushbench.reports.baseline import Baseline, read_baseline
+from brushbench.reports.baseline_making import baseline_of, samples_needed
+from brushbench.reports.regression import check_runs, verdict_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
-from reports.baseline import Baseline, read_baseline
-from reports.baseline_making import baseline_of, samples_needed
-from reports.regression import check_runs, verdict_of
 
 COUNT = 60
 SPREAD, SEED_NOISE = 3.0, 0.5

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_runs import Made, plausible
 
+from brushbench.reports.formats import FORMATS, escaping, render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import FORMATS, escaping, render
-from reports.tables import Wanted, report
 
 LATEX = r"a_b%c$d&e#f{g}h^i~j\k \input{/etc/passwd} \write18{id} <|>`'" + '"'
 MARKDOWN = "| x | **b** _i_ `c` [l](http://e.vil) ![i](x) <img src=x onerror=alert(1)> # $x$ ~~s~~ @all"

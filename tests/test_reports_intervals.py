@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from brushbench.metric_catalogue import CATALOGUE
-from reports.intervals import printed_interval, table_interval
-from reports.statistics import mean_interval
+from brushbench.reports.intervals import printed_interval, table_interval
+from brushbench.reports.statistics import mean_interval
 
 PSNR, SSIM, LPIPS = (CATALOGUE[name] for name in ("psnr", "ssim", "lpips"))
 

@@ -10,10 +10,10 @@ from report_runs import Made, plausible
 
 from brushbench.loading import stored_dataset_options
 from brushbench.method_options import default_options
+from brushbench.reports.formats import render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
 from brushbench.runs.record import WEIGHTS
-from reports.formats import render
-from reports.tables import Wanted, report
 
 BASE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 BRANCHES = {"inside": "Sanster/brushnet_segmentation_mask", "all": "Sanster/brushnet_random_mask"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from report_runs import Made
 
+from brushbench.reports.formats import render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import render
-from reports.tables import Wanted, report
 
 
 def marks_of(runs: list[Run], wanted: Wanted, metric: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from report_runs import Made
 
 import brushbench as suite
 from brushbench.config import Shard
+from brushbench.reports.formats import render
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import render
-from reports.tables import Wanted, report
 
 SHARES = [0.1, 0.3, 0.5]
 OUTSIDE = [0.9, 0.7, 0.5]

@@ -9,10 +9,10 @@ import pytest
 from report_runs import Made
 from scipy import stats
 
+from brushbench.reports.formats import render
+from brushbench.reports.multiple_comparisons import beaten
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import render
-from reports.multiple_comparisons import beaten
-from reports.tables import Wanted, report
 
 
 def p_values(scores: np.ndarray, clusters: np.ndarray | None = None, **more: int) -> np.ndarray:

@@ -11,11 +11,11 @@ import pytest
 from report_runs import Made, plausible
 
 import brushbench
+from brushbench.reports.formats import render
+from brushbench.reports.published.lint import dominated, findings, swapped
+from brushbench.reports.published.registry import FILES, OWN, read
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import render
-from reports.published.lint import dominated, findings, swapped
-from reports.published.registry import FILES, OWN, read
-from reports.tables import Wanted, report
 
 NONE = {"steps": 50, "guidance": 7.5, "blend": "none"}
 

@@ -16,7 +16,7 @@ WEIGHTS = Path(__file__).parent.parent / "baselines" / "papercut" / "weights"
 WRAPPED = """
 from dataclasses import replace
 import torch
-from baselines.brushnet import BrushNet
+from brushbench.baselines.brushnet import BrushNet
 
 
 class Painter:

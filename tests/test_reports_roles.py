@@ -9,10 +9,10 @@ from report_runs import Made
 
 import brushbench as suite
 from brushbench.registry import registered
+from brushbench.reports.formats import render
+from brushbench.reports.roles import is_contender, role_of
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
-from reports.formats import render
-from reports.roles import is_contender, role_of
-from reports.tables import Wanted, report
 
 FLOORS = {"mean-fill", "telea", "navier-stokes", "biharmonic"}
 REFERENCES = {"copy", "autoencoder"}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from reports.statistics import (
+from brushbench.reports.statistics import (
     balanced,
     bootstrap_test,
     detectable_difference,

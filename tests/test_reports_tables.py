@@ -12,11 +12,11 @@ import pytest
 from report_runs import Made, plausible
 
 import brushbench
+from brushbench.reports.formats import render
+from brushbench.reports.summary import summarise
+from brushbench.reports.tables import Wanted, report
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
-from reports.formats import render
-from reports.summary import summarise
-from reports.tables import Wanted, report
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_the_miniature_world_is_labelled(tmp_path: Path) -> None:
 
 
 def test_intervals_are_those_of_the_statistics(paper_runs: list[Run]) -> None:
-    from reports.statistics import mean_interval
+    from brushbench.reports.statistics import mean_interval
 
     tidy = brushbench.frame(paper_runs)
     chosen = (tidy["method"] == "telea") & (tidy["split"] == "inside") & (tidy["metric"] == "lpips")

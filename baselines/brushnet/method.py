@@ -9,15 +9,15 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from baselines.brushnet.model import BrushNetModel
-from baselines.brushnet.residuals import Residuals, with_residuals
-from baselines.checkpoints import load_model
-from baselines.diffusion_options import ConditioningOptions
-from baselines.ip_adapter import ImagePrompts
-from baselines.kinds import family_of
-from baselines.lora import add_lora
-from baselines.sdxl import is_sdxl
-from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.brushnet.model import BrushNetModel
+from brushbench.baselines.brushnet.residuals import Residuals, with_residuals
+from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.diffusion_options import ConditioningOptions
+from brushbench.baselines.ip_adapter import ImagePrompts
+from brushbench.baselines.kinds import family_of
+from brushbench.baselines.lora import add_lora
+from brushbench.baselines.sdxl import is_sdxl
+from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError
 from brushbench.loading import Runtime
 from brushbench.masks import erase

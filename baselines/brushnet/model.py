@@ -11,8 +11,8 @@ from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, UNetMidBlock2D
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from baselines.brushnet.residuals import Residuals
-from baselines.sdxl import EMBEDDING, is_sdxl
+from brushbench.baselines.brushnet.residuals import Residuals
+from brushbench.baselines.sdxl import EMBEDDING, is_sdxl
 from brushbench.errors import UserError
 
 CONDITIONING_CHANNELS = 5

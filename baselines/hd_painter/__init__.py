@@ -1,5 +1,5 @@
 """HD-Painter: arXiv:2312.14091."""
 
-from baselines.hd_painter.method import HDPainter, HDPainterOptions
+from brushbench.baselines.hd_painter.method import HDPainter, HDPainterOptions
 
 __all__ = ["HDPainter", "HDPainterOptions"]

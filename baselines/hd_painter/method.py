@@ -11,14 +11,14 @@ from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.diffusion_options import DiffusionOptions
-from baselines.finite import check_finite
-from baselines.hd_painter.painta import LEVELS, with_painta
-from baselines.hd_painter.rasg import guidance_level, noise_and_direction
-from baselines.hd_painter.sampling import Jump, check_schedule, prediction_type, schedule
-from baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
-from baselines.sd_inpainting import CHANNELS
-from baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
+from brushbench.baselines.diffusion_options import DiffusionOptions
+from brushbench.baselines.finite import check_finite
+from brushbench.baselines.hd_painter.painta import LEVELS, with_painta
+from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direction
+from brushbench.baselines.hd_painter.sampling import Jump, check_schedule, prediction_type, schedule
+from brushbench.baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
+from brushbench.baselines.sd_inpainting import CHANNELS
+from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
 from brushbench.loading import Runtime
 from brushbench.types import Batch
 

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, scaled_dot_product_attention
 
-from baselines.hd_painter.layers import logits, project, transformer_blocks
-from baselines.hd_painter.subject import Subject
+from brushbench.baselines.hd_painter.layers import logits, project, transformer_blocks
+from brushbench.baselines.hd_painter.subject import Subject
 
 LEVELS = (1, 2)
 """1/16 and 1/32 of the picture's sides."""

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from baselines.hd_painter.layers import logits, transformer_blocks
-from baselines.hd_painter.subject import Subject
-from baselines.stable_diffusion import Latents
+from brushbench.baselines.hd_painter.layers import logits, transformer_blocks
+from brushbench.baselines.hd_painter.subject import Subject
+from brushbench.baselines.stable_diffusion import Latents
 
 LEVEL = 2
 """1/32 of the picture's sides."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from baselines.checkpoints import SchedulerConfig
-from baselines.stable_diffusion import Latents
+from brushbench.baselines.checkpoints import SchedulerConfig
+from brushbench.baselines.stable_diffusion import Latents
 from brushbench.errors import UserError
 
 TRAINED = 1000

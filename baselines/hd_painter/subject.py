@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 from transformers import CLIPTokenizer
 
-from baselines.captions import cleaned
+from brushbench.baselines.captions import cleaned
 from brushbench.types import Batch
 
 MULTIPLE = 64

@@ -1,1 +1,1 @@
-"""PaperCut's models: how the miniature family is trained. `python -m baselines.papercut --help`."""
+"""PaperCut's models: how the miniature family is trained. `python -m brushbench.baselines.papercut --help`."""

@@ -1,4 +1,4 @@
-"""`python -m baselines.papercut`: train the miniature family, part by part or all of it, and measure it."""
+"""`python -m brushbench.baselines.papercut`: train the miniature family, part by part or all of it, and measure it."""
 
 import sys
 import time
@@ -34,7 +34,7 @@ def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | 
 
     Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
     """
-    from baselines.papercut.recipe import PARTS, SCENES, Workshop, check, train_part
+    from brushbench.baselines.papercut.recipe import PARTS, SCENES, Workshop, check, train_part
 
     torch.set_num_threads(asked["threads"] or 1)
     shop = Workshop(Path(work), Path(output or Path(work) / "weights"), asked["scenes"] or SCENES, _lines)
@@ -50,7 +50,7 @@ def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | 
 @click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Of the CPU.")
 def quality(weights: str | None, limit: int, threads: int) -> None:
     """Measure the family on the test scenes, and print the table of its card."""
-    from baselines.papercut.quality import SHIPPED, Quality, table
+    from brushbench.baselines.papercut.quality import SHIPPED, Quality, table
 
     torch.set_num_threads(threads)
     click.echo(table(list(Quality(Path(weights) if weights else SHIPPED, limit, _lines).lines())))
@@ -60,7 +60,7 @@ def quality(weights: str | None, limit: int, threads: int) -> None:
 @click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Where the parts were trained.")
 def history(work: str) -> None:
     """Print what was trained so far: steps, minutes, and the mean loss of the first and the last lines of the logs."""
-    from baselines.papercut.recipe import history
+    from brushbench.baselines.papercut.recipe import history
 
     click.echo(history(Path(work)))
 

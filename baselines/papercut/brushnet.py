@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.brushnet.method import BrushNet, BrushNetOptions
-from baselines.brushnet.model import BrushNetModel
-from baselines.brushnet.residuals import with_residuals
-from baselines.papercut.diffusion import GUIDANCE, STEPS
-from baselines.papercut.examples import Examples
-from baselines.papercut.files import save_model
-from baselines.papercut.latents import EncodedCorpus, Shape
-from baselines.papercut.sheets import sheet_of
-from baselines.papercut.training import Recipe
+from brushbench.baselines.brushnet.method import BrushNet, BrushNetOptions
+from brushbench.baselines.brushnet.model import BrushNetModel
+from brushbench.baselines.brushnet.residuals import with_residuals
+from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
+from brushbench.baselines.papercut.examples import Examples
+from brushbench.baselines.papercut.files import save_model
+from brushbench.baselines.papercut.latents import EncodedCorpus, Shape
+from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.training import Recipe
 
 SEGMENTATION_RECIPE = Recipe(steps=2000, batch=32, rate=1e-3, warmup=100, averaging=0.998)
 RANDOM_RECIPE = Recipe(steps=800, batch=32, rate=1e-3, warmup=100, averaging=0.995)

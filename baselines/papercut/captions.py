@@ -9,8 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from baselines.papercut.corpus import is_empty
-from baselines.papercut.vocabulary import FILLERS, LENGTH
+from brushbench.baselines.papercut.corpus import is_empty
+from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH
 from brushbench.datasets.papercut.scene import Scene, write_caption, write_empty_caption, write_partial_caption
 
 DROPPED = 0.1

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize, pad
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from baselines.papercut.captions import described
-from baselines.papercut.corpus import Corpus
-from baselines.papercut.files import save_model
-from baselines.papercut.sheets import grid
-from baselines.papercut.training import Recipe
-from baselines.papercut.vocabulary import LENGTH
+from brushbench.baselines.papercut.captions import described
+from brushbench.baselines.papercut.corpus import Corpus
+from brushbench.baselines.papercut.files import save_model
+from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.training import Recipe
+from brushbench.baselines.papercut.vocabulary import LENGTH
 from brushbench.datasets.papercut.objects import OBJECTS
 from brushbench.datasets.papercut.scene import (
     COLOURS,

@@ -8,13 +8,17 @@ from diffusers import ControlNetModel
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.controlnet_inpainting import ControlNetInpainting, ControlNetInpaintingOptions, masked_condition
-from baselines.papercut.diffusion import GUIDANCE, STEPS
-from baselines.papercut.examples import Examples
-from baselines.papercut.files import save_model
-from baselines.papercut.latents import EncodedCorpus
-from baselines.papercut.sheets import sheet_of
-from baselines.papercut.training import Recipe
+from brushbench.baselines.controlnet_inpainting import (
+    ControlNetInpainting,
+    ControlNetInpaintingOptions,
+    masked_condition,
+)
+from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
+from brushbench.baselines.papercut.examples import Examples
+from brushbench.baselines.papercut.files import save_model
+from brushbench.baselines.papercut.latents import EncodedCorpus
+from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.training import Recipe
 
 RECIPE = Recipe(steps=1000, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 EMBEDDING_WIDTHS = (16, 16, 24, 32)

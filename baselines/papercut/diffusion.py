@@ -10,13 +10,13 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from baselines.papercut.captions import Captions
-from baselines.papercut.files import SCHEDULER, load_family, save_model
-from baselines.papercut.latents import EncodedCorpus
-from baselines.papercut.sheets import grid
-from baselines.papercut.training import Recipe
-from baselines.papercut.vocabulary import LENGTH
-from baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
+from brushbench.baselines.papercut.captions import Captions
+from brushbench.baselines.papercut.files import SCHEDULER, load_family, save_model
+from brushbench.baselines.papercut.latents import EncodedCorpus
+from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.training import Recipe
+from brushbench.baselines.papercut.vocabulary import LENGTH
+from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
 from brushbench.types import Batch
 
 RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from baselines.papercut.captions import Captions
-from baselines.papercut.diffusion import Noising
-from baselines.papercut.files import load_family
-from baselines.papercut.holes import Holes, HoleSource
-from baselines.papercut.latents import EncodedCorpus, Hole, Shape
-from baselines.stable_diffusion import Latents
+from brushbench.baselines.papercut.captions import Captions
+from brushbench.baselines.papercut.diffusion import Noising
+from brushbench.baselines.papercut.files import load_family
+from brushbench.baselines.papercut.holes import Holes, HoleSource
+from brushbench.baselines.papercut.latents import EncodedCorpus, Hole, Shape
+from brushbench.baselines.stable_diffusion import Latents
 from brushbench.types import Batch
 
 

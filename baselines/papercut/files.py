@@ -9,9 +9,9 @@ import torch
 from diffusers import ModelMixin, UNet2DConditionModel
 from transformers import PreTrainedModel
 
-from baselines.checkpoints import load_model
-from baselines.schedulers import Sampler
-from baselines.stable_diffusion import StableDiffusion
+from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.schedulers import Sampler
+from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.loading import Runtime
 from brushbench.weights import Weights
 

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from baselines.papercut.latents import EncodedCorpus, Hole, Shape
-from baselines.stable_diffusion import Latents
+from brushbench.baselines.papercut.latents import EncodedCorpus, Hole, Shape
+from brushbench.baselines.stable_diffusion import Latents
 from brushbench.types import Batch
 
 FACTOR = 8

@@ -9,13 +9,13 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.papercut.diffusion import GUIDANCE, STEPS
-from baselines.papercut.examples import Examples
-from baselines.papercut.files import save_model
-from baselines.papercut.latents import EncodedCorpus
-from baselines.papercut.sheets import sheet_of
-from baselines.papercut.training import Recipe
-from baselines.sd_inpainting import CHANNELS, StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
+from brushbench.baselines.papercut.examples import Examples
+from brushbench.baselines.papercut.files import save_model
+from brushbench.baselines.papercut.latents import EncodedCorpus
+from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.training import Recipe
+from brushbench.baselines.sd_inpainting import CHANNELS, StableDiffusionInpainting, StableDiffusionInpaintingOptions
 
 RECIPE = Recipe(steps=1500, batch=32, rate=6e-4, warmup=100, averaging=0.995)
 EVERYTHING = 0.15

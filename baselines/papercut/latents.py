@@ -11,8 +11,8 @@ from diffusers import AutoencoderKL
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from baselines.papercut.corpus import Corpus
-from baselines.stable_diffusion import to_unit
+from brushbench.baselines.papercut.corpus import Corpus
+from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.datasets.brushbench import brush_mask
 from brushbench.masks import erase
 from brushbench.work import Watcher

@@ -10,21 +10,21 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from baselines.brushnet.model import BrushNetModel
-from baselines.brushnet.residuals import with_residuals
-from baselines.checkpoints import load_model
-from baselines.papercut.captions import DROPPED, Captions
-from baselines.papercut.diffusion import GUIDANCE, STEPS, Noising
-from baselines.papercut.files import load_family, runtime, save_model
-from baselines.papercut.holes import Holes, HoleSource
-from baselines.papercut.inpainting import FOLDER
-from baselines.papercut.latents import EncodedCorpus, Hole
-from baselines.papercut.sheets import grid
-from baselines.papercut.training import Recipe
-from baselines.powerpaint.method import PowerPaintBranch, PowerPaintOptions, PowerPaintTokens
-from baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
-from baselines.powerpaint.text import Prompt, TaskText
-from baselines.sd_inpainting import StableDiffusionInpainting
+from brushbench.baselines.brushnet.model import BrushNetModel
+from brushbench.baselines.brushnet.residuals import with_residuals
+from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.papercut.captions import DROPPED, Captions
+from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS, Noising
+from brushbench.baselines.papercut.files import load_family, runtime, save_model
+from brushbench.baselines.papercut.holes import Holes, HoleSource
+from brushbench.baselines.papercut.inpainting import FOLDER
+from brushbench.baselines.papercut.latents import EncodedCorpus, Hole
+from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.training import Recipe
+from brushbench.baselines.powerpaint.method import PowerPaintBranch, PowerPaintOptions, PowerPaintTokens
+from brushbench.baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
+from brushbench.baselines.powerpaint.text import Prompt, TaskText
+from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
 from brushbench.masks import erase
 from brushbench.types import Batch, Method
 

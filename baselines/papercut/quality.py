@@ -13,11 +13,11 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from baselines.papercut.diffusion import GUIDANCE, STEPS, text_to_image
-from baselines.papercut.files import load_family
-from baselines.papercut.inpainting import FOLDER
-from baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
-from baselines.stable_diffusion import to_unit
+from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS, text_to_image
+from brushbench.baselines.papercut.files import load_family
+from brushbench.baselines.papercut.inpainting import FOLDER
+from brushbench.baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.datasets.papercut.objects import OBJECTS
 from brushbench.datasets.papercut.scene import COLOURS, PLACES, plain_captions
 from brushbench.loading import load_dataset, load_method, load_metric

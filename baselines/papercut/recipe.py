@@ -11,13 +11,13 @@ from diffusers import AutoencoderKL
 from tabulate import tabulate
 from transformers import CLIPTokenizer
 
-from baselines.checkpoints import load_model, load_tokenizer
-from baselines.papercut import brushnet, clip, controlnet, diffusion, inpainting, powerpaint, vae
-from baselines.papercut.corpus import Corpus, draw_corpus
-from baselines.papercut.files import runtime, save_scheduler
-from baselines.papercut.latents import EncodedCorpus
-from baselines.papercut.training import Part, Recipe, Training
-from baselines.papercut.vocabulary import write_tokenizer
+from brushbench.baselines.checkpoints import load_model, load_tokenizer
+from brushbench.baselines.papercut import brushnet, clip, controlnet, diffusion, inpainting, powerpaint, vae
+from brushbench.baselines.papercut.corpus import Corpus, draw_corpus
+from brushbench.baselines.papercut.files import runtime, save_scheduler
+from brushbench.baselines.papercut.latents import EncodedCorpus
+from brushbench.baselines.papercut.training import Part, Recipe, Training
+from brushbench.baselines.papercut.vocabulary import write_tokenizer
 from brushbench.errors import unknown
 from brushbench.work import Watcher
 

@@ -9,11 +9,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from baselines.papercut.corpus import Corpus
-from baselines.papercut.files import save_model
-from baselines.papercut.sheets import grid
-from baselines.papercut.training import Recipe
-from baselines.stable_diffusion import to_unit
+from brushbench.baselines.papercut.corpus import Corpus
+from brushbench.baselines.papercut.files import save_model
+from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.training import Recipe
+from brushbench.baselines.stable_diffusion import to_unit
 
 RECIPE = Recipe(steps=4200, batch=8, rate=1.5e-3, averaging=0.998)
 SQUARED_WEIGHT = 5.0

@@ -1,5 +1,5 @@
 """PowerPaint: arXiv:2312.03594."""
 
-from baselines.powerpaint.method import PowerPaint, PowerPaintOptions
+from brushbench.baselines.powerpaint.method import PowerPaint, PowerPaintOptions
 
 __all__ = ["PowerPaint", "PowerPaintOptions"]

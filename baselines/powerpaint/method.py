@@ -11,14 +11,14 @@ from jaxtyping import UInt8
 from pydantic import Field
 from torch import Tensor
 
-from baselines.brushnet.model import BrushNetModel
-from baselines.brushnet.residuals import with_residuals
-from baselines.diffusion_options import SampledOptions
-from baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
-from baselines.powerpaint.text import TaskText
-from baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
-from baselines.sd_inpainting import StableDiffusionInpainting
-from baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.brushnet.model import BrushNetModel
+from brushbench.baselines.brushnet.residuals import with_residuals
+from brushbench.baselines.diffusion_options import SampledOptions
+from brushbench.baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
+from brushbench.baselines.powerpaint.text import TaskText
+from brushbench.baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
+from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
+from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.masks import erase

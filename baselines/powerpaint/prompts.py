@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from baselines.powerpaint.text import CONTEXT, OBJECT, SHAPE, Prompt
+from brushbench.baselines.powerpaint.text import CONTEXT, OBJECT, SHAPE, Prompt
 
 Task = Literal["text-guided", "shape-guided", "object-removal", "image-outpainting"]
 QUALITY = ", worst quality, low quality, normal quality, bad quality, blurry "

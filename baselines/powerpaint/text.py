@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from baselines.captions import cleaned
+from brushbench.baselines.captions import cleaned
 from brushbench.loading import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
 

@@ -18,8 +18,8 @@ from brushbench.data.sources import find, open_splits, splits_of
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.options import Value
 from brushbench.registry import short_name
+from brushbench.reports.contact_sheet import GREY, INK, PAPER, evenly, fitting
 from brushbench.types import Dataset, Sample
-from reports.contact_sheet import GREY, INK, PAPER, evenly, fitting
 
 SUFFIX = ".png"
 SIDE = 320

@@ -20,8 +20,9 @@ from brushbench.errors import UserError, one_line
 from brushbench.files import file_digest
 from brushbench.work import Failure, attempt
 
-SUITE = {"brushbench", "baselines", "metrics", "reports"}
-_CHECKOUT = Path(brushbench.__file__).resolve().parent.parent
+_PACKAGE = Path(brushbench.__file__).resolve().parent
+SUITE = [_PACKAGE, *((_PACKAGE / name).resolve() for name in ("baselines", "metrics", "reports"))]
+"""The suite's own folders; in a checkout three of them are links to beside the package."""
 
 
 def imported_files(file: Path) -> dict[str, Path]:
@@ -75,7 +76,7 @@ def is_local(path: Path) -> bool:
     installed += [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     if any(resolved.is_relative_to(place) for place in installed):
         return False
-    return not any(resolved.is_relative_to(_CHECKOUT / name) for name in SUITE)
+    return not any(resolved.is_relative_to(own) for own in SUITE)
 
 
 def _roots(beside: Path) -> list[Path]:

@@ -17,8 +17,6 @@ from brushbench.files import file_digest
 from brushbench.work import plugged
 
 SUFFIX = ".py"
-_SUITE = ("baselines", "brushbench", "metrics", "reports")
-"""Packages that a file's neighbours can't stand in for, whatever they are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +87,6 @@ class _SourceOnly(SourceFileLoader):
 @contextmanager
 def _beside(folder: Path) -> Iterator[None]:
     """Modules in a folder are found before others of their names, as they are for a script."""
-    for package in _SUITE:
-        importlib.import_module(package)
     while str(folder) in sys.path:
         sys.path.remove(str(folder))
     sys.path.insert(0, str(folder))

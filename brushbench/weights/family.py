@@ -17,7 +17,7 @@ from brushbench.weights.layouts import reads_of
 BASE = "base"
 MODEL = "model"
 DEFAULT_FAMILY = "sd15"
-FAMILIES = Path(__file__).parent.parent.parent / "baselines" / "weights"
+FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
 SINGLE_FILES = (".safetensors", ".ckpt")
 
 

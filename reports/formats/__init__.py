@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from brushbench.errors import unknown
-from reports.formats.html import html_page
-from reports.formats.latex import latex_document
-from reports.formats.markdown import markdown_tables
-from reports.formats.records import csv_lines, json_records
-from reports.formats.text import text_tables
-from reports.tables import Report
+from brushbench.reports.formats.html import html_page
+from brushbench.reports.formats.latex import latex_document
+from brushbench.reports.formats.markdown import markdown_tables
+from brushbench.reports.formats.records import csv_lines, json_records
+from brushbench.reports.formats.text import text_tables
+from brushbench.reports.tables import Report
 
 FORMATS: dict[str, Callable[[Report], str]] = {
     "text": lambda report: text_tables(report.tables),

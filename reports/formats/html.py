@@ -5,8 +5,8 @@ from pathlib import Path
 
 import jinja2
 
-from reports.formats.escaping import plain, words
-from reports.layout import Table
+from brushbench.reports.formats.escaping import plain, words
+from brushbench.reports.layout import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
 

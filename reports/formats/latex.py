@@ -6,8 +6,8 @@ kernel, by which the file knows that it is `\input`; that document needs the pac
 
 from collections.abc import Sequence
 
-from reports.formats.escaping import each_word, latex
-from reports.layout import AT_LEAST, Cell, Kind, Mark, Row, Section, Table
+from brushbench.reports.formats.escaping import each_word, latex
+from brushbench.reports.layout import AT_LEAST, Cell, Kind, Mark, Row, Section, Table
 
 BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs,graphicx}.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from reports.formats.escaping import each_word, markdown
-from reports.layout import BESIDE, FEWER, Cell, Mark, Row, Table
+from brushbench.reports.formats.escaping import each_word, markdown
+from brushbench.reports.layout import BESIDE, FEWER, Cell, Mark, Row, Table
 
 # GitHub drops <u>; <ins> is underlined there.
 MARKS: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}

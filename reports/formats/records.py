@@ -5,8 +5,8 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 
-from reports.formats.escaping import spreadsheet
-from reports.tables import Report
+from brushbench.reports.formats.escaping import spreadsheet
+from brushbench.reports.tables import Report
 
 COLUMNS = [
     *("dataset", "protocol", "split", "section", "method", "role", "metric", "mean", "low", "high", "standard_error"),

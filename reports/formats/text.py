@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from reports.formats.escaping import plain, words
-from reports.layout import AT_LEAST, FEWER, Cell, Mark, Row, Section, Table
+from brushbench.reports.formats.escaping import plain, words
+from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Mark, Row, Section, Table
 
 MARKS: dict[Mark, str] = {"": "{}", "best": "*{}*", "second": "_{}_"}
 GAP = "  "

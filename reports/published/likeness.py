@@ -10,10 +10,10 @@ from brushbench.errors import one_line
 from brushbench.loading import stored_dataset_options
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.method_options import default_options
+from brushbench.reports.published.registry import BENCHMARKS, SAMPLES
+from brushbench.reports.storage import OFFICIAL_SIZE, Stored
 from brushbench.runs.record import RunRecord
 from brushbench.weights import DEFAULT_FAMILY, Component, families, read_family
-from reports.published.registry import BENCHMARKS, SAMPLES
-from reports.storage import OFFICIAL_SIZE, Stored
 
 SEED, DTYPE, FORMAT = 1234, "float16", "JPEG"
 MATCHED = {"blend", "blur", "version"}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, Row
+from brushbench.reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, Row
 
 ROUNDING = 0.005
 """Half a unit of what is printed."""

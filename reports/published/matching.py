@@ -6,9 +6,9 @@ A number stands beside one only where data set, split, protocol, method with its
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from brushbench.reports.published.registry import BENCHMARKS, METRICS, OWN, Published, read
+from brushbench.reports.summary import BOTH
 from brushbench.runs.record import MethodIdentity
-from reports.published.registry import BENCHMARKS, METRICS, OWN, Published, read
-from reports.summary import BOTH
 
 METHODS = {
     "blended-latent": "BLD",
