@@ -12,11 +12,10 @@ from huggingface_hub import constants
 from brushbench import __version__
 from brushbench.datasets import locate
 from brushbench.datasets.places import FOUND_BY_NAME, SETTINGS, VARIABLE, find, looked_in
-from brushbench.identity import PACKAGES, version_of
-from brushbench.loading import load_metric
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_weights import Weighted
+from brushbench.installed import PACKAGES, version_of
+from brushbench.metric_weights import published_source
 from brushbench.weights import families, read_family
+from brushbench.weights.manifest import manifests
 from brushbench.work import Failure, attempt
 
 
@@ -68,17 +67,22 @@ def _device() -> str:
 
 
 def _metrics() -> dict[str, str]:
-    """Which of the metrics with weights can be computed here with their usual options, and how to get the others."""
-    states = {}
-    for name in CATALOGUE:
-        metric = attempt(load_metric, name)
-        if isinstance(metric, Failure):
-            states[name] = metric.error
-        elif isinstance(metric, Weighted):
-            missing = [source.how_to_get_it() for source in metric.weights() if source.here() is None]
-            how = f"not here; downloaded when asked for by name, or: {' && '.join(missing)}"
-            states[name] = how if missing else "here"
-    return states
+    """Which of the metrics with weights can be computed here with their usual options, and how to get the others.
+
+    By their manifests: the libraries that the metrics themselves need take seconds to import.
+    """
+    missing: dict[str, list[str]] = {}
+    for each in manifests():
+        source = published_source(each)
+        here = attempt(source.here)
+        for name in each.metrics:
+            lacks = missing.setdefault(name, [])
+            if isinstance(here, Failure):
+                lacks.append(here.error)
+            elif here is None:
+                lacks.append(source.how_to_get_it())
+    how = "not here; downloaded when the metric is requested by name, or: "
+    return {name: f"{how}{' && '.join(lacks)}" if lacks else "here" for name, lacks in sorted(missing.items())}
 
 
 def _weights(path: Path) -> str:

@@ -1,6 +1,5 @@
 """The identity of a run: exactly what may change a number. Versions and devices only might, and are provenance."""
 
-import importlib.metadata
 import platform
 from pathlib import Path
 
@@ -9,14 +8,13 @@ import torch
 from brushbench import __version__
 from brushbench.config import RunConfig
 from brushbench.datasets import locate
+from brushbench.installed import PACKAGES, version_of
 from brushbench.loading import LoadedMethod, stored_dataset_options
 from brushbench.plugins.files import file_of
 from brushbench.protocol import protocol_named
 from brushbench.registry import short_name
 from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
 from brushbench.types import Dataset
-
-PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
 
 
 def identity_of(
@@ -65,11 +63,3 @@ def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
 def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
     """The run folder of a method's images."""
     return Path(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)
-
-
-def version_of(package: str) -> str:
-    """The version of an installed distribution."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

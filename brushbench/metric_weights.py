@@ -15,7 +15,7 @@ from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
 from brushbench.weights.hub import check_download, fetch, in_cache
 from brushbench.weights.layouts import Listing
 from brushbench.weights.lock import Locked, check, hold, lock_path
-from brushbench.weights.manifest import canonical, manifest_of
+from brushbench.weights.manifest import Manifest, canonical, manifest_of
 from brushbench.weights.repository import Cached, Named
 from brushbench.work import Failure, attempt, plugged
 
@@ -234,6 +234,13 @@ class WebFile:
         from torch.hub import get_dir
 
         return Path(get_dir()) / "checkpoints" / self.address.rpartition("/")[2].partition("?")[0]
+
+
+def published_source(manifest: Manifest) -> Source:
+    """What a manifest says that metrics read."""
+    if manifest.address:
+        return WebFile("", None, manifest.address)
+    return HubFiles("", manifest.repository, tuple((name,) for name in manifest.reads))
 
 
 def _hold(source: str, revision: str, root: Path, names: Sequence[str]) -> None:

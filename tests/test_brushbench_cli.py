@@ -350,6 +350,17 @@ def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
 
 
+def test_the_doctor_imports_no_library_of_models() -> None:
+    code = (
+        "import sys\nfrom brushbench.cli import main\n"
+        "try: main(['doctor'])\nexcept SystemExit as end: assert not end.code\n"
+        "loaded = {'transformers', 'diffusers', 'torchvision', 'scipy', 'open_clip', 'pandas'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
+
+
 def test_a_pipe_is_not_a_terminal(tmp_path: Path, write_bench) -> None:
     command = [sys.executable, "-m", "brushbench", *map(str, run_on(write_bench(count=2), tmp_path / "runs"))]
     result = subprocess.run(command, check=True, capture_output=True, text=True)

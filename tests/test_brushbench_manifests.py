@@ -55,8 +55,9 @@ def test_what_metrics_read_is_what_their_manifests_say() -> None:
     read: dict[str, set[str]] = {}
     used: dict[str, set[str]] = {}
     for name in CATALOGUE:
-        options = [{"net": net} for net in ("squeeze", "alex", "vgg")] if name == "lpips" else [{}]
-        for metric in (load_metric(name, **each) for each in options):
+        others = ("alex", "vgg") if name == "lpips" else ()
+        named = {name: load_metric(name), **{f"{name} net={net}": load_metric(name, net=net) for net in others}}
+        for title, metric in named.items():
             if isinstance(metric, Weighted):
                 for source in metric.weights():
                     if not (isinstance(source, HubFiles) and Path(source.source).exists()):
@@ -65,7 +66,7 @@ def test_what_metrics_read_is_what_their_manifests_say() -> None:
                         names = [file.path for file in found.files]
                         chosen = source._chosen(Named(names)) if isinstance(source, HubFiles) else names
                         read.setdefault(found.place, set()).update(chosen)
-                        used.setdefault(found.place, set()).add(name)
+                        used.setdefault(found.place, set()).add(title)
     stated = {each.place: each for each in manifests() if each.metrics}
     assert {place: set(each.reads) for place, each in stated.items()} == read
     assert {place: set(each.metrics) for place, each in stated.items()} == used

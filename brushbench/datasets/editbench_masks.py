@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 
 from brushbench.errors import SampleError
@@ -52,6 +51,9 @@ def closed(mask: Bool[Tensor, "1 h w"], largest: int) -> Bool[Tensor, "1 h w"]:
     """
     if largest == 0:
         return mask
+    # Here, as it takes longer to import than most commands take.
+    from scipy import ndimage
+
     parts, count = ndimage.label(~mask[0].numpy())
     hole = np.bincount(parts.ravel(), minlength=count + 1) <= largest
     # Part 0 is the mask itself.

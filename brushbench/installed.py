@@ -1,0 +1,13 @@
+"""The libraries that a run is made with, and which versions of them are installed."""
+
+import importlib.metadata
+
+PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
+
+
+def version_of(package: str) -> str:
+    """The version of an installed distribution."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
