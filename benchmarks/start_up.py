@@ -27,14 +27,17 @@ def seconds(command: list[str]) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
+def median(command: list[str]) -> float:
+    """Of several starts."""
+    return statistics.median(seconds(command) for _ in range(REPEATS))
+
+
 def main() -> None:
     """Print the median of each command, and Python's own start for comparison."""
-    print(
-        f"{'python -c pass':22} {statistics.median(seconds([sys.executable, '-c', 'pass']) for _ in range(REPEATS)):.2f}"
-    )
+    print(f"{'python -c pass':22} {median([sys.executable, '-c', 'pass']):.2f}")
     for arguments in COMMANDS:
-        median = statistics.median(seconds([sys.executable, "-m", "brushbench", *arguments]) for _ in range(REPEATS))
-        print(f"{' '.join(['brushbench', *arguments]):22} {median:.2f}")
+        told = median([sys.executable, "-m", "brushbench", *arguments])
+        print(f"{' '.join(['brushbench', *arguments]):22} {told:.2f}")
 
 
 if __name__ == "__main__":
