@@ -14,7 +14,7 @@ from brushbench.baselines.sources import base_source
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.errors import SampleError, UserError
 from brushbench.loading import Runtime
-from brushbench.method_options import NO_NUMBER
+from brushbench.method_options import NOT_IN_FINGERPRINT
 from brushbench.types import Batch
 
 
@@ -24,7 +24,7 @@ class AutoencoderOptions:
 
     base: str | None = None
     """Folder or hub id of another diffusion model whose VAE is used."""
-    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, the VAE is on it only while it is needed."""
 
 

@@ -19,7 +19,7 @@ from brushbench.files import read_bytes
 from brushbench.loading import Runtime
 from brushbench.weights.formats import DIFFUSERS, SAFE, TRANSFORMERS, Stems, WeightFiles, valid_names, weight_files
 from brushbench.weights.tensors import explained
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 M = TypeVar("M", bound=nn.Module)
 SchedulerConfig = dict[str, object]
@@ -158,7 +158,7 @@ def _as_usual(folder: Path, weights: WeightFiles) -> Iterator[Path]:
 
 def _check_class(cls: type[nn.Module], folder: Path) -> None:
     """Another class would fail somewhere inside of it, or be made of the wrong folder without a word."""
-    config = attempt(lambda: json.loads(read_bytes(folder / "config.json")))
+    config = capture(lambda: json.loads(read_bytes(folder / "config.json")))
     # What is no config at all is told of when it is loaded.
     named = config.get("_class_name", cls.__name__) if isinstance(config, dict) else cls.__name__
     if named != cls.__name__:
@@ -182,7 +182,7 @@ def _check(report: dict[str, Any], folder: Path, *, left_over: bool) -> None:
 def loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
     """What `load` makes of a local path. Raises `UserError` for anything that it raises."""
     with without_bars():
-        result = attempt(partial(load, path, local_files_only=True, **keywords))
+        result = capture(partial(load, path, local_files_only=True, **keywords))
     if isinstance(result, Failure):
         raise UserError(one_line(f"{path}: can't be loaded: {result.error}"))
     return result

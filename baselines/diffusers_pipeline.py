@@ -28,7 +28,7 @@ from brushbench.baselines.stable_diffusion import generators_of
 from brushbench.baselines.watched import check_schedulers, watched
 from brushbench.errors import NotFiniteError, UserError, one_line
 from brushbench.loading import Runtime
-from brushbench.method_options import NO_NUMBER
+from brushbench.method_options import NOT_IN_FINGERPRINT
 from brushbench.notes import numbered_from
 from brushbench.types import Batch
 from brushbench.weights import MODEL
@@ -77,7 +77,7 @@ class DiffusersOptions:
     """The variant of the weights' files, for example `fp16`."""
     prior: str | None = None
     """Folder or hub id of the first half of a pipeline in two halves: Kandinsky."""
-    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, each model is on it only while it is needed."""
 
 

@@ -11,7 +11,7 @@ from brushbench.baselines.schedulers import Sampler
 from brushbench.baselines.stable_diffusion import Step
 from brushbench.errors import UserError
 from brushbench.masks import Blend, blend, check_kernel
-from brushbench.method_options import ADDED, NO_NUMBER
+from brushbench.method_options import ADDED, NOT_IN_FINGERPRINT
 from brushbench.types import Batch
 
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -35,7 +35,7 @@ class DiffusionOptions:
     """How known pixels are put back into the result."""
     blur: int = 21
     """Kernel of `blend=blur`, pixels, odd."""
-    offload: Offload = field(default="none", metadata={NO_NUMBER: True})
+    offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, each model is on it only while it is needed."""
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.images import read_image
 from brushbench.loading import Runtime
 from brushbench.weights.tensors import explained
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 OPTION = "ip_adapter"
 ENCODER = "image_encoder"
@@ -106,6 +106,6 @@ def _pictures(place: Path) -> list[Path]:
         raise UserError(one_line(f"{OPTION}_image={place}: the folder has no pictures; valid: {', '.join(PICTURES)}"))
     if not place.is_file():
         raise UserError(one_line(f"{OPTION}_image={place}: no such file, and no such folder"))
-    if isinstance(tried := attempt(read_image, place), Failure):
+    if isinstance(tried := capture(read_image, place), Failure):
         raise UserError(one_line(f"{OPTION}_image={place}: {tried.error}"))
     return [place]

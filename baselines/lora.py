@@ -20,7 +20,7 @@ from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.errors import UserError, one_line
 from brushbench.weights.file_kinds import is_safetensors
 from brushbench.weights.tensors import read_tensors
-from brushbench.work import attempt
+from brushbench.work import capture
 
 OPTION = "lora"
 METADATA = "lora_adapter_metadata"
@@ -231,7 +231,7 @@ def _settings(header: Mapping[str, str]) -> dict[str, dict[str, object]]:
     text = header.get(METADATA)
     if text is None:
         return {}
-    said = attempt(json.loads, text)
+    said = capture(json.loads, text)
     if not isinstance(said, dict):
         raise _NotUsedError(f"its {METADATA} is no JSON object")
     settings: dict[str, dict[str, object]] = {}
@@ -247,7 +247,7 @@ def _asks_for_more(key: str, value: object) -> bool:
     if key in ("r", "lora_alpha"):
         return not (value is None or _is_number(value))
     if key in ("rank_pattern", "alpha_pattern") and isinstance(value, dict):
-        readable = [isinstance(attempt(re.compile, pattern), re.Pattern) for pattern in value]
+        readable = [isinstance(capture(re.compile, pattern), re.Pattern) for pattern in value]
         return not all([*readable, *map(_is_number, value.values())])
     if key == "init_lora_weights":
         return isinstance(value, str) and value.startswith(_CHANGED_BASES)

@@ -24,7 +24,7 @@ from brushbench.baselines.schedulers import SAMPLERS, Sampler
 from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.weights.layouts import INDEX, LEFT_OUT
-from brushbench.work import attempt
+from brushbench.work import capture
 
 GIVEN = {"prompt", "image", "mask_image"}
 """What every call gives a pipeline."""
@@ -65,7 +65,7 @@ def read_index(folder: Path) -> Index:
     file = folder / INDEX
     if not file.is_file():
         raise UserError(one_line(f"{folder} has no {INDEX}, so it is no pipeline of diffusers"))
-    content = attempt(lambda: json.loads(file.read_bytes()))
+    content = capture(lambda: json.loads(file.read_bytes()))
     if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
         raise UserError(one_line(f"{file}: must be an object whose _class_name is the name of a pipeline of diffusers"))
     entries = {name: value for name, value in content.items() if not name.startswith("_")}

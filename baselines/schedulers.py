@@ -10,7 +10,7 @@ from torch import Tensor
 
 from brushbench.baselines.checkpoints import SchedulerConfig
 from brushbench.errors import UserError, one_line
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
@@ -43,14 +43,14 @@ def checked_scheduler(name: str, config: SchedulerConfig, where: object) -> None
     """Raises `UserError` for a scheduler that can't be made, doesn't understand its config, can't step, or draws noise
     that isn't each sample's own. `where` is what the config is from, to read.
     """
-    made = attempt(scheduler_of, name, config)
+    made = capture(scheduler_of, name, config)
     if isinstance(made, Failure):
         raise UserError(one_line(f"{where}: {name} can't be made from it: {made.error}"))
     for key, usual in MUST_UNDERSTAND.items():
         if config.get(key, usual) not in (usual, None) and not _understands(name, key):
             valid = ", ".join(sampler for sampler, (rival, _) in SAMPLERS.items() if _understands(rival, key))
             raise UserError(one_line(f"{where}: {key} is {config[key]}, which {name} doesn't know; valid: {valid}"))
-    drawn = attempt(check_own_noise, made)
+    drawn = capture(check_own_noise, made)
     if isinstance(drawn, Failure):
         reason = drawn.error if drawn.by_user else f"{name} can't be used with it: {drawn.error}"
         raise UserError(one_line(f"{where}: {reason}"))

@@ -19,7 +19,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.loading import Runtime
 from brushbench.weights import BASE
 from brushbench.weights.tensors import read_tensors
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 M = TypeVar("M", bound=nn.Module)
 TEXT_KEYS = "transformer_blocks.0.attn2.to_k.weight"
@@ -122,7 +122,7 @@ class _File:
         convert = _diffusers_model if issubclass(cls, ModelMixin) else create_diffusers_clip_model_from_ldm
         read = partial(convert, cls, self.tensors, config=str(config.parent), torch_dtype=runtime.dtype, **own)
         with runtime.weights.recording(f"{name}_config", [config]):
-            made = attempt(read)
+            made = capture(read)
             if _lacks_tensors(made):
                 raise UserError(one_line(f"{self.file}: the checkpoint lacks tensors of its {name}, by {config}"))
             if isinstance(made, Failure):
@@ -137,7 +137,7 @@ class _File:
     def _check_text_width(self, config: Path) -> None:
         """Stable Diffusion 1.5, 2.x and SDXL read texts of 768, 1024 and 2048 numbers a token."""
         own = {tensor.shape[1] for name, tensor in self.tensors.items() if name.endswith(TEXT_KEYS)}
-        said = attempt(lambda: json.loads(config.read_bytes()).get("cross_attention_dim"))
+        said = capture(lambda: json.loads(config.read_bytes()).get("cross_attention_dim"))
         if own and isinstance(said, int) and own != {said}:
             raise UserError(
                 one_line(

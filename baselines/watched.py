@@ -15,7 +15,7 @@ from torch import Tensor
 from brushbench.baselines.finite import DECODING, through_vae
 from brushbench.baselines.schedulers import check_own_noise, takes_generator
 from brushbench.errors import SampleError, UserError
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 VAES = ("vae", "movq")
 """What pipelines call the model that decodes latents."""
@@ -29,7 +29,7 @@ def check_schedulers(pipeline: Any) -> None:
     One that can't make the trial, as it is of another kind of latents, is watched when it paints.
     """
     for scheduler in _schedulers(pipeline):
-        found = attempt(check_own_noise, type(scheduler).from_config(scheduler.config))
+        found = capture(check_own_noise, type(scheduler).from_config(scheduler.config))
         if isinstance(found, Failure) and found.by_user:
             raise UserError(found.error)
 

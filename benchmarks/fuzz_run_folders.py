@@ -37,7 +37,7 @@ from brushbench.reports.frame import frame
 from brushbench.reports.gate_formats import Outcome
 from brushbench.reports.gate_formats import render as render_gate
 from brushbench.reports.regression import check_runs
-from brushbench.reports.tables import TABLES, Wanted, report
+from brushbench.reports.tables import TABLES, TableOptions, report
 from brushbench.runs.folder import Identity, Run
 from brushbench.weights import Weights, families, read_family
 
@@ -170,7 +170,7 @@ class Fuzz(fuzzing.Fuzz):
 
     def _report(self, kind: str, form: str, by: str) -> None:
         runs = [Run.open(self._run), Run.open(self._other)]
-        render(report(runs, Wanted(kind, by, significant=form == "html")), form)
+        render(report(runs, TableOptions(kind, by, significant=form == "html")), form)
 
     def _compare(self) -> None:
         comparison = compare([Run.open(self._run)], [Run.open(self._other)])

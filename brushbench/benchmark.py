@@ -18,10 +18,10 @@ from brushbench.runs.adoption import check_ledger
 from brushbench.runs.folder import Run
 from brushbench.scoring import Scoring
 from brushbench.types import Dataset
-from brushbench.work import Watcher, silent
+from brushbench.work import ProgressCallback, silent
 
 
-def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
+def run(config: RunConfig, watch: ProgressCallback = silent, method: LoadedMethod | None = None) -> Run:
     """Generate and score; the run folder, also when single samples failed (its ledger says which).
 
     `method` is the configured one when it is loaded already. Raises `UserError` for anything that is wrong with the
@@ -40,7 +40,7 @@ def run(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None 
     return done
 
 
-def generate(config: RunConfig, watch: Watcher = silent, method: LoadedMethod | None = None) -> Run:
+def generate(config: RunConfig, watch: ProgressCallback = silent, method: LoadedMethod | None = None) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
     with hearing() as notes:
         dataset = configured_dataset(config)
@@ -53,7 +53,7 @@ def score(
     run: str | os.PathLike[str],
     metrics: str | Sequence[str] | None = None,
     root: str | Path | None = None,
-    watch: Watcher = silent,
+    watch: ProgressCallback = silent,
     *,
     metric_options: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Run:
@@ -77,7 +77,7 @@ def score(
 
 
 def score_images(
-    folder: Path, name: str, config: RunConfig, watch: Watcher = silent
+    folder: Path, name: str, config: RunConfig, watch: ProgressCallback = silent
 ) -> tuple[Imported, dict[str, str]]:
     """Score pictures made elsewhere as the method `name`; also the samples whose image has another size, and which.
 
@@ -115,7 +115,7 @@ def _prepare(selection: Selection, *, keep: bool) -> None:
     prepare({metric.info.name: metric for metric in selection.metrics}, keep=keep)
 
 
-def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: Watcher) -> Run:
+def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
     if config.engine == "ray":
         return generate_on_cluster(config, dataset, watch)
     return generate_here(config, dataset, method or configured_method(config), watch)

@@ -135,9 +135,9 @@ def _plugged_metrics() -> "dict[str, MetricInfo | str]":
     if not names:
         return {}
     from brushbench.loading import load_metric
-    from brushbench.work import Failure, attempt
+    from brushbench.work import Failure, capture
 
-    loaded = {name: attempt(load_metric, name) for name in names}
+    loaded = {name: capture(load_metric, name) for name in names}
     return {name: each.error if isinstance(each, Failure) else each.info for name, each in loaded.items()}
 
 

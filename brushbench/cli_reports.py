@@ -52,7 +52,7 @@ def report(
     found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
-    wanted = tables.Wanted(table, by, significant, with_published, strict)
+    wanted = tables.TableOptions(table, by, significant, with_published, strict)
     printed = render(tables.report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison

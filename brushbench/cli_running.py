@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brushbench.config import RunConfig
     from brushbench.options import Value
     from brushbench.runs.folder import Run
-    from brushbench.work import Watcher
+    from brushbench.work import ProgressCallback
 
 SOME_FAILED = 3
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -167,7 +167,7 @@ def _check_only_of_runs() -> None:
 
 
 # Any: what click has parsed, by option.
-def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, Watcher, Any], Run]", *, table: bool) -> int:
+def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, ProgressCallback, Any], Run]", *, table: bool) -> int:
     from brushbench.jobs import ALL, expand_jobs, expand_methods
 
     template, names, splits = asked_for(asked)
@@ -214,7 +214,7 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
 def all_done(
     template: "RunConfig",
     jobs: "Sequence[Sequence[RunConfig]]",
-    work: "Callable[[RunConfig, Watcher, Any], Run]",
+    work: "Callable[[RunConfig, ProgressCallback, Any], Run]",
     *,
     lenient: bool,
     headings: Sequence[str] = (),
@@ -246,7 +246,7 @@ def all_done(
 def _finished(
     template: "RunConfig",
     jobs: "Iterable[tuple[Sequence[RunConfig], str | None]]",
-    work: "Callable[[RunConfig, Watcher, Any], Run]",
+    work: "Callable[[RunConfig, ProgressCallback, Any], Run]",
     lenient: bool,
 ) -> "list[tuple[Run, RunConfig]]":
     from brushbench.loading import branches_of, configured_method
@@ -311,9 +311,9 @@ def tables(
 
     if table:
         from brushbench.reports.formats import render
-        from brushbench.reports.tables import Wanted, report
+        from brushbench.reports.tables import TableOptions, report
 
-        click.echo(render(report(runs, Wanted()), "text") + "\n")
+        click.echo(render(report(runs, TableOptions()), "text") + "\n")
     for run in runs:
         click.echo(f"images and scores: {run.path}")
         if (run.path / NAME).exists():

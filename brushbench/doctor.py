@@ -16,7 +16,7 @@ from brushbench.installed import PACKAGES, version_of
 from brushbench.metric_weights import published_source
 from brushbench.weights import families, read_family
 from brushbench.weights.manifest import manifests
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 
 def findings() -> dict[str, str]:
@@ -38,7 +38,7 @@ def findings() -> dict[str, str]:
 
 def _default_data() -> str:
     """What is used where no data set is named."""
-    located = attempt(locate, None, None)
+    located = capture(locate, None, None)
     if isinstance(located, Failure):
         return located.error
     name, root = located
@@ -49,7 +49,7 @@ def _data() -> dict[str, str]:
     """Where the data sets are that are looked for, and by which setting they are found."""
     states = {}
     for name in FOUND_BY_NAME:
-        place = attempt(find, name)
+        place = capture(find, name)
         if isinstance(place, Failure):
             states[name] = place.error
         elif place is None:
@@ -74,7 +74,7 @@ def _metrics() -> dict[str, str]:
     missing: dict[str, list[str]] = {}
     for each in manifests():
         source = published_source(each)
-        here = attempt(source.here)
+        here = capture(source.here)
         for name in each.metrics:
             lacks = missing.setdefault(name, [])
             if isinstance(here, Failure):

@@ -21,7 +21,7 @@ from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import MethodIdentity
 from brushbench.types import Dataset, Sample
-from brushbench.work import THREADS, Failure, attempt
+from brushbench.work import THREADS, Failure, capture
 
 CHUNK = 32
 BLACK, FLAT, SOURCE = "wholly black", "of one colour", "equal to the source"
@@ -98,7 +98,7 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
 def _check_opaque(folder: Path, paths: Sequence[Path]) -> None:
     """Raises `UserError` for images with transparency; of damaged ones something else is said later."""
     with ThreadPoolExecutor(THREADS) as pool:
-        found = zip(paths, pool.map(partial(attempt, is_transparent), paths), strict=True)
+        found = zip(paths, pool.map(partial(capture, is_transparent), paths), strict=True)
         transparent = [path.name for path, answer in found if answer is True]
     if transparent:
         more = f", and {len(transparent) - 1} more images," if len(transparent) > 1 else ""
@@ -115,14 +115,14 @@ def _pictures(protocol: Protocol, dataset: Dataset, paths: Sequence[Path | None]
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), CHUNK):
             indices = range(start, min(start + CHUNK, len(paths)))
-            yield from pool.map(lambda index: attempt(_picture, protocol, dataset, index, paths[index]), indices)
+            yield from pool.map(lambda index: capture(_picture, protocol, dataset, index, paths[index]), indices)
 
 
 def _picture(protocol: Protocol, dataset: Dataset, index: int, path: Path | None) -> _Picture:
     if path is None:
         raise SampleError("no image given")
     image, given = read_image(path), file_format(path)
-    sample = attempt(dataset.__getitem__, index)
+    sample = capture(dataset.__getitem__, index)
     remarks = tuple(_remarks(image, sample if isinstance(sample, Sample) else None))
     if protocol.image_format == "JPEG" and given != "JPEG":
         return _Picture(encode_image(image, protocol.image_format), SUFFIX_OF[protocol.image_format], remarks)

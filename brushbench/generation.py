@@ -23,7 +23,7 @@ from brushbench.protocol import Protocol
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.types import Batch, Dataset, Method, Sample
-from brushbench.work import THREADS, Failure, Watcher, ahead, attempt
+from brushbench.work import THREADS, Failure, ProgressCallback, capture, prefetch
 
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
@@ -95,7 +95,7 @@ class Generation:
         self.stored = 0
         """Images that were added to the run."""
 
-    def __call__(self, watch: Watcher) -> Outcome:
+    def __call__(self, watch: ProgressCallback) -> Outcome:
         """Run to the end, or until too many samples failed."""
         positions = self._plan.positions()
         finished = sum(self._dataset.ids[index] in self._done for index in positions)
@@ -104,7 +104,7 @@ class Generation:
         with ThreadPoolExecutor(THREADS) as pool:
             storing: deque[list[tuple[Entry, Future[str] | None]]] = deque()
             try:
-                for slots in ahead(self._decoded(pool)):
+                for slots in prefetch(self._decoded(pool)):
                     results = self._painted(slots)
                     storing.append([self._stored(pool, results[place]) for place in sorted(results)])
                     if len(storing) > 1:
@@ -124,7 +124,7 @@ class Generation:
             yield {place: pool.submit(self._sample, index) for place, index in wanted.items()}
 
     def _sample(self, index: int) -> tuple[str, Sample | Failure]:
-        return self._dataset.ids[index], attempt(self._dataset.__getitem__, index)
+        return self._dataset.ids[index], capture(self._dataset.__getitem__, index)
 
     def _painted(self, slots: Mapping[int, tuple[str, Sample | Failure]]) -> dict[int, _Result]:
         """The results of one chunk by place. Samples of different sizes can't be stacked: each size is a call."""
@@ -143,7 +143,7 @@ class Generation:
         places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
         start = time.perf_counter()
         with collecting_of_samples() as notes:
-            images = attempt(self._call, places)
+            images = capture(self._call, places)
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
             height, width = filler.image.shape[1:]
@@ -226,7 +226,7 @@ class Generation:
 
 def _file_name(sample_id: str) -> str:
     """The id, as in the names of images; of one that no image could be named after, what is left of it, and a hash."""
-    if not isinstance(attempt(check_id, sample_id), Failure):
+    if not isinstance(capture(check_id, sample_id), Failure):
         return sample_id
     digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"

@@ -8,7 +8,7 @@ from brushbench.errors import UserError, one_line, unknown
 from brushbench.method_options import check_options, loads_weights, option_names
 from brushbench.options import Value
 from brushbench.registry import is_built_in, registered, resolve
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 ALL = "all"
 
@@ -39,8 +39,8 @@ def expand_jobs(
     known = {method: option_names(resolve("method", method)) for method in strict}
     weighty = {method: loads_weights(resolve("method", method)) for method in strict}
     for method in set(methods) - set(strict):
-        cls = attempt(resolve, "method", method)
-        names = cls if isinstance(cls, Failure) else attempt(option_names, cls)
+        cls = capture(resolve, "method", method)
+        names = cls if isinstance(cls, Failure) else capture(option_names, cls)
         known[method] = set() if isinstance(names, Failure) else names
         weighty[method] = loads_weights(cls)
     if template.weights is not None and not any(weighty.values()):

@@ -11,11 +11,11 @@ from pydantic_core import to_jsonable_python
 from brushbench.errors import UserError, one_line
 from brushbench.options import Value, checked, made_of, parameters
 from brushbench.registry import resolve
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 DEVICE = "device"
 """A field or parameter of a method without weights that is no option: where the run computes."""
-NO_NUMBER = "no number"
+NOT_IN_FINGERPRINT = "no number"
 """In the metadata of an option: it changes no image, and so is no part of a run's identity."""
 ADDED = "added later"
 """In the metadata of an option that the first release hasn't: stored only where it isn't at its default, so that runs
@@ -79,12 +79,12 @@ def stored_options(
     Raises `UserError` for one that JSON can't hold.
     """
     if dataclasses.is_dataclass(target):
-        silent = {field.name for field in dataclasses.fields(target) if NO_NUMBER in field.metadata}
+        silent = {field.name for field in dataclasses.fields(target) if NOT_IN_FINGERPRINT in field.metadata}
         silent |= {name for name, default in _added(target).items() if getattr(built, name) == default}
         found = {name: getattr(built, name) for name in parameters(owner, target) if name not in silent}
     else:
         found = {name: values.get(name, each.default) for name, each in parameters(owner, target).items()}
-    stored = attempt(to_jsonable_python, {name: value for name, value in found.items() if name not in without})
+    stored = capture(to_jsonable_python, {name: value for name, value in found.items() if name not in without})
     if isinstance(stored, Failure):
         raise UserError(one_line(f"the options of {owner} can't be stored: {stored.error}"))
     return cast(dict[str, JsonValue], stored)

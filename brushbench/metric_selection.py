@@ -7,7 +7,7 @@ from brushbench.errors import UserError, one_line
 from brushbench.loading import device_named, load_metric
 from brushbench.mask_kinds import MaskKind, mask_kind
 from brushbench.metric_info import parted
-from brushbench.metric_weights import obstacle
+from brushbench.metric_weights import unavailable_reason
 from brushbench.options import Value, parameters
 from brushbench.registry import check_name, is_built_in, resolve
 from brushbench.types import Metric
@@ -77,7 +77,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
         by_name = names is not None or base in setting.options
-        if reason := obstacle(metric, download=by_name):
+        if reason := unavailable_reason(metric, download=by_name):
             if by_name:
                 raise UserError(one_line(f"metric {name}: {reason}", 1000))
             unscored[metric.info.name] = reason

@@ -17,7 +17,7 @@ from brushbench.weights.layouts import Listing
 from brushbench.weights.lock import Locked, check, hold, lock_path
 from brushbench.weights.manifest import Manifest, canonical, manifest_of
 from brushbench.weights.repository import Cached, Named
-from brushbench.work import Failure, attempt, plugged
+from brushbench.work import Failure, capture, plugged
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -114,7 +114,7 @@ class HubFiles:
         """See `Source`."""
         if (path := self.here()) is not None:
             return path
-        found = attempt(fetch, self.source, self.revision, self._chosen)
+        found = capture(fetch, self.source, self.revision, self._chosen)
         if isinstance(found, Failure):
             raise self._unavailable(found.error)
         return found
@@ -129,7 +129,7 @@ class HubFiles:
     def how_to_get_it(self) -> str:
         """See `Source`."""
         manifest = manifest_of(self.source)
-        chosen = attempt(self._chosen, Named({file.path for file in manifest.files})) if manifest else None
+        chosen = capture(self._chosen, Named({file.path for file in manifest.files})) if manifest else None
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
         names = usual if chosen is None or isinstance(chosen, Failure) else chosen
         revision = f" --revision {self.revision}" if self.revision else ""
@@ -198,7 +198,7 @@ class WebFile:
         """See `Source`."""
         if (path := self.here()) is not None:
             return path
-        downloaded = attempt(self._download)
+        downloaded = capture(self._download)
         if isinstance(downloaded, Failure):
             reason = f"it can't be downloaded ({downloaded.error}); where there is a network: {self.how_to_get_it()}"
             raise UserError(
@@ -278,13 +278,13 @@ def sources_of(metric: Metric) -> Sequence[Source]:
     return plugged(f"metric {metric.info.name}: weights()", weights) if callable(weights) else ()
 
 
-def obstacle(metric: Metric, *, download: bool) -> str:
+def unavailable_reason(metric: Metric, *, download: bool) -> str:
     """Why a metric can't be computed here: what of its weights isn't to be had; empty if nothing is in the way.
 
     `download`: what is missing is downloaded; otherwise that it is missing is the reason.
     """
     for source in sources_of(metric):
-        found = attempt(source.get if download else source.here)
+        found = capture(source.get if download else source.here)
         if isinstance(found, Failure):
             return found.error
         if found is None:

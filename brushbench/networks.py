@@ -7,7 +7,7 @@ from brushbench.metric_weights import Networked
 from brushbench.metrics.shared import release
 from brushbench.stages import Free, free_bytes, stages
 from brushbench.types import Metric
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 _SOUND: set[tuple[str, str]] = set()
 """Metrics, with their options and versions, whose networks have been loaded in this process."""
@@ -31,10 +31,10 @@ def prepare(metrics: Mapping[str, Metric], *, keep: bool, free: Free = free_byte
 
 
 def _load(name: str, metric: Networked) -> None:
-    loaded = attempt(metric.load_network)
+    loaded = capture(metric.load_network)
     if isinstance(loaded, Failure) and loaded.out_of_memory:
         release()
-        loaded = attempt(metric.load_network)
+        loaded = capture(metric.load_network)
     if not isinstance(loaded, Failure):
         _SOUND.add(_key(metric))
     # That there is no room for it now says nothing of the checkpoint.

@@ -17,13 +17,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from brushbench.work import Advance, Watcher
+from brushbench.work import Advance, ProgressCallback
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def shown(write: Callable[[str], None]) -> Iterator[Watcher]:
+def shown(write: Callable[[str], None]) -> Iterator[ProgressCallback]:
     """A watcher that shows every stage: images done, images per second, time left. `write` takes the plain lines."""
     if not sys.stderr.isatty():
         yield Lines(write)
@@ -94,7 +94,7 @@ class Lines:
         self._write = write
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
-        """See `brushbench.work.Watcher`."""
+        """See `brushbench.work.ProgressCallback`."""
         count = _Count(total, finished)
         if finished:
             self._write(f"{stage}: {finished}/{total} images are there already")
@@ -121,7 +121,7 @@ class Headed:
     A run of which nothing succeeds ends with one line that says why.
     """
 
-    def __init__(self, watch: Watcher, write: Callable[[str], None]) -> None:
+    def __init__(self, watch: ProgressCallback, write: Callable[[str], None]) -> None:
         self._watch = watch
         self._write = write
         self._heading: list[str] = []
@@ -131,7 +131,7 @@ class Headed:
         self._heading.append(line)
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
-        """See `brushbench.work.Watcher`."""
+        """See `brushbench.work.ProgressCallback`."""
         if finished:
             self._say()
         tell = self._watch(stage, total, finished)

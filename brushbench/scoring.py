@@ -32,7 +32,7 @@ from brushbench.runs.scores import (
 )
 from brushbench.stages import KEPT, Free, blocks, free_bytes, stages
 from brushbench.types import Batch, Dataset, Metric, Noting, Sample
-from brushbench.work import THREADS, Advance, Failure, Watcher, ahead, attempt
+from brushbench.work import THREADS, Advance, Failure, ProgressCallback, capture, prefetch
 
 CHUNK = 8
 Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]
@@ -66,7 +66,7 @@ class Scoring:
         self._mask_shares: dict[str, float] = {}
         self._sizes: dict[str, str] = {}
 
-    def __call__(self, watch: Watcher) -> Scores:
+    def __call__(self, watch: ProgressCallback) -> Scores:
         """Score, write scores.parquet, return all of it.
 
         Raises `UserError`, before anything is scored, for a metric whose network can't be loaded.
@@ -149,7 +149,7 @@ class Scoring:
         names = self._dataset.ids
         groups = stages(self._metrics, self._free)
         with ThreadPoolExecutor(THREADS) as pool:
-            chunks = ahead(self._decoding(pool, {positions[name]: entry for name, entry in entries.items()}))
+            chunks = prefetch(self._decoding(pool, {positions[name]: entry for name, entry in entries.items()}))
             for block in blocks(chunks, _bytes_of, KEPT if len(groups) > 1 else 0):
                 scores: dict[int, dict[str, Score]] = {index: {} for pairs in block for index in pairs}
                 for group in groups:
@@ -171,12 +171,12 @@ class Scoring:
         indices = list(entries)
         for start in range(0, len(indices), CHUNK):
             chunk = indices[start : start + CHUNK]
-            yield {index: pool.submit(attempt, self._pair, index, entries[index]) for index in chunk}
+            yield {index: pool.submit(capture, self._pair, index, entries[index]) for index in chunk}
 
     def _pair(self, index: int, entry: Entry | None) -> Pair:
         if entry is None or entry.status == "failed":
             # It is asked for all the same, and counted among those with masks of its size.
-            attempt(self._described, index)
+            capture(self._described, index)
         if entry is None:
             raise SampleError("not generated")
         if entry.status == "failed":
@@ -244,11 +244,11 @@ def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:
 
 
 def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[Score]:
-    values = attempt(_values, metric, batch, images)
+    values = capture(_values, metric, batch, images)
     if isinstance(values, Failure) and values.out_of_memory:
         # The networks of the other metrics are in the way.
         release()
-        values = attempt(_values, metric, batch, images)
+        values = capture(_values, metric, batch, images)
     if isinstance(values, Failure):
         if len(batch) == 1:
             return [Score(None, values.error)]
@@ -258,7 +258,7 @@ def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -
             for place in range(len(batch))
             for score in _scores_of(metric, batch.take([place]), images[place : place + 1])
         ]
-    notes = attempt(notes_of, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
+    notes = capture(notes_of, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
     told = [notes.error] * len(batch) if isinstance(notes, Failure) else notes
     return [
         Score(None, why) if (why := unscored(value)) else Score(value, note=note)

@@ -14,7 +14,7 @@ from brushbench.jobs import ALL, expand_jobs, expand_methods
 from brushbench.method_options import check_options, option_names
 from brushbench.options import Value
 from brushbench.registry import resolve
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 FOLDER = "sweep"
 """In the folder of the runs; theirs are named after a data set and a split, with a hyphen between."""
@@ -140,7 +140,7 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
 
 def _known(method: str) -> set[str]:
     """Its options; none of a plug-in that can't be imported."""
-    names = attempt(lambda: option_names(resolve("method", method)))
+    names = capture(lambda: option_names(resolve("method", method)))
     return set() if isinstance(names, Failure) else names
 
 

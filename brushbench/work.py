@@ -19,7 +19,7 @@ T = TypeVar("T")
 THREADS = 4
 Advance = Callable[[int, int], None]
 """Told how many more samples are finished, and how many of these failed."""
-Watcher = Callable[[str, int, int], Advance]
+ProgressCallback = Callable[[str, int, int], Advance]
 """Told, before a stage begins, its name, how many samples it has, and how many of these are finished already."""
 
 
@@ -37,7 +37,7 @@ class Failure:
     """The last line of code outside of installed packages that was reached, to read: `grey.py, line 7`."""
 
 
-def attempt(make: Callable[..., T], *arguments: object, passing: tuple[type[UserError], ...] = ()) -> T | Failure:
+def capture(make: Callable[..., T], *arguments: object, passing: tuple[type[UserError], ...] = ()) -> T | Failure:
     """The boundary around a sample, and around a user's own code: whatever goes wrong inside is a `Failure`.
 
     Also an attempt to end the process is one, but not Ctrl-C; errors of the types in `passing` are raised.
@@ -67,7 +67,7 @@ def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
     Raises its `UserError`s as they are, and for whatever else goes wrong in it one that begins with `what`; Python's
     own traceback is a note of it.
     """
-    made = attempt(make, *arguments, passing=(UserError,))
+    made = capture(make, *arguments, passing=(UserError,))
     if isinstance(made, Failure):
         error = UserError(one_line(f"{what}: {made.error}{f' ({made.place})' if made.place else ''}"))
         error.add_note(made.traceback)
@@ -77,7 +77,7 @@ def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
 
 def _text(error: BaseException) -> str:
     """What an error says; its `__str__` may be somebody's code, too."""
-    text = attempt(str, error)
+    text = capture(str, error)
     return text if isinstance(text, str) else ""
 
 
@@ -93,7 +93,7 @@ def _place(error: BaseException) -> str:
     return f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
 
 
-def ahead(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
+def prefetch(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
     """The results of each chunk; the next chunk is already under way in its threads when one is handed out."""
     waiting: Mapping[K, Future[T]] = {}
     for chunk in chunks:
@@ -105,5 +105,5 @@ def ahead(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
 
 
 def silent(_stage: str, _total: int, _finished: int) -> Advance:
-    """A `Watcher` that tells nobody."""
+    """A `ProgressCallback` that tells nobody."""
     return lambda done, failed: None

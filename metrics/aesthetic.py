@@ -15,7 +15,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source, WebFile, digest_of
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_of
-from brushbench.metrics.shared import described, even, fill, loaded_once, tensors_of
+from brushbench.metrics.shared import described, half_even_offset, load_state_dict_strict, loaded_once, tensors_of
 from brushbench.types import Batch
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
@@ -50,7 +50,7 @@ class Aesthetic:
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """See the class."""
         clip, predictor = self._loaded()
-        features = normalize(clip.image_features(images, even), dim=1)
+        features = normalize(clip.image_features(images, half_even_offset), dim=1)
         with torch.inference_mode():
             return cast(Tensor, predictor(features))[:, 0].double()
 
@@ -66,4 +66,4 @@ class Aesthetic:
 
 @loaded_once
 def _predictor(file: Path, _digest: str, width: int) -> nn.Linear:
-    return cast(nn.Linear, fill(nn.Linear(width, 1), tensors_of(file), file))
+    return cast(nn.Linear, load_state_dict_strict(nn.Linear(width, 1), tensors_of(file), file))

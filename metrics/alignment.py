@@ -17,7 +17,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_weights import Source
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
-from brushbench.metrics.shared import described, down
+from brushbench.metrics.shared import described, floor_offset
 from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
 from brushbench.weights import families, read_family
@@ -69,9 +69,11 @@ class CLIPSimilarity:
         clip = clip_of(self.model, device_named(self.device))
         read = clip.text_features(batch.captions, keep_end=self.protocol == "strict")
         if self.region == "whole":
-            return _similarity(clip.image_features(images, down), read)
+            return _similarity(clip.image_features(images, floor_offset), read)
         scores = [
-            _similarity(clip.image_features(crop[None], down), text[None]).item() if crop is not None else torch.nan
+            _similarity(clip.image_features(crop[None], floor_offset), text[None]).item()
+            if crop is not None
+            else torch.nan
             for crop, text in zip(map(bounding_crop, images, batch.masks), read, strict=True)
         ]
         return torch.tensor(scores, dtype=torch.float64)

@@ -17,9 +17,17 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.errors import UserError, one_line
 from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
-from brushbench.metrics.shared import OfCaptions, OfImages, cropped, fill, loaded_once, normalised, tensors_of
+from brushbench.metrics.shared import (
+    ImageFeatureCache,
+    TextFeatureCache,
+    cropped,
+    load_state_dict_strict,
+    loaded_once,
+    normalised,
+    tensors_of,
+)
 from brushbench.weights.formats import PICKLE, SAFE
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 OPENAI = "openai/clip-vit-large-patch14"
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
@@ -46,9 +54,9 @@ class CLIP:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     device: torch.device
-    seen: OfImages
-    read: OfCaptions
-    read_without_end: OfCaptions
+    seen: ImageFeatureCache
+    read: TextFeatureCache
+    read_without_end: TextFeatureCache
     """The features of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
@@ -111,7 +119,7 @@ def clip_of(model: str, device: torch.device) -> CLIP:
 
 def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
     """The CLIP of a folder, loaded once. Raises `UserError`, beginning with what was asked for, if it can't be."""
-    loaded = attempt(lambda: _load(folder, digest_of_all(clip_files(str(folder)).files()), device))
+    loaded = capture(lambda: _load(folder, digest_of_all(clip_files(str(folder)).files()), device))
     if isinstance(loaded, Failure):
         raise UserError(one_line(f"{asked}: {folder} can't be loaded: {loaded.error}"))
     return loaded
@@ -125,11 +133,11 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     files = [file for file in clip_files(str(folder)).files() if file.suffix in (SAFE, PICKLE)]
     stored = {name: tensor for file in files for name, tensor in tensors_of(file).items()}
     tensors = {name: tensor for name, tensor in stored.items() if name not in CONSTANTS}
-    model = cast(CLIPModel, fill(empty, tensors, files[0]).to(device))
+    model = cast(CLIPModel, load_state_dict_strict(empty, tensors, files[0]).to(device))
     preprocessing = json.loads((folder / PREPROCESSING).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, preprocessing[key])) for key in ("image_mean", "image_std"))
     tokenizer = _tokenizer(folder, config.text_config.max_position_embeddings)
-    return CLIP(model, tokenizer, mean, std, device, OfImages(), OfCaptions(), OfCaptions())
+    return CLIP(model, tokenizer, mean, std, device, ImageFeatureCache(), TextFeatureCache(), TextFeatureCache())
 
 
 def _tokenizer(folder: Path, limit: int) -> CLIPTokenizer:

@@ -22,7 +22,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo, Region
 from brushbench.metric_weights import Source, WebFile, digest_of
 from brushbench.metrics.pixel import region_of
-from brushbench.metrics.shared import described, fill, loaded_once, tensors_of
+from brushbench.metrics.shared import described, load_state_dict_strict, loaded_once, tensors_of
 from brushbench.protocol import ProtocolName
 from brushbench.types import Batch
 
@@ -204,7 +204,9 @@ def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Ju
     net = NETS[name]
     with init_empty_weights(include_buffers=False):
         features = getattr(torchvision.models, net.model)(weights=None).features
-    layers = fill(features, _feature_layers(file), file).to(device).to(memory_format=torch.channels_last)
+    layers = (
+        load_state_dict_strict(features, _feature_layers(file), file).to(device).to(memory_format=torch.channels_last)
+    )
     starts = (0, *(tap + 1 for tap in net.taps))
     stages = tuple(nn.Sequential(*list(layers.children())[start:end]) for start, end in pairwise(starts))
     linear = tensors_of(_linear_layers(name))

@@ -23,17 +23,17 @@ from brushbench.metrics.blip import ImageRewardNet, Shapes, empty_network, renam
 from brushbench.metrics.shared import (
     CLIP_MEAN,
     CLIP_STD,
-    OfCaptions,
+    TextFeatureCache,
     cropped,
     described,
-    even,
-    fill,
+    half_even_offset,
+    load_state_dict_strict,
     loaded_once,
     normalised,
     tensors_of,
 )
 from brushbench.types import Batch
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""
@@ -90,7 +90,7 @@ class ImageReward:
             list(batch.captions), padding=True, truncation=True, max_length=REWARD_TOKENS, return_tensors="pt"
         ).to(judge.device)
         side = judge.net.vision.config.image_size
-        pixels = normalised(cropped(images, side, even), CLIP_MEAN, CLIP_STD, judge.device)
+        pixels = normalised(cropped(images, side, half_even_offset), CLIP_MEAN, CLIP_STD, judge.device)
         with torch.inference_mode():
             raw = judge.net(pixels, tokens.input_ids, tokens.attention_mask)
         return cast(Tensor, (raw.double().cpu() - REWARD_MEAN) / REWARD_STD)
@@ -111,7 +111,7 @@ class _Preference:
     net: open_clip.CLIP
     tokenizer: open_clip.SimpleTokenizer
     device: torch.device
-    read: OfCaptions
+    read: TextFeatureCache
 
 
 @final
@@ -185,7 +185,7 @@ def _letterboxed(images: UInt8[Tensor, "n 3 h w"], judge: _Preference, *, antial
 
 @loaded_once
 def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) -> _Reward:
-    net = fill(empty_network(Shapes.read(file.parent)), renamed(tensors_of(file)), file)
+    net = load_state_dict_strict(empty_network(Shapes.read(file.parent)), renamed(tensors_of(file)), file)
     # The official tokenizer has two more tokens than BERT's; captions may name them.
     tokenizer = BertTokenizer(
         str(vocabulary), do_lower_case=True, bos_token="[DEC]", additional_special_tokens=["[ENC]"]
@@ -197,19 +197,19 @@ def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) ->
 def _preference(file: Path, _digest: str, model: str, device: torch.device) -> _Preference:
     with init_empty_weights(include_buffers=False):
         net = _open_clip(model)
-    filled = fill(net, tensors_of(file), file).to(device)
-    return _Preference(cast(open_clip.CLIP, filled), open_clip.SimpleTokenizer(), device, OfCaptions())
+    filled = load_state_dict_strict(net, tensors_of(file), file).to(device)
+    return _Preference(cast(open_clip.CLIP, filled), open_clip.SimpleTokenizer(), device, TextFeatureCache())
 
 
 def _open_clip(model: str) -> nn.Module:
     if Path(model).is_file():
         # Any: JSON.
-        config: Any = attempt(json.loads, Path(model).read_text(encoding="utf-8"))
+        config: Any = capture(json.loads, Path(model).read_text(encoding="utf-8"))
     elif model in open_clip.list_models():
         config = open_clip.get_model_config(model)
     else:
         raise UserError(one_line(f"model={model}: no model of open_clip, and no file of a configuration; try ViT-H-14"))
-    made = config if isinstance(config, Failure) else attempt(lambda: open_clip.CLIP(**config))
+    made = config if isinstance(config, Failure) else capture(lambda: open_clip.CLIP(**config))
     if isinstance(made, Failure):
         raise UserError(one_line(f"model={model}: not a configuration of open_clip's CLIP ({made.error})"))
     return cast(nn.Module, made)

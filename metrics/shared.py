@@ -29,7 +29,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @final
-class OfImages:
+class ImageFeatureCache:
     """Remembers what was computed of a tensor of images, for as long as that tensor lives and its pixels stay.
 
     Two metrics that look at the same images with the same network, one after the other, so run it once.
@@ -51,7 +51,7 @@ class OfImages:
 
 
 @final
-class OfCaptions:
+class TextFeatureCache:
     """Remembers the features of captions, each computed once; of very many, the last ones."""
 
     def __init__(self, limit: int = 1 << 14) -> None:
@@ -68,7 +68,7 @@ class OfCaptions:
         return rows
 
 
-_crops = OfImages()
+_crops = ImageFeatureCache()
 _loaded: list[Callable[[], None]] = []
 _sources: set[Path] = set()
 """Files and folders of the networks that are loaded."""
@@ -118,7 +118,7 @@ def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int],
     """The shorter side to `side` pixels (Pillow, bicubic, in 8 bits), the longer one cut to it around the middle.
 
     The official preprocessing of CLIP, of the aesthetic predictor and of ImageReward. `offset` says where the cut
-    begins, from the number of pixels that are too many: see `down` and `even`.
+    begins, from the number of pixels that are too many: see `floor_offset` and `half_even_offset`.
     """
     height, width = images.shape[2:]
     shorter = min(height, width)
@@ -135,12 +135,12 @@ def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int],
     return _crops(images, (side, left, top), make)
 
 
-def down(excess: int) -> int:
+def floor_offset(excess: int) -> int:
     """Where transformers begins the cut: half of what is too much, rounded down."""
     return excess // 2
 
 
-def even(excess: int) -> int:
+def half_even_offset(excess: int) -> int:
     """Where torchvision begins it: half of what is too much, of two equally near numbers the even one."""
     return round(excess / 2)
 
@@ -167,7 +167,7 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
-def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> torch.nn.Module:
+def load_state_dict_strict(module: torch.nn.Module, tensors: Mapping[str, Tensor], file: Path) -> torch.nn.Module:
     """The module with these tensors as its own, ready to be used; made on the meta device, it takes no memory before.
 
     Constants that the module makes itself may be left over. Raises `UserError` that names what is missing, unknown or

@@ -9,7 +9,7 @@ import pandas as pd
 from brushbench.errors import one_line
 from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.runs.folder import Run
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 PADDED = "padded by reflection to the sides that the method can paint, and cut back"
 
@@ -59,7 +59,7 @@ def _of_samples(run: Run) -> Counter[str]:
 
     A ledger that can't be read tells none: scores are there all the same.
     """
-    ledger = attempt(run.ledger)
+    ledger = capture(run.ledger)
     entries = () if isinstance(ledger, Failure) else ledger.values()
     done = [entry for entry in entries if entry.status == "done"]
     return Counter([*(entry.note for entry in done if entry.note), *(PADDED for entry in done if entry.padded)])

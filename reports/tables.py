@@ -32,7 +32,7 @@ SIDE_BY_SIDE = ("inside", "outside")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TableOptions:
     """How a table is asked for."""
 
     table: str = "summary"
@@ -57,7 +57,7 @@ class Report:
     by: str = ""
 
 
-def report(runs: Sequence[Run], wanted: Wanted) -> Report:
+def report(runs: Sequence[Run], wanted: TableOptions) -> Report:
     """Raises `UserError` for an unknown table or tag, for runs that can't share one, and for a table without rows."""
     if wanted.table not in TABLES:
         raise unknown("table", wanted.table, TABLES)
@@ -79,22 +79,26 @@ def _check_complete(summary: Summary) -> None:
         raise UserError(one_line(f"the table would be partial: {where} has {count} (of {len(partial)} such cells)"))
 
 
-def _paper(summary: Summary, wanted: Wanted) -> Report:
+def _paper(summary: Summary, wanted: TableOptions) -> Report:
     return _arranged(summary, wanted, _paper_columns, paired=True)
 
 
-def _ablation(summary: Summary, wanted: Wanted) -> Report:
+def _ablation(summary: Summary, wanted: TableOptions) -> Report:
     means = both_splits(summary)
     if means.rows.empty:
         raise UserError("an ablation table needs runs of one method on both inside and outside; there are none")
     return _arranged(means, wanted, _paper_columns, paired=False)
 
 
-def _summary(summary: Summary, wanted: Wanted) -> Report:
+def _summary(summary: Summary, wanted: TableOptions) -> Report:
     return _arranged(summary, wanted, _all_columns, paired=False)
 
 
-TABLES: dict[str, Callable[[Summary, Wanted], Report]] = {"summary": _summary, "paper": _paper, "ablation": _ablation}
+TABLES: dict[str, Callable[[Summary, TableOptions], Report]] = {
+    "summary": _summary,
+    "paper": _paper,
+    "ablation": _ablation,
+}
 
 
 def _paper_columns(split: str, present: Container[str], metrics: Mapping[str, MetricInfo]) -> list[Column]:
@@ -105,7 +109,9 @@ def _all_columns(split: str, present: Container[str], metrics: Mapping[str, Metr
     return [Column(split, "", metrics[name]) for name in metrics if name in present]
 
 
-def _arranged(summary: Summary, wanted: Wanted, columns_of: Callable[..., list[Column]], *, paired: bool) -> Report:
+def _arranged(
+    summary: Summary, wanted: TableOptions, columns_of: Callable[..., list[Column]], *, paired: bool
+) -> Report:
     tables, printed = [], []
     for key, rows in summary.rows.groupby(["dataset", "protocol"], sort=False):
         place = str(key[0]), str(key[1])
@@ -147,7 +153,7 @@ class _Maker:
     """Makes one table."""
 
     summary: Summary
-    wanted: Wanted
+    wanted: TableOptions
     columns: tuple[Column, ...]
 
     def table(self, place: tuple[str, str], rows: pd.DataFrame) -> tuple[Table, pd.DataFrame]:

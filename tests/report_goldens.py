@@ -14,18 +14,18 @@ from pathlib import Path
 from report_runs import Made, plausible
 
 from brushbench.reports.formats import render
-from brushbench.reports.tables import Wanted, report
+from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folders import expand
 
 HERE = Path(__file__).parent / "golden" / "reports"
 SUFFIXES = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
 TABLES = {
-    "paper": ("runs", Wanted("paper")),
-    "summary": ("runs", Wanted("summary")),
-    "ablation": ("runs", Wanted("ablation", significant=True)),
-    "by_source": ("runs", Wanted("paper", by="source")),
-    "published": ("published", Wanted("paper", with_published=True)),
-    "published_ablation": ("published", Wanted("ablation", with_published=True)),
+    "paper": ("runs", TableOptions("paper")),
+    "summary": ("runs", TableOptions("summary")),
+    "ablation": ("runs", TableOptions("ablation", significant=True)),
+    "by_source": ("runs", TableOptions("paper", by="source")),
+    "published": ("published", TableOptions("paper", with_published=True)),
+    "published_ablation": ("published", TableOptions("ablation", with_published=True)),
 }
 DIFFUSION = {"steps": 50, "guidance": 7.5}
 METHODS = {

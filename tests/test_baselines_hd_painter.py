@@ -20,7 +20,7 @@ from brushbench.baselines.hd_painter.layers import transformer_blocks
 from brushbench.baselines.hd_painter.method import HDPainter
 from brushbench.baselines.hd_painter.painta import coefficients, similarity, smoothing_kernel, weighted
 from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direction
-from brushbench.baselines.hd_painter.sampling import Jump, schedule
+from brushbench.baselines.hd_painter.sampling import DDIMStep, schedule
 from brushbench.baselines.hd_painter.subject import Subject, any_of, dilated, most_of, prepared, with_quality, words_of
 from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.types import Batch, Sample
@@ -68,9 +68,11 @@ class Seen:
         self.outputs: list[Tensor] = []
         self.decoded: list[Tensor] = []
         self.directions: list[Tensor] = []
-        decode, apply = StableDiffusion.decode_unit, Jump.apply
+        decode, apply = StableDiffusion.decode_unit, DDIMStep.apply
 
-        def keep_direction(jump: Jump, latents: Tensor, noise: Tensor, direction: Tensor | None, eta: float) -> Tensor:
+        def keep_direction(
+            jump: DDIMStep, latents: Tensor, noise: Tensor, direction: Tensor | None, eta: float
+        ) -> Tensor:
             if direction is not None:
                 self.directions.append(direction)
             return apply(jump, latents, noise, direction, eta)
@@ -79,7 +81,7 @@ class Seen:
         monkeypatch.setattr(
             StableDiffusion, "decode_unit", lambda sd, last: self.decoded.append(last) or decode(sd, last)
         )
-        monkeypatch.setattr(Jump, "apply", keep_direction)
+        monkeypatch.setattr(DDIMStep, "apply", keep_direction)
 
     def __call__(self, _unet: object, inputs: tuple, output: tuple[Tensor]) -> None:
         self.inputs.append(inputs[0].detach())

@@ -13,7 +13,7 @@ from support import DIFFUSION_METHODS
 
 import brushbench
 from brushbench.baselines.papercut.quality import SHIPPED, Quality
-from brushbench.baselines.papercut.recipe import PARTS, Workshop, shortened
+from brushbench.baselines.papercut.recipe import PARTS, TrainingContext, shortened
 from brushbench.baselines.papercut.training import Training
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.types import Batch
@@ -167,7 +167,7 @@ def test_training_again_reduces_the_loss(name: str, steps: int, left: float, tmp
     """
     recipe = shortened(PARTS[name].recipe, steps)
     torch.manual_seed(recipe.seed)
-    part = PARTS[name].make(Workshop(tmp_path, workshop_without(name, tmp_path), 48, silent))
+    part = PARTS[name].make(TrainingContext(tmp_path, workshop_without(name, tmp_path), 48, silent))
 
     def loss() -> float:
         with torch.no_grad():

@@ -24,7 +24,7 @@ from brushbench.metric_selection import Selection, select
 from brushbench.metrics.pixel import MSE
 from brushbench.notes import MOST, collecting, hearing, note
 from brushbench.reports.formats import render
-from brushbench.reports.tables import Wanted, report
+from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 
@@ -326,10 +326,10 @@ def test_tables_print_each_note_once_with_its_methods_and_count_those_of_samples
         ("paper", [*expected, "brushnet, outside: 1 sample: odd"]),
         ("ablation", ["brushnet: a shared one", *expected[1:], "brushnet, outside: 1 sample: odd"]),
     ):
-        notes = report(runs, Wanted(table=table)).tables[0].notes
+        notes = report(runs, TableOptions(table=table)).tables[0].notes
         mentioned = [text for text in notes if text.startswith(("brushnet", "telea:", "copy"))]
         assert mentioned == below
-    assert [table.notes[-1] for table in report(runs, Wanted()).tables][1:] == [
+    assert [table.notes[-1] for table in report(runs, TableOptions()).tables][1:] == [
         "brushnet, outside: 1 sample: odd",
         "copy: of another table",
     ]
@@ -341,5 +341,5 @@ def test_a_damaged_ledger_and_a_record_without_notes_print_a_table(tmp_path: Pat
     del record["notes"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     (tmp_path / "run" / "samples.jsonl").write_text("damaged\n")
-    text = render(report([Run.open(run)], Wanted()), "text")
+    text = render(report([Run.open(run)], TableOptions()), "text")
     assert "telea" in text

@@ -28,7 +28,7 @@ from brushbench.config import RunConfig
 from brushbench.loading import device_named, load_dataset, load_metric
 from brushbench.metric_info import MetricInfo
 from brushbench.metric_selection import Selection
-from brushbench.metric_weights import obstacle
+from brushbench.metric_weights import unavailable_reason
 from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.metrics.shared import release, tensors_of
@@ -232,16 +232,16 @@ def test_weights_that_are_others_than_at_their_first_use_are_refused(
     kept = tmp_path / "torch/hub/checkpoints/sa_0_4_vit_l_14_linear.pth"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"first")
-    assert obstacle(load_metric("aesthetic"), download=False) == ""
+    assert unavailable_reason(load_metric("aesthetic"), download=False) == ""
     kept.write_bytes(b"another one")
     changed = "sa_0_4_vit_l_14_linear.pth is not what it was at first use"
-    assert changed in obstacle(load_metric("aesthetic"), download=False)
+    assert changed in unavailable_reason(load_metric("aesthetic"), download=False)
     tensors = load_file(clip / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, clip / "model.safetensors")
     shutil.rmtree(tmp_path / "cache")
     put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
     changed = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41 is not what it was at first use"
-    assert changed in obstacle(load_metric("clip"), download=False)
+    assert changed in unavailable_reason(load_metric("clip"), download=False)
 
 
 def test_options_of_metrics_on_the_command_line(brushbench, write_bench, tmp_path: Path, golden: Path) -> None:

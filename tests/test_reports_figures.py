@@ -19,7 +19,7 @@ from brushbench.metric_info import MetricInfo
 from brushbench.reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
 from brushbench.reports.formats import render
 from brushbench.reports.intervals import table_interval
-from brushbench.reports.tables import Wanted, report
+from brushbench.reports.tables import TableOptions, report
 from brushbench.reports.trade_off import Named, write_trade_off
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
@@ -121,7 +121,7 @@ def test_bars_are_the_intervals_of_the_tables(tmp_path: Path, monkeypatch: pytes
             expected = table_interval(values, None, CATALOGUE[name])
             assert ends == pytest.approx((expected.low, expected.high))
             assert ends[1] - values.mean() != pytest.approx(values.mean() - ends[0], rel=0.1)
-    rows = json.loads(render(report(runs, Wanted()), "json"))
+    rows = json.loads(render(report(runs, TableOptions()), "json"))
     cell = next(row for row in rows if row["method"] == "brushnet" and row["metric"] == "clip")
     assert any(ends[2:] == pytest.approx((cell["low"], cell["high"])) for ends in drawn.values())
 

@@ -11,7 +11,7 @@ from report_runs import Made, plausible
 from brushbench.loading import stored_dataset_options
 from brushbench.method_options import default_options
 from brushbench.reports.formats import render
-from brushbench.reports.tables import Wanted, report
+from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folder import Run
 from brushbench.runs.record import WEIGHTS
 
@@ -28,7 +28,7 @@ PUBLISHED = Made(
     suffix=".jpg",
 )
 """Made as the authors made theirs."""
-WITH = Wanted("paper", with_published=True)
+WITH = TableOptions("paper", with_published=True)
 Table = Callable[[Made], tuple[str, list[dict[str, object]]]]
 
 
@@ -201,7 +201,7 @@ def test_the_mean_of_both_splits_needs_both_alike(tmp_path: Path) -> None:
         outside = replace(PUBLISHED, split="outside", scores=plausible(600, 3), **change)
         return [PUBLISHED.write(tmp_path / folder / "in"), outside.write(tmp_path / folder / "out")]
 
-    wanted = Wanted("ablation", with_published=True)
+    wanted = TableOptions("ablation", with_published=True)
     text = render(report(runs("like"), wanted), "text")
     assert "measured - published" in text
     text = render(report(runs("unlike", size="256x256"), wanted), "text")

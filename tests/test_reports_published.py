@@ -14,7 +14,7 @@ import brushbench
 from brushbench.reports.formats import render
 from brushbench.reports.published.lint import dominated, findings, swapped
 from brushbench.reports.published.registry import FILES, OWN, read
-from brushbench.reports.tables import Wanted, report
+from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folder import Run
 
 NONE = {"steps": 50, "guidance": 7.5, "blend": "none"}
@@ -146,8 +146,8 @@ def runs(tmp_path: Path) -> list[Run]:
 
 
 def test_published_numbers_stand_beside_measured_ones(runs: list[Run]) -> None:
-    text = render(report(runs, Wanted("paper", with_published=True)), "text")
-    rows = json.loads(render(report(runs, Wanted("paper", with_published=True)), "json"))
+    text = render(report(runs, TableOptions("paper", with_published=True)), "text")
+    rows = json.loads(render(report(runs, TableOptions("paper", with_published=True)), "json"))
     row = next(row for row in rows if (row["method"], row["split"], row["metric"]) == ("brushnet", "inside", "lpips"))
     assert row["published"] == pytest.approx(0.04828)
     assert row["published_confidence"] == "P"
@@ -157,11 +157,11 @@ def test_published_numbers_stand_beside_measured_ones(runs: list[Run]) -> None:
     assert "6.53 (B)" in text
     assert "no published numbers: nothing is published for telea" in text
     assert {row["published"] for row in rows if row["method"] == "telea"} == {None}
-    assert "published" not in render(report(runs, Wanted("paper")), "csv")
+    assert "published" not in render(report(runs, TableOptions("paper")), "csv")
 
 
 def test_the_published_ablation(runs: list[Run]) -> None:
-    text = render(report(runs, Wanted("ablation", with_published=True)), "text")
+    text = render(report(runs, TableOptions("ablation", with_published=True)), "text")
     line = next(line for line in text.splitlines() if line.startswith("published dual branch, base frozen"))
     assert line.split()[-7:] == ["11.59", "27.71", "6.59", "19.86", "16.09", "31.68", "26.91"]
 
@@ -179,11 +179,11 @@ def test_the_published_ablation(runs: list[Run]) -> None:
 )
 def test_why_there_is_none(change: dict[str, object], reason: str, tmp_path: Path) -> None:
     made = replace(Made("brushnet", plausible(4, 1), protocol="paper", options=NONE), **change)
-    found = report([made.write(tmp_path / "run")], Wanted("paper", with_published=True))
+    found = report([made.write(tmp_path / "run")], TableOptions("paper", with_published=True))
     assert reason in render(found, "text")
     assert all(row["published"] is None for row in json.loads(render(found, "json")))
 
 
 def test_no_published_numbers_by_tag(runs: list[Run]) -> None:
     with pytest.raises(brushbench.UserError, match="whole splits"):
-        report(runs, Wanted("paper", by="source", with_published=True))
+        report(runs, TableOptions("paper", by="source", with_published=True))

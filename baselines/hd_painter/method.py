@@ -15,7 +15,7 @@ from brushbench.baselines.diffusion_options import DiffusionOptions
 from brushbench.baselines.finite import check_finite
 from brushbench.baselines.hd_painter.painta import LEVELS, with_painta
 from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direction
-from brushbench.baselines.hd_painter.sampling import Jump, check_schedule, prediction_type, schedule
+from brushbench.baselines.hd_painter.sampling import DDIMStep, check_schedule, prediction_type, schedule
 from brushbench.baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from brushbench.baselines.sd_inpainting import CHANNELS
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
@@ -106,7 +106,7 @@ class HDPainter:
         return Subject(text.embeddings.chunk(text.copies)[-1], words, holes)
 
     def _predict(
-        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: Jump, text: Text, subject: Subject
+        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: DDIMStep, text: Text, subject: Subject
     ) -> tuple[Latents, Latents | None]:
         """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it.
 

@@ -21,7 +21,7 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
+class DDIMStep:
     """From one timestep to the next."""
 
     time: int
@@ -67,17 +67,17 @@ def check_schedule(config: SchedulerConfig) -> None:
         )
 
 
-def schedule(steps: int) -> list[Jump]:
+def schedule(steps: int) -> list[DDIMStep]:
     """From timestep 999 in strides of 1000 // steps for as long as it is above 0: not always `steps` of them.
 
     The last jump leaves the last timestep for clean latents.
     """
     times = range(TRAINED - 1, 0, -(TRAINED // steps))
     jumps = [
-        Jump(time, float(ALPHAS[time]), float(ALPHAS[to]), _sigma(float(BETAS[time]), float(BETAS[to])))
+        DDIMStep(time, float(ALPHAS[time]), float(ALPHAS[to]), _sigma(float(BETAS[time]), float(BETAS[to])))
         for time, to in pairwise(times)
     ]
-    return [*jumps, Jump(times[-1], float(ALPHAS[times[-1]]), next_alpha=1.0, sigma=0.0)]
+    return [*jumps, DDIMStep(times[-1], float(ALPHAS[times[-1]]), next_alpha=1.0, sigma=0.0)]
 
 
 def _sigma(beta: float, next_beta: float) -> float:

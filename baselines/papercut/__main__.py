@@ -34,10 +34,10 @@ def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | 
 
     Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
     """
-    from brushbench.baselines.papercut.recipe import PARTS, SCENES, Workshop, check, train_part
+    from brushbench.baselines.papercut.recipe import PARTS, SCENES, TrainingContext, check, train_part
 
     torch.set_num_threads(asked["threads"] or 1)
-    shop = Workshop(Path(work), Path(output or Path(work) / "weights"), asked["scenes"] or SCENES, _lines)
+    shop = TrainingContext(Path(work), Path(output or Path(work) / "weights"), asked["scenes"] or SCENES, _lines)
     chosen = list(PARTS) if "all" in parts else list(parts)
     check(chosen)
     for name in chosen:
@@ -84,7 +84,7 @@ def _fail(message: str) -> None:
 
 
 def _lines(stage: str, total: int, finished: int) -> Advance:
-    """A `Watcher`: one line every half a minute, and at the end."""
+    """A `ProgressCallback`: one line every half a minute, and at the end."""
     done, begun, written = finished, time.monotonic(), time.monotonic()
 
     def advance(more: int, _failed: int) -> None:

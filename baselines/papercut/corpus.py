@@ -17,7 +17,7 @@ from torch import Tensor
 from brushbench.datasets.papercut.make import FIRST_SEED, widen
 from brushbench.datasets.papercut.render import SIDE, render
 from brushbench.datasets.papercut.scene import Scene, combinations, draw_scene, write_empty_caption
-from brushbench.work import Watcher
+from brushbench.work import ProgressCallback
 
 PART = 512
 """Scenes in one file; the last has fewer where fewer are left."""
@@ -66,7 +66,7 @@ def is_empty(seed: int) -> bool:
     return seed % EVERY_EMPTY == EVERY_EMPTY - 1
 
 
-def draw_corpus(folder: Path, count: int, watch: Watcher) -> Corpus:
+def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
     """Draw what isn't in the folder yet, and read all of it."""
     assert count <= FIRST_SEED
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from brushbench.baselines.papercut.corpus import Corpus
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.datasets.brushbench import brush_mask
 from brushbench.masks import erase
-from brushbench.work import Watcher
+from brushbench.work import ProgressCallback
 
 Shape = Literal["inside", "outside", "brush", "box"]
 Hole = Literal["black", "grey"]
@@ -33,7 +33,7 @@ class EncodedCorpus:
     autoencoder's weights: another one doesn't find them.
     """
 
-    def __init__(self, corpus: Corpus, vae: AutoencoderKL, work: Path, watch: Watcher) -> None:
+    def __init__(self, corpus: Corpus, vae: AutoencoderKL, work: Path, watch: ProgressCallback) -> None:
         self.corpus = corpus
         self._vae = vae
         self._watch = watch

@@ -23,7 +23,7 @@ from brushbench.datasets.papercut.scene import COLOURS, PLACES, plain_captions
 from brushbench.loading import load_dataset, load_method, load_metric
 from brushbench.protocol import PROTOCOLS
 from brushbench.types import Batch, Method, Sample
-from brushbench.work import Watcher
+from brushbench.work import ProgressCallback
 
 SHIPPED = Path(__file__).parent / "weights"
 BATCH = 20
@@ -65,7 +65,7 @@ class Quality:
     Radford et al., arXiv:2103.00020, section 3.1.4. A painted picture is right when that is what its caption asked for.
     """
 
-    def __init__(self, weights: Path, limit: int, watch: Watcher) -> None:
+    def __init__(self, weights: Path, limit: int, watch: ProgressCallback) -> None:
         self._weights = weights
         self._watch = watch
         self._limit = limit

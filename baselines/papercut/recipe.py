@@ -19,14 +19,14 @@ from brushbench.baselines.papercut.latents import EncodedCorpus
 from brushbench.baselines.papercut.training import Part, Recipe, Training
 from brushbench.baselines.papercut.vocabulary import write_tokenizer
 from brushbench.errors import unknown
-from brushbench.work import Watcher
+from brushbench.work import ProgressCallback
 
 SCENES = 12_288
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class TrainingContext:
     """Where a family is trained, and from how many scenes."""
 
     work: Path
@@ -34,7 +34,7 @@ class Workshop:
     output: Path
     """The weights, as the family's methods load them."""
     scenes: int
-    watch: Watcher
+    watch: ProgressCallback
 
     def corpus(self) -> Corpus:
         """The training scenes."""
@@ -57,7 +57,7 @@ class Planned:
     """A part of the family."""
 
     recipe: Recipe
-    make: Callable[[Workshop], Part]
+    make: Callable[[TrainingContext], Part]
     summary: str
 
 
@@ -112,7 +112,7 @@ def check(names: Sequence[str]) -> None:
             raise unknown("part", name, [*PARTS, "all"])
 
 
-def train_part(name: str, shop: Workshop, steps: int | None = None) -> None:
+def train_part(name: str, shop: TrainingContext, steps: int | None = None) -> None:
     """Train one part, or go on with it. `steps` other than the recipe's are for trying things out.
 
     Raises `UserError` for a name that is no part, and if a part that it is made from is missing.

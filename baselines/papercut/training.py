@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from brushbench.errors import UserError, one_line
 from brushbench.images import encode_image
-from brushbench.work import Failure, Watcher, attempt
+from brushbench.work import Failure, ProgressCallback, capture
 
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_LINES = 50
@@ -102,7 +102,7 @@ class Training:
         self._step = 0
         self._seconds = 0.0
 
-    def __call__(self, watch: Watcher) -> None:
+    def __call__(self, watch: ProgressCallback) -> None:
         """Train to the end, then save the averaged weights.
 
         Raises `UserError` for a checkpoint that isn't this part's or has more steps than that, and while another
@@ -115,7 +115,7 @@ class Training:
         except Timeout as error:
             raise UserError(f"{self._folder} is being trained by another process; valid: another --work") from error
 
-    def _train(self, watch: Watcher) -> None:
+    def _train(self, watch: ProgressCallback) -> None:
         self._resume()
         if self._step > self._recipe.steps:
             raise UserError(f"{self._folder} has been trained for {self._step} steps already; valid: another --work")
@@ -171,7 +171,7 @@ class Training:
 
     def _resume(self) -> None:
         file = self._folder / "checkpoint.pt"
-        if file.exists() and isinstance(tried := attempt(self._load, file), Failure):
+        if file.exists() and isinstance(tried := capture(self._load, file), Failure):
             raise UserError(one_line(f"{file} is no checkpoint of this part: {tried.error}; valid: another --work"))
         # What was learned after the last checkpoint is learned again.
         log = self._folder / "log.jsonl"

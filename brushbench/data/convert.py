@@ -14,7 +14,7 @@ from brushbench.datasets.parquet import SUFFIX
 from brushbench.errors import UserError, doing, one_line, unknown
 from brushbench.options import Value
 from brushbench.registry import short_name
-from brushbench.work import Watcher, silent
+from brushbench.work import ProgressCallback, silent
 
 _CHUNK = 1 << 20
 
@@ -54,7 +54,7 @@ class Converted:
     """The target was there already, the same byte by byte."""
 
 
-def convert(asked: Conversion, watch: Watcher = silent) -> Converted:
+def convert(asked: Conversion, watch: ProgressCallback = silent) -> Converted:
     """Convert a data set; killed midway, the target is as it was.
 
     Raises `UserError` for a data set that can't be read, for a format that can't hold it, and for a target that is

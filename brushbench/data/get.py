@@ -15,7 +15,7 @@ from brushbench.data.sources import find
 from brushbench.errors import UserError, one_line
 from brushbench.loading import load_dataset
 from brushbench.weights.repository import reason_of
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 DEPTH = 2
 """Folders below the root in which an archive may have its data set."""
@@ -127,7 +127,7 @@ def _lift(folder: Path) -> None:
 
 def _snapshot(hub: str, revision: str | None, folder: Path) -> None:
     pull = partial(snapshot_download, hub, repo_type="dataset", revision=revision, local_dir=folder)
-    found = attempt(partial(_explaining, pull))
+    found = capture(partial(_explaining, pull))
     if isinstance(found, Failure):
         raise UserError(one_line(f"data set {hub} on the hub: {found.error}; the same command goes on"))
 

@@ -13,7 +13,7 @@ from brushbench.datasets.source import OnDisk
 from brushbench.errors import SampleError, UserError, one_line
 from brushbench.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedImage, encode_image, read_image
 from brushbench.types import Dataset, Sample
-from brushbench.work import Watcher
+from brushbench.work import ProgressCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Row:
         return f"{self.id}{self.suffix}"
 
 
-def rows_of(datasets: Mapping[str, Dataset], watch: Watcher, damaged: list[str] | None) -> Iterator[Row]:
+def rows_of(datasets: Mapping[str, Dataset], watch: ProgressCallback, damaged: list[str] | None) -> Iterator[Row]:
     """The samples in order; `datasets` has the same ones by split.
 
     Ids of damaged samples go to `damaged`; without it, one raises `UserError`.

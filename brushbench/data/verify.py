@@ -23,7 +23,7 @@ from brushbench.images import Size, size_or_none
 from brushbench.options import Value
 from brushbench.registry import short_name
 from brushbench.types import Dataset
-from brushbench.work import THREADS, Watcher, silent
+from brushbench.work import THREADS, ProgressCallback, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def verify(
     name: str | None,
     root: str | Path | None,
     splits: Sequence[str] | None = None,
-    watch: Watcher = silent,
+    watch: ProgressCallback = silent,
     options: Mapping[str, Value] | None = None,
 ) -> Verification:
     """Look at everything. Raises `UserError` only if there is nothing to look at.
@@ -122,7 +122,7 @@ def _explained(listing: Listing, error: UserError) -> list[Finding]:
     return [] if known else [Finding("unreadable", "data set", str(error))]
 
 
-def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: Watcher) -> list[Seen]:
+def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: ProgressCallback) -> list[Seen]:
     if listing is None:
         count = len(next(iter(datasets.values())))
         looks = (partial(read_sample, datasets, index) for index in range(count))

@@ -13,7 +13,7 @@ from brushbench.errors import SampleError, UserError, one_line
 from brushbench.plugins.info import checked_info
 from brushbench.registry import short_name
 from brushbench.types import Dataset, Sample
-from brushbench.work import Failure, attempt, plugged
+from brushbench.work import Failure, capture, plugged
 
 
 @final
@@ -61,7 +61,7 @@ class PlugIn:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        sample = attempt(self._checked_sample, index, self.ids[index])
+        sample = capture(self._checked_sample, index, self.ids[index])
         if isinstance(sample, Failure):
             raise SampleError(sample.error)
         return sample
@@ -101,7 +101,7 @@ class PlugIn:
         total = hashlib.sha256()
         tags: dict[str, Mapping[str, str]] = {}
         for index, name in enumerate(self.ids):
-            sample = attempt(self.__getitem__, index)
+            sample = capture(self.__getitem__, index)
             if isinstance(sample, Sample):
                 tags[name] = sample.tags
             for part in (name.encode(), *(_parts(sample) if isinstance(sample, Sample) else [b"damaged"])):

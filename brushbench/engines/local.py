@@ -16,7 +16,7 @@ from brushbench.runs.folders import set_aside
 from brushbench.runs.record import WEIGHTS
 from brushbench.runs.workers import at_work, commit_of, now
 from brushbench.types import Dataset
-from brushbench.work import Failure, Watcher, attempt
+from brushbench.work import Failure, ProgressCallback, capture
 
 GPU_BATCH = 4
 CPU_BATCH = 8
@@ -24,7 +24,7 @@ CPU_PIXELS = 512 * 512
 """What one call paints on the CPU: small pictures one by one would mostly be overhead."""
 
 
-def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: Watcher) -> Run:
+def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: ProgressCallback) -> Run:
     """Paint the configuration's shard of a data set with a loaded method.
 
     Raises `UserError` if the run folder holds another run, or if nothing at all could be made of what was asked.
@@ -72,7 +72,7 @@ def _automatic_batch(dataset: Dataset, device: str) -> int:
     """Depends on nothing that changes when a run goes on."""
     if device.startswith("cuda"):
         return GPU_BATCH
-    first = attempt(dataset.__getitem__, 0)
+    first = capture(dataset.__getitem__, 0)
     if isinstance(first, Failure):
         return 1
     height, width = first.image.shape[1:]

@@ -23,14 +23,14 @@ from brushbench.machine import refusal
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import set_aside
 from brushbench.types import Dataset
-from brushbench.work import Failure, Watcher, attempt, silent
+from brushbench.work import Failure, ProgressCallback, capture, silent
 
 POLL_SECONDS = 0.5
 PARTING_SECONDS = 30.0
 """For workers to store what they have painted, when the run is interrupted."""
 
 
-def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> Run:
+def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: ProgressCallback) -> Run:
     """Generate with one worker per GPU of the cluster, or per core if it has none.
 
     Raises `UserError` if Ray isn't installed, if the configuration is a shard already, if a worker didn't finish its
@@ -67,7 +67,7 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: Watcher) -> 
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
             # A worker that died is told of here.
-            results = [attempt(ray.get, task) for task in ready]
+            results = [capture(ray.get, task) for task in ready]
             mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
             before = (finished, failed)
             finished, failed = _counts(path)

@@ -18,7 +18,7 @@ from pathlib import Path
 import brushbench
 from brushbench.errors import UserError, one_line
 from brushbench.files import file_digest
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 _PACKAGE = Path(brushbench.__file__).resolve().parent
 SUITE = [_PACKAGE, *((_PACKAGE / name).resolve() for name in ("baselines", "metrics", "reports"))]
@@ -86,7 +86,7 @@ def _roots(beside: Path) -> list[Path]:
 
 def _imports(file: Path, package: Path, roots: list[Path]) -> Iterator[str]:
     """The dotted names that a file imports, wherever in it."""
-    tree = attempt(lambda: ast.parse(file.read_bytes()))
+    tree = capture(lambda: ast.parse(file.read_bytes()))
     if isinstance(tree, Failure):
         return
     for node in ast.walk(tree):
@@ -132,7 +132,7 @@ def _files_of(name: str, beside: Path) -> Iterator[tuple[Path, Path]]:
 
 def _found_elsewhere(name: str) -> list[Path]:
     """The folder of a top-level module that an import hook finds, as of an editable installation."""
-    spec = attempt(importlib.util.find_spec, name) if name not in sys.modules else sys.modules[name].__spec__
+    spec = capture(importlib.util.find_spec, name) if name not in sys.modules else sys.modules[name].__spec__
     origin = None if spec is None or isinstance(spec, Failure) else spec.origin
     if not origin or not origin.endswith(".py"):
         return []

@@ -37,7 +37,7 @@ from brushbench.registry import Role
 from brushbench.runs import ledger, owners
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import Identity, RunRecord, differences
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 FOLDERS = ("images", "errors", ".partial", ".owners")
 """In a run folder."""
@@ -296,7 +296,7 @@ class Run:
 
     def _state(self) -> str:
         """How far it is, to read; also of a run whose ledger can't be read."""
-        ledger = attempt(self.ledger)
+        ledger = capture(self.ledger)
         if isinstance(ledger, Failure):
             return "with a damaged ledger"
         failed = sum(entry.status == "failed" for entry in ledger.values())

@@ -29,7 +29,7 @@ from brushbench.metric_catalogue import CATALOGUE
 from brushbench.metric_info import MetricInfo
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import run_folders
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
@@ -76,7 +76,7 @@ def read_scores(run: Run) -> Scores | None:
     Raises `UserError` for a file that can't be read.
     """
     scores = _stored(run)
-    found = attempt(run.changed_images) if scores else {}
+    found = capture(run.changed_images) if scores else {}
     # Whoever needs the ledger says what is wrong with it; the scores are there all the same.
     changed = {} if isinstance(found, Failure) else found
     lost = [name for name in changed if scores and name in scores.table.index]
@@ -97,7 +97,7 @@ def readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
     found: list[Run] = []
     damaged: list[str] = []
     for folder in run_folders(paths):
-        opened = attempt(_complete, folder)
+        opened = capture(_complete, folder)
         if isinstance(opened, Failure):
             damaged.append(opened.error)
         else:
@@ -116,7 +116,7 @@ def _complete(folder: Path) -> Run:
 
 def stored_digests(run: Run) -> dict[str, str]:
     """The digests of the images that are scored, by sample; empty where they can't be read."""
-    stored = attempt(_stored, run)
+    stored = capture(_stored, run)
     if stored is None or isinstance(stored, Failure):
         return {}
     return {str(name): str(digest) for name, digest in stored.table["sha256"].dropna().items()}
@@ -127,7 +127,7 @@ def _stored(run: Run) -> Scores | None:
     if not path.exists():
         return None
     check_file(path)
-    scores = attempt(_read, path)
+    scores = capture(_read, path)
     if isinstance(scores, Failure):
         raise UserError(one_line(f"{path}: damaged ({scores.error}); remove it and score again"))
     return scores

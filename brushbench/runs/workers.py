@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 
 from brushbench.runs.folder import Run
-from brushbench.work import attempt
+from brushbench.work import capture
 
 NAME = "workers.jsonl"
 GIT_SECONDS = 5.0
@@ -39,7 +39,7 @@ def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) 
         seconds = round(time.monotonic() - begun, 1)
         ended = {"worker": worker, "ended": now(), "seconds": seconds, "images": images()}
         # What ended the work is what the user is told, not that this can't be written either.
-        attempt(run.append_line, NAME, json.dumps(ended, ensure_ascii=False))
+        capture(run.append_line, NAME, json.dumps(ended, ensure_ascii=False))
 
 
 def now() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from brushbench.errors import one_line
 from brushbench.options import Value, default_problem, parameters
 from brushbench.registry import Kind
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 T = TypeVar("T")
 Check = Literal["loading", "options", "error", "dtype", "shape", "value", "determinism", "independence", "input"]
@@ -44,7 +44,7 @@ class Asked:
 
 def tried(found: list[Finding], check: Check, what: str, make: Callable[..., T], *arguments: object) -> T | None:
     """What `make` returns; None, and a finding, if anything goes wrong in it."""
-    made = attempt(make, *arguments)
+    made = capture(make, *arguments)
     if isinstance(made, Failure):
         place = f" ({made.place})" if made.place and not made.by_user else ""
         found.append(Finding(check, one_line(f"{what}{made.error}{place}")))

@@ -10,7 +10,7 @@ from brushbench.plugins.files import check_file, file_of
 from brushbench.registry import Kind, check_name, registered, resolve
 from brushbench.validation import datasets, methods, metrics
 from brushbench.validation.findings import Asked, Finding
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FINDINGS: Mapping[Kind, Callable[[Asked], list[Finding]]] = {
@@ -31,7 +31,7 @@ def kind_of(name: str) -> Kind:
     base = parted(name)[0]
     if file := file_of(base):
         check_file(base, file)
-        return _kind_of_class(attempt(resolve, "method", base))
+        return _kind_of_class(capture(resolve, "method", base))
     kinds = [kind for kind in KINDS if base in registered(kind)]
     if not kinds:
         raise unknown("method, metric or data set", base, [each for kind in KINDS for each in registered(kind)])

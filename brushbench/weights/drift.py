@@ -16,7 +16,7 @@ from brushbench.weights.hub import Choose
 from brushbench.weights.layouts import Listing, Reads, Request, reads_of
 from brushbench.weights.manifest import Manifest, manifests
 from brushbench.weights.repository import Named, NoRevisionError, Repository, look
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 _PATIENCE_SECONDS = 10.0
 
@@ -53,7 +53,7 @@ def drifts() -> list[Drift]:
 def _drift(components: Sequence[Component], manifest: Manifest) -> Drift:
     if manifest.address:
         return _web(manifest)
-    main = attempt(look, manifest.repository, None, _PATIENCE_SECONDS)
+    main = capture(look, manifest.repository, None, _PATIENCE_SECONDS)
     if isinstance(main, Failure):
         return Drift(manifest, unasked=main.error)
     changes, remarks = [], list(_remarks(manifest, main))
@@ -61,7 +61,7 @@ def _drift(components: Sequence[Component], manifest: Manifest) -> Drift:
     if manifest.commit and main.commit != manifest.commit:
         remarks.append(f"its main branch has moved on to {main.commit[:8]}, read is {manifest.commit[:8]}")
         try:
-            pinned = attempt(look, manifest.repository, manifest.commit, _PATIENCE_SECONDS, passing=(NoRevisionError,))
+            pinned = capture(look, manifest.repository, manifest.commit, _PATIENCE_SECONDS, passing=(NoRevisionError,))
         except NoRevisionError:
             changes.append(f"the revision that is read, {manifest.commit[:8]}, is gone")
     if isinstance(pinned, Failure):
@@ -89,7 +89,7 @@ def _named(reads: Reads, request: Request, listing: Listing) -> list[str]:
 def _changes(manifest: Manifest, live: Repository, choose: Choose) -> Iterator[str]:
     """What is read today, and was to be read by the manifest; nothing of a download."""
     known = {file.path: file for file in manifest.files}
-    before, now = attempt(choose, Named(known)), attempt(choose, live)
+    before, now = capture(choose, Named(known)), capture(choose, live)
     if isinstance(now, Failure):
         yield f"{now.error}, which is read"
         return
@@ -122,7 +122,7 @@ def _plain(licence: str) -> str:
 
 def _web(manifest: Manifest) -> Drift:
     """A file at an address has a size and nothing else that can be asked for."""
-    size = attempt(_length, manifest.address)
+    size = capture(_length, manifest.address)
     if isinstance(size, Failure):
         return Drift(manifest, unasked=size.error)
     published = manifest.files[0].bytes

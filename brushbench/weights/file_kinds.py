@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-from brushbench.work import attempt
+from brushbench.work import capture
 
 AGAIN = "download it again"
 _PAGE = f"it is a web page, as a failed download leaves it: {AGAIN}, logged in if its publisher asks for that"
@@ -41,7 +41,7 @@ def is_safetensors(file: Path) -> bool:
 
 def problem_of(file: Path, error: str) -> str:
     """What seems to be wrong with a checkpoint, and what to do; `error` is what a library said, and the last resort."""
-    found = attempt(_problem, file)
+    found = capture(_problem, file)
     if isinstance(found, str) and found:
         return found
     if any(text in error for text in _CUT_OFF):

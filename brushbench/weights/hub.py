@@ -25,7 +25,7 @@ from brushbench.weights.repository import (
     look,
     snapshot,
 )
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 Choose = Callable[[Listing], Sequence[str]]
 """From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""
@@ -96,7 +96,7 @@ class HubFolder:
         if manifest is None:
             return []
         listing = Named({file.path for file in manifest.files})
-        chosen = attempt(self._choose, Request(self.subfolder), listing)
+        chosen = capture(self._choose, Request(self.subfolder), listing)
         return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:
@@ -121,7 +121,7 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
     # A commit never changes.
     if revision is not None and len(revision) == _COMMIT and (here := in_cache(source, revision, choose)):
         return here
-    listed = attempt(look, source, revision, passing=(NoRevisionError,))
+    listed = capture(look, source, revision, passing=(NoRevisionError,))
     if isinstance(listed, Failure):
         if (here := in_cache(source, revision, choose)) is not None:
             return here
@@ -130,7 +130,7 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
     _check_published(listed, names)
     before = in_cache(source, revision, lambda _: ())
     new = [name for name in names if before is None or before.name != listed.commit or not (before / name).is_file()]
-    found = attempt(snapshot, listed.asked, revision, names, passing=(UnavailableError,))
+    found = capture(snapshot, listed.asked, revision, names, passing=(UnavailableError,))
     if isinstance(found, Failure):
         raise _broken_off(found)
     for name in new:
@@ -152,7 +152,7 @@ def _obstacle(source: str, revision: str | None, choose: Choose) -> str:
 
 def _cached(source: str, revision: str | None) -> Iterator[Path]:
     for name in names_of(source):
-        folder = attempt(partial(snapshot, name, revision, (), local=True))
+        folder = capture(partial(snapshot, name, revision, (), local=True))
         if not isinstance(folder, Failure):
             yield folder
 
@@ -160,7 +160,7 @@ def _cached(source: str, revision: str | None) -> Iterator[Path]:
 def _lack(folder: Path, choose: Choose) -> str:
     """What a folder in the cache hasn't of the files that are read; empty if nothing."""
     listing = Cached(folder)
-    chosen = attempt(choose, listing)
+    chosen = capture(choose, listing)
     if isinstance(chosen, Failure):
         return chosen.error
     lost = sorted(set(chosen) - set(listing.names))
@@ -205,7 +205,7 @@ def check_download(source: str, root: Path, file: Path, digest: str) -> None:
 
 def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
     # An index is downloaded before it is known which files are.
-    found = attempt(choose, listed, passing=(UnavailableError,))
+    found = capture(choose, listed, passing=(UnavailableError,))
     if isinstance(found, Failure):
         raise WrongFilesError(found.error) if found.by_user else _broken_off(found)
     return found

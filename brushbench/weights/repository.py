@@ -16,7 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Revi
 from brushbench.bars import without_bars
 from brushbench.errors import UserError, one_line
 from brushbench.weights.manifest import names_of
-from brushbench.work import attempt
+from brushbench.work import capture
 
 _COMPONENT = re.compile(
     r"(unet|vae|text_encoder|tokenizer|scheduler|transformer|image_encoder|image_processor|movq|prior)(_\d)?"
@@ -111,7 +111,7 @@ def look(source: str, revision: str | None, patience: float = float(constants.DE
         raise UserError("HF_HUB_OFFLINE is set")
     reasons = []
     for name in names_of(source):
-        found = attempt(_listed, name, revision, patience, passing=(NoRevisionError,))
+        found = capture(_listed, name, revision, patience, passing=(NoRevisionError,))
         if isinstance(found, Repository):
             return found
         if not found.by_user:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from brushbench.errors import UserError, one_line
 from brushbench.notes import note
 from brushbench.weights.file_kinds import is_safetensors, problem_of
-from brushbench.work import Failure, attempt
+from brushbench.work import Failure, capture
 
 CHECKPOINTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
 """How the names of files with tensors end."""
@@ -28,7 +28,7 @@ def read_tensors(file: Path, *, mapped: bool = False) -> dict[str, Tensor]:
     Such a checkpoint may have them under `state_dict`, with anything beside it. `mapped` leaves what can be left on the
     disk until it is used. Raises `UserError` for any other file, which says what it seems to be.
     """
-    content = attempt(_content, file, mapped)
+    content = capture(_content, file, mapped)
     if isinstance(content, Failure):
         if content.out_of_memory:
             raise MemoryError(content.error)
