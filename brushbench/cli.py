@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         code = _mistake(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        click.echo("interrupted; run the same command again to resume", err=True)
         code = INTERRUPTED
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         if (refused := refusal(error)) is None:
@@ -76,10 +76,10 @@ def cli() -> None:
 
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights", "published"]))
-@click.option("--lint", is_flag=True, help="Of published: look for numbers that can't be right.")
-@click.option("--file", metavar="FILE.csv", help="Of published: another file than the suite's own, in their format.")
+@click.option("--lint", is_flag=True, help="With `published`: look for numbers that cannot be right.")
+@click.option("--file", metavar="FILE.csv", help="With `published`: a CSV file to read instead of the built-in one.")
 def list_(kind: str, lint: bool, file: str | None) -> int:
-    """Print what there is; of metrics also what they are, of weights what is here and how much would be downloaded.
+    """List what is available; for weights also what is on this machine and how much would be downloaded.
 
     `published` prints the published numbers, each with source and confidence.
     """
@@ -107,12 +107,12 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
 
 
 @cli.command()
-@click.option("--weights", is_flag=True, help="Ask the hub instead what has changed since the manifests were written.")
+@click.option("--weights", is_flag=True, help="Compare the published file lists of all weights with the hub instead.")
 def doctor(*, weights: bool) -> None:
-    """Print what this machine has: versions, device, data, weights, and how to get what is missing.
+    """Print versions, device, data sets and weights on this machine, and how to get what is missing.
 
-    With --weights nothing is downloaded; exit code 1 means that something changed that is read, 4 that not every
-    repository could be asked.
+    With --weights, nothing is downloaded. Exit code 1: a file that the suite reads has changed; 4: some repositories
+    could not be reached.
     """
     if weights:
         from brushbench.weights.drift import drifts

@@ -19,17 +19,27 @@ FORMATS = ("text", "markdown", "json", "junit")
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--write", "target", metavar="FILE", help="Write these runs as the baseline, a JSON file.")
-@click.option("--against", metavar="FILE", help="Compare these runs with that baseline.")
-@click.option("--metrics", metavar="M[,M...]", help="With --write: only these. Default: all that are scored.")
-@click.option("--rerun", "reruns", multiple=True, metavar="RUN", help="With --write: the same elsewhere; its noise.")
-@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="How much worse is still fine.")
+@click.option("--write", "target", metavar="FILE", help="Write these runs to a baseline, a JSON file.")
+@click.option("--against", metavar="FILE", help="Compare these runs with a baseline.")
+@click.option(
+    "--metrics", metavar="M[,M...]", help="With --write: the metrics to include. Default: all scored metrics."
+)
+@click.option(
+    "--rerun",
+    "reruns",
+    multiple=True,
+    metavar="RUN",
+    help="With --write: the same run repeated elsewhere, to measure the noise.",
+)
+@click.option(
+    "--margin", "margins", multiple=True, metavar="METRIC=X", help="Tolerated loss, in the metric's own units."
+)
 @click.option(
     "--undecided",
     type=click.Choice(["pass", "fail"]),
     default="fail",
     show_default=True,
-    help="What metrics do that too few samples can't decide: fail is exit code 4.",
+    help="What to do when a metric has too few samples to decide; `fail` is exit code 4.",
 )
 @click.option("--format", "table_format", type=click.Choice(FORMATS), default="text", show_default=True)
 def check(

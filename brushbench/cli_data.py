@@ -27,15 +27,15 @@ def data() -> None:
 
 
 @data.command()
-@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one found in --root.")
 @click.option("--root", metavar="DIR", help="Folder of the data set.")
-@click.option("--split", metavar="S[,S...]", help="Whose masks. Default: all whose masks are stored.")
+@click.option("--split", metavar="S[,S...]", help="Splits to check. Default: all splits with stored masks.")
 @click.option("--format", "report_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
 def verify(
     dataset: str | None, root: str | None, split: str | None, report_format: str, options: tuple[str, ...]
 ) -> int:
-    """Look for what is wrong with a data set, and print its digest.
+    """Check every file and sample of a data set, and print its digest.
 
     Looks at every file and every sample, and groups what it finds by kind. Exit code 0: nothing found, 1: defects.
     """
@@ -55,13 +55,15 @@ def verify(
 
 
 @data.command()
-@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one found in --root.")
 @click.option("--root", metavar="DIR", help="Folder of the data set, or a Parquet file.")
 @click.option("--output", required=True, metavar="TARGET", help="Folder or .parquet file to write.")
 @click.option("--to", metavar="FORMAT", help="brushbench, parquet, folder or masks. Default: by TARGET's suffix.")
-@click.option("--split", metavar="S[,S...]", help="Whose masks. Default: inside and outside, if there is room.")
-@click.option("--force", is_flag=True, help="Replace TARGET if it is something else.")
-@click.option("--skip-damaged", is_flag=True, help="Leave out samples that can't be read.")
+@click.option(
+    "--split", metavar="S[,S...]", help="Splits to write. Default: inside and outside, if the format holds both."
+)
+@click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out samples that cannot be read.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
 def convert(
     dataset: str | None,
@@ -110,11 +112,13 @@ def convert(
 
 
 @data.command()
-@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one that is in --root.")
+@click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one found in --root.")
 @click.option("--root", metavar="DIR", help="Folder of the data set, or a Parquet file.")
-@click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Whose masks.")
-@click.option("--samples", type=click.IntRange(1, 400), default=12, show_default=True, metavar="N", help="How many.")
-@click.option("--output", metavar="FILE.png", help="Default: D-SPLIT.png in the current folder.")
+@click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to draw.")
+@click.option(
+    "--samples", type=click.IntRange(1, 400), default=12, show_default=True, metavar="N", help="Number of samples."
+)
+@click.option("--output", metavar="FILE.png", help="Picture to write. Default: D-SPLIT.png in the current folder.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
 def show(
     dataset: str | None, root: str | None, split: str, samples: int, output: str | None, options: tuple[str, ...]
@@ -140,7 +144,7 @@ def show(
 @data.command("list")
 @click.option("--format", "list_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
 def list_(list_format: str) -> None:
-    """Print the data sets: where they are on this machine, how many samples, licence, citation."""
+    """List the data sets: location on this machine, number of samples, licence, citation."""
     if list_format not in FORMATS:
         raise unknown("format", list_format, FORMATS)
     from dataclasses import asdict
@@ -164,12 +168,14 @@ def list_(list_format: str) -> None:
 @data.command()
 @click.argument("name", required=False, metavar="[D]")
 @click.option("--dataset", metavar="D", help="Data set, as D; see `data list`. Default: brushbench.")
-@click.option("--root", metavar="DIR", help="Where to put it. Default: a folder of the suite's own.")
-@click.option("--url", metavar="URL", help="Link to an archive of it (zip or tar). Default: the known one, if any.")
-@click.option("--sha256", metavar="HEX", help="Of the archive: anything else is refused.")
-@click.option("--archive", metavar="FILE", help="An archive that is here already.")
-@click.option("--hub", metavar="OWNER/NAME", help="A repository of type dataset on the hub.")
-@click.option("--revision", metavar="R", help="Of the repository.")
+@click.option("--root", metavar="DIR", help="Where to put it. Default: the suite's data folder.")
+@click.option(
+    "--url", metavar="URL", help="Link to an archive (zip or tar). Default: the known address, if there is one."
+)
+@click.option("--sha256", metavar="HEX", help="SHA-256 that the archive must have.")
+@click.option("--archive", metavar="FILE", help="A local archive to unpack.")
+@click.option("--hub", metavar="OWNER/NAME", help="A dataset repository on the Hugging Face hub.")
+@click.option("--revision", metavar="R", help="Revision of the repository.")
 def get(
     name: str | None,
     dataset: str | None,
@@ -180,7 +186,7 @@ def get(
     hub: str | None,
     revision: str | None,
 ) -> int:
-    """Get a data set, or say exactly how to get it.
+    """Download a data set, or explain how to get it.
 
     With --url, --archive or --hub, or from the address that the suite knows (editbench), it is downloaded, checked,
     unpacked into a folder and verified; interrupted, the same command goes on. For brushbench, which has no download,

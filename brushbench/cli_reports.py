@@ -21,14 +21,25 @@ FIGURES = ("distributions", "trade-off")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
 @click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
-@click.option("--by", default="", metavar="TAG", help="In sections by a tag of the samples, or by mask-size.")
-@click.option("--significant", is_flag=True, help="Mark all that isn't significantly worse than the best.")
+@click.option(
+    "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
+)
+@click.option(
+    "--significant", is_flag=True, help="Highlight every method that is not significantly worse than the best."
+)
 @click.option("--with-published", is_flag=True, help="Print the published numbers below the measured ones.")
-@click.option("--strict", is_flag=True, help="Refuse a table in which scores are missing.")
-@click.option("--sheet", metavar="FILE", help="Also draw some samples, all methods side by side: .png, .svg or .pdf.")
-@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="In the sheet.")
-@click.option("--figure", metavar="FILE", help="Also draw the numbers: .png, .svg or .pdf.")
-@click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Of the figure.")
+@click.option("--strict", is_flag=True, help="Refuse to print a table with missing scores.")
+@click.option("--sheet", metavar="FILE", help="Also draw samples with all methods side by side: .png, .svg or .pdf.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Number of samples in the sheet.",
+)
+@click.option("--figure", metavar="FILE", help="Also plot the numbers: .png, .svg or .pdf.")
+@click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Kind of figure.")
 def report(
     runs: tuple[str, ...],
     table_format: str,
@@ -42,7 +53,7 @@ def report(
     figure: str | None,
     kind: str,
 ) -> int:
-    """Print a table of run folders, or of folders that hold some."""
+    """Print a table of runs, given run folders or folders that contain them."""
     from brushbench.reports import tables
     from brushbench.reports.formats import render
     from brushbench.reports.frame import distinct
@@ -74,12 +85,21 @@ def report(
 @click.argument("a")
 @click.argument("b")
 @click.option("--format", "table_format", default="text", show_default=True, help="text, markdown, csv, json.")
-@click.option("--metric", metavar="M", help="Rank samples by it. Default: text alignment, else PSNR.")
-@click.option("--samples", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Best and worst.")
-@click.option("--output", default="comparison", show_default=True, metavar="DIR", help="Where their pictures go.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Of the bootstrap.")
+@click.option("--metric", metavar="M", help="Metric to rank samples by. Default: text alignment, else PSNR.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Number of best and of worst samples to draw.",
+)
+@click.option("--output", default="comparison", show_default=True, metavar="DIR", help="Folder for the pictures.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Seed of the bootstrap."
+)
 def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
-    """Compare runs sample by sample: A and B are run folders, or folders that hold some.
+    """Compare runs sample by sample. A and B are run folders, or folders that contain them.
 
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.

@@ -33,17 +33,17 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
 
 data_options = _stack(
     click.option(
-        "--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if it is here."
+        "--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if it is found."
     ),
     click.option("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
     click.option("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
-    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Which masks."),
-    click.option("--limit", type=int, metavar="N", help="Only the first N samples."),
+    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
+    click.option("--limit", type=int, metavar="N", help="Use only the first N samples."),
     click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
-    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Where run folders go."),
+    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Parent folder of run folders."),
 )
 partial_option = click.option(
-    "--allow-partial", is_flag=True, help="Samples that were never made are meant to be missing: exit code 0, not 3."
+    "--allow-partial", is_flag=True, help="Exit with code 0, not 3, if some samples were never generated."
 )
 method_options = _stack(
     click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
@@ -59,23 +59,25 @@ method_options = _stack(
     click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
     click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
-    click.option("--engine", default="local", show_default=True, help="local, or ray: a cluster shares the samples."),
-    click.option("--shard", default="1/1", metavar="I/N", help="Only every N-th sample, from the I-th."),
-    click.option("--fresh", is_flag=True, help="Begin anew, with what is there moved to OUTPUT/.aside."),
+    click.option(
+        "--engine", default="local", show_default=True, help="local, or ray to share the samples among a cluster."
+    ),
+    click.option("--shard", default="1/1", metavar="I/N", help="Run only every N-th sample, starting with the I-th."),
+    click.option("--fresh", is_flag=True, help="Start over; an existing run is moved to OUTPUT/.aside."),
     click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
 metrics_options = _stack(
     click.option(
         "--metrics",
         metavar="M[,M...]",
-        help="Names or FILE.py:CLASS, with a region as in psnr@painted; see `list metrics`.",
+        help="Names or FILE.py:CLASS, optionally with a region (psnr@painted); see `list metrics`.",
     ),
     click.option(
         "--metric-option",
         "metric_options",
         multiple=True,
         metavar="M.K=V",
-        help="As in lpips.net=alex, FILE.py:CLASS.key=value.",
+        help="An option of a metric, such as lpips.net=alex or FILE.py:CLASS.key=value.",
     ),
 )
 
@@ -86,7 +88,7 @@ metrics_options = _stack(
 @metrics_options
 @partial_option
 def run(**asked: Any) -> int:
-    """Paint every sample with a method, score the results, print the table. Interrupted, it goes on when run again."""
+    """Inpaint every sample with a method, score the results and print a table. Rerun to resume."""
     from brushbench.benchmark import run as run_one
 
     return _all_jobs(asked, run_one, table=True)
@@ -97,7 +99,7 @@ def run(**asked: Any) -> int:
 @data_options
 @partial_option
 def generate(**asked: Any) -> int:
-    """Paint every sample with a method, and store the results."""
+    """Inpaint every sample with a method and store the images. Rerun to resume."""
     from brushbench.benchmark import generate as generate_one
 
     return _all_jobs(asked | {"metrics": None, "metric_options": ()}, generate_one, table=False)
@@ -105,13 +107,13 @@ def generate(**asked: Any) -> int:
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--images", metavar="DIR", help="Score pictures made elsewhere, named like the samples.")
-@click.option("--name", default="external", show_default=True, help="What to call the method that made them.")
+@click.option("--images", metavar="DIR", help="Score images made elsewhere, named by sample id.")
+@click.option("--name", default="external", show_default=True, help="Name of the method that made them.")
 @data_options
 @metrics_options
 @partial_option
 def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
-    """Score run folders, or pictures made elsewhere (--images), and print the table."""
+    """Score run folders, or images made elsewhere (--images), and print a table."""
     from brushbench.benchmark import score as score_run
     from brushbench.benchmark import score_images
     from brushbench.config import RunConfig, split_names
@@ -292,10 +294,10 @@ def _data_line(config: "RunConfig") -> str:
     if config.dataset is not None:
         embedded = ", embedded" if name in EMBEDDED else ""
         return one_line(f"data: {name}, in {root}" if root else f"data: {name}{embedded}")
-    where = (
-        f"in {root}" if root else "which is embedded; BrushBench itself: --root DIR, BRUSHBENCH_DATA or brushbench.toml"
-    )
-    return f"no data set named: using {name!r}, {where}"
+    if root:
+        return one_line(f"no data set given; using {name}, found in {root}")
+    remedy = "To use BrushBench, give --root DIR or set BRUSHBENCH_DATA"
+    return f"BrushBench not found; using the built-in PaperCut data. {remedy}"
 
 
 def tables(

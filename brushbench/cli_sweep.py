@@ -24,14 +24,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--vary", "variations", multiple=True, required=True, metavar="K=V", help="K=start:stop:step or K=V,V.")
-@click.option("--figure", metavar="FILE", help="Where the curve goes: .png, .svg or .pdf. Default: in OUTPUT/sweep.")
+@click.option(
+    "--vary",
+    "variations",
+    multiple=True,
+    required=True,
+    metavar="K=V",
+    help="Option to vary: K=start:stop:step or K=V,V.",
+)
+@click.option("--figure", metavar="FILE", help="File for the curve: .png, .svg or .pdf. Default: in OUTPUT/sweep.")
 @method_options
 @data_options
 @metrics_options
 @partial_option
 def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
-    """Run a method with several values of an option, and draw what it keeps against what it paints.
+    """Run a method with several values of an option, and plot preservation against text alignment.
 
     \b
     brushbench sweep --method brushnet --vary scale=0:1:0.2

@@ -18,13 +18,13 @@ MEANING = {
 
 @click.command()
 @click.argument("plug_in", metavar="FILE.py:CLASS|NAME")
-@click.option("--kind", type=click.Choice([*MEANING]), help="Default: what its class looks like.")
-@click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of it.")
-@click.option("--weights", metavar="W", help="Of a method that is made from weights.")
+@click.option("--kind", type=click.Choice([*MEANING]), help="Kind of plug-in. Default: recognised from its class.")
+@click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the plug-in.")
+@click.option("--weights", metavar="W", help="Weights, for a method that loads some.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps.")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16.")
-@click.option("--root", metavar="DIR", help="Folder of a data set.")
-@click.option("--split", metavar="S[,S...]", help="Of a data set. Default: all that it says it has, or inside.")
+@click.option("--root", metavar="DIR", help="Folder of the data set, for a data set.")
+@click.option("--split", metavar="S[,S...]", help="Splits, for a data set. Default: all that it declares, or inside.")
 def validate(
     plug_in: str,
     kind: str | None,
@@ -35,7 +35,7 @@ def validate(
     root: str | None,
     split: str | None,
 ) -> int:
-    """Try a method, metric or data set on a tiny batch, and print what is wrong with it, a line for each finding.
+    """Try a plug-in method, metric or data set on a tiny batch, and print each problem on a line.
 
     \b
     brushbench validate my_method.py:MyMethod -o checkpoint=FILE

@@ -126,7 +126,7 @@ def _p(value: float) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     changes = comparison.changes
     notes = [
-        "change: of B compared with A, positive is better whether ↑ or ↓; on the samples that both have a score for; "
+        "change: B minus A, signed so that positive is better; over the samples that both have scored; "
         "only A/only B: left out, as the other side has none",
         *_ratio_notes(changes),
         *_family_notes(changes),

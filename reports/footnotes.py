@@ -17,11 +17,8 @@ PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
     "strict": "protocol strict: lossless storage, means over pixels and channels; not comparable with published tables",
 }
-MINIATURE = (
-    "papercut is a miniature world with models of its own: its numbers compare methods there, and say nothing about "
-    "published checkpoints"
-)
-STAND_IN = "papercut-clip is the miniature CLIP of that world; it stands in for CLIP Sim, and is on another scale"
+MINIATURE = "papercut is a toy benchmark with tiny models of its own: do not compare its numbers with published results"
+STAND_IN = "papercut-clip replaces CLIP similarity on PaperCut; its scale differs"
 ONE_SEED = (
     "all samples of protocol paper share one seed, and so their noise: they aren't independent, as intervals and tests "
     "assume"
@@ -34,7 +31,7 @@ JPEG = (
     "copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored fills pass by a little"
 )
 READING = {
-    "summary": "mean ± its 95 % interval, [both ends] where its sides differ, none below 6 samples",
+    "summary": "mean with its 95 % interval: ± where it is symmetric, else [low, high]; none below 6 samples",
     "paper": "means, as the paper prints them",
     "ablation": "means of the inside and the outside row",
 }
@@ -57,7 +54,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield from _official(summary, rows)
     yield from _derived(summary, rows)
     if (rows["n_identical"] > 0).any():
-        yield "identical: samples without any difference to the source there; they have no score, no part in the mean"
+        yield "identical: samples that equal the source; they have no finite score and are excluded from the mean"
     if dataset.partition("@")[0] == "papercut":
         yield MINIATURE
         if "papercut-clip" in set(rows["metric"]):
@@ -87,7 +84,7 @@ def counts(rows: pd.DataFrame) -> str:
             for key, count in found.items():
                 told.setdefault(tuple(key[place] for place in places), {})[count] = None
             if all(len(each) == 1 for each in told.values()):
-                return f"scored/asked: {_told({key: next(iter(each)) for key, each in told.items()})}"
+                return f"scored/requested: {_told({key: next(iter(each)) for key, each in told.items()})}"
     raise AssertionError("every method, split and section has one count")
 
 
@@ -126,10 +123,10 @@ def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
         return
     names = {str(name).partition(" ")[0] for name in beside["method"]}
     told = [JPEG if (name, protocol) == ("copy", "paper") else REFERENCES[name] for name in REFERENCES if name in names]
-    told += ["a floor paints without a model"] if (beside["role"] == "floor").any() else []
+    told += ["a floor uses no model"] if (beside["role"] == "floor").any() else []
     kinds = " and ".join(f"{role}s" for role in ROLES if role in set(beside["role"]))
-    below = "" if len(beside) == rows["method"].nunique() else " stand below the rule and"
-    yield "; ".join([f"{kinds}{below} are neither ranked nor tested", *told])
+    below = "" if len(beside) == rows["method"].nunique() else "listed below the rule, "
+    yield "; ".join([f"{kinds} are {below}neither ranked nor tested", *told])
 
 
 def _capped(summary: Summary, rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:
@@ -140,7 +137,7 @@ def _capped(summary: Summary, rows: pd.DataFrame, *, in_cells: bool) -> Iterator
         info = summary.metrics[metric]
         ceilings.setdefault(f"{info.ceiling:g} {info.unit}".strip(), {})[metric] = None
     for ceiling, metrics in ceilings.items():
-        rule = f"{', '.join(metrics)}: a sample counts as at most {ceiling}, also one without any difference"
+        rule = f"{', '.join(metrics)}: each sample is capped at {ceiling}, also where it equals the source"
         counts = "" if in_cells else f"; at that cap: {_by_method(capped[capped['metric'].isin(metrics)], 'n_capped')}"
         yield f"{rule}{counts}"
 

@@ -76,7 +76,7 @@ def _check_complete(summary: Summary) -> None:
         first = partial.iloc[0]
         where = f"{first['metric']} of {first['method']} on {first['dataset']}/{first['split']}"
         count = f"{first['n_scored'] + first['n_identical']} of {first['n_asked']} samples"
-        raise UserError(one_line(f"the table would be partial: {where} has {count} (of {len(partial)} such cells)"))
+        raise UserError(one_line(f"--strict: {len(partial)} cells are incomplete, such as {where} ({count})"))
 
 
 def _paper(summary: Summary, wanted: TableOptions) -> Report:

@@ -226,4 +226,4 @@ def test_a_run_with_the_option_is_another_run(
     run = next((tmp_path / "runs").rglob("run.json")).parent
     assert Run.open(run).record.identity.method.options["ema"] is True
     result = brushbench(*asked, *base)
-    assert_one_line(result, "holds another run: method.options.ema is True there and not set here", last=True)
+    assert_one_line(result, "contains another run: method.options.ema was True and is now not set", last=True)

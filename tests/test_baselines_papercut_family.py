@@ -53,11 +53,11 @@ def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
     code, out, err = brushbench("run", "--method", "brushnet", "--limit", "8")
     assert code == 0, err
-    assert "no data set named: using 'papercut', which is embedded" in err
+    assert "BrushBench not found; using the built-in PaperCut data" in err
     assert "weights of brushnet: papercut" in err
     assert "generating brushnet, papercut/inside: 8/8 images" in err
     assert "papercut-clip whole" in out
-    assert "scored/asked: 8/8 for each" in out
+    assert "scored/requested: 8/8 for each" in out
     assert (tmp_path / "runs" / "papercut-inside" / "brushnet" / "contact_sheet.png").exists()
     record = json.loads((tmp_path / "runs" / "papercut-inside" / "brushnet" / "run.json").read_text())
     assert record["identity"]["method"]["options"]["steps"] == 12

@@ -25,7 +25,7 @@ def test_a_run_ends_with_a_table(brushbench, tmp_path: Path, write_bench) -> Non
     assert code == 0
     assert "brushbench, split inside, protocol strict" in out
     assert "brushbench, split outside, protocol strict" in out
-    assert out.count("\nscored/asked: 4/4 for each\n") == 2
+    assert out.count("\nscored/requested: 4/4 for each\n") == 2
     assert "generating mean-fill, brushbench/inside: 4/4 images" in err
     assert (tmp_path / "runs" / "brushbench-outside" / "mean-fill" / "scores.parquet").exists()
 
@@ -191,7 +191,7 @@ def test_unicode_captions_and_ids(brushbench, tmp_path: Path, write_bench) -> No
         (["run"], ["Missing option '--method'"]),
         (["run", "--metod", "telea"], ["No such option", "--method"]),
         (["rnu"], ["No such command 'rnu'"]),
-        (["report", "./nowhere"], ["nowhere is not a run folder"]),
+        (["report", "./nowhere"], ["no runs found in nowhere"]),
         (["score"], ["exactly one"]),
         (["list", "method"], ["'method' is not one of"]),
     ],
@@ -266,7 +266,7 @@ def test_an_embedded_data_set_is_used_and_named(brushbench, tmp_path: Path, monk
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
     code, out, err = brushbench("run", "--method", "mean-fill", "--limit", "1", "--output", tmp_path)
     assert code == 0
-    assert "no data set named: using 'papercut'" in err
+    assert "BrushBench not found; using the built-in PaperCut data" in err
     assert "papercut, split inside" in out
     sheet = tmp_path / "papercut-inside" / "mean-fill" / "contact_sheet.png"
     assert f"contact sheet: {sheet}" in out

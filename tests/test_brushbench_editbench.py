@@ -277,7 +277,7 @@ def test_a_run_finds_its_samples_again(copies, tmp_path: Path, brushbench, monke
     assert code == 0, err
     root = ("--root", copies("A"), "--output", output)
     result = brushbench(*command, "--data-option", "size=64", *root)
-    assert_one_line(result, "holds another run", "dataset.options.prompt")
+    assert_one_line(result, "contains another run", "dataset.options.prompt")
     assert_one_line(brushbench(*command, "--data-option", "siz=64", *root), "did you mean 'size'")
     assert_one_line(brushbench("score", output, "--data-option", "size=64"), "a run has its own options")
     code, out, err = brushbench(*command, *root[:2], "--output", tmp_path / "other", "--data-option", "size=64")

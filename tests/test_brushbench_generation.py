@@ -138,11 +138,11 @@ def test_a_run_with_another_fingerprint_is_left_alone(tmp_path: Path, write_benc
     root = write_bench()
     run = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "runs"))
     before = stored(run)
-    with pytest.raises(brushbench.UserError, match=r"method\.options\.seconds is 0\.0 there and 0\.001 here.*--output"):
+    with pytest.raises(brushbench.UserError, match=r"method\.options\.seconds was 0\.0 and is now 0\.001.*--output"):
         brushbench.run(
             RunConfig(noise, "brushbench", root, output=tmp_path / "runs", options={"seconds": "0.001"}, seed=1234)
         )
-    with pytest.raises(brushbench.UserError, match="seed is 1234 there and 7 here"):
+    with pytest.raises(brushbench.UserError, match="seed was 1234 and is now 7"):
         brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "runs", seed=7))
     (root / "images" / "000000003.png").write_bytes((root / "images" / "000000002.png").read_bytes())
     with pytest.raises(brushbench.UserError, match=r"dataset\.digest"):
@@ -307,7 +307,7 @@ def test_a_cluster_makes_the_same_run(tmp_path: Path, write_bench, noise: str) -
     assert "5/5" in result.stdout
     again = subprocess.run([*command, "--seed", "7"], check=False, capture_output=True, text=True)
     assert again.returncode == 2
-    assert "seed is 1234 there and 7 here" in again.stderr.splitlines()[-1]
+    assert "seed was 1234 and is now 7" in again.stderr.splitlines()[-1]
     assert not again.stdout
 
 

@@ -90,7 +90,7 @@ def test_run_makes_a_changed_image_again(
     assert code == 0, (said, err)
     assert "3/4 images are there already" in err
     assert (folder / "images" / f"{FIRST}.png").read_bytes() == before
-    assert "scored/asked: 4/4" in out
+    assert "scored/requested: 4/4" in out
 
 
 def lose(folder: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_lost_ledger_loses_nothing(
         (folder / other).unlink()
     code, out, err = brushbench(*asked)
     assert code == 0, err
-    assert "scored/asked: 4/4" in out
+    assert "scored/requested: 4/4" in out
     # Not painted again.
     assert stamps(folder) == images
     assert len(Run.open(folder).ledger()) == 4
@@ -201,7 +201,7 @@ def test_a_run_whose_pictures_were_put_away_is_still_reported(folder: Path, brus
     shutil.rmtree(folder / "images")
     code, out, _ = brushbench("report", folder)
     assert code == 0
-    assert "scored/asked: 4/4" in out
+    assert "scored/requested: 4/4" in out
 
 
 def test_the_sums_are_those_of_coreutils(folder: Path) -> None:

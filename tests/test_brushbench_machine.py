@@ -208,7 +208,7 @@ def test_an_ended_run_keeps_what_is_painted(engine: str, number: int, write_benc
     process.send_signal(number)
     out, err = process.communicate()
     assert (process.returncode, out) == (130, ""), err
-    assert err.splitlines()[-1] == "interrupted; the same command goes on where this one stopped"
+    assert err.splitlines()[-1] == "interrupted; run the same command again to resume"
     assert list(Run.open(run).intact()) == ["000000000"]
     hold.unlink()
     assert brushbench(*command)[0] == 0

@@ -118,11 +118,11 @@ def test_an_edit_of_what_is_not_imported_changes_nothing(research: Path, write_b
 def test_another_batch_size_is_another_run(brushbench, write_bench, tmp_path: Path) -> None:
     asked = ("run", "--method", "telea", "--dataset", "brushbench", "--root", write_bench(), "--output", tmp_path)
     assert brushbench(*asked, "--batch-size", 2)[0] == 0
-    assert_one_line(brushbench(*asked, "--batch-size", 3), "batch_size is 2 there and 3 here", last=True)
+    assert_one_line(brushbench(*asked, "--batch-size", 3), "batch_size was 2 and is now 3", last=True)
     record = json.loads((tmp_path / "brushbench-inside/telea/run.json").read_text())
     assert record["identity"]["batch_size"] == 2
     # auto is the number that it became.
-    assert_one_line(brushbench(*asked), "batch_size is 2 there and 8 here", last=True)
+    assert_one_line(brushbench(*asked), "batch_size was 2 and is now 8", last=True)
 
 
 def test_runs_from_before_batch_sizes_keep_their_fingerprint(brushbench, write_bench, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_new_version_of_a_method_is_another_run(
         for entry in BUILTIN["method"]
     )
     monkeypatch.setitem(BUILTIN, "method", newer)
-    assert_one_line(brushbench(*asked), "method.version is 1 there and 2 here", last=True)
+    assert_one_line(brushbench(*asked), "method.version was 1 and is now 2", last=True)
 
 
 def test_a_newer_version_has_a_line_in_the_log() -> None:
@@ -188,7 +188,7 @@ def test_a_live_owner_blocks_another_identity(brushbench, write_bench, tmp_path:
     assert brushbench(*asked, "--limit", 2)[0] == 0
     claim.release()
     assert not (folder / ".owners").exists()
-    assert_one_line(brushbench(*asked, "-o", "radius=9"), "method.options.radius is 3.0 there and 9.0 here", last=True)
+    assert_one_line(brushbench(*asked, "-o", "radius=9"), "method.options.radius was 3.0 and is now 9.0", last=True)
     assert brushbench(*asked, "-o", "radius=9", "--fresh")[0] == 0
 
 

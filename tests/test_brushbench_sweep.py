@@ -94,7 +94,7 @@ def test_the_same_again_makes_nothing_new(sweep, brushbench, tmp_path: Path) -> 
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("images/*")}
     assert (tmp_path / "f.svg").exists()
     other = sweep("--vary", "share=1", "-o", "blur=3")
-    assert "holds another run: method.options.blur is 21 there and 3 here" in other[2]
+    assert "contains another run: method.options.blur was 21 and is now 3" in other[2]
     assert other[0] == 2
 
 

@@ -64,7 +64,7 @@ def test_a_method_that_keeps_pixels_never_ranks_lower(table: str, tmp_path: Path
     assert [rows[name]["n_capped"] for name in scores] == [count // 2, 0, 0]
     text = render(report(runs, TableOptions(table)), "text")
     assert "(20 at the cap)" in text if table == "summary" else f"{count // 2} of keeps" in text
-    assert "psnr: a sample counts as at most 60 dB" in text
+    assert "psnr: each sample is capped at 60 dB" in text
     assert not any(row["fewer_samples"] for row in rows.values())
 
 

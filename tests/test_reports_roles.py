@@ -146,7 +146,7 @@ def test_alone_they_are_shown_without_rule_and_marks(tmp_path: Path) -> None:
 def test_the_table_says_what_they_are(tmp_path: Path) -> None:
     text = render(report(made(tmp_path / "strict", NAMES, ["inside"]), TableOptions("paper")), "text")
     for part in (
-        "references and floors stand below the rule and are neither ranked nor tested",
+        "references and floors are listed below the rule, neither ranked nor tested",
         "copy is the source itself",
         "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
     ):

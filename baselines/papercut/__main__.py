@@ -30,7 +30,7 @@ def cli() -> None:
 def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | None) -> None:
     """Train parts of the family in the order given, or all of it.
 
-    Interrupted, the same command goes on where this one stopped. A sheet in the part's folder shows how far it is.
+    Run the same command again to resume. A sheet in the part's folder shows how far it is.
 
     Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
     """
@@ -74,7 +74,7 @@ def main() -> None:
     except (UserError, OSError) as error:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command goes on where this one stopped", err=True)
+        click.echo("interrupted; run the same command again to resume", err=True)
         sys.exit(130)
 
 

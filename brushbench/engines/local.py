@@ -27,7 +27,7 @@ CPU_PIXELS = 512 * 512
 def generate_here(config: RunConfig, dataset: Dataset, method: LoadedMethod, watch: ProgressCallback) -> Run:
     """Paint the configuration's shard of a data set with a loaded method.
 
-    Raises `UserError` if the run folder holds another run, or if nothing at all could be made of what was asked.
+    Raises `UserError` if the run folder contains another run, or if nothing at all could be made of what was asked.
     """
     with hearing() as notes:
         batch_size = _automatic_batch(dataset, method.device) if config.batch_size == "auto" else config.batch_size

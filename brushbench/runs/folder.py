@@ -45,7 +45,7 @@ SUMS = "images.sha256"
 CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
 THREADS = 4
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
-REMEDY = "Use another --output, or --fresh to begin anew there"
+REMEDY = "Use another --output, or --fresh to start over"
 
 
 @final
@@ -320,7 +320,7 @@ class Run:
         lost = not entries and self.scores_path().exists()
         if any(entry.status == "done" for entry in entries.values()) or self.sums() or lost:
             changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
-            raise UserError(one_line(f"{self.path} holds another run: {changed}. {REMEDY}", 2000))
+            raise UserError(one_line(f"{self.path} already contains another run: {changed}. {REMEDY}", 2000))
         return asked
 
     def _goes_on(self, asked: RunRecord) -> bool:

@@ -26,7 +26,7 @@ def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
-            raise UserError(one_line(f"{path} is not a run folder, and holds none"))
+            raise UserError(one_line(f"no runs found in {path}"))
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
     if not found:

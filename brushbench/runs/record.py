@@ -107,11 +107,11 @@ def differences(stored: Identity, asked: Identity, since: datetime) -> Iterator[
 
 
 def _values(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """One `name is value there and value here` for each value in which two identities differ."""
+    """One `name was value and is now value` for each value in which two identities differ."""
     for key in dict.fromkeys([*stored, *asked]):
         old, new = stored.get(key), asked.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _values(old, new, f"{prefix}{key}.")
         elif old != new:
-            there, here = (repr(side[key]) if key in side else "not set" for side in (stored, asked))
-            yield f"{prefix}{key} is {there} there and {here} here"
+            before, now = (repr(side[key]) if key in side else "not set" for side in (stored, asked))
+            yield f"{prefix}{key} was {before} and is now {now}"
