@@ -262,7 +262,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert text.splitlines()[5].split() == ["copy", "(reference)", ">=", "60", "0.00"]
     assert text.splitlines()[6].split() == ["telea", "(floor)", "40.00", "50.00"]
     assert "the rows are means over different samples" in text
-    with pytest.raises(brushbench.UserError, match="psnr of telea on brushbench/inside .2 of 3 samples"):
+    with pytest.raises(brushbench.UserError, match=r"psnr of telea on brushbench/inside \(2 of 3 samples\)"):
         report([first, second], TableOptions("paper", strict=True))
     report([second], TableOptions("paper", strict=True))
 
