@@ -31,7 +31,7 @@ from brushbench.cli import main as command_line
 from brushbench.runs.folders import expand
 
 MODULES = (
-    *("brushbench.benchmark", "brushbench.sweep", "brushbench.jobs", "brushbench.progress", "brushbench.data.convert"),
+    *("brushbench.benchmark", "brushbench.sweep", "brushbench.grid", "brushbench.progress", "brushbench.data.convert"),
     *(
         "brushbench.baselines.classical",
         "brushbench.metrics.alignment",

@@ -8,7 +8,7 @@ from brushbench.config import RunConfig, split_names
 from brushbench.datasets.plug_in import stated_metrics
 from brushbench.engines.local import generate_here
 from brushbench.engines.ray import generate_on_cluster
-from brushbench.external import Imported, import_images
+from brushbench.import_images import Imported, import_images
 from brushbench.loading import LoadedMethod, configured_dataset, configured_method, dataset_of
 from brushbench.metric_selection import Selection, Setting, select
 from brushbench.networks import prepare

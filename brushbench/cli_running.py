@@ -170,7 +170,7 @@ def _check_only_of_runs() -> None:
 
 # Any: what click has parsed, by option.
 def _all_jobs(asked: dict[str, Any], work: "Callable[[RunConfig, ProgressCallback, Any], Run]", *, table: bool) -> int:
-    from brushbench.jobs import ALL, expand_jobs, expand_methods
+    from brushbench.grid import ALL, expand_jobs, expand_methods
 
     template, names, splits = asked_for(asked)
     jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
@@ -200,7 +200,7 @@ def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value
 def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
     """The configuration that all runs share, with the first method; the methods as named, and the splits."""
     from brushbench.config import RunConfig, split_names
-    from brushbench.jobs import expand_methods
+    from brushbench.grid import expand_methods
     from brushbench.options import parse_metric_pairs, parse_pairs
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])

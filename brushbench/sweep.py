@@ -10,7 +10,7 @@ from pathlib import Path
 
 from brushbench.config import RunConfig
 from brushbench.errors import UserError, one_line, unknown
-from brushbench.jobs import ALL, expand_jobs, expand_methods
+from brushbench.grid import ALL, expand_jobs, expand_methods
 from brushbench.method_options import check_options, option_names
 from brushbench.options import Value
 from brushbench.registry import resolve

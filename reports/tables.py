@@ -13,12 +13,12 @@ import pandas as pd
 from brushbench.errors import UserError, one_line, unknown
 from brushbench.metric_info import MetricInfo
 from brushbench.registry import ROLES
-from brushbench.reports.beside import Beside, measured
 from brushbench.reports.footnotes import footnotes
+from brushbench.reports.highlight import by_rank, by_significance
 from brushbench.reports.intervals import printed_interval
 from brushbench.reports.layout import Cell, Column, Mark, Row, Section, Table, heading
-from brushbench.reports.marks import by_rank, by_significance
 from brushbench.reports.mean_error import is_derived
+from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.summary import BOTH, FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
 
