@@ -286,6 +286,17 @@ def test_a_pinned_revision_that_is_here_is_not_asked_for(
     assert not [path for path in hub.asked if "lab/sd" in path]
 
 
+def test_a_pinned_download_is_used_offline_by_the_repository_s_name(
+    start: Start, sd: Path, generate, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_it(monkeypatch, tmp_path / "manifests", digest=file_digest(sd / UNET))
+    start(lab__sd=Served(sd, commit=COMMIT), lab__branch=tiny_weights / "brushnet")
+    assert generate(COMMIT)[0] == 0
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("lab/sd", "old/sd"):
+        assert generate(COMMIT, "-o", f"base={name}")[0] == 0
+
+
 def test_what_an_interrupted_download_left_isn_t_used_offline(
     start: Start, sd: Path, generate, tiny_weights: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,10 +151,14 @@ def _obstacle(source: str, revision: str | None, choose: Choose) -> str:
 
 
 def _cached(source: str, revision: str | None) -> Iterator[Path]:
-    for name in names_of(source):
-        folder = capture(partial(snapshot, name, revision, (), local=True))
-        if not isinstance(folder, Failure):
-            yield folder
+    """The folders of a repository in the cache; where no branch was downloaded, the pinned commit stands for it."""
+    manifest = manifest_of(source)
+    revisions = [revision, manifest.commit] if revision is None and manifest and manifest.commit else [revision]
+    for wanted in revisions:
+        for name in names_of(source):
+            folder = capture(partial(snapshot, name, wanted, (), local=True))
+            if not isinstance(folder, Failure):
+                yield folder
 
 
 def _lack(folder: Path, choose: Choose) -> str:
