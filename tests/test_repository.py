@@ -1,5 +1,7 @@
 """What the repository offers to those who work on it."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +49,25 @@ def test_github_can_show_a_form(name: str) -> None:
 def test_a_form_asks_for_what_the_suite_can_tell(name: str, command: str, brushbench) -> None:
     assert any(command in element["attributes"]["label"] for element in questions(name))
     assert brushbench(*command.split()[1:], "--help")[0] == 0
+
+
+def test_the_ten_commands_are_explained_and_name_files_that_exist() -> None:
+    recipes = (ROOT / "justfile").read_text(encoding="utf-8")
+    names = re.findall(r"^([a-z]+)\b.*:$", recipes, re.MULTILINE)
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(names) == 10
+    assert [name for name in names if f"| `just {name}" not in page] == []
+    assert re.findall(r"^\| `just (\w+)", page, re.MULTILINE) == names
+    files = re.findall(r"(?:docs|tests)/[\w./]+", recipes)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_hooks_are_tools_of_the_development_environment() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert [repository["repo"] for repository in hooks] == ["local"]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    installed = {re.split(r"[>=<]", tool)[0] for name in ("lint", "test") for tool in groups[name]}
+    commands = {hook["entry"].split()[0] for hook in hooks[0]["hooks"]}
+    packages = {"lint-imports": "import-linter"}
+    assert {packages.get(command, command) for command in commands} <= installed
+    assert all(hook["language"] == "system" for hook in hooks[0]["hooks"])
