@@ -174,6 +174,8 @@ def test_the_draws_follow_from_the_tests() -> None:
         p_value = bootstrap_test(sure, draws=draws_for(tests))
         assert holm([p_value], tests)[0] <= 0.005
     assert draws_for(1) == 9999
+    assert draws_for(600) == 119_999
+    assert smallest_p(40, draws=99) == 0.01
 
 
 def test_clusters_of_unequal_sizes_are_drawn_as_they_are() -> None:
@@ -269,7 +271,10 @@ def test_non_inferiority() -> None:
     half = stats.t.ppf(0.95, 399) * stats.sem(noise)
     found = non_inferiority(noise, margin=0.2)
     assert (found.verdict, found.low, found.high) == ("not worse", pytest.approx(-half), pytest.approx(half))
+    assert (found.mean, found.margin) == (pytest.approx(0), 0.2)
     assert non_inferiority(noise, margin=0.01).verdict == "undecided"
+    # Surely not better, but the margin is inside of the interval.
+    assert non_inferiority(noise - 0.1, margin=0.1).verdict == "undecided"
     assert non_inferiority(noise - 0.5, margin=0.2).verdict == "worse"
     assert non_inferiority(noise + 0.5, margin=0.0).verdict == "better"
     assert non_inferiority(np.zeros(5), margin=0.0).verdict == "not worse"
