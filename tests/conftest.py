@@ -1,29 +1,32 @@
-"""Small data sets and tiny real models for all tests."""
+"""Small data sets and tiny real models for all tests.
+
+What takes long to import, torch above all, is imported where it is used: this file is read also where no test of it is.
+"""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
-from diffusers import UNet2DConditionModel
 from hub_server import Content, Hub
-from PIL import Image
-from published import Publication, publish, tiny_sources, unsized
-from safetensors.torch import save_file
-from support import with_whole_vocabulary
-from tiny_pipelines import Folders, make
 
-from brushbench import load_dataset
 from brushbench.bars import without_bars
 from brushbench.cli import main
-from brushbench.masks import encode_rle
-from brushbench.types import Sample
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from published import Publication
+    from tiny_pipelines import Folders
+
+    from brushbench.types import Sample
+
+# Tiny models are slower with more threads. It holds for processes that tests start, too.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
@@ -44,6 +47,9 @@ def tiny_weights() -> Path:
 @pytest.fixture(scope="session")
 def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny weights with a UNet of nine input channels."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
     folder = tmp_path_factory.mktemp("inpainting") / "weights"
     shutil.copytree(tiny_weights, folder, ignore=shutil.ignore_patterns("unet", "brushnet"))
     config = json.loads((tiny_weights / "unet" / "config.json").read_text())
@@ -55,6 +61,9 @@ def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SDXL and BrushNet in miniature, random: a folder in diffusers layout."""
+    from safetensors.torch import save_file
+    from support import with_whole_vocabulary
+
     folder = tmp_path_factory.mktemp("sdxl") / "weights"
     shutil.copytree(golden / "brushnet_sdxl" / "weights", folder)
     tokenizer = golden / "brushnet" / "weights" / "tokenizer"
@@ -68,8 +77,10 @@ def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Folders:
+def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "Folders":
     """The folder of a tiny pipeline of diffusers, made when it is first asked for."""
+    from tiny_pipelines import make
+
     root = tmp_path_factory.mktemp("pipelines")
 
     def folder(kind: str) -> Path:
@@ -80,7 +91,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> F
 
 
 @pytest.fixture
-def changed_pipeline(pipelines: Folders, tmp_path: Path) -> Folders:
+def changed_pipeline(pipelines: "Folders", tmp_path: Path) -> "Folders":
     """A copy of one, to be damaged."""
     return lambda kind: shutil.copytree(pipelines(kind), tmp_path / "changed")
 
@@ -91,13 +102,19 @@ def write_bench(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def samples(write_bench: Write) -> list[Sample]:
+def samples(write_bench: Write) -> "list[Sample]":
     """Three of them."""
+    from brushbench import load_dataset
+
     return list(load_dataset("brushbench", root=write_bench(count=3)))
 
 
 def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[str, object] | None = None) -> Path:
     """A data set in BrushBench's format: smooth random pictures, a rectangle each as mask; `entries` are added."""
+    from PIL import Image
+
+    from brushbench.masks import encode_rle
+
     (root / "images").mkdir(parents=True)
     mapping: dict[str, object] = {}
     for index in range(count):
@@ -114,12 +131,17 @@ def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[
     return root
 
 
-def picture(seed: int, side: int) -> np.ndarray:
+def picture(seed: int, side: int) -> "np.ndarray":
+    import numpy as np
+    from PIL import Image
+
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def rectangle(seed: int, side: int) -> torch.Tensor:
+def rectangle(seed: int, side: int) -> "torch.Tensor":
+    import torch
+
     mask = torch.zeros(side, side, dtype=torch.bool)
     top, left = 4 + 3 * seed % (side // 4), 8 + 5 * seed % (side // 4)
     mask[top : top + side // 2, left : left + side // 3] = True
@@ -129,8 +151,10 @@ def rectangle(seed: int, side: int) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def published(
     tiny_weights: Path, inpainting_weights: Path, sdxl_weights: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Publication:
+) -> "Publication":
     """Every repository that families and metrics name, as its manifest lists it, in miniature."""
+    from published import publish, tiny_sources
+
     root = tmp_path_factory.mktemp("published")
     sources = tiny_sources(GOLDEN, tiny_weights, inpainting_weights, sdxl_weights, root / "tiny")
     return publish(sources, root)
@@ -139,6 +163,8 @@ def published(
 @pytest.fixture
 def unsized_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests without digests, for small weights under the names of published ones."""
+    from published import unsized
+
     monkeypatch.setattr("brushbench.weights.manifest.FOLDER", unsized(tmp_path / "unsized manifests"))
 
 
@@ -160,3 +186,8 @@ def hub() -> Iterator[Callable[[dict[str, Content]], Hub]]:
     """Start a hub that serves these folders."""
     with ExitStack() as stack:
         yield lambda repositories: stack.enter_context(closing(Hub(repositories)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None and item.get_closest_marker("first") is None)
