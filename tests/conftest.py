@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from forked import Running, started
 from hub_server import Content, Hub
 
 from brushbench.bars import without_bars
@@ -186,6 +187,34 @@ def hub() -> Iterator[Callable[[dict[str, Content]], Hub]]:
     """Start a hub that serves these folders."""
     with ExitStack() as stack:
         yield lambda repositories: stack.enter_context(closing(Hub(repositories)))
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Start the command line in a process of its own: to be killed, or to work beside others."""
+    with ExitStack() as stack:
+
+        def start(*arguments: object) -> Running:
+            running = started([str(argument) for argument in arguments], tmp_path_factory.mktemp("forked"))
+            stack.callback(running.end)
+            return running
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two cores, which this process is connected to.
+
+    Tests that use it are marked `xdist_group("ray")`, so that one worker has them all, and there is one cluster.
+    """
+    # Without it, Ray warns at every start on a machine without a GPU.
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
