@@ -205,8 +205,8 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
     """Start the command line in a process of its own: to be killed, or to work beside others."""
     with ExitStack() as stack:
 
-        def start(*arguments: object) -> Running:
-            running = started([str(argument) for argument in arguments], tmp_path_factory.mktemp("forked"))
+        def start(*arguments: object, site: Path | None = None) -> Running:
+            running = started([str(argument) for argument in arguments], tmp_path_factory.mktemp("forked"), site)
             stack.callback(running.end)
             return running
 

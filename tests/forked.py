@@ -5,6 +5,7 @@ Python's fork server is that process. It starts afresh, without the tests' threa
 
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -58,14 +59,20 @@ class Running:
         self.process.join()
 
 
-def started(arguments: Sequence[str], folder: Path) -> Running:
-    """The command line with these arguments, in this process's environment and working folder."""
-    process = CONTEXT.Process(target=_run, args=(arguments, folder, dict(os.environ), Path.cwd()))
+def started(arguments: Sequence[str], folder: Path, site: Path | None = None) -> Running:
+    """The command line with these arguments, in this process's environment and working folder.
+
+    It also imports from the folder `site`, as if `PYTHONPATH` had it, and nothing that lies beside the tests.
+    """
+    process = CONTEXT.Process(target=_run, args=(arguments, folder, site, dict(os.environ), Path.cwd()))
     process.start()
     return Running(process, folder)
 
 
-def _run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], working: Path) -> None:
+def _run(
+    arguments: Sequence[str], folder: Path, site: Path | None, environment: Mapping[str, str], working: Path
+) -> None:
+    sys.path[:] = [*([str(site)] if site else []), *(path for path in sys.path if path != str(Path(__file__).parent))]
     for number, name in enumerate(("stdout", "stderr"), start=1):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), number)
     os.environ.clear()
