@@ -1,33 +1,48 @@
-"""Small data sets and tiny real models for all tests."""
+"""Small data sets and tiny real models for all tests.
+
+What takes long to import, torch above all, is imported where it is used: this file is read also where no test of it is.
+"""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
-from diffusers import UNet2DConditionModel
+from forked import Running, started
 from hub_server import Content, Hub
-from PIL import Image
-from published import Publication, publish, tiny_sources, unsized
-from safetensors.torch import save_file
-from support import with_whole_vocabulary
-from tiny_pipelines import Folders, make
 
-from brushbench import load_dataset
 from brushbench.bars import without_bars
 from brushbench.cli import main
-from brushbench.masks import encode_rle
-from brushbench.types import Sample
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from published import Publication
+    from tiny_pipelines import Folders
+
+    from brushbench.types import Sample
+
+# Tiny models are slower with more threads. It holds for processes that tests start, too.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Files of tests needn't outlive a power cut; on a busy disk, most of the time went there.
+
+    The processes that tests start do wait, and tests of a full disk put an `fsync` of their own in this place.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +59,9 @@ def tiny_weights() -> Path:
 @pytest.fixture(scope="session")
 def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny weights with a UNet of nine input channels."""
+    import torch
+    from diffusers import UNet2DConditionModel
+
     folder = tmp_path_factory.mktemp("inpainting") / "weights"
     shutil.copytree(tiny_weights, folder, ignore=shutil.ignore_patterns("unet", "brushnet"))
     config = json.loads((tiny_weights / "unet" / "config.json").read_text())
@@ -55,6 +73,9 @@ def inpainting_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SDXL and BrushNet in miniature, random: a folder in diffusers layout."""
+    from safetensors.torch import save_file
+    from support import with_whole_vocabulary
+
     folder = tmp_path_factory.mktemp("sdxl") / "weights"
     shutil.copytree(golden / "brushnet_sdxl" / "weights", folder)
     tokenizer = golden / "brushnet" / "weights" / "tokenizer"
@@ -68,8 +89,10 @@ def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Folders:
+def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "Folders":
     """The folder of a tiny pipeline of diffusers, made when it is first asked for."""
+    from tiny_pipelines import make
+
     root = tmp_path_factory.mktemp("pipelines")
 
     def folder(kind: str) -> Path:
@@ -80,7 +103,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> F
 
 
 @pytest.fixture
-def changed_pipeline(pipelines: Folders, tmp_path: Path) -> Folders:
+def changed_pipeline(pipelines: "Folders", tmp_path: Path) -> "Folders":
     """A copy of one, to be damaged."""
     return lambda kind: shutil.copytree(pipelines(kind), tmp_path / "changed")
 
@@ -91,13 +114,19 @@ def write_bench(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def samples(write_bench: Write) -> list[Sample]:
+def samples(write_bench: Write) -> "list[Sample]":
     """Three of them."""
+    from brushbench import load_dataset
+
     return list(load_dataset("brushbench", root=write_bench(count=3)))
 
 
 def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[str, object] | None = None) -> Path:
     """A data set in BrushBench's format: smooth random pictures, a rectangle each as mask; `entries` are added."""
+    from PIL import Image
+
+    from brushbench.masks import encode_rle
+
     (root / "images").mkdir(parents=True)
     mapping: dict[str, object] = {}
     for index in range(count):
@@ -114,12 +143,17 @@ def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[
     return root
 
 
-def picture(seed: int, side: int) -> np.ndarray:
+def picture(seed: int, side: int) -> "np.ndarray":
+    import numpy as np
+    from PIL import Image
+
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
-def rectangle(seed: int, side: int) -> torch.Tensor:
+def rectangle(seed: int, side: int) -> "torch.Tensor":
+    import torch
+
     mask = torch.zeros(side, side, dtype=torch.bool)
     top, left = 4 + 3 * seed % (side // 4), 8 + 5 * seed % (side // 4)
     mask[top : top + side // 2, left : left + side // 3] = True
@@ -129,8 +163,10 @@ def rectangle(seed: int, side: int) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def published(
     tiny_weights: Path, inpainting_weights: Path, sdxl_weights: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Publication:
+) -> "Publication":
     """Every repository that families and metrics name, as its manifest lists it, in miniature."""
+    from published import publish, tiny_sources
+
     root = tmp_path_factory.mktemp("published")
     sources = tiny_sources(GOLDEN, tiny_weights, inpainting_weights, sdxl_weights, root / "tiny")
     return publish(sources, root)
@@ -139,6 +175,8 @@ def published(
 @pytest.fixture
 def unsized_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Manifests without digests, for small weights under the names of published ones."""
+    from published import unsized
+
     monkeypatch.setattr("brushbench.weights.manifest.FOLDER", unsized(tmp_path / "unsized manifests"))
 
 
@@ -160,3 +198,36 @@ def hub() -> Iterator[Callable[[dict[str, Content]], Hub]]:
     """Start a hub that serves these folders."""
     with ExitStack() as stack:
         yield lambda repositories: stack.enter_context(closing(Hub(repositories)))
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Start the command line in a process of its own: to be killed, or to work beside others."""
+    with ExitStack() as stack:
+
+        def start(*arguments: object, site: Path | None = None) -> Running:
+            running = started([str(argument) for argument in arguments], tmp_path_factory.mktemp("forked"), site)
+            stack.callback(running.end)
+            return running
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two cores, which this process is connected to.
+
+    Tests that use it are marked `xdist_group("ray")`, so that one worker has them all, and there is one cluster.
+    """
+    # Without it, Ray warns at every start on a machine without a GPU.
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None and item.get_closest_marker("first") is None)

@@ -1,6 +1,5 @@
 """What several tests say."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,11 +46,6 @@ def assert_one_line(result: tuple[int, str, str], *parts: str, last: bool = Fals
     assert [line.startswith("brushbench: ") for line in lines] == [False] * (len(lines) - 1) + [True], err
     for part in parts:
         assert part in lines[-1]
-
-
-def with_path(folder: Path) -> dict[str, str]:
-    """The environment of a process that also imports from a folder."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(folder)]))}
 
 
 def assert_same_tensors(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

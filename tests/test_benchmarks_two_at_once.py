@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parent.parent / "benchmarks" / "two_at_once.py"
 
 
+@pytest.mark.slow
 def test_two_at_once_never_mix() -> None:
     environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent.parent)}
     done = subprocess.run(

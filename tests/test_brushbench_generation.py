@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from support import run_on
 
 import brushbench
 from brushbench.config import RunConfig, Shard
@@ -229,30 +229,23 @@ def test_the_paper_protocol_stores_jpeg_with_one_seed(tmp_path: Path, write_benc
     assert PROTOCOLS["strict"].sample_seed(1234, "a") != PROTOCOLS["strict"].sample_seed(1234, "b")
 
 
-@pytest.mark.timeout(600)
-def test_killed_five_times_it_ends_like_one_never_killed(
-    tmp_path: Path, write_bench, noise: str, tiny_weights: Path
-) -> None:
+def test_killed_five_times_it_ends_like_one_never_killed(tmp_path: Path, write_bench, noise: str, forked) -> None:
     root = write_bench(count=24)
     options = {"seconds": 0.05}
     whole = brushbench.run(
         RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options, batch_size=1)
     )
-    command = [
-        *(sys.executable, "-m", "brushbench", "run", "--method", noise, "-o", "seconds=0.05", "--batch-size", "1"),
-        *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "killed")),
-    ]
+    command = run_on(root, tmp_path / "killed", "-o", "seconds=0.05", "--batch-size", "1", method=noise)
     folder = tmp_path / "killed" / "brushbench-inside" / "Noise"
     chance = random.Random(0)
     for _ in range(5):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        before = lines_in(folder)
-        while process.poll() is None and lines_in(folder) == before:
+        running, before = forked(*command), lines_in(folder)
+        while running.is_alive and lines_in(folder) == before:
             time.sleep(0.002)
         time.sleep(chance.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        running.end()
+    code, _, err = forked(*command).result()
+    assert code == 0, err
     assert stored(Run.open(folder)) == stored(whole)
     leftovers = {path.name for path in folder.iterdir()}
     assert leftovers == {path.name for path in whole.path.iterdir()} | {"contact_sheet.png"}
@@ -263,15 +256,12 @@ def lines_in(folder: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
-def test_two_processes_can_share_a_folder(tmp_path: Path, write_bench, noise: str) -> None:
+def test_two_processes_can_share_a_folder(tmp_path: Path, write_bench, noise: str, forked) -> None:
     root = write_bench(count=12)
     whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options={"seconds": 0.02}))
-    command = [
-        *(sys.executable, "-m", "brushbench", "run", "--method", noise, "-o", "seconds=0.02"),
-        *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "shared"), "--allow-partial"),
-    ]
-    shards = [subprocess.Popen([*command, "--shard", f"{index}/2"], stdout=subprocess.DEVNULL) for index in (1, 2)]
-    assert [process.wait() for process in shards] == [0, 0]
+    command = run_on(root, tmp_path / "shared", "-o", "seconds=0.02", "--allow-partial", method=noise)
+    shards = [forked(*command, "--shard", f"{index}/2") for index in (1, 2)]
+    assert [shard.result()[0] for shard in shards] == [0, 0]
     assert stored(Run.open(tmp_path / "shared" / "brushbench-inside" / "Noise")) == stored(whole)
 
 
@@ -295,33 +285,48 @@ def test_a_full_disk_is_one_line(tmp_path: Path, write_bench, noise: str, monkey
     assert len(run.intact()) == 4
 
 
-def test_a_cluster_makes_the_same_run(tmp_path: Path, write_bench, noise: str) -> None:
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_makes_the_same_run(tmp_path: Path, write_bench, noise: str, request) -> None:
+    call = request.getfixturevalue("brushbench")
     root = write_bench(count=5)
     whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole"))
-    command = [
-        *(sys.executable, "-m", "brushbench", "run", "--engine", "ray", "--method", noise),
-        *("--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "cluster")),
-    ]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = run_on(root, tmp_path / "cluster", "--engine", "ray", method=noise)
+    code, out, err = call(*command)
+    assert code == 0, err
     assert stored(Run.open(tmp_path / "cluster" / "brushbench-inside" / "Noise")) == stored(whole)
-    assert "5/5" in result.stdout
-    again = subprocess.run([*command, "--seed", "7"], check=False, capture_output=True, text=True)
-    assert again.returncode == 2
-    assert "seed was 1234 and is now 7" in again.stderr.splitlines()[-1]
-    assert not again.stdout
+    assert "5/5" in out
+    code, out, err = call(*command, "--seed", "7")
+    assert code == 2
+    assert "seed was 1234 and is now 7" in err.splitlines()[-1]
+    assert not out
 
 
-def test_a_part_that_a_cluster_did_not_finish_is_no_success(tmp_path: Path, write_bench) -> None:
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("cluster")
+def test_a_part_that_a_cluster_did_not_finish_is_no_success(tmp_path: Path, write_bench, request) -> None:
     lines = ["import torch", "class Large:", "    def __call__(self, batch, seeds):"]
     lines += ["        if batch.ids[0] == '000000003':", "            raise torch.OutOfMemoryError('too large')"]
     (tmp_path / "large.py").write_text("\n".join([*lines, "        return batch.images\n"]))
-    command = [
-        *(sys.executable, "-m", "brushbench", "run", "--engine", "ray", "--method", f"{tmp_path}/large.py:Large"),
-        *("--dataset", "brushbench", "--root", str(write_bench()), "--output", str(tmp_path / "cluster")),
-        *("--batch-size", "1"),
-    ]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert result.returncode == 2
-    assert "out of memory" in result.stderr.splitlines()[-1]
+    command = run_on(
+        *(write_bench(), tmp_path / "cluster", "--engine", "ray", "--batch-size", "1"),
+        method=f"{tmp_path}/large.py:Large",
+    )
+    code, _, err = request.getfixturevalue("brushbench")(*command)
+    assert code == 2
+    assert "out of memory" in err.splitlines()[-1]
     ledger = Run.open(tmp_path / "cluster" / "brushbench-inside" / "Large").ledger()
     assert {"000000000", "000000002"} <= ledger.keys() < {f"{index:09d}" for index in range(4)}
+
+
+@pytest.mark.slow
+def test_where_there_is_no_cluster_one_is_started(tmp_path: Path, write_bench, noise: str) -> None:
+    root = write_bench(count=5)
+    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole"))
+    command = run_on(root, tmp_path / "cluster", "--engine", "ray", method=noise)
+    done = subprocess.run(
+        [sys.executable, "-m", "brushbench", *map(str, command)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5/5" in done.stdout
+    assert stored(Run.open(tmp_path / "cluster" / "brushbench-inside" / "Noise")) == stored(whole)

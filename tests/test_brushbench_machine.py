@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -179,35 +178,30 @@ def test_a_request_to_terminate_is_an_interrupt() -> None:
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """Where the tests run in the background, they and their processes ignore the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize(
-    ("engine", "number"), [("local", signal.SIGINT), ("local", signal.SIGTERM), ("ray", signal.SIGTERM)]
+    ("engine", "number"),
+    [
+        ("local", signal.SIGINT),
+        ("local", signal.SIGTERM),
+        pytest.param("ray", signal.SIGTERM, marks=pytest.mark.xdist_group("ray")),
+    ],
 )
-def test_an_ended_run_keeps_what_is_painted(engine: str, number: int, write_bench, brushbench, tmp_path: Path) -> None:
+def test_an_ended_run_keeps_what_is_painted(
+    engine: str, number: int, write_bench, brushbench, forked, tmp_path: Path, request, monkeypatch
+) -> None:
+    if engine == "ray":
+        monkeypatch.setenv("RAY_ADDRESS", request.getfixturevalue("cluster"))
     method, hold = tmp_path / "held.py", tmp_path / "hold"
     method.write_text(HELD)
     hold.touch()
     command = run_on(write_bench(), tmp_path / "runs", "--batch-size", "1", method=f"{method}:Held")
     run = tmp_path / "runs" / "brushbench-inside" / "Held"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brushbench", *map(str, command), "--engine", engine],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while process.poll() is None and not (run / "images" / "000000000.png").exists():
+    running = forked(*command, "--engine", engine)
+    while running.is_alive and not (run / "images" / "000000000.png").exists():
         time.sleep(0.02)
-    process.send_signal(number)
-    out, err = process.communicate()
-    assert (process.returncode, out) == (130, ""), err
+    running.send(number)
+    code, out, err = running.result()
+    assert (code, out) == (130, ""), err
     assert err.splitlines()[-1] == "interrupted; run the same command again to resume"
     assert list(Run.open(run).intact()) == ["000000000"]
     hold.unlink()

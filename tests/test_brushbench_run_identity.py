@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import assert_one_line, with_path
+from support import assert_one_line, run_on
 
 import brushbench
 from brushbench.plugins.code import imported_files
@@ -60,22 +60,15 @@ def test_the_local_modules_behind_a_file(research: Path) -> None:
     assert imported_files(research / "mine.py") == {}
 
 
-def run_once(research: Path, root: Path, *more: object) -> tuple[int, str, str]:
+@pytest.fixture
+def run_once(forked, research: Path) -> Callable[..., tuple[int, str, str]]:
     """In a process of its own, as imported modules stay what they were in one process."""
-    command = [
-        sys.executable,
-        "-m",
-        "brushbench",
-        "run",
-        "--method",
-        f"{research / 'mine.py'}:Mine",
-        "--metrics",
-        "mse",
-    ]
-    data = ["--dataset", "brushbench", "--root", str(root), "--output", str(research.parent / "runs")]
-    asked = [*command, *data, *map(str, more)]
-    done = subprocess.run(asked, check=False, capture_output=True, text=True, env=with_path(research))
-    return done.returncode, done.stdout, done.stderr
+
+    def run(root: Path, *more: object) -> tuple[int, str, str]:
+        asked = run_on(root, research.parent / "runs", "--metrics", "mse", *more, method=f"{research / 'mine.py'}:Mine")
+        return forked(*asked, site=research).result()
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -88,14 +81,16 @@ def run_once(research: Path, root: Path, *more: object) -> tuple[int, str, str]:
         ("checkpoint/more.bin", "", "the file of option checkpoint changed since"),
     ],
 )
-def test_an_edit_is_refused_and_named(file: str, content: str, said: str, research: Path, write_bench) -> None:
+def test_an_edit_is_refused_and_named(
+    file: str, content: str, said: str, research: Path, write_bench, run_once
+) -> None:
     root, option = write_bench(count=2), ("-o", f"checkpoint={research / 'checkpoint'}")
-    assert run_once(research, root, *option)[0] == 0
+    assert run_once(root, *option)[0] == 0
     before = images(research)
     (research / file).write_text(content)
-    assert_one_line(run_once(research, root, *option), said, "--fresh", last=True)
+    assert_one_line(run_once(root, *option), said, "--fresh", last=True)
     assert images(research) == before
-    code, _, err = run_once(research, root, *option, "--fresh")
+    code, _, err = run_once(root, *option, "--fresh")
     assert code == 0, err
     [old] = (research.parent / "runs" / ".aside" / "brushbench-inside").iterdir()
     assert {path.name: path.read_bytes() for path in (old / "images").iterdir()} == before
@@ -108,11 +103,11 @@ def images(research: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_edit_of_what_is_not_imported_changes_nothing(research: Path, write_bench) -> None:
+def test_an_edit_of_what_is_not_imported_changes_nothing(research: Path, write_bench, run_once) -> None:
     root = write_bench(count=1)
-    assert run_once(research, root)[0] == 0
+    assert run_once(root)[0] == 0
     (research / "unused.py").write_text("X = 1\n")
-    assert run_once(research, root)[0] == 0
+    assert run_once(root)[0] == 0
 
 
 def test_another_batch_size_is_another_run(brushbench, write_bench, tmp_path: Path) -> None:
@@ -257,17 +252,17 @@ def test_the_workers_say_what_they_did(brushbench, write_bench, tmp_path: Path) 
     assert began["began"] <= ended["ended"]
 
 
-def test_a_commit_of_the_user_s_repository_is_recorded(research: Path, write_bench) -> None:
+def test_a_commit_of_the_user_s_repository_is_recorded(research: Path, write_bench, run_once) -> None:
     git = ["git", "-C", str(research), "-c", "user.name=n", "-c", "user.email=e"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*git, *command], check=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert run_once(research, write_bench(count=1))[0] == 0
+    assert run_once(write_bench(count=1))[0] == 0
     file = research.parent / "runs/brushbench-inside/Mine/workers.jsonl"
     assert json.loads(file.read_text().splitlines()[0])["commit"] == commit
 
 
-def test_an_entry_point_is_told_apart_by_version_and_files(tmp_path: Path, write_bench) -> None:
+def test_an_entry_point_is_told_apart_by_version_and_files(tmp_path: Path, write_bench, forked) -> None:
     site = tmp_path / "site"
     (site / "plug").mkdir(parents=True)
 
@@ -290,11 +285,8 @@ def test_an_entry_point_is_told_apart_by_version_and_files(tmp_path: Path, write
         (info / "RECORD").write_text(f"plug/__init__.py,,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
 
     def run() -> tuple[int, str, str]:
-        command = [sys.executable, "-m", "brushbench", "run", "--method", "plugged", "--metrics", "mse"]
-        data = ["--dataset", "brushbench", "--root", str(root), "--output", str(tmp_path / "runs")]
-        asked = [*command, *data]
-        done = subprocess.run(asked, check=False, capture_output=True, text=True, env=with_path(site))
-        return done.returncode, done.stdout, done.stderr
+        asked = run_on(root, tmp_path / "runs", "--metrics", "mse", method="plugged")
+        return forked(*asked, site=site).result()
 
     root = write_bench(count=1)
     install("1.0", 2)

@@ -12,6 +12,8 @@ from support import assert_one_line, run_on
 from brushbench import RunConfig, run
 from brushbench.cli import main
 
+pytestmark = pytest.mark.xdist_group("regression")
+"""Many of them look at the same painted runs."""
 WEIGHTS = Path(__file__).parent.parent / "baselines" / "papercut" / "weights"
 WRAPPED = """
 from dataclasses import replace
@@ -130,6 +132,7 @@ def test_missing_samples_fail(way: str, painted: Painted, baseline: Path, brushb
     assert "FAILED: Painter on papercut/inside, protocol strict: 1 samples lost their score" in out
 
 
+@pytest.mark.first
 def test_the_project_s_own_baseline(golden: Path, brushbench, tmp_path: Path) -> None:
     arguments = ("--method", "brushnet,telea", "--dataset", "papercut", "--limit", 16, "--output", tmp_path / "runs")
     assert brushbench("run", *arguments, "--device", "cpu")[0] == 0

@@ -1,0 +1,85 @@
+"""The command line in processes that are forked from one that has imported everything: they begin at once.
+
+Python's fork server is that process. It starts afresh, without the tests' threads, and ends with them.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        "brushbench.cli",
+        "brushbench.benchmark",
+        "brushbench.grid",
+        "brushbench.progress",
+        "brushbench.baselines.classical",
+        "brushbench.metrics.alignment",
+        "brushbench.metrics.pixel",
+        "brushbench.metrics.seam",
+        "brushbench.datasets.brushbench",
+        "brushbench.reports.contact_sheet",
+        "brushbench.reports.formats",
+        "brushbench.reports.tables",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command at work, or one that has ended."""
+
+    process: BaseProcess
+    folder: Path
+    """Where its output goes."""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.exitcode is None
+
+    def send(self, number: int) -> None:
+        if self.is_alive and self.process.pid:
+            os.kill(self.process.pid, number)
+
+    def result(self) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr, when it has ended; as for `subprocess`, a negative code is a signal."""
+        self.process.join()
+        out, err = ((self.folder / name).read_text() for name in ("stdout", "stderr"))
+        return self.process.exitcode or 0, out, err
+
+    def end(self) -> None:
+        """Kill it, if it is still there."""
+        self.send(signal.SIGKILL)
+        self.process.join()
+
+
+def started(arguments: Sequence[str], folder: Path, site: Path | None = None) -> Running:
+    """The command line with these arguments, in this process's environment and working folder.
+
+    It also imports from the folder `site`, as if `PYTHONPATH` had it, and nothing that lies beside the tests.
+    """
+    process = CONTEXT.Process(target=_run, args=(arguments, folder, site, dict(os.environ), Path.cwd()))
+    process.start()
+    return Running(process, folder)
+
+
+def _run(
+    arguments: Sequence[str], folder: Path, site: Path | None, environment: Mapping[str, str], working: Path
+) -> None:
+    sys.path[:] = [*([str(site)] if site else []), *(path for path in sys.path if path != str(Path(__file__).parent))]
+    for number, name in enumerate(("stdout", "stderr"), start=1):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(working)
+    # Where the tests run in the background, they ignore the signal, and their processes with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from brushbench.cli import main
+
+    main(list(arguments))
