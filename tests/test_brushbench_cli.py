@@ -350,6 +350,7 @@ def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
 
 
+@pytest.mark.first
 def test_a_pipe_is_not_a_terminal(tmp_path: Path, write_bench) -> None:
     command = [sys.executable, "-m", "brushbench", *map(str, run_on(write_bench(count=2), tmp_path / "runs"))]
     result = subprocess.run(command, check=True, capture_output=True, text=True)

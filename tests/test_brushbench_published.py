@@ -154,6 +154,7 @@ READ = {
 HALVES = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("family", READ)
 def test_all_methods_run_with_a_family_and_then_once_more_without_a_network(
     family: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

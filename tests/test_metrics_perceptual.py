@@ -106,6 +106,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.first
 @pytest.mark.weights
 @pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
 @pytest.mark.parametrize("net", ["alex", "vgg"])
