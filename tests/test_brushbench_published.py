@@ -25,6 +25,8 @@ from brushbench.metrics.shared import release
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
 
+pytestmark = pytest.mark.xdist_group("published")
+"""The repositories are written once."""
 WEIGHTS = (".safetensors", ".bin", ".pt")
 Brushbench = Callable[..., tuple[int, str, str]]
 FAMILIES = {name: read_family(path) for name, path in families().items()}
