@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from forked import Running, started
 from hub_server import Content, Hub
 
@@ -90,14 +91,18 @@ def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "Folders":
-    """The folder of a tiny pipeline of diffusers, made when it is first asked for."""
+    """The folder of a tiny pipeline of diffusers, made when it is first asked for, once for all workers."""
     from tiny_pipelines import make
 
-    root = tmp_path_factory.mktemp("pipelines")
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "pipelines"
+    root.mkdir(exist_ok=True)
 
     def folder(kind: str) -> Path:
-        with without_bars():
-            return root / kind if (root / kind).exists() else make(kind, root / kind, tiny_weights / "tokenizer")
+        with FileLock(root / f"{kind}.lock"), without_bars():
+            if not (root / kind).exists():
+                make(kind, root / f"{kind}.partial", tiny_weights / "tokenizer").rename(root / kind)
+        return root / kind
 
     return folder
 

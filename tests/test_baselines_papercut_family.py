@@ -80,7 +80,7 @@ def test_brushnet_by_its_name_alone(brushbench, tmp_path: Path, monkeypatch: pyt
     assert record["identity"]["method"]["options"]["steps"] == 12
 
 
-@pytest.mark.first
+@pytest.mark.slow
 def test_every_method_that_has_weights_of_the_family_runs_by_name(brushbench, tmp_path: Path) -> None:
     names = read_family(families()["papercut"]).methods
     code, out, err = brushbench(

@@ -361,6 +361,7 @@ def test_the_doctor_imports_no_library_of_models() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
 
 
+@pytest.mark.first
 def test_a_pipe_is_not_a_terminal(tmp_path: Path, write_bench) -> None:
     command = [sys.executable, "-m", "brushbench", *map(str, run_on(write_bench(count=2), tmp_path / "runs"))]
     result = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -25,6 +25,8 @@ from brushbench.metrics.shared import release
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
 
+pytestmark = pytest.mark.xdist_group("published")
+"""The repositories are written once."""
 WEIGHTS = (".safetensors", ".bin", ".pt")
 Brushbench = Callable[..., tuple[int, str, str]]
 FAMILIES = {name: read_family(path) for name, path in families().items()}
@@ -154,6 +156,7 @@ READ = {
 HALVES = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
 
 
+@pytest.mark.first
 @pytest.mark.parametrize("family", READ)
 def test_all_methods_run_with_a_family_and_then_once_more_without_a_network(
     family: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

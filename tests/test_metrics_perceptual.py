@@ -106,9 +106,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.first
 @pytest.mark.weights
 @pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
-@pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.parametrize("net", ["alex", pytest.param("vgg", marks=pytest.mark.slow)])
 def test_the_lpips_package_agrees_on_the_real_backbones(net: str, archive: Path, pairs: Pairs, tmp_path: Path) -> None:
     backbone = write_backbone(archive, net, tmp_path / "backbone.safetensors")
     tensors = load_file(backbone)
