@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 
 from brushbench.reports.statistics import (
+    asymmetry,
     balanced,
     bootstrap_test,
     detectable_difference,
@@ -86,6 +87,36 @@ def test_halls_interval_inverts_his_transformation() -> None:
     assert found.high - found.mean > found.mean - found.low
 
 
+def test_halls_interval_inverts_it_where_there_is_hardly_any_skewness() -> None:
+    """There it is a series: the closed form would divide by nearly nothing."""
+    values = np.concatenate([skewed(15), -skewed(15)])
+    values[0] += 1e-5
+    found, skewness = mean_interval(values), stats.skew(values) / 30**0.5
+    assert 1e-8 < abs(skewness) < 1e-6
+    for end, sign in ((found.low, 1), (found.high, -1)):
+        t = (values.mean() - end) / found.standard_error
+        transformed = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / 6
+        assert transformed == pytest.approx(sign * stats.t.ppf(0.975, 29), abs=1e-11)
+
+
+def test_asymmetry_is_the_skewness_of_a_mean() -> None:
+    values = skewed(30)
+    assert asymmetry(values) == pytest.approx(stats.skew(values) / 30**0.5)
+    assert asymmetry(np.repeat(values, 2), np.repeat(np.arange(30), 2)) == pytest.approx(asymmetry(values))
+    assert asymmetry(np.ones(5)) == asymmetry(np.ones(1)) == 0
+    assert difference_interval(np.ones(5)).freedom == 4
+
+
+def test_wilcoxon_ranks_zeros_and_takes_the_means_of_clusters() -> None:
+    differences = np.array([0.0, 0.0, 0.0, 0.3, -0.1, 0.5, 0.7, -0.2, 0.9, 1.1, 0.4, 0.6])
+    expected = stats.wilcoxon(differences, zero_method="pratt").pvalue
+    assert wilcoxon_test(differences) == pytest.approx(expected)
+    assert expected != pytest.approx(stats.wilcoxon(differences, zero_method="wilcox").pvalue)
+    clusters = np.array(list("aaaaabcdefgh"))
+    means = [differences[clusters == name].mean() for name in "abcdefgh"]
+    assert wilcoxon_test(differences, clusters) == pytest.approx(stats.wilcoxon(means, zero_method="pratt").pvalue)
+
+
 def test_halls_interval_agrees_with_the_studentised_bootstrap() -> None:
     values = skewed(200, seed=1)
     generator = np.random.default_rng(0)
@@ -144,6 +175,30 @@ def test_the_bootstrap_draws_whole_samples() -> None:
 def test_the_interval_holds_zero_where_the_test_finds_nothing(differences: np.ndarray, seed: int) -> None:
     p_value, interval = paired_bootstrap(differences, seed=seed, draws=199)
     assert (interval.low <= 0 <= interval.high) == (p_value > 0.05)
+
+
+@pytest.mark.parametrize("draws", [99, 199, 9999])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_the_interval_ends_where_the_test_begins_to_reject(draws: int, level: float) -> None:
+    differences = skewed(25) - 1.0
+    low, high = (getattr(paired_bootstrap(differences, draws=draws, level=level)[1], end) for end in ("low", "high"))
+    step = 1e-6 * (high - low)
+    for end, inward in ((low, step), (high, -step)):
+        assert bootstrap_test(differences - (end + inward), draws=draws) > 1 - level + 1e-9
+        assert bootstrap_test(differences - (end - inward), draws=draws) <= 1 - level + 1e-9
+
+
+def test_three_clusters_are_drawn_in_all_ways_alike() -> None:
+    """Against all 27 draws; a draw of one cluster alone is infinitely far away, unless it is the mean itself."""
+    deviations = np.array([-1.0, 0.0, 1.0])
+    drawn = np.array(list(itertools.product(deviations, repeat=3)))
+    shifts, spreads = drawn.mean(axis=1), drawn.std(axis=1) * 3**0.5 / 3
+    distances = [abs(a) / b if b else np.inf if a else 0.0 for a, b in zip(shifts, spreads, strict=True)]
+    for mean in (0.25, 0.375):  # binary fractions, so that the middle deviation is 0 to the last bit.
+        observed = mean / (2**0.5 / 3)
+        p_value = bootstrap_test(deviations + mean)
+        assert p_value == pytest.approx(np.mean(np.array(distances) >= observed), abs=0.015)
+        assert p_value * 10_000 == pytest.approx(round(p_value * 10_000), abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8])
