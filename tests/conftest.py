@@ -6,6 +6,7 @@ What takes long to import, torch above all, is imported where it is used: this f
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -228,7 +229,10 @@ def cluster() -> Iterator[str]:
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     import ray
 
+    # Ray takes the signal to terminate for itself.
+    before = signal.getsignal(signal.SIGTERM)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    signal.signal(signal.SIGTERM, before)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 

@@ -124,6 +124,7 @@ def test_another_branch_of_the_family_is_an_option() -> None:
     assert not torch.equal(*weights)
 
 
+@pytest.mark.first
 @pytest.mark.xdist_group("papercut's brushnet")
 def test_known_pixels_stay_as_close_as_the_autoencoder_keeps_whole_scenes(
     scenes: Batch, painted: Callable[[str], Tensor]
