@@ -9,7 +9,7 @@ _list:
 
 # All tests but the slow ones, on three processes
 test *ARGS:
-    {{ pytest }} -n 3 --dist worksteal -m "not slow" {{ ARGS }}
+    {{ pytest }} -n 3 --dist loadgroup -m "not slow" {{ ARGS }}
 
 # One file of tests, or one test: just one tests/test_metrics_pixel.py -k ssim
 one FILE *ARGS:
