@@ -142,7 +142,9 @@ def test_painted_is_the_bounding_crop_with_a_margin(folder: Path, clip: CLIPSimi
     assert torch.equal(crop, images[0, :, 50:150, 90:190])
     painted = brushbench.load_metric("clip@painted", model=folder)
     assert painted.info.name == "clip@painted"
-    assert painted(batch, images).item() == clip(*single(crop, batch.captions[0])).item()
+    # The same pixels, but at another place in memory: some processors then add up in another order.
+    expected = clip(*single(crop, batch.captions[0])).item()
+    assert painted(batch, images).item() == pytest.approx(expected, rel=1e-6)
     unmasked = replace(batch, masks=batch.masks & False)
     assert painted(unmasked, images).isnan().all()
 
