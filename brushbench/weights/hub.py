@@ -85,10 +85,7 @@ class HubFolder:
     def published_size(self) -> int | None:
         """The same as its manifest says; None if there is none, or the size of a large file isn't known."""
         manifest = manifest_of(self.source)
-        names = self.published_names()
-        sizes = {file.path: file.bytes for file in manifest.files} if manifest else {}
-        large = [sizes[name] for name in names if sizes[name] is not None or not name.endswith((".json", ".txt"))]
-        return None if None in large or not large else sum(size or 0 for size in large)
+        return manifest.size_of(self.published_names()) if manifest else None
 
     def published_names(self) -> list[str]:
         """Which files its manifest has of those that are read; none without one."""

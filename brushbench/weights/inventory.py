@@ -9,7 +9,7 @@ from huggingface_hub import constants
 from brushbench.errors import UserError
 from brushbench.weights import Component, families, read_family
 from brushbench.weights.lock import lock_path
-from brushbench.weights.manifest import Manifest, manifest_of, manifests
+from brushbench.weights.manifest import Manifest, manifest_of, manifests, pinned
 
 
 def lines() -> list[str]:
@@ -32,13 +32,13 @@ def lines() -> list[str]:
         shown.append(f"{family}: {content.summary}")
         for name, part in content.components.items():
             place = "" if part.local else f"{part.on_hub.place} "
-            pinned = "" if part.local else f"; {_pinned(part)}"
-            shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence}){pinned}")
+            taken = "" if part.local else f"; {_pinned(part)}"
+            shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence}){taken}")
     shown.append("metrics: what they are computed with; `brushbench doctor` says whether it is here")
     for each, size in used:
-        pinned = f"; {each.pinned}" if each.repository else ""
+        taken = f"; {pinned(each.commit)}" if each.repository else ""
         names = ", ".join(each.metrics)
-        shown.append(f"  {names:{width}}  {size:{longest}}  {each.place} ({each.licence.name}){pinned}")
+        shown.append(f"  {names:{width}}  {size:{longest}}  {each.place} ({each.licence.name}){taken}")
     return [*shown, f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}"]
 
 
@@ -46,15 +46,12 @@ def _pinned(component: Component) -> str:
     found = manifest_of(component.source)
     closed = found is not None and found.gated is not None and found.gated.value
     gated = "; gated: its terms must be accepted on the hub first" if closed else ""
-    pinned = f"revision {component.revision[:8]}" if component.revision else "not pinned: what its main branch has"
-    return f"{pinned}{gated}"
+    return f"{pinned(component.revision)}{gated}"
 
 
 def _published(each: Manifest) -> str:
-    sizes = {file.path: file.bytes for file in each.files}
-    known = [sizes[name] for name in each.reads if sizes[name] is not None]
-    lost = any(sizes[name] is None and not name.endswith((".json", ".txt")) for name in each.reads)
-    return "a size that isn't public" if lost else _bytes(sum(size or 0 for size in known))
+    size = each.size_of(each.reads)
+    return "a size that isn't public" if size is None else _bytes(size)
 
 
 def _state(component: Component) -> str:

@@ -3,6 +3,7 @@
 One TOML file for each in `manifests/`. No hub was asked for them; `brushbench doctor --weights` asks.
 """
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -108,16 +109,22 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         """The repository or the address."""
         return self.repository or self.address
 
-    @property
-    def pinned(self) -> str:
-        """The revision that is taken, to read."""
-        return f"revision {self.commit[:8]}" if self.commit else "not pinned: what its main branch has"
+    def size_of(self, paths: Collection[str]) -> int | None:
+        """Bytes of these files, small ones of unknown size left out; None if the size of a large one isn't known."""
+        sizes = {file.path: file.bytes for file in self.files}
+        known = [sizes[path] for path in paths if sizes[path] is not None or not path.endswith((".json", ".txt"))]
+        return None if None in known or not known else sum(size or 0 for size in known)
 
     def digest(self, path: str) -> str | None:
         """The published digest of a file, if one is stated for this repository itself, not for a copy of it."""
         found = next((file for file in self.files if file.path == path), None)
         sure = found and self.sources[found.numbers or found.source].confidence in ("read", "copied")
         return found.sha256 if found and sure else None
+
+
+def pinned(revision: str | None) -> str:
+    """The revision that is taken, to read."""
+    return f"revision {revision[:8]}" if revision else "not pinned: what its main branch has"
 
 
 def manifests() -> tuple[Manifest, ...]:
