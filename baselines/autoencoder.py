@@ -12,10 +12,10 @@ from torch import Tensor
 from brushbench.baselines.diffusion_options import Offload
 from brushbench.baselines.sources import base_source
 from brushbench.baselines.stable_diffusion import to_unit
-from brushbench.errors import SampleError, UserError
-from brushbench.loading import Runtime
-from brushbench.method_options import NOT_IN_FINGERPRINT
-from brushbench.types import Batch
+from brushbench.core.errors import SampleError, UserError
+from brushbench.core.method_options import NOT_IN_FINGERPRINT
+from brushbench.core.types import Batch
+from brushbench.weights.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)

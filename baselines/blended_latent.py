@@ -11,8 +11,8 @@ from torch import Tensor
 
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
-from brushbench.loading import Runtime
-from brushbench.types import Batch
+from brushbench.core.types import Batch
+from brushbench.weights.runtime import Runtime
 
 OFFICIAL_SCHEDULER: dict[str, object] = {
     "beta_start": 0.00085,

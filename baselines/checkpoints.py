@@ -13,13 +13,13 @@ from diffusers import ModelMixin
 from torch import nn
 from transformers import CLIPTokenizer
 
-from brushbench.bars import without_bars
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_bytes
-from brushbench.loading import Runtime
+from brushbench.core.bars import without_bars
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_bytes
 from brushbench.weights.formats import DIFFUSERS, SAFE, TRANSFORMERS, Stems, WeightFiles, valid_names, weight_files
+from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import explained
-from brushbench.work import Failure, capture
 
 M = TypeVar("M", bound=nn.Module)
 SchedulerConfig = dict[str, object]

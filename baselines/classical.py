@@ -12,8 +12,8 @@ from pydantic import Field
 from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
 
-from brushbench.errors import SampleError
-from brushbench.types import Batch
+from brushbench.core.errors import SampleError
+from brushbench.core.types import Batch
 
 Radius = Annotated[float, Field(gt=0, le=256)]
 Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -12,9 +12,9 @@ from torch import Tensor
 from brushbench.baselines.checkpoints import load_model
 from brushbench.baselines.diffusion_options import ConditioningOptions
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step
-from brushbench.errors import UserError
-from brushbench.loading import Runtime
-from brushbench.types import Batch
+from brushbench.core.errors import UserError
+from brushbench.core.types import Batch
+from brushbench.weights.runtime import Runtime
 
 PART = "controlnet"
 

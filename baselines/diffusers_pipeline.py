@@ -26,12 +26,12 @@ from brushbench.baselines.pipeline_folder import (
 from brushbench.baselines.schedulers import Sampler
 from brushbench.baselines.stable_diffusion import generators_of
 from brushbench.baselines.watched import check_schedulers, watched
-from brushbench.errors import NotFiniteError, UserError, one_line
-from brushbench.loading import Runtime
-from brushbench.method_options import NOT_IN_FINGERPRINT
-from brushbench.notes import numbered_from
-from brushbench.types import Batch
+from brushbench.core.errors import NotFiniteError, UserError, one_line
+from brushbench.core.method_options import NOT_IN_FINGERPRINT
+from brushbench.core.notes import numbered_from
+from brushbench.core.types import Batch
 from brushbench.weights import MODEL
+from brushbench.weights.runtime import Runtime
 
 Strength = Annotated[float, Field(gt=0, le=1)]
 Variant = Annotated[str, Field(pattern=r"^\w+$")]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from brushbench.baselines.schedulers import Sampler
 from brushbench.baselines.stable_diffusion import Step
-from brushbench.errors import UserError
-from brushbench.masks import Blend, blend, check_kernel
-from brushbench.method_options import ADDED, NOT_IN_FINGERPRINT
-from brushbench.types import Batch
+from brushbench.core.errors import UserError
+from brushbench.core.method_options import ADDED, NOT_IN_FINGERPRINT
+from brushbench.core.types import Batch
+from brushbench.imaging.masks import Blend, blend, check_kernel
 
 Steps = Annotated[int, Field(ge=1, le=1000)]
 Guidance = Annotated[float, Field(ge=0)]

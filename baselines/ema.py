@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from brushbench.errors import UserError, one_line
+from brushbench.core.errors import UserError, one_line
 
 PLAIN, EMA = "model.diffusion_model.", "model_ema."
 """How the names begin."""

@@ -10,8 +10,8 @@ from diffusers import ModelMixin
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from brushbench.errors import NotFiniteError
-from brushbench.notes import sample_note
+from brushbench.core.errors import NotFiniteError
+from brushbench.core.notes import sample_note
 
 HALF = (torch.float16, torch.bfloat16)
 

@@ -15,12 +15,12 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from brushbench.baselines.checkpoints import load_model, loaded
 from brushbench.baselines.stable_diffusion import StableDiffusion
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.datasets.names import stored_name
-from brushbench.errors import UserError, one_line
-from brushbench.images import read_image
-from brushbench.loading import Runtime
+from brushbench.imaging.images import read_image
+from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import explained
-from brushbench.work import Failure, capture
 
 OPTION = "ip_adapter"
 ENCODER = "image_encoder"

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from brushbench.baselines.lora_names import TEXT_ENCODERS, UNET, Layer, layer_and_kind, names_of_layers
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.errors import UserError, one_line
+from brushbench.core.capture import capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.weights.file_kinds import is_safetensors
 from brushbench.weights.tensors import read_tensors
-from brushbench.work import capture
 
 OPTION = "lora"
 METADATA = "lora_adapter_metadata"

@@ -21,10 +21,10 @@ from transformers.image_processing_base import ImageProcessingMixin
 
 from brushbench.baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
 from brushbench.baselines.schedulers import SAMPLERS, Sampler
-from brushbench.errors import UserError, one_line
-from brushbench.loading import Runtime
+from brushbench.core.capture import capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.weights.layouts import INDEX, LEFT_OUT
-from brushbench.work import capture
+from brushbench.weights.runtime import Runtime
 
 GIVEN = {"prompt", "image", "mask_image"}
 """What every call gives a pipeline."""

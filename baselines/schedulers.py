@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from brushbench.baselines.checkpoints import SchedulerConfig
-from brushbench.errors import UserError, one_line
-from brushbench.work import Failure, capture
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {

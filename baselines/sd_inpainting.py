@@ -10,8 +10,8 @@ from torch import Tensor
 
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
-from brushbench.loading import Runtime
-from brushbench.types import Batch
+from brushbench.core.types import Batch
+from brushbench.weights.runtime import Runtime
 
 CHANNELS = 9
 """4 noisy latents, 1 mask, 4 latents of the masked image."""

@@ -12,7 +12,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from brushbench.baselines.captions import token_ids
 from brushbench.baselines.checkpoints import load_pipeline_index, load_tokenizer
 from brushbench.baselines.sources import Source
-from brushbench.loading import Runtime
+from brushbench.weights.runtime import Runtime
 
 EMBEDDING = "text_time"
 """The `addition_embed_type` of SDXL's UNet, and of a branch for it."""

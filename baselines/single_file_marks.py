@@ -8,8 +8,8 @@ import yaml
 from safetensors import safe_open
 
 from brushbench.baselines.checkpoints import SchedulerConfig, loaded
-from brushbench.loading import Runtime
 from brushbench.weights.file_kinds import is_safetensors
+from brushbench.weights.runtime import Runtime
 
 V_PREDICTION: SchedulerConfig = {"prediction_type": "v_prediction"}
 # A schedule that ends in pure noise is of use only to a sampler that begins there.

@@ -15,11 +15,11 @@ from brushbench.baselines.checkpoints import SchedulerConfig, load_model
 from brushbench.baselines.ema import PLAIN, of_one_kind
 from brushbench.baselines.kinds import family_of
 from brushbench.baselines.single_file_marks import scheduler_changes
-from brushbench.errors import UserError, one_line
-from brushbench.loading import Runtime
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.weights import BASE
+from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import read_tensors
-from brushbench.work import Failure, capture
 
 M = TypeVar("M", bound=nn.Module)
 TEXT_KEYS = "transformer_blocks.0.attn2.to_k.weight"

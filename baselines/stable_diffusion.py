@@ -20,10 +20,10 @@ from brushbench.baselines.finite import DECODING, ENCODING, check_finite, throug
 from brushbench.baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
 from brushbench.baselines.sdxl import TextPair, added_conditions, is_sdxl
 from brushbench.baselines.sources import Source, base_source
-from brushbench.errors import UserError, one_line
-from brushbench.loading import Runtime
-from brushbench.types import Batch
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.types import Batch
 from brushbench.weights import BASE
+from brushbench.weights.runtime import Runtime
 
 Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4

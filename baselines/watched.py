@@ -14,8 +14,8 @@ from torch import Tensor
 
 from brushbench.baselines.finite import DECODING, through_vae
 from brushbench.baselines.schedulers import check_own_noise, takes_generator
-from brushbench.errors import SampleError, UserError
-from brushbench.work import Failure, capture
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import SampleError, UserError
 
 VAES = ("vae", "movq")
 """What pipelines call the model that decodes latents."""

@@ -28,7 +28,7 @@ def seen(frame, event, _):
     code = frame.f_code
     if event == "call" and code.co_name in NAMES and any(f"/{package}/" in code.co_filename for package in PACKAGES):
         calls[code.co_name] += 1
-from brushbench.cli import main
+from brushbench.cli.main import main
 sys.setprofile(seen)
 try:
     main(["run", "--method", "brushnet", "--limit", "1", "--dataset", "papercut", "--output", sys.argv[1]])

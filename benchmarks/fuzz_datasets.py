@@ -15,11 +15,11 @@ import fuzzing
 import torch
 from mutations import CAPTIONS, PICTURES, captions, mapping, picture
 
+from brushbench.core.errors import UserError
+from brushbench.core.types import Dataset
 from brushbench.datasets.brushbench import BrushBench
 from brushbench.datasets.folder import Folder
-from brushbench.errors import UserError
-from brushbench.images import image_size, read_image, read_mask
-from brushbench.types import Dataset
+from brushbench.imaging.images import image_size, read_image, read_mask
 
 SPLITS = ("inside", "outside", "brush")
 

@@ -24,10 +24,10 @@ from mutations import PICTURES, picture, restructured, scrambled
 from pydantic import ValidationError
 
 import brushbench
-from brushbench.data.convert import Conversion, convert
+from brushbench.core.errors import UserError
+from brushbench.curation.convert import Conversion, convert
 from brushbench.datasets.parquet import Parquet
-from brushbench.errors import UserError
-from brushbench.images import read_image
+from brushbench.imaging.images import read_image
 from brushbench.reports.baseline import read_baseline, write_baseline
 from brushbench.reports.baseline_making import baseline_of
 from brushbench.reports.comparison import compare

@@ -15,8 +15,8 @@ from typing import ClassVar, TypeVar
 
 import torch
 
-from brushbench.errors import UserError
-from brushbench.notes import hearing
+from brushbench.core.errors import UserError
+from brushbench.core.notes import hearing
 
 MEMORY = Path("/dev/shm")
 SECONDS_BETWEEN_LINES = 60

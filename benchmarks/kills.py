@@ -27,11 +27,17 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from brushbench.cli import main as command_line
+from brushbench.cli.main import main as command_line
 from brushbench.runs.folders import expand
 
 MODULES = (
-    *("brushbench.benchmark", "brushbench.sweep", "brushbench.grid", "brushbench.progress", "brushbench.data.convert"),
+    *(
+        "brushbench.evaluation.evaluate",
+        "brushbench.evaluation.sweep",
+        "brushbench.evaluation.grid",
+        "brushbench.cli.progress",
+        "brushbench.curation.convert",
+    ),
     *(
         "brushbench.baselines.classical",
         "brushbench.metrics.alignment",

@@ -22,8 +22,8 @@ import torch
 from PIL import Image, ImageDraw
 from tabulate import tabulate
 
-from brushbench.loading import load_dataset
-from brushbench.masks import encode_rle
+from brushbench.datasets.open import load_dataset
+from brushbench.imaging.masks import encode_rle
 
 SIDE, COUNT = 512, 600
 SPLITS = ("inside", "outside", "brush")

@@ -17,11 +17,11 @@ from score_networks import Networks
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from brushbench.core.types import Batch, Sample
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.metrics.perceptual import LPIPS
 from brushbench.metrics.preference import HPS, ImageReward, _preference
 from brushbench.metrics.shared import down, even, tensors_of
-from brushbench.types import Batch, Sample
 
 CPU = torch.device("cpu")
 

@@ -17,10 +17,10 @@ from tabulate import tabulate
 from torch import Tensor
 
 import brushbench
-from brushbench.images import encode_image
-from brushbench.masks import blend
-from brushbench.protocol import PROTOCOLS
-from brushbench.types import Batch, Method
+from brushbench.core.protocol import PROTOCOLS
+from brushbench.core.types import Batch, Method
+from brushbench.imaging.images import encode_image
+from brushbench.imaging.masks import blend
 
 SCENES = 40
 """How many scenes of PaperCut, on each split."""

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.runs.folder import Run
 from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
 from brushbench.runs.scores import MASK_SHARE, Scores, status_column, tag_column, write_scores

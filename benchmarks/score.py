@@ -19,18 +19,19 @@ from score_networks import Networks, real, tiny
 from tabulate import tabulate
 from torch import Tensor
 
-from brushbench.benchmark import generate
-from brushbench.config import RunConfig
-from brushbench.images import read_image
-from brushbench.loading import device_named, load_dataset, load_metric
-from brushbench.metric_selection import Selection
+from brushbench.core.progress import silent
+from brushbench.core.types import Batch, Dataset, Metric
+from brushbench.datasets.open import load_dataset
+from brushbench.evaluation.evaluate import generate
+from brushbench.evaluation.score import CHUNK, Scoring
+from brushbench.evaluation.select_metrics import Selection, load_metric
+from brushbench.imaging.images import read_image
 from brushbench.metrics import perceptual, preference
 from brushbench.metrics.clip import clip_of
+from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores
-from brushbench.scoring import CHUNK, Scoring
-from brushbench.types import Batch, Dataset, Metric
-from brushbench.work import silent
+from brushbench.weights.runtime import device_named
 
 BASIC = ["psnr", "mse", "lpips", "clip", "aesthetic"]
 ALL = [*BASIC, "image-reward", "hps"]

@@ -22,8 +22,8 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 from scipy import special, stats
 
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.multiple_comparisons import beaten
 from brushbench.reports.statistics import ALPHA, bootstrap_test, resampled, smallest_p
 from brushbench.reports.verdicts import MOST_SKEWED, fewest_of, no_verdict, on_test_scale

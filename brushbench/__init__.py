@@ -7,15 +7,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brushbench import masks
-    from brushbench.benchmark import run, score
-    from brushbench.config import RunConfig
-    from brushbench.dataset_info import DatasetInfo
-    from brushbench.errors import UserError
-    from brushbench.loading import Runtime, load_dataset, load_method, load_metric
-    from brushbench.metric_info import MetricInfo
+    from brushbench.core.dataset_info import DatasetInfo
+    from brushbench.core.errors import UserError
+    from brushbench.core.metric_info import MetricInfo
+    from brushbench.core.types import Batch, Sample
+    from brushbench.datasets.open import load_dataset
+    from brushbench.evaluation.evaluate import run, score
+    from brushbench.evaluation.methods import load_method
+    from brushbench.evaluation.select_metrics import load_metric
+    from brushbench.imaging import masks
     from brushbench.reports.frame import frame
-    from brushbench.types import Batch, Sample
+    from brushbench.runs.config import RunConfig
+    from brushbench.weights.runtime import Runtime
 
 __version__ = "0.1.0"
 
@@ -37,19 +40,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Batch": "brushbench.types",
-    "DatasetInfo": "brushbench.dataset_info",
-    "MetricInfo": "brushbench.metric_info",
-    "RunConfig": "brushbench.config",
-    "Runtime": "brushbench.loading",
-    "Sample": "brushbench.types",
-    "UserError": "brushbench.errors",
+    "Batch": "brushbench.core.types",
+    "DatasetInfo": "brushbench.core.dataset_info",
+    "MetricInfo": "brushbench.core.metric_info",
+    "RunConfig": "brushbench.runs.config",
+    "Runtime": "brushbench.weights.runtime",
+    "Sample": "brushbench.core.types",
+    "UserError": "brushbench.core.errors",
     "frame": "brushbench.reports.frame",
-    "load_dataset": "brushbench.loading",
-    "load_method": "brushbench.loading",
-    "load_metric": "brushbench.loading",
-    "run": "brushbench.benchmark",
-    "score": "brushbench.benchmark",
+    "load_dataset": "brushbench.datasets.open",
+    "load_method": "brushbench.evaluation.methods",
+    "load_metric": "brushbench.evaluation.select_metrics",
+    "run": "brushbench.evaluation.evaluate",
+    "score": "brushbench.evaluation.evaluate",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 def main() -> None:
     """Run the command line, with modules of the working folder out of the way."""
     _leave_out_the_working_folder()
-    from brushbench.cli import main as command_line
+    from brushbench.cli.main import main as command_line
 
     command_line()
 

@@ -8,16 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol, final, runtime_checkable
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import check_file, file_digest, remembered_digest
-from brushbench.types import Metric
+from brushbench.core.capture import Failure, capture, plugged
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import check_file, file_digest, remembered_digest
+from brushbench.core.types import Metric
 from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
 from brushbench.weights.hub import check_download, fetch, in_cache
 from brushbench.weights.layouts import Listing
 from brushbench.weights.lock import Locked, check, hold, lock_path
 from brushbench.weights.manifest import Manifest, canonical, manifest_of
 from brushbench.weights.repository import Cached, Named
-from brushbench.work import Failure, capture, plugged
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -10,13 +10,13 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from brushbench.loading import device_named
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.types import Batch
 from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_of
 from brushbench.metrics.shared import described, half_even_offset, load_state_dict_strict, loaded_once, tensors_of
-from brushbench.types import Batch
+from brushbench.weights.runtime import device_named
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
 

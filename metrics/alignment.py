@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate, normalize
 from torchvision.transforms.functional import center_crop
 
-from brushbench.loading import device_named
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.protocol import ProtocolName
+from brushbench.core.types import Batch
 from brushbench.metric_weights import Source
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
 from brushbench.metrics.shared import described, floor_offset
-from brushbench.protocol import ProtocolName
-from brushbench.types import Batch
 from brushbench.weights import families, read_family
+from brushbench.weights.runtime import device_named
 
 PART = "papercut-clip"
 MARGIN = 1 / 8

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import BlipTextConfig, BlipVisionConfig, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_text
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_text
 
 RENAMED = {
     "visual_encoder.cls_token": "vision.embeddings.class_embedding",

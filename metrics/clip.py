@@ -15,7 +15,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from brushbench.errors import UserError, one_line
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
 from brushbench.metrics.shared import (
     ImageFeatureCache,
@@ -27,7 +28,6 @@ from brushbench.metrics.shared import (
     tensors_of,
 )
 from brushbench.weights.formats import PICKLE, SAFE
-from brushbench.work import Failure, capture
 
 OPENAI = "openai/clip-vit-large-patch14"
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"

@@ -16,15 +16,15 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from brushbench.errors import UserError
-from brushbench.loading import device_named
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo, Region
+from brushbench.core.errors import UserError
+from brushbench.core.metric_info import MetricInfo, Region
+from brushbench.core.protocol import ProtocolName
+from brushbench.core.types import Batch
 from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.pixel import region_of
 from brushbench.metrics.shared import described, load_state_dict_strict, loaded_once, tensors_of
-from brushbench.protocol import ProtocolName
-from brushbench.types import Batch
+from brushbench.weights.runtime import device_named
 
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)

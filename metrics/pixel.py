@@ -15,11 +15,11 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from brushbench.loading import device_named
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo, Region
-from brushbench.protocol import ProtocolName
-from brushbench.types import Batch
+from brushbench.core.metric_info import MetricInfo, Region
+from brushbench.core.protocol import ProtocolName
+from brushbench.core.types import Batch
+from brushbench.metrics.catalogue import CATALOGUE
+from brushbench.weights.runtime import device_named
 
 IDENTICAL_PSNR = 1000.0
 """What the official code calls the PSNR of images whose MSE is below `IDENTICAL_MSE`."""

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, interpolate, pad
 from transformers import BertTokenizer
 
-from brushbench.errors import UserError, one_line
-from brushbench.loading import device_named
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.types import Batch
 from brushbench.metric_weights import HubFiles, Source, digest_of_all
 from brushbench.metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.shared import (
     CLIP_MEAN,
     CLIP_STD,
@@ -32,8 +33,7 @@ from brushbench.metrics.shared import (
     normalised,
     tensors_of,
 )
-from brushbench.types import Batch
-from brushbench.work import Failure, capture
+from brushbench.weights.runtime import device_named
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
-from brushbench.mask_kinds import MaskKind
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
-from brushbench.types import Batch
+from brushbench.core.dataset_info import MaskKind
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.types import Batch
+from brushbench.metrics.catalogue import CATALOGUE
 
 SCALES = (1, 2, 4)
 """Pixels on either side whose means are compared across the border."""

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from brushbench.errors import UserError, one_line
-from brushbench.metric_info import MetricInfo, Place
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import MetricInfo, Place
+from brushbench.core.notes import collecting, note
 from brushbench.metric_weights import Source, version_of
-from brushbench.notes import collecting, note
 from brushbench.weights.tensors import load_checked, read_tensors
 
 P = ParamSpec("P")

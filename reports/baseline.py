@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from brushbench import atomic
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import read_bytes
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.files import read_bytes
 from brushbench.runs.record import Identity
 
 LARGEST_FILE = 1 << 28

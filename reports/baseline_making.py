@@ -9,9 +9,9 @@ from statistics import NormalDist
 import numpy as np
 from jaxtyping import Float64
 
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.metric_info import IDENTICAL, MetricInfo
+from brushbench.core.registry import metric_info
 from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.statistics import difference_interval
@@ -59,7 +59,7 @@ def numbers(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> Number
 def numbers_of_baseline(scores: Sequence[Scored], metric: str, protocol: str) -> Numbers:
     """Those that are numbers, of a metric that a file tells no more of than its name."""
     values, statuses = _parts(scores)
-    info = CATALOGUE.get(metric.partition("@")[0])
+    info = metric_info(metric)
     return _known(counted(values, statuses, info, protocol) if info else values)
 
 

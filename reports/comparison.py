@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.metric_info import MetricInfo
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
 from brushbench.reports.statistics import (
     ALPHA,

@@ -9,18 +9,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from brushbench import atomic
-from brushbench.errors import UserError, one_line
-from brushbench.images import read_image
-from brushbench.loading import dataset_of
-from brushbench.masks import erase
-from brushbench.reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.types import Sample
+from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import erase
+from brushbench.imaging.sheets import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
 from brushbench.reports.figures import FONT, check_suffix, readable, write_figure
 from brushbench.reports.frame import labels_of
+from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import DatasetIdentity
-from brushbench.types import Sample
 
 Finished = Sequence[tuple[Run, Mapping[str, Entry]]]
 """Runs, each with what it has painted."""

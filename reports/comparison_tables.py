@@ -9,7 +9,7 @@ from itertools import groupby
 import pandas as pd
 from tabulate import tabulate
 
-from brushbench.errors import unknown
+from brushbench.core.errors import unknown
 from brushbench.reports.comparison import Change, Comparison, improvements
 from brushbench.reports.formats.escaping import each_word, markdown, plain, words
 from brushbench.reports.formats.records import csv_of

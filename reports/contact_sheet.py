@@ -4,26 +4,21 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from brushbench.errors import SampleError, one_line
-from brushbench.images import read_image
-from brushbench.masks import erase
+from brushbench.core.errors import SampleError
+from brushbench.core.types import Dataset, Sample
+from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import erase
+from brushbench.imaging.sheets import GAP, GREY, INK, LINE, PAPER, TEXT, evenly, fitting, reduced
 from brushbench.runs.folder import Run
-from brushbench.types import Dataset, Sample
 
 NAME = "contact_sheet.png"
 SHOWN = 12
 """Samples, two in a row."""
-LARGEST = 256
-"""Longer sides are reduced to it, pixels."""
-GAP, LINE, TEXT = 6, 17, 13
-"""Pixels between pictures, between lines of text, and the height of a letter."""
 COLUMNS = ("source", "mask", "masked input", "result")
-PAPER, INK, GREY = (255, 255, 255), (40, 40, 40), (120, 120, 120)
 Shown = tuple[Sample, UInt8[Tensor, "3 _ _"]]
 """A sample and the picture for it, which may have another size when it was made elsewhere."""
 
@@ -80,28 +75,6 @@ def _block(
         pen.rectangle((column * width, LINE, column * width + picture.width - 1, LINE + height - 1), outline=GREY)
     pen.text((0, LINE + height), fitting(f"{sample.id}: {sample.caption}", font, block.width), fill=INK, font=font)
     return block
-
-
-def evenly(indices: Sequence[int], count: int) -> list[int]:
-    """So many of them, from the first to the last; all, if there are no more."""
-    return [indices[round(place)] for place in np.linspace(0, len(indices) - 1, min(count, len(indices)))]
-
-
-def reduced(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
-    """As a picture, no side longer than `LARGEST`."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    picture.thumbnail((LARGEST, LARGEST))
-    return picture
-
-
-def fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """One line without control characters, cut with dots where it would be too long."""
-    line = one_line(text)
-    if font.getlength(line) <= width:
-        return line
-    while line and font.getlength(f"{line}...") > width:
-        line = line[:-1]
-    return f"{line}..."
 
 
 def _title(run: Run, finished: int) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
 
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.core.metric_info import IDENTICAL, MetricInfo
 
 Values = Float64[np.ndarray, " n"]
 Statuses = Shaped[np.ndarray, " n"]

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from brushbench.errors import UserError
-from brushbench.metric_info import MetricInfo
+from brushbench.core.errors import UserError
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.figures import axis_label, mark_of, readable, write_figure
 from brushbench.reports.frame import frame_of, metrics_of

@@ -6,17 +6,17 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from brushbench import atomic
-from brushbench.errors import SampleError, UserError
-from brushbench.images import read_image
-from brushbench.loading import dataset_of
-from brushbench.masks import erase
+from brushbench.core import atomic
+from brushbench.core.errors import SampleError, UserError
+from brushbench.core.types import Dataset
+from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import erase
+from brushbench.imaging.sheets import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
 from brushbench.reports.comparison import improvements
 from brushbench.reports.comparison_tables import ends
-from brushbench.reports.contact_sheet import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
 from brushbench.reports.pairing import Pair
+from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
-from brushbench.types import Dataset
 
 SIDE = 144
 """The longer side of the thumbnails, pixels."""

@@ -12,9 +12,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from brushbench import atomic
-from brushbench.errors import UserError, one_line
-from brushbench.metric_info import MetricInfo
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import MetricInfo
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 """Comes with matplotlib, so figures look alike on all machines."""

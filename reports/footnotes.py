@@ -5,7 +5,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from brushbench.registry import ROLES
+from brushbench.core.method_info import ROLES, MethodInfo
+from brushbench.core.registry import dataset_info, method_info
 from brushbench.reports.layout import FEWER as MARK
 from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import OFFICIAL, is_derived
@@ -17,18 +18,10 @@ PROTOCOLS = {
     "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
     "strict": "protocol strict: lossless storage, means over pixels and channels; not comparable with published tables",
 }
-MINIATURE = "papercut is a toy benchmark with tiny models of its own: do not compare its numbers with published results"
 STAND_IN = "papercut-clip replaces CLIP similarity on PaperCut; its scale differs"
 ONE_SEED = (
     "all samples of protocol paper share one seed, and so their noise: they aren't independent, as intervals and tests "
     "assume"
-)
-REFERENCES = {
-    "copy": "copy is the source itself",
-    "autoencoder": "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
-}
-JPEG = (
-    "copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored fills pass by a little"
 )
 READING = {
     "summary": "mean with its 95 % interval: ± where it is symmetric, else [low, high]; none below 6 samples",
@@ -55,10 +48,9 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield from _derived(summary, rows)
     if (rows["n_identical"] > 0).any():
         yield "identical: samples that equal the source; they have no finite score and are excluded from the mean"
-    if dataset.partition("@")[0] == "papercut":
-        yield MINIATURE
-        if "papercut-clip" in set(rows["metric"]):
-            yield STAND_IN
+    yield from dataset_info(dataset.partition("@")[0]).notes
+    if "papercut-clip" in set(rows["metric"]):
+        yield STAND_IN
     for name, versions in summary.versions.items():
         if name in set(rows["metric"]):
             yield f"{name}: mixed versions ({', '.join(versions)}) that may differ in their numbers; score again"
@@ -122,11 +114,17 @@ def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
     if beside.empty:
         return
     names = {str(name).partition(" ")[0] for name in beside["method"]}
-    told = [JPEG if (name, protocol) == ("copy", "paper") else REFERENCES[name] for name in REFERENCES if name in names]
+    told = [_of_method(info, protocol) for name in sorted(names, reverse=True) if (info := method_info(name))]
+    told = list(filter(None, told))
     told += ["a floor uses no model"] if (beside["role"] == "floor").any() else []
     kinds = " and ".join(f"{role}s" for role in ROLES if role in set(beside["role"]))
     below = "" if len(beside) == rows["method"].nunique() else "listed below the rule, "
     yield "; ".join([f"{kinds} are {below}neither ranked nor tested", *told])
+
+
+def _of_method(info: MethodInfo, protocol: str) -> str:
+    """What tables say of a method's row; empty for most."""
+    return info.paper_footnote or info.footnote if protocol == "paper" else info.footnote
 
 
 def _capped(summary: Summary, rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from brushbench.mask_kinds import mask_kind
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.registry import mask_kind
 from brushbench.reports.mask_sizes import MASK_SIZE, MaskShares
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from pydantic import JsonValue
 from tabulate import tabulate
 
-from brushbench.errors import one_line
+from brushbench.core.errors import one_line
 from brushbench.reports.baseline import Baseline, MetricBaseline, called, key_of
 from brushbench.reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
 from brushbench.reports.regression import Checked, Finding, verdict_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import ceiling_of
 from brushbench.reports.statistics import Clusters, Estimate, Values, mean_interval
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
 
 Mark = Literal["", "best", "second"]
 Kind = Literal["measured", "published", "difference"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import ceiling_of
 
 NAME = "psnr-of-mean-mse"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from brushbench.errors import UserError, one_line
-from brushbench.metric_info import IDENTICAL
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import IDENTICAL
 from brushbench.reports.counting import ceiling_of, counted, is_capped
 from brushbench.reports.frame import labels_of
 from brushbench.reports.roles import role_of

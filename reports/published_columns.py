@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from brushbench.metric_catalogue import CATALOGUE
+from brushbench.core.registry import metric_info
 from brushbench.reports.intervals import printed_interval
 from brushbench.reports.layout import Cell, Column, Row
 from brushbench.reports.published.likeness import Unlike, unlike
@@ -134,7 +134,8 @@ class Beside:
         number, own = self._find(method, split, metric), _measured(row)
         if number is None:
             return dict.fromkeys(PUBLISHED)
-        value = number.value / CATALOGUE[metric].scale
+        info = metric_info(metric)
+        value = number.value / (info.scale if info else 1.0)
         others = self._unlike(method, split, own)
         compared = not (others or np.isnan(own.mean))
         ends = compared and not np.isnan(own.low)

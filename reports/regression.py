@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from brushbench.errors import UserError, one_line
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import IDENTICAL, MetricInfo
 from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, called, changes, key_of
 from brushbench.reports.baseline_making import capped, numbers, scores_of
 from brushbench.reports.statistics import NonInferiority, non_inferiority

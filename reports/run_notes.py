@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from brushbench.errors import one_line
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import one_line
 from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.runs.folder import Run
-from brushbench.work import Failure, capture
 
 PADDED = "padded by reflection to the sides that the method can paint, and cut back"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from brushbench.errors import SampleError, UserError
-from brushbench.images import SUFFIX_OF, image_size
-from brushbench.protocol import protocol_named
+from brushbench.core.errors import SampleError, UserError
+from brushbench.core.protocol import protocol_named
+from brushbench.imaging.images import SUFFIX_OF, image_size
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import SIZE, Scores
 

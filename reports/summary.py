@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.metric_info import IDENTICAL, MetricInfo
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.metric_info import IDENTICAL, MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.frame import (
     datasets_of,

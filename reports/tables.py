@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.metric_info import MetricInfo
-from brushbench.registry import ROLES
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.method_info import ROLES
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.footnotes import footnotes
 from brushbench.reports.highlight import by_rank, by_significance
 from brushbench.reports.intervals import printed_interval

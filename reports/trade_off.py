@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from brushbench.errors import UserError, one_line
-from brushbench.metric_info import MetricInfo
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.distributions import title_of
 from brushbench.reports.figures import axis_label, mark_of, readable, write_figure

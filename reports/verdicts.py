@@ -6,15 +6,14 @@ nothing to find, each metric's test finds something in 3 to 7 % of the compariso
 
 import numpy as np
 
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.registry import dataset_info
 from brushbench.reports.counting import Values
 from brushbench.reports.layout import Column
 from brushbench.reports.statistics import ALPHA, Clusters, asymmetry, student_test
 
 PRIMARY = ("image-reward", "hps", "aesthetic", "psnr", "mse", "lpips", "clip")
 """The family of tests: the paper's metrics, whether or not they are scored. Others are tested outside of it."""
-PRIMARY_ON = {"papercut": ("psnr", "mse", "lpips", "papercut-clip")}
-"""By data set: where the paper's networks would look at a world that they don't know."""
 FEWEST = {"psnr": 15, "mse": 15, "seam": 100}
 """Images, by the metric without its region: with fewer there is no verdict. Differences of border steps are skewed the
 most; a PSNR is a logarithm, and so is the scale on which squared errors are compared."""
@@ -28,7 +27,7 @@ SMALLEST_ERROR = 1e-6
 
 def primary(dataset: str) -> tuple[str, ...]:
     """The metrics that a comparison on a data set is made for: declared beforehand, so that all have one family."""
-    return PRIMARY_ON.get(dataset.partition("@")[0], PRIMARY)
+    return dataset_info(dataset.partition("@")[0]).primary or PRIMARY
 
 
 def on_test_scale(values: Values, info: MetricInfo, protocol: str) -> Values:

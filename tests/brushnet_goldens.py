@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 import brushbench
 from brushbench.baselines.brushnet import BrushNetModel
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.images import read_image, read_mask
-from brushbench.types import Method
+from brushbench.core.types import Method
+from brushbench.imaging.images import read_image, read_mask
 
 
 def whole_run(folder: Path, name: str) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from filelock import FileLock
 from forked import Running, started
 from hub_server import Content, Hub
 
-from brushbench.bars import without_bars
-from brushbench.cli import main
+from brushbench.cli.main import main
+from brushbench.core.bars import without_bars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from published import Publication
     from tiny_pipelines import Folders
 
-    from brushbench.types import Sample
+    from brushbench.core.types import Sample
 
 # Tiny models are slower with more threads. It holds for processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -131,7 +131,7 @@ def write_benchmark(root: Path, count: int = 4, side: int = SIDE, entries: dict[
     """A data set in BrushBench's format: smooth random pictures, a rectangle each as mask; `entries` are added."""
     from PIL import Image
 
-    from brushbench.masks import encode_rle
+    from brushbench.imaging.masks import encode_rle
 
     (root / "images").mkdir(parents=True)
     mapping: dict[str, object] = {}

@@ -15,10 +15,10 @@ from pathlib import Path
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
-        "brushbench.cli",
-        "brushbench.benchmark",
-        "brushbench.grid",
-        "brushbench.progress",
+        "brushbench.cli.main",
+        "brushbench.evaluation.evaluate",
+        "brushbench.evaluation.grid",
+        "brushbench.cli.progress",
         "brushbench.baselines.classical",
         "brushbench.metrics.alignment",
         "brushbench.metrics.pixel",
@@ -80,6 +80,6 @@ def _run(
     os.chdir(working)
     # Where the tests run in the background, they ignore the signal, and their processes with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from brushbench.cli import main
+    from brushbench.cli.main import main
 
     main(list(arguments))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import brushbench
+from brushbench.core.errors import UserError
 from brushbench.datasets.tables import MAX_BYTES
-from brushbench.errors import UserError
 
 SIDE = 16
 DRAWN = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)

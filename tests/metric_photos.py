@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from brushbench.images import read_image, read_mask
-from brushbench.types import Batch, Metric, Sample
+from brushbench.core.types import Batch, Metric, Sample
+from brushbench.imaging.images import read_image, read_mask
 
 
 def photo_pairs(golden: Path) -> tuple[Batch, Tensor]:

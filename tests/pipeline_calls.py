@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoPipelineForInpainting, DiffusionPipeline
 from PIL import Image
 
-from brushbench.loading import LoadedMethod, open_method
-from brushbench.types import Sample
+from brushbench.core.types import Sample
+from brushbench.evaluation.methods import LoadedMethod, open_method
 
 
 def opened(model: Path | str, **options: object) -> LoadedMethod:

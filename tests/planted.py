@@ -11,7 +11,7 @@ import torch
 from conftest import picture
 from PIL import Image
 
-from brushbench.masks import encode_rle
+from brushbench.imaging.masks import encode_rle
 
 FIRST, SECOND, THIRD = (f"{index:09d}" for index in (0, 1, 2))
 SIDE = 64

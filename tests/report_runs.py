@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
+from brushbench.core.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity

@@ -12,7 +12,7 @@ from torch import Tensor
 import brushbench
 from brushbench.baselines.blended_latent import centres
 from brushbench.baselines.stable_diffusion import NoiseSource, StableDiffusion
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "blended_latent"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text())}

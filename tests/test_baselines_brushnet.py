@@ -16,8 +16,8 @@ from brushbench.baselines.brushnet import BrushNetModel, BrushNetOptions, Residu
 from brushbench.baselines.captions import cleaned
 from brushbench.baselines.checkpoints import load_model
 from brushbench.baselines.stable_diffusion import Step
-from brushbench.loading import Runtime
 from brushbench.weights import Weights
+from brushbench.weights.runtime import Runtime
 
 FORWARDS = ("scale1", "scale05", "guess", "odd", "pert")
 WHOLE_RUNS = {"m01": {}, "m02": {}, "m03": {}, "m04": {}, "m05": {}, "m06": {}}

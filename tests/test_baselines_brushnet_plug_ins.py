@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 import brushbench
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 CAPTION = "a photo of a cat"
 SEED = 5

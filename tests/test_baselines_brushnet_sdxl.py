@@ -17,8 +17,8 @@ import brushbench
 from brushbench.baselines.brushnet import BrushNet, BrushNetModel, Residuals, with_residuals
 from brushbench.baselines.captions import cleaned, token_ids
 from brushbench.baselines.checkpoints import load_model
-from brushbench.loading import Runtime
 from brushbench.weights import Weights
+from brushbench.weights.runtime import Runtime
 
 FORWARDS = ("scale1", "scale05", "guess", "odd", "pert")
 # What the official call is silent about, its pipeline for SDXL sets to 5.

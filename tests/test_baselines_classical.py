@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 import brushbench
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 METHODS = ("biharmonic", "mean-fill", "navier-stokes", "telea")
 

@@ -9,7 +9,7 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2D
 from diffusers.utils import logging
 
 import brushbench
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 SEEDS = [3, 4]
 

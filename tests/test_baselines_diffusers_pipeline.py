@@ -13,7 +13,7 @@ from tiny_pipelines import Folders
 
 import brushbench as suite
 from brushbench.baselines.diffusers_pipeline import BATCHED
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 SEEDS = [11, 12, 13]
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 import brushbench
 from brushbench.baselines.ema import PLAIN, of_one_kind
-from brushbench.loading import open_method
-from brushbench.method_options import default_options
-from brushbench.options import Value
+from brushbench.core.method_options import default_options
+from brushbench.core.options import Value
+from brushbench.core.types import Batch
+from brushbench.evaluation.methods import open_method
 from brushbench.runs.folder import Run
-from brushbench.types import Batch
 
 XL = {
     "cross_attention_dim": 2048,

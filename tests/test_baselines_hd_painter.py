@@ -23,7 +23,7 @@ from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direc
 from brushbench.baselines.hd_painter.sampling import DDIMStep, schedule
 from brushbench.baselines.hd_painter.subject import Subject, any_of, dilated, most_of, prepared, with_quality, words_of
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "hd_painter"
 CASES = {case["id"]: case for case in json.loads((GOLDEN / "cases.json").read_text())}

@@ -19,8 +19,8 @@ from brushbench import UserError
 from brushbench.baselines.lora import add_lora
 from brushbench.baselines.lora_names import LAYERS
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.loading import Runtime
 from brushbench.weights import Weights
+from brushbench.weights.runtime import Runtime
 
 Tensors = dict[str, Tensor]
 LINEAR = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"

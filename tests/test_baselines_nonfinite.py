@@ -13,7 +13,7 @@ from support import DIFFUSION_METHODS, run_on
 from tiny_pipelines import Folders
 
 import brushbench as suite
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 VALID = "valid: --dtype float32 or bfloat16"
 

@@ -12,9 +12,9 @@ from tiny_pipelines import Folders
 from torch import nn
 
 import brushbench
-from brushbench.loading import Runtime
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 from brushbench.weights import Weights
+from brushbench.weights.runtime import Runtime
 
 SEEDS = [1, 2, 3]
 

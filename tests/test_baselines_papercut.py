@@ -19,11 +19,11 @@ from brushbench.baselines.papercut.inpainting import widened
 from brushbench.baselines.papercut.latents import boxes
 from brushbench.baselines.papercut.training import Recipe, Training
 from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH, words, write_tokenizer
-from brushbench.datasets.papercut.make import FIRST_SEED
-from brushbench.datasets.papercut.render import render
-from brushbench.datasets.papercut.scene import combinations, write_partial_caption
-from brushbench.errors import UserError
-from brushbench.work import silent
+from brushbench.baselines.papercut.world.make import FIRST_SEED
+from brushbench.baselines.papercut.world.render import render
+from brushbench.baselines.papercut.world.scene import combinations, write_partial_caption
+from brushbench.core.errors import UserError
+from brushbench.core.progress import silent
 
 
 @pytest.fixture(scope="module")

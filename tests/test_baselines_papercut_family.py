@@ -20,9 +20,9 @@ from brushbench.baselines.papercut.quality import SHIPPED, Quality
 from brushbench.baselines.papercut.recipe import PARTS, TrainingContext, shortened
 from brushbench.baselines.papercut.training import Part, Training
 from brushbench.baselines.stable_diffusion import to_unit
-from brushbench.types import Batch
+from brushbench.core.progress import silent
+from brushbench.core.types import Batch
 from brushbench.weights import families, read_family
-from brushbench.work import silent
 
 SOME = 24
 ONCE = pytest.param("brushnet", marks=pytest.mark.xdist_group("papercut's brushnet"))

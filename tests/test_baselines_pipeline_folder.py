@@ -13,8 +13,8 @@ from support import assert_one_line, run_on
 from tiny_pipelines import Folders
 
 import brushbench as suite
-from brushbench.loading import open_method
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
+from brushbench.evaluation.methods import open_method
 
 
 def test_digests_are_those_of_the_files_that_are_used(changed_pipeline: Folders, pipelines: Folders) -> None:

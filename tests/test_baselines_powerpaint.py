@@ -18,7 +18,7 @@ from brushbench.baselines.papercut.vocabulary import write_tokenizer
 from brushbench.baselines.powerpaint.prompts import version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import TASKS, VECTORS, Prompt, TaskText
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 GOLDEN = Path(__file__).parent / "golden" / "powerpaint"
 CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_text())}
@@ -51,7 +51,7 @@ def folders(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return {name: root / name for name in ("v1", "v2", "ppt-v1", "ppt-v2")}
 
 
-def method_of(folders: dict[str, Path], version: int, **options: object) -> brushbench.types.Method:
+def method_of(folders: dict[str, Path], version: int, **options: object) -> brushbench.core.types.Method:
     base, checkpoint = folders[f"v{version}"], folders[f"ppt-v{version}"]
     return brushbench.load_method(
         "powerpaint",

@@ -15,7 +15,7 @@ from test_baselines_stochastic import with_scheduler
 import brushbench as suite
 from brushbench.baselines.hd_painter.sampling import ALPHAS, schedule
 from brushbench.baselines.schedulers import scheduler_of
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 METHODS = {"brushnet": 4, "blended-latent": 4, "sd-inpainting": 9, "hd-painter": 9}
 

@@ -9,7 +9,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.utils import logging
 
 import brushbench
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 
 @pytest.fixture

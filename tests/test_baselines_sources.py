@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from support import Touch, assert_one_line, run_on
 
 import brushbench
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 MODELS = ("unet", "vae", "text_encoder")
 

@@ -15,7 +15,7 @@ from tiny_pipelines import Folders
 
 import brushbench as suite
 from brushbench.baselines.schedulers import check_own_noise
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
 
 STOCHASTIC = {
     "EulerAncestralDiscreteScheduler": {},

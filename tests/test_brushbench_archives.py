@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brushbench import archives
-from brushbench.archives import extract
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
+from brushbench.curation.fetch import archives
+from brushbench.curation.fetch.archives import extract
 
 FILES = {"EditBench/images/1.png": b"picture" * 1000, "EditBench/mapping_file.json": b"{}", "empty.txt": b""}
 

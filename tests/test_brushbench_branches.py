@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from brushbench.config import RunConfig
-from brushbench.errors import UserError
-from brushbench.loading import branches_of, configured_dataset, configured_method
+from brushbench.core.errors import UserError
+from brushbench.evaluation.resolve import branches_of, configured_dataset, configured_method
+from brushbench.runs.config import RunConfig
 from brushbench.runs.record import Identity
 from brushbench.weights import Weights, families, read_family
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from support import assert_one_line, run_on
 
-from brushbench.images import read_image
-from brushbench.masks import encode_rle
+from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import encode_rle
 
 IMAGE = "images/000000000.png"
 GOOD = {"image": IMAGE, "caption": "a picture", "inpainting_mask": [1, 5], "outpainting_mask": [6, 64 * 64 - 5]}
@@ -342,7 +342,7 @@ def test_doctor(brushbench) -> None:
 )
 def test_help_and_list_are_cheap(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom brushbench.cli import main\n"
+        "import sys\nfrom brushbench.cli.main import main\n"
         f"try: main({arguments!r})\nexcept SystemExit as end: assert not end.code\n"
         "loaded = {'torch', 'pandas', 'diffusers', 'transformers'} & set(sys.modules)\nassert not loaded, loaded\n"
     )
@@ -352,7 +352,7 @@ def test_help_and_list_are_cheap(arguments: list[str]) -> None:
 
 def test_the_doctor_imports_no_library_of_models() -> None:
     code = (
-        "import sys\nfrom brushbench.cli import main\n"
+        "import sys\nfrom brushbench.cli.main import main\n"
         "try: main(['doctor'])\nexcept SystemExit as end: assert not end.code\n"
         "loaded = {'transformers', 'diffusers', 'torchvision', 'scipy', 'open_clip', 'pandas'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"

@@ -13,10 +13,10 @@ from PIL import Image
 from support import assert_one_line
 
 from brushbench import UserError, load_dataset
-from brushbench.data.convert import Conversion, convert
-from brushbench.data.targets import FORMATS
-from brushbench.masks import brush_strokes
-from brushbench.types import Dataset, Sample
+from brushbench.core.types import Dataset, Sample
+from brushbench.curation.convert import Conversion, convert
+from brushbench.curation.targets import FORMATS
+from brushbench.imaging.masks import brush_strokes
 
 CAPTIONS = ['a "quoted", red\nfish', "\u4e00\u53ea\u732b \U0001f408", "\u0642\u0637\u0629", "=1+1 ; \\ /"]
 TAGS = [{"source": "natural"}, {}, {"source": "artificial", "subject": "animal"}, {"subject": "human"}]
@@ -168,7 +168,7 @@ def test_the_schema_is_the_one_of_datasets(bench: Path, tmp_path: Path) -> None:
 
 
 def test_row_groups_are_small(bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brushbench.data.targets.GROUP_ROWS", 3)
+    monkeypatch.setattr("brushbench.curation.targets.GROUP_ROWS", 3)
     convert(Conversion(tmp_path / "all.parquet", root=bench))
     assert pq.ParquetFile(tmp_path / "all.parquet").num_row_groups == 2
     assert_same(load_dataset("brushbench", root=bench), load_dataset("parquet", root=tmp_path / "all.parquet"))

@@ -22,9 +22,9 @@ from file_server import Served, serving
 from support import assert_one_line
 
 from brushbench import UserError
-from brushbench.data import download as downloading
-from brushbench.data.download import download
-from brushbench.data.get import Origin, get
+from brushbench.curation.fetch import download as downloading
+from brushbench.curation.fetch.download import download
+from brushbench.curation.fetch.get import Origin, get
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -36,7 +36,7 @@ def untold(_there: int, _total: int | None) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brushbench.data.download.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("brushbench.curation.fetch.download.PAUSES", (0.0, 0.0))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -293,8 +293,8 @@ def test_from_the_hub(hub, tmp_path: Path, write_bench) -> None:
     code = """
 import sys
 from pathlib import Path
-from brushbench.data.get import Origin, get
-from brushbench.errors import UserError
+from brushbench.curation.fetch.get import Origin, get
+from brushbench.core.errors import UserError
 here = Path(sys.argv[1])
 for _ in range(2):
     got = get("brushbench", here / "bench", Origin(hub="lab/bench"), print)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from support import assert_one_line
 
-from brushbench.data.sheet import BRIGHT, DARK, SIDE, draw_sheet, outlined
-from brushbench.types import Sample
+from brushbench.core.types import Sample
+from brushbench.curation.preview import BRIGHT, DARK, SIDE, draw_sheet, outlined
 
 GREYS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (120, 120, 120), "yellow": BRIGHT}
 

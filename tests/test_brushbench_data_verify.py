@@ -15,10 +15,10 @@ from support import assert_one_line
 from transformers import CLIPTokenizer
 
 from brushbench import load_dataset
-from brushbench.data.captions import count_tokens
-from brushbench.data.convert import Conversion, convert
-from brushbench.data.defects import KINDS
-from brushbench.data.verify import verify
+from brushbench.curation.captions import count_tokens
+from brushbench.curation.convert import Conversion, convert
+from brushbench.curation.defects import KINDS
+from brushbench.curation.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import brushbench
-from brushbench.errors import SampleError
+from brushbench.core.errors import SampleError
 
 
 def rename_to_list(root: Path) -> None:

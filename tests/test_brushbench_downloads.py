@@ -11,7 +11,7 @@ from hub_server import Hub, Moved, Served, locked, put_in_cache, use_hub
 from safetensors.torch import load_file, save_file
 from support import assert_one_line
 
-from brushbench.files import file_digest
+from brushbench.core.files import file_digest
 from brushbench.weights import Weights, manifest
 
 Start = Callable[..., Hub]

@@ -13,8 +13,8 @@ from PIL import Image
 from support import assert_one_line
 
 import brushbench
-from brushbench.errors import SampleError, UserError
-from brushbench.types import Dataset
+from brushbench.core.errors import SampleError, UserError
+from brushbench.core.types import Dataset
 
 SIDE = 1024
 PROMPTS = ("full", "mask-simple", "mask-rich")

@@ -15,8 +15,9 @@ from PIL import Image
 from support import assert_one_line
 from test_brushbench_editbench import write_a, write_b, write_c
 
-from brushbench.data.catalogue import CATALOGUE, FORM, RESULTS
-from brushbench.data.verify import verify
+from brushbench.core.registry import built_in, dataset_info
+from brushbench.curation.verify import verify
+from brushbench.datasets.catalogue import FORM, RESULTS
 
 ANONYMOUS = "https://storage.googleapis.com/editbench/editbench.tar.gz"
 LOGIN = "https://storage.cloud.google.com/editbench/editbench.tar.gz"
@@ -26,7 +27,7 @@ Serve = Callable[..., Served]
 @pytest.fixture(autouse=True)
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The platform's data folder of a user who has nothing yet, with no proxy between."""
-    monkeypatch.setattr("brushbench.data.download.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("brushbench.curation.fetch.download.PAUSES", (0.0, 0.0))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "BRUSHBENCH_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
@@ -42,7 +43,9 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
         def start(content: bytes = b"", **how: object) -> Served:
             served = stack.enter_context(serving(Served(content, **how)))
-            monkeypatch.setitem(CATALOGUE, "editbench", replace(CATALOGUE["editbench"], address=served.address))
+            entry = built_in("dataset")["editbench"]
+            there = replace(entry.info, download=replace(entry.info.download, address=served.address))
+            monkeypatch.setitem(built_in("dataset"), "editbench", replace(entry, info=there))
             return served
 
         yield start
@@ -71,7 +74,9 @@ def damaged(whole: Path) -> Path:
 
 
 def test_the_known_address_is_the_anonymous_one() -> None:
-    assert (CATALOGUE["editbench"].address, CATALOGUE["editbench"].with_login) == (ANONYMOUS, LOGIN)
+    known = dataset_info("editbench").download
+    assert known
+    assert (known.address, known.with_login) == (ANONYMOUS, LOGIN)
 
 
 def test_it_is_downloaded_resumed_unpacked_and_verified(serve: Serve, brushbench, whole: Path, at_home: Path) -> None:

@@ -14,9 +14,9 @@ import torch
 from support import run_on
 
 import brushbench
-from brushbench.config import RunConfig, Shard
-from brushbench.images import read_image
-from brushbench.protocol import PROTOCOLS
+from brushbench.core.protocol import PROTOCOLS
+from brushbench.imaging.images import read_image
+from brushbench.runs.config import RunConfig, Shard
 from brushbench.runs.folder import Run
 
 METHOD = """
@@ -217,7 +217,7 @@ def test_images_of_several_sizes_share_a_run(tmp_path: Path, write_bench, noise:
 
 
 def encode(path: Path, image: torch.Tensor) -> None:
-    from brushbench.images import encode_image
+    from brushbench.imaging.images import encode_image
 
     path.write_bytes(encode_image(image, "PNG"))
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageFont
 from support import assert_one_line, run_on
 
 import brushbench
-from brushbench.errors import SampleError
-from brushbench.reports.contact_sheet import fitting
+from brushbench.core.errors import SampleError
+from brushbench.imaging.sheets import fitting
 
 
 @pytest.fixture

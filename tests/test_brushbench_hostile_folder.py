@@ -10,7 +10,7 @@ from hostile import DRAWN, HARMFUL, Change, make_directory, make_huge, refused
 from PIL import Image
 
 import brushbench
-from brushbench.errors import SampleError
+from brushbench.core.errors import SampleError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from fuzz_datasets import Fuzz

@@ -10,7 +10,7 @@ import pytest
 from hostile import DRAWN, SIDE, refused
 from PIL import Image
 
-from brushbench.images import MAX_BYTES, image_size, read_image, read_mask
+from brushbench.imaging.images import MAX_BYTES, image_size, read_image, read_mask
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -26,7 +26,7 @@ manifest.FOLDER = Path(os.environ["LISTINGS"])
 """
 FETCH = """
 import sys
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 from brushbench.weights import Weights
 try:
     print(Weights("sd15", sys.argv[1]).folder(sys.argv[2]))
@@ -170,7 +170,7 @@ def test_of_a_repository_with_several_models_one_folder_is_downloaded(
 
 LIST = """
 import sys
-from brushbench.cli import main
+from brushbench.cli.main import main
 try:
     main(["list", "weights"])
 finally:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from brushbench.errors import SampleError
-from brushbench.images import encode_image, image_size, read_image, read_mask
+from brushbench.core.errors import SampleError
+from brushbench.imaging.images import encode_image, image_size, read_image, read_mask
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 GREY = np.asarray(Image.fromarray(PIXELS).convert("L"))

@@ -15,7 +15,7 @@ from PIL import Image
 from support import assert_one_line, run_on
 
 import brushbench as library
-from brushbench.images import is_transparent
+from brushbench.imaging.images import is_transparent
 from brushbench.runs.folder import Run
 
 SIDE = 64

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 from brushbench.runs.ledger import Entry, entries, mend
 
 OURS = "f" * 64

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support import assert_one_line, run_on
 
-from brushbench import machine
+from brushbench.core import machine
 from brushbench.runs.folder import Run
 
 KEPT = "Finished samples are kept: run the same command again to resume"
@@ -115,7 +115,7 @@ def test_what_the_machine_refuses(
     def refuse(*_arguments: object, **_keywords: object) -> None:
         raise error
 
-    monkeypatch.setattr("brushbench.benchmark.configured_dataset", refuse)
+    monkeypatch.setattr("brushbench.evaluation.evaluate.configured_dataset", refuse)
     result = brushbench(*run_on(write_bench(), tmp_path / "runs"))
     assert_one_line(result, *parts)
     assert "kept" not in result[2]
@@ -125,7 +125,7 @@ def test_an_error_of_the_program_is_not_the_machines(brushbench, monkeypatch: py
     def broken() -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("brushbench.doctor.findings", broken)
+    monkeypatch.setattr("brushbench.cli.doctor.findings", broken)
     with pytest.raises(RuntimeError, match="broken"):
         brushbench("doctor")
 
@@ -143,7 +143,7 @@ def test_no_threads(write_bench, brushbench, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("gigabytes", [1, 3])
 def test_a_limit_of_memory(gigabytes: int, tmp_path: Path) -> None:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({gigabytes << 30}, {gigabytes << 30}))"
-    call = f"{limit}; import sys; from brushbench.cli import main; main(sys.argv[1:])"
+    call = f"{limit}; import sys; from brushbench.cli.main import main; main(sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", call, "run", "--method", "copy", "--dataset", "photos", "--output", str(tmp_path)],
         capture_output=True,

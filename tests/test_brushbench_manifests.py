@@ -11,9 +11,9 @@ from hub_server import Hub, Moved, Served, use_hub
 from published import Publication
 
 import brushbench as suite
-from brushbench.loading import load_metric
-from brushbench.metric_catalogue import CATALOGUE
+from brushbench.evaluation.select_metrics import load_metric
 from brushbench.metric_weights import HubFiles, Weighted
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import canonical, manifest_of, manifests, names_of
 from brushbench.weights.repository import Named

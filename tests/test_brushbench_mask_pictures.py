@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brushbench.errors import SampleError
-from brushbench.images import read_mask
+from brushbench.core.errors import SampleError
+from brushbench.imaging.images import read_mask
 
 DRAWN = np.tri(16, 24, -2, dtype=bool)
 DRAWN[1, 20:] = True

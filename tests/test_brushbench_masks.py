@@ -16,10 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from brushbench.core.errors import UserError
 from brushbench.datasets.brushbench import brush_mask
-from brushbench.errors import UserError
-from brushbench.images import read_image
-from brushbench.masks import blend, brush_strokes, decode_rle, encode_rle, erase
+from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import blend, brush_strokes, decode_rle, encode_rle, erase
 
 DAMAGED = {"overlapping", "start 0", "overrun", "odd number", "floats", "one space", "string of"}
 

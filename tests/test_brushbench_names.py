@@ -11,8 +11,8 @@ from PIL import Image
 from support import assert_one_line, run_on
 
 import brushbench as library
-from brushbench.data.convert import Conversion, convert
-from brushbench.data.verify import verify
+from brushbench.curation.convert import Conversion, convert
+from brushbench.curation.verify import verify
 from brushbench.datasets.names import stored_name
 from brushbench.datasets.source import images_in
 

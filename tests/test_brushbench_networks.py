@@ -15,24 +15,24 @@ from hub_server import put_in_cache
 from support import assert_one_line, run_on
 from tiny_metrics import clip_folder, hps_options
 
-from brushbench import benchmark
-from brushbench.benchmark import generate
-from brushbench.config import RunConfig
-from brushbench.errors import UserError
-from brushbench.loading import load_dataset, load_metric
-from brushbench.metric_info import MetricInfo
-from brushbench.metric_selection import Selection
+from brushbench.core.errors import UserError
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.progress import silent
+from brushbench.core.registry import Registered
+from brushbench.core.types import Batch
+from brushbench.datasets.open import load_dataset
+from brushbench.evaluation import evaluate as benchmark
+from brushbench.evaluation.evaluate import generate
+from brushbench.evaluation.memory import RESERVE
+from brushbench.evaluation.networks import prepare
+from brushbench.evaluation.score import Scoring
+from brushbench.evaluation.select_metrics import Selection, load_metric
 from brushbench.metrics import perceptual
 from brushbench.metrics.clip import OPENAI
 from brushbench.metrics.shared import is_loaded, release
-from brushbench.networks import prepare
-from brushbench.registry import Registered
+from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
-from brushbench.scoring import Scoring
-from brushbench.stages import RESERVE
-from brushbench.types import Batch
-from brushbench.work import silent
 
 GOLDEN = Path(__file__).parent / "golden/metrics/lpips/squeezenet1_1_features.fp16.safetensors"
 
@@ -229,7 +229,7 @@ class Empty:
 
 @pytest.fixture
 def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from brushbench import registry
+    from brushbench.core import registry
 
     real = registry.registered
 

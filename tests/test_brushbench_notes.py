@@ -19,10 +19,10 @@ from support import run_on
 from torch import Tensor
 
 from brushbench import UserError, load_method
-from brushbench.bars import without_bars
-from brushbench.metric_selection import Selection, select
+from brushbench.core.bars import without_bars
+from brushbench.core.notes import MOST, collecting, hearing, note
+from brushbench.evaluation.select_metrics import Selection, select
 from brushbench.metrics.pixel import MSE
-from brushbench.notes import MOST, collecting, hearing, note
 from brushbench.reports.formats import render
 from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folder import Run
@@ -231,7 +231,7 @@ def test_what_is_heard_of_metrics_is_a_note_of_the_run_too(
         return computed(*arguments)
 
     computed = MSE.__call__
-    monkeypatch.setattr("brushbench.benchmark.select", loading)
+    monkeypatch.setattr("brushbench.evaluation.evaluate.select", loading)
     monkeypatch.setattr(MSE, "__call__", scoring)
     code, out, err = brushbench(*run_on(write_bench(count=1), tmp_path / "runs", "--metrics", "mse", method="telea"))
     assert code == 0, err
@@ -274,7 +274,7 @@ def test_what_is_heard_outside_of_runs_is_told_at_the_end_but_beside_no_mistake(
             raise UserError("nothing there")
         return {"device": "cpu"}
 
-    monkeypatch.setattr("brushbench.doctor.findings", found)
+    monkeypatch.setattr("brushbench.cli.doctor.findings", found)
     mistaken = False
     assert brushbench("doctor") == (0, "device: cpu\n", "warning: from somewhere\n")
     mistaken = True

@@ -16,10 +16,10 @@ from tiny_pipelines import Folders
 
 import brushbench as suite
 from brushbench import Batch, RunConfig, Sample, UserError
-from brushbench.benchmark import generate
-from brushbench.images import read_image
-from brushbench.padding import cut_back, padded
-from brushbench.protocol import PROTOCOLS
+from brushbench.core.protocol import PROTOCOLS
+from brushbench.evaluation.evaluate import generate
+from brushbench.imaging.images import read_image
+from brushbench.imaging.padding import cut_back, padded
 
 NEGATIVE = """
 from pathlib import Path

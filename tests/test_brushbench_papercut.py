@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import brushbench
+from brushbench.baselines.papercut.world.make import COUNT, FIRST_SEED, test_scenes, widen
+from brushbench.baselines.papercut.world.objects import OBJECTS
+from brushbench.baselines.papercut.world.render import render
+from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, combinations, draw_scene
 from brushbench.datasets.brushbench import brush_mask
-from brushbench.datasets.papercut.make import COUNT, FIRST_SEED, test_scenes, widen
-from brushbench.datasets.papercut.objects import OBJECTS
-from brushbench.datasets.papercut.render import render
-from brushbench.datasets.papercut.scene import COLOURS, PLACES, combinations, draw_scene
-from brushbench.masks import brush_strokes
+from brushbench.imaging.masks import brush_strokes
 
 test_scenes.__test__ = False
 

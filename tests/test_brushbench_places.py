@@ -7,8 +7,8 @@ import pytest
 from support import assert_one_line
 
 import brushbench
-from brushbench.datasets import locate
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
+from brushbench.datasets.locate import locate
 
 Put = Callable[[str], Path]
 

@@ -10,7 +10,7 @@ import pytest
 from support import assert_one_line, run_on
 
 import brushbench as library
-from brushbench.loading import open_method
+from brushbench.evaluation.methods import open_method
 
 GREY = """
 class Grey:
@@ -90,7 +90,7 @@ def test_a_file_has_neighbours_under_the_command(method, write_bench, tmp_path: 
         """
     )
     arguments = map(str, run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method=f"{file}:Mine"))
-    code = "import sys; sys.path = [part for part in sys.path if part]; from brushbench.cli import main; main()"
+    code = "import sys; sys.path = [part for part in sys.path if part]; from brushbench.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, cwd=tmp_path.parent)
     assert not [*tmp_path.glob("__pycache__/helper*")]
 

@@ -16,10 +16,10 @@ from hub_server import Hub, Served, use_hub
 from published import JUNK, Publication
 from safetensors.torch import load_file
 
-from brushbench.loading import load_metric
-from brushbench.metric_catalogue import CATALOGUE
+from brushbench.evaluation.select_metrics import load_metric
 from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
 from brushbench.metrics.blip import Shapes
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.perceptual import NETS
 from brushbench.metrics.shared import release
 from brushbench.weights import families, manifest, read_family

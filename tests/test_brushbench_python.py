@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import brushbench
+from brushbench.core.types import Batch, Sample
 from brushbench.runs.folder import Run
-from brushbench.types import Batch, Sample
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import brushbench
-from brushbench.options import build
-from brushbench.registry import registered
-from brushbench.types import Batch, Sample
+from brushbench.core.options import build
+from brushbench.core.registry import registered
+from brushbench.core.types import Batch, Sample
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def test_options_of_another_type_are_refused(key: str, value: str) -> None:
 PLUGIN = """
 from dataclasses import dataclass
 import torch
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
 
 class White:
     def __call__(self, batch, seeds):

@@ -11,8 +11,8 @@ import pytest
 from support import assert_one_line, run_on
 
 import brushbench
-from brushbench.plugins.code import imported_files
-from brushbench.registry import BUILTIN, Registered
+from brushbench.core.plugins.code import imported_files
+from brushbench.core.registry import built_in
 from brushbench.runs import owners
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
@@ -147,11 +147,9 @@ def test_a_new_version_of_a_method_is_another_run(
 ) -> None:
     asked = ("run", "--method", "telea", "--dataset", "brushbench", "--root", write_bench(), "--output", tmp_path)
     assert brushbench(*asked)[0] == 0
-    newer = tuple(
-        Registered(entry.name, entry.target, entry.summary, entry.role, 2) if entry.name == "telea" else entry
-        for entry in BUILTIN["method"]
-    )
-    monkeypatch.setitem(BUILTIN, "method", newer)
+    known = built_in("method")
+    telea = known["telea"]
+    monkeypatch.setitem(known, "telea", replace(telea, info=replace(telea.info, version=2)))
     assert_one_line(brushbench(*asked), "method.version was 1 and is now 2", last=True)
 
 
@@ -159,8 +157,8 @@ def test_a_newer_version_has_a_line_in_the_log() -> None:
     page = (Path(__file__).parent.parent / "docs" / "methods.md").read_text()
     log = page.partition("## Versions")[2].partition("\n## ")[0]
     assert "all methods are at version 1" in log
-    for entry in BUILTIN["method"]:
-        assert entry.version == 1 or f"`{entry.name}`, version {entry.version}:" in log
+    for name, entry in built_in("method").items():
+        assert entry.info.version == 1 or f"`{name}`, version {entry.info.version}:" in log
 
 
 def test_fresh_and_a_shard_are_refused(brushbench, tmp_path: Path) -> None:

@@ -21,23 +21,24 @@ from support import assert_one_line, run_on
 from tiny_metrics import clip_folder, hps_options, reward_folder
 
 import brushbench as library
-from brushbench import images as image_files
-from brushbench import scoring as scoring_module
-from brushbench.benchmark import generate
-from brushbench.config import RunConfig
-from brushbench.loading import device_named, load_dataset, load_metric
-from brushbench.metric_info import MetricInfo
-from brushbench.metric_selection import Selection
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.progress import silent
+from brushbench.core.types import Batch, Metric
+from brushbench.datasets.open import load_dataset
+from brushbench.evaluation import score as scoring_module
+from brushbench.evaluation.evaluate import generate
+from brushbench.evaluation.memory import RESERVE, stages
+from brushbench.evaluation.score import Scoring
+from brushbench.evaluation.select_metrics import Selection, load_metric
+from brushbench.imaging import images as image_files
 from brushbench.metric_weights import unavailable_reason
 from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.metrics.shared import release, tensors_of
+from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
-from brushbench.scoring import Scoring
-from brushbench.stages import RESERVE, stages
-from brushbench.types import Batch, Metric
-from brushbench.work import silent
+from brushbench.weights.runtime import device_named
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from safetensors.torch import save, save_file
 from support import Touch
 from torch import nn
 
-from brushbench.errors import UserError
-from brushbench.notes import collecting
+from brushbench.core.errors import UserError
+from brushbench.core.notes import collecting
 from brushbench.weights.tensors import explained, load_checked, read_tensors
 
 WEIGHTS = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}

@@ -9,7 +9,7 @@ from support import assert_one_line
 from test_brushbench_plugin_data import BRIGHTNESS, SQUARES
 from test_docs import ROOT, block
 
-from brushbench.registry import registered, resolve
+from brushbench.core.registry import registered, resolve
 
 METHOD = """
 import torch

@@ -9,7 +9,7 @@ from hub_server import Hub, put_in_cache, use_hub
 from support import assert_one_line
 
 import brushbench
-from brushbench.loading import open_method
+from brushbench.evaluation.methods import open_method
 from brushbench.weights import Weights, families, read_family
 
 FAMILY = """

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import save_file
 from support import assert_one_line, run_on
 
-from brushbench.registry import resolve
+from brushbench.core.registry import resolve
 from brushbench.runs.folder import Run
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ import pytest
 from support import assert_one_line
 
 import brushbench as library
-from brushbench.registry import registered
+from brushbench.core.registry import registered
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "plugin"
 PACKAGE = "brushbench_stripes"

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import interpolate
 
 import brushbench
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 from brushbench.weights import families, read_family
 
 FOLDER = Path(read_family(families()["papercut"]).components["papercut-clip"].source)

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import brushbench
-from brushbench.metric_catalogue import CATALOGUE, lines
-from brushbench.registry import registered
+from brushbench.cli.listing import metric_lines
+from brushbench.core.registry import registered
+from brushbench.metrics.catalogue import CATALOGUE
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "metrics.md"
 
@@ -27,7 +28,7 @@ def test_every_metric_is_what_the_catalogue_says() -> None:
 def test_the_list_and_the_document_say_the_same() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     log = document.partition("## Log")[2]
-    rows = {row.split()[0]: row for row in lines({})[1:]}
+    rows = {row.split()[0]: row for row in metric_lines({})[1:]}
     for name, entry in CATALOGUE.items():
         better = "higher" if entry.higher_is_better else "lower"
         documented = re.search(

@@ -13,9 +13,9 @@ from torchmetrics.multimodal import CLIPScore
 from transformers import CLIPModel, CLIPProcessor
 
 import brushbench
+from brushbench.core.types import Batch, Metric, Sample
 from brushbench.metrics.alignment import CLIPSimilarity, bounding_crop
 from brushbench.metrics.clip import clip_of
-from brushbench.types import Batch, Metric, Sample
 
 Pairs = tuple[Batch, Tensor]
 

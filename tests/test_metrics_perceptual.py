@@ -14,9 +14,9 @@ from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
 import brushbench
-from brushbench.metric_info import unscored
+from brushbench.core.metric_info import unscored
+from brushbench.core.types import Batch, Sample
 from brushbench.metrics.perceptual import NETS, continued
-from brushbench.types import Batch, Sample
 
 Pairs = tuple[Batch, Tensor]
 REGIONS = ("lpips", "lpips@painted", "lpips@whole")

@@ -13,10 +13,10 @@ from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 import brushbench
-from brushbench.images import read_image, read_mask
-from brushbench.metric_info import unscored
+from brushbench.core.metric_info import unscored
+from brushbench.core.types import Batch, Sample
+from brushbench.imaging.images import read_image, read_mask
 from brushbench.metrics.pixel import ssim_by_convolution
-from brushbench.types import Batch, Sample
 
 CROPPED = "cropped_5px_border (torchmetrics<=1.4.1; agrees with skimage gaussian_weights)"
 

@@ -15,12 +15,12 @@ from tiny_metrics import golden_cases, hps_options, reward_folder
 from torch import Tensor
 
 import brushbench
+from brushbench.core.notes import collecting
+from brushbench.core.options import Value
+from brushbench.core.types import Batch, Metric, Sample
 from brushbench.metrics.blip import Shapes, empty_network, renamed
-from brushbench.notes import collecting
-from brushbench.options import Value
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
-from brushbench.types import Batch, Metric, Sample
 
 Pairs = tuple[Batch, Tensor]
 

@@ -16,11 +16,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 import brushbench
-from brushbench.masks import brush_strokes
-from brushbench.metric_info import unscored
-from brushbench.metric_selection import Setting
+from brushbench.core.metric_info import unscored
+from brushbench.core.types import Batch, Sample
+from brushbench.evaluation.select_metrics import Setting
+from brushbench.imaging.masks import brush_strokes
 from brushbench.metrics.seam import REACH
-from brushbench.types import Batch, Sample
 
 SIDE = 48
 seam = brushbench.load_metric("seam")

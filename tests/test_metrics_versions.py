@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from tiny_metrics import clip_folder, hps_options, reward_folder
 
 from brushbench import load_metric
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
+from brushbench.core.options import Value
+from brushbench.core.types import Metric
+from brushbench.evaluation.networks import prepare
 from brushbench.metrics.shared import release
-from brushbench.networks import prepare
-from brushbench.options import Value
-from brushbench.types import Metric
 
 NAMES = ("lpips", "clip", "aesthetic", "image-reward", "hps", "papercut-clip")
 LOADED: Mapping[str, tuple[str, ...]] = {

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from support import assert_one_line
 
-from brushbench.images import read_image
-from brushbench.reports.contact_sheet import GAP, LINE
+from brushbench.imaging.images import read_image
+from brushbench.imaging.sheets import GAP, LINE
 
 SIDE = 128
 

@@ -9,8 +9,9 @@ from PIL import Image
 
 import brushbench
 from brushbench import RunConfig
-from brushbench.images import read_image
-from brushbench.reports.contact_sheet import GAP, LINE, NAME, SHOWN, draw_sheet, write_contact_sheet
+from brushbench.imaging.images import read_image
+from brushbench.imaging.sheets import GAP, LINE
+from brushbench.reports.contact_sheet import NAME, SHOWN, draw_sheet, write_contact_sheet
 from brushbench.runs.folder import Run
 
 

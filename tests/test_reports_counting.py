@@ -11,8 +11,8 @@ import pytest
 from report_runs import Made
 
 import brushbench
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import IDENTICAL, NOTHING
+from brushbench.core.metric_info import IDENTICAL, NOTHING
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.counting import ceiling_of, counted, is_capped
 from brushbench.reports.formats import render
 from brushbench.reports.summary import summarise

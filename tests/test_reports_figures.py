@@ -14,8 +14,8 @@ from report_runs import Made
 from support import assert_one_line, run_on
 
 from brushbench import frame
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
 from brushbench.reports.formats import render
 from brushbench.reports.intervals import table_interval

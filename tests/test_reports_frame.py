@@ -10,7 +10,7 @@ import pytest
 from report_runs import Made
 
 import brushbench
-from brushbench import scoring
+from brushbench.evaluation import score as scoring
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from brushbench.metric_catalogue import CATALOGUE
+from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.intervals import printed_interval, table_interval
 from brushbench.reports.statistics import mean_interval
 

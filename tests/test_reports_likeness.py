@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from report_runs import Made, plausible
 
-from brushbench.loading import stored_dataset_options
-from brushbench.method_options import default_options
+from brushbench.core.method_options import default_options
+from brushbench.datasets.open import stored_dataset_options
 from brushbench.reports.formats import render
 from brushbench.reports.tables import TableOptions, report
 from brushbench.runs.folder import Run

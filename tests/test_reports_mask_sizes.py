@@ -7,15 +7,15 @@ import pytest
 from report_runs import Made
 
 import brushbench as suite
-from brushbench.config import Shard
 from brushbench.reports.formats import render
 from brushbench.reports.tables import TableOptions, report
+from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 
 SHARES = [0.1, 0.3, 0.5]
 OUTSIDE = [0.9, 0.7, 0.5]
 FAILING = """
-from brushbench.errors import SampleError
+from brushbench.core.errors import SampleError
 
 class Failing:
     def __call__(self, batch, seeds):

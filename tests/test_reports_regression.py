@@ -10,7 +10,7 @@ from conftest import write_benchmark
 from support import assert_one_line, run_on
 
 from brushbench import RunConfig, run
-from brushbench.cli import main
+from brushbench.cli.main import main
 
 pytestmark = pytest.mark.xdist_group("regression")
 """Many of them look at the same painted runs."""

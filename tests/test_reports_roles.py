@@ -8,7 +8,7 @@ import pytest
 from report_runs import Made
 
 import brushbench as suite
-from brushbench.registry import registered
+from brushbench.core.registry import registered
 from brushbench.reports.formats import render
 from brushbench.reports.roles import is_contender, role_of
 from brushbench.reports.tables import TableOptions, report
@@ -65,7 +65,7 @@ def test_the_role_changes_no_fingerprint(tmp_path: Path) -> None:
 
 
 def test_pictures_from_elsewhere_are_a_contender_whatever_their_name(tmp_path: Path, write_bench) -> None:
-    from brushbench.benchmark import score_images
+    from brushbench.evaluation.evaluate import score_images
 
     root = write_bench(count=2)
     config = suite.RunConfig("copy", "brushbench", root, output=tmp_path / "runs")

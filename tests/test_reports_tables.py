@@ -96,7 +96,7 @@ def test_markdown_is_escaped(tmp_path: Path, write_bench) -> None:
     root = write_bench(count=2)
     name = "a_b[c]"
     config = brushbench.RunConfig("copy", "brushbench", root, output=tmp_path / "runs")
-    from brushbench.benchmark import score_images
+    from brushbench.evaluation.evaluate import score_images
 
     run = score_images(root / "images", name, config)[0].run
     markdown = render(report([run], TableOptions()), "markdown")
@@ -115,7 +115,7 @@ def test_one_sample_has_no_standard_error(tmp_path: Path, write_bench) -> None:
 
 
 def test_a_run_that_is_not_scored(tmp_path: Path, write_bench) -> None:
-    from brushbench.benchmark import generate
+    from brushbench.evaluation.evaluate import generate
 
     run = generate(brushbench.RunConfig("copy", "brushbench", write_bench(count=1), output=tmp_path))
     assert len(brushbench.frame(run)) == 0

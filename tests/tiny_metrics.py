@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 from torch import Tensor
 
-from brushbench.images import read_image
-from brushbench.options import Value
-from brushbench.types import Batch
+from brushbench.core.options import Value
+from brushbench.core.types import Batch
+from brushbench.imaging.images import read_image
 
 
 def with_whole_table(file: Path, name: str, size: int) -> dict[str, Tensor]:

@@ -18,10 +18,10 @@ from brushbench.baselines.kinds import family_of
 from brushbench.baselines.lora import add_lora
 from brushbench.baselines.sdxl import is_sdxl
 from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
-from brushbench.errors import UserError
-from brushbench.loading import Runtime
-from brushbench.masks import erase
-from brushbench.types import Batch
+from brushbench.core.errors import UserError
+from brushbench.core.types import Batch
+from brushbench.imaging.masks import erase
+from brushbench.weights.runtime import Runtime
 
 PART = "brushnet"
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from brushbench.baselines.brushnet.residuals import Residuals
 from brushbench.baselines.sdxl import EMBEDDING, is_sdxl
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 
 CONDITIONING_CHANNELS = 5
 """4 latents of the masked image, 1 mask of the known pixels."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 
 
 @final

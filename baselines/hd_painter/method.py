@@ -19,8 +19,8 @@ from brushbench.baselines.hd_painter.sampling import DDIMStep, check_schedule, p
 from brushbench.baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from brushbench.baselines.sd_inpainting import CHANNELS
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
-from brushbench.loading import Runtime
-from brushbench.types import Batch
+from brushbench.core.types import Batch
+from brushbench.weights.runtime import Runtime
 
 POSITIVE = "Full HD, 4K, high quality, high resolution"
 NEGATIVE = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from brushbench.baselines.checkpoints import SchedulerConfig
 from brushbench.baselines.stable_diffusion import Latents
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 
 TRAINED = 1000
 """Timesteps of the training."""

@@ -12,7 +12,7 @@ from torch.nn.functional import max_pool2d, pad
 from transformers import CLIPTokenizer
 
 from brushbench.baselines.captions import cleaned
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 MULTIPLE = 64
 """Sides of a picture become multiples of it."""

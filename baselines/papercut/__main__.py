@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import torch
 
-from brushbench.errors import UserError, one_line
-from brushbench.work import Advance
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.progress import Advance
 
 SECONDS_BETWEEN_LINES = 30.0
 WORK = "runs/papercut"

@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 
 from brushbench.baselines.papercut.corpus import is_empty
 from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH
-from brushbench.datasets.papercut.scene import Scene, write_caption, write_empty_caption, write_partial_caption
+from brushbench.baselines.papercut.world.scene import Scene, write_caption, write_empty_caption, write_partial_caption
 
 DROPPED = 0.1
 """Captions that are left out, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""

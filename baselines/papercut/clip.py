@@ -18,14 +18,8 @@ from brushbench.baselines.papercut.files import save_model
 from brushbench.baselines.papercut.sheets import grid
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.vocabulary import LENGTH
-from brushbench.datasets.papercut.objects import OBJECTS
-from brushbench.datasets.papercut.scene import (
-    COLOURS,
-    PLACES,
-    Scene,
-    combinations,
-    name_object,
-)
+from brushbench.baselines.papercut.world.objects import OBJECTS
+from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, Scene, combinations, name_object
 
 RECIPE = Recipe(steps=4800, batch=96, rate=1e-3, restarts=(2400,), weight_decay=0.1, averaging=0.998)
 WRONG = (0, 0, 0, 1, 2)

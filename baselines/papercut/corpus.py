@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from brushbench.datasets.papercut.make import FIRST_SEED, widen
-from brushbench.datasets.papercut.render import SIDE, render
-from brushbench.datasets.papercut.scene import Scene, combinations, draw_scene, write_empty_caption
-from brushbench.work import ProgressCallback
+from brushbench.baselines.papercut.world.make import FIRST_SEED, widen
+from brushbench.baselines.papercut.world.render import SIDE, render
+from brushbench.baselines.papercut.world.scene import Scene, combinations, draw_scene, write_empty_caption
+from brushbench.core.progress import ProgressCallback
 
 PART = 512
 """Scenes in one file; the last has fewer where fewer are left."""

@@ -17,7 +17,7 @@ from brushbench.baselines.papercut.sheets import grid
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.vocabulary import LENGTH
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)
 WIDTH = 96

@@ -15,7 +15,7 @@ from brushbench.baselines.papercut.files import load_family
 from brushbench.baselines.papercut.holes import Holes, HoleSource
 from brushbench.baselines.papercut.latents import EncodedCorpus, Hole, Shape
 from brushbench.baselines.stable_diffusion import Latents
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from brushbench.baselines.checkpoints import load_model
 from brushbench.baselines.schedulers import Sampler
 from brushbench.baselines.stable_diffusion import StableDiffusion
-from brushbench.loading import Runtime
 from brushbench.weights import Weights
+from brushbench.weights.runtime import Runtime
 
 SCHEDULER = {
     "_class_name": "DDIMScheduler",

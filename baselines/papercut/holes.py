@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from brushbench.baselines.papercut.latents import EncodedCorpus, Hole, Shape
 from brushbench.baselines.stable_diffusion import Latents
-from brushbench.types import Batch
+from brushbench.core.types import Batch
 
 FACTOR = 8
 """Pixels per latent."""

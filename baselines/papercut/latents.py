@@ -13,9 +13,9 @@ from torch import Tensor
 
 from brushbench.baselines.papercut.corpus import Corpus
 from brushbench.baselines.stable_diffusion import to_unit
+from brushbench.core.progress import ProgressCallback
 from brushbench.datasets.brushbench import brush_mask
-from brushbench.masks import erase
-from brushbench.work import ProgressCallback
+from brushbench.imaging.masks import erase
 
 Shape = Literal["inside", "outside", "brush", "box"]
 Hole = Literal["black", "grey"]

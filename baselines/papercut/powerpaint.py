@@ -25,8 +25,8 @@ from brushbench.baselines.powerpaint.method import PowerPaintBranch, PowerPaintO
 from brushbench.baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import Prompt, TaskText
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
-from brushbench.masks import erase
-from brushbench.types import Batch, Method
+from brushbench.core.types import Batch, Method
+from brushbench.imaging.masks import erase
 
 TOKENS_RECIPE = Recipe(steps=150, batch=32, rate=5e-3, warmup=50, weight_decay=0.0, averaging=0.99)
 BRANCH_RECIPE = Recipe(steps=300, batch=32, rate=1e-3, warmup=50, averaging=0.99)

@@ -16,14 +16,16 @@ from torch.nn.functional import normalize
 from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS, text_to_image
 from brushbench.baselines.papercut.files import load_family
 from brushbench.baselines.papercut.inpainting import FOLDER
+from brushbench.baselines.papercut.world.objects import OBJECTS
+from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, plain_captions
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
 from brushbench.baselines.stable_diffusion import to_unit
-from brushbench.datasets.papercut.objects import OBJECTS
-from brushbench.datasets.papercut.scene import COLOURS, PLACES, plain_captions
-from brushbench.loading import load_dataset, load_method, load_metric
-from brushbench.protocol import PROTOCOLS
-from brushbench.types import Batch, Method, Sample
-from brushbench.work import ProgressCallback
+from brushbench.core.progress import ProgressCallback
+from brushbench.core.protocol import PROTOCOLS
+from brushbench.core.types import Batch, Method, Sample
+from brushbench.datasets.open import load_dataset
+from brushbench.evaluation.methods import load_method
+from brushbench.evaluation.select_metrics import load_metric
 
 SHIPPED = Path(__file__).parent / "weights"
 BATCH = 20

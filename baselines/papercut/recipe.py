@@ -18,8 +18,8 @@ from brushbench.baselines.papercut.files import runtime, save_scheduler
 from brushbench.baselines.papercut.latents import EncodedCorpus
 from brushbench.baselines.papercut.training import Part, Recipe, Training
 from brushbench.baselines.papercut.vocabulary import write_tokenizer
-from brushbench.errors import unknown
-from brushbench.work import ProgressCallback
+from brushbench.core.errors import unknown
+from brushbench.core.progress import ProgressCallback
 
 SCENES = 12_288
 

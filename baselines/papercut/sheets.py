@@ -7,8 +7,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from brushbench.masks import erase
-from brushbench.types import Batch, Method
+from brushbench.core.types import Batch, Method
+from brushbench.imaging.masks import erase
 
 
 def grid(rows: Sequence[UInt8[Tensor, "n 3 h w"]]) -> UInt8[Tensor, "3 H W"]:

@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from brushbench.errors import UserError, one_line
-from brushbench.images import encode_image
-from brushbench.work import Failure, ProgressCallback, capture
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.progress import ProgressCallback
+from brushbench.imaging.images import encode_image
 
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_LINES = 50

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tokenizers.pre_tokenizers import ByteLevel, Whitespace
 
-from brushbench.datasets.papercut.objects import OBJECTS
-from brushbench.datasets.papercut.scene import COLOURS, PLACES, SIZES
+from brushbench.baselines.papercut.world.objects import OBJECTS
+from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, SIZES
 
 END_OF_WORD = "</w>"
 LENGTH = 77

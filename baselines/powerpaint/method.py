@@ -19,12 +19,12 @@ from brushbench.baselines.powerpaint.text import TaskText
 from brushbench.baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
 from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
-from brushbench.errors import UserError, one_line
-from brushbench.loading import Runtime
-from brushbench.masks import erase
-from brushbench.types import Batch, Method
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.types import Batch, Method
+from brushbench.imaging.masks import erase
 from brushbench.weights.formats import called, valid_names
 from brushbench.weights.layouts import file_of, stems_of
+from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
 
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushbench.baselines.captions import cleaned
-from brushbench.loading import Runtime
+from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
 
 CONTEXT, SHAPE, OBJECT = TASKS = ("P_ctxt", "P_shape", "P_obj")

@@ -16,6 +16,8 @@ from pydantic import BaseModel, StrictStr, ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.types import Sample
 from brushbench.datasets.names import in_one_form, one_form
 from brushbench.datasets.sidecar import read_sidecar
 from brushbench.datasets.source import (
@@ -30,10 +32,8 @@ from brushbench.datasets.source import (
     usual_size,
 )
 from brushbench.datasets.tables import read_json, without_repeated
-from brushbench.errors import SampleError, UserError, one_line
-from brushbench.images import Size, read_image, size_or_none
-from brushbench.masks import brush_strokes, decode_rle
-from brushbench.types import Sample
+from brushbench.imaging.images import Size, read_image, size_or_none
+from brushbench.imaging.masks import brush_strokes, decode_rle
 
 MAPPING_FILES = ("mapping_file.json", "mapping_file_list.json")
 FOLDERS = (".", "BrushBench", "BrushDench")

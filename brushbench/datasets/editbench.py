@@ -9,6 +9,9 @@ from typing import Annotated, Literal, Protocol, final
 
 from pydantic import Field
 
+from brushbench.core.concurrency import THREADS
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
 from brushbench.datasets.editbench_layouts import (
     FOLDER,
@@ -19,9 +22,6 @@ from brushbench.datasets.editbench_layouts import (
 )
 from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
 from brushbench.datasets.source import Indexed, check_split, digest_of, existing_folder, iterate
-from brushbench.errors import SampleError, UserError, one_line
-from brushbench.types import Sample
-from brushbench.work import THREADS
 
 SPLITS = ("inside", "outside", BRUSH)
 MAX_SIDE = 4096

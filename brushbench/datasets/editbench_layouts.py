@@ -18,15 +18,15 @@ from typing import final
 from jaxtyping import Bool
 from torch import Tensor
 
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.files import check_file
+from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import MAPPING_FILES
 from brushbench.datasets.editbench_masks import black_mask
 from brushbench.datasets.names import in_one_form, one_form
 from brushbench.datasets.source import check_caption, check_id, digest_of, inside_root
 from brushbench.datasets.tables import read_csv
-from brushbench.errors import SampleError, UserError, one_line
-from brushbench.files import check_file
-from brushbench.images import read_image, read_mask
-from brushbench.types import Sample
+from brushbench.imaging.images import read_image, read_mask
 
 FOLDER = "EditBench"
 SUBSETS = ("natural", "generated")

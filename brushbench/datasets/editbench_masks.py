@@ -9,8 +9,8 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from torch import Tensor
 
-from brushbench.errors import SampleError
-from brushbench.images import read_image
+from brushbench.core.errors import SampleError
+from brushbench.imaging.images import read_image
 
 BLACK = 15
 """A pixel is black if its red, green and blue add up to less."""

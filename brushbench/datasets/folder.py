@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, final
 
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
 from brushbench.datasets.names import in_one_form, one_form, order_problem
 from brushbench.datasets.resized import FolderOptions, Resized
@@ -23,9 +25,7 @@ from brushbench.datasets.source import (
     unread_in,
 )
 from brushbench.datasets.tables import read_csv, read_json, read_text
-from brushbench.errors import SampleError, UserError, one_line
-from brushbench.images import SUFFIXES, read_image, read_mask
-from brushbench.types import Dataset, Sample
+from brushbench.imaging.images import SUFFIXES, read_image, read_mask
 
 SPLITS = ("inside", "outside")
 CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")

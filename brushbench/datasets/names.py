@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from brushbench.errors import SampleError, UserError, one_line
+from brushbench.core.errors import SampleError, UserError, one_line
 
 _NUMBER = re.compile(r"([0-9]+)")
 

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool
 from torch import Tensor
 
+from brushbench.core.errors import SampleError, UserError, one_line, unknown
+from brushbench.core.files import check_file
+from brushbench.core.types import Sample
 from brushbench.datasets.names import in_one_form, one_form, order_problem
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
 from brushbench.datasets.source import check_caption, check_id, check_mask_size, digest_of, existing_folder, iterate
-from brushbench.errors import SampleError, UserError, one_line, unknown
-from brushbench.files import check_file
-from brushbench.images import EncodedImage, read_image, read_mask
-from brushbench.types import Sample
+from brushbench.imaging.images import EncodedImage, read_image, read_mask
 
 SUFFIX = ".parquet"
 FOLDERS = (".", "data")

@@ -15,9 +15,9 @@ import torch
 from PIL import Image, ImageDraw
 from pydantic import BaseModel
 
+from brushbench.core.errors import UserError
+from brushbench.core.types import Sample
 from brushbench.datasets.source import check_split, digest_of, iterate
-from brushbench.errors import UserError
-from brushbench.types import Sample
 
 SPLITS = ("inside", "outside")
 _DESCRIPTION = Path(__file__).with_name("photos.json")

@@ -7,22 +7,18 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.files import exists, read_toml
+from brushbench.core.registry import built_in, dataset_info, registered
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.editbench_layouts import FOLDER as EDITBENCH
 from brushbench.datasets.editbench_layouts import find_layout, has_tables
 from brushbench.datasets.source import check_unicode
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import exists, read_toml
-from brushbench.registry import registered
 
 VARIABLE = "BRUSHBENCH_DATA"
 """The folder of a data set, or the one above it."""
 SETTINGS = "brushbench.toml"
 """In the working folder."""
-FOUND_BY_NAME = ("brushbench", "editbench")
-"""Data sets that are known by what is in their folder."""
-EMBEDDED = ("papercut", "photos")
-"""Data sets that are part of the suite, without a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +46,17 @@ def find(name: str, root: str | Path | None = None) -> Place | None:
 
 def places(name: str) -> Iterator[Place]:
     """Where a data set is looked for without `--root`, in order. Raises `UserError` as `find` does."""
-    if (named := os.environ.get(VARIABLE)) and name in FOUND_BY_NAME:
+    if (named := os.environ.get(VARIABLE)) and name in found_by_name():
         yield _there(Place(Path(named), VARIABLE, own=False))
     if setting := _settings(Path(SETTINGS)).get(name):
         yield _there(setting)
-    if name in FOUND_BY_NAME:
+    if name in found_by_name():
         yield Place(data_folder(), "the platform's data folder", own=False)
+
+
+def found_by_name() -> list[str]:
+    """Data sets that are known by what is in their folder, wherever it is: those that can be got."""
+    return [name for name in built_in("dataset") if dataset_info(name).download]
 
 
 def _there(place: Place) -> Place:
@@ -81,7 +82,7 @@ def looked_in(name: str) -> str:
 
 
 def holds(folder: Path, name: str) -> bool:
-    """Whether a folder is a data set's, or the one above it, of those in `FOUND_BY_NAME`.
+    """Whether a folder is a data set's, or the one above it, of those that are found by name.
 
     BrushBench and a copy of EditBench in its format differ in nothing but the folder's name.
     """
@@ -109,10 +110,10 @@ def _settings(file: Path) -> dict[str, Place]:
     data = content.get("data", {})
     if isinstance(data, str):
         place = Place(_folder(file, data), SETTINGS, own=False)
-        return dict.fromkeys(FOUND_BY_NAME, place)
+        return dict.fromkeys(found_by_name(), place)
     if not isinstance(data, dict):
         raise UserError(one_line(f'{file}: data: valid is data = "DIR", or a table [data] with name = "DIR"'))
-    valid = [name for name in registered("dataset") if name not in EMBEDDED]
+    valid = [name for name in registered("dataset") if not dataset_info(name).embedded]
     found = {}
     for name, folder in data.items():
         if name not in valid:

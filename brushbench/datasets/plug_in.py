@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from brushbench.dataset_info import DatasetInfo
+from brushbench.core.capture import Failure, capture, plugged
+from brushbench.core.dataset_info import DatasetInfo
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.plugins.info import checked_info
+from brushbench.core.registry import short_name
+from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.names import in_one_form
 from brushbench.datasets.source import check_caption, check_id, check_split, iterate
-from brushbench.errors import SampleError, UserError, one_line
-from brushbench.plugins.info import checked_info
-from brushbench.registry import short_name
-from brushbench.types import Dataset, Sample
-from brushbench.work import Failure, capture, plugged
 
 
 @final

@@ -12,10 +12,10 @@ from PIL import Image
 from pydantic import BeforeValidator
 from torch import Tensor
 
+from brushbench.core.errors import SampleError, UserError
+from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.source import digest_of, iterate
-from brushbench.errors import SampleError, UserError
-from brushbench.padding import mirrored
-from brushbench.types import Dataset, Sample
+from brushbench.imaging.padding import mirrored
 
 SMALLEST, LARGEST = 8, 4096
 Box = tuple[int | float, int | float, int | float, int | float]

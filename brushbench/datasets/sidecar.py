@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.datasets.names import one_form
 from brushbench.datasets.tables import read_csv
-from brushbench.errors import UserError, one_line, unknown
 
 FILE = "tags.csv"
 VALUES = {"source": ("natural", "artificial"), "subject": ("human", "animal", "indoor", "outdoor")}

@@ -10,11 +10,11 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from brushbench.core.errors import SampleError, UserError, one_line, unknown
+from brushbench.core.files import file_digest
+from brushbench.core.types import Sample
 from brushbench.datasets.names import one_form, said_alike, stored_name
-from brushbench.errors import SampleError, UserError, one_line, unknown
-from brushbench.files import file_digest
-from brushbench.images import SUFFIXES, UNREAD_SUFFIXES, Size
-from brushbench.types import Sample
+from brushbench.imaging.images import SUFFIXES, UNREAD_SUFFIXES, Size
 
 MAX_CAPTION = 2000
 """Characters. Text encoders read 77 tokens; what is longer than this is no caption."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from brushbench import files
-from brushbench.errors import UserError, one_line
+from brushbench.core import files
+from brushbench.core.errors import UserError, one_line
 
 MAX_BYTES = 256 << 20
 """The largest file that is read. BrushBench's mapping file has a few million numbers."""

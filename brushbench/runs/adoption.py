@@ -1,6 +1,6 @@
 """Images without a line in the ledger, which is lost: those whose digest something else tells are taken as they are."""
 
-from brushbench.errors import UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.scores import stored_digests

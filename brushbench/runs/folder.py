@@ -28,16 +28,16 @@ from typing import final
 from filelock import FileLock
 from pydantic import ValidationError
 
-from brushbench import atomic
-from brushbench.errors import UserError, doing, one_line
-from brushbench.files import read_bytes, refuse_links, remembered_digest
-from brushbench.notebook import html_of
-from brushbench.notes import hearing
-from brushbench.registry import Role
+from brushbench.core import atomic
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, doing, one_line
+from brushbench.core.files import read_bytes, refuse_links, remembered_digest
+from brushbench.core.method_info import Role
+from brushbench.core.notebook import html_of
+from brushbench.core.notes import hearing
 from brushbench.runs import ledger, owners
 from brushbench.runs.ledger import Entry
 from brushbench.runs.record import Identity, RunRecord, differences
-from brushbench.work import Failure, capture
 
 FOLDERS = ("images", "errors", ".partial", ".owners")
 """In a run folder."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from brushbench.errors import UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run, check_nobody_at_work
 
 ASIDE = ".aside"

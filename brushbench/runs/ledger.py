@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_bytes
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_bytes
 
 
 class Entry(BaseModel, extra="forbid", frozen=True):

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
-from brushbench.protocol import ProtocolName
-from brushbench.registry import Role
+from brushbench.core.method_info import Role
+from brushbench.core.protocol import ProtocolName
 
 SCHEMA_VERSION: Literal[1] = 1
 WEIGHTS = "weights."

@@ -23,13 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import check_file
-from brushbench.metric_catalogue import CATALOGUE
-from brushbench.metric_info import MetricInfo
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import check_file
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.registry import metric_info
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import run_folders
-from brushbench.work import Failure, capture
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
@@ -171,7 +171,7 @@ def _check_types(arrow: pa.Table, names: Sequence[str], is_right: Callable[[pa.D
 # Any: what a metric's facts are as JSON.
 def _info(stored: dict[str, Any]) -> MetricInfo:
     """Files of older versions say less: what they don't say is what the suite says of the metric today."""
-    today = CATALOGUE.get(str(stored["name"]).partition("@")[0])
+    today = metric_info(str(stored["name"]))
     known = {name: getattr(today, name) for name in ADDED} if today else {}
     info = _INFO.validate_python(dataclasses.asdict(MetricInfo(**known | stored)))
     if not all(math.isfinite(number) for number in dataclasses.astuple(info) if isinstance(number, float)):

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from brushbench.core.capture import capture
 from brushbench.runs.folder import Run
-from brushbench.work import capture
 
 NAME = "workers.jsonl"
 GIT_SECONDS = 5.0

@@ -10,13 +10,13 @@ from typing import final
 
 from huggingface_hub import constants
 
-from brushbench.errors import UserError
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError
 from brushbench.weights import Component, families, read_family
 from brushbench.weights.hub import Choose
 from brushbench.weights.layouts import Listing, Reads, Request, reads_of
 from brushbench.weights.manifest import Manifest, manifests
 from brushbench.weights.repository import Named, NoRevisionError, Repository, look
-from brushbench.work import Failure, capture
 
 _PATIENCE_SECONDS = 10.0
 

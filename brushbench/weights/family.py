@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, model_validator
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import exists, read_toml
-from brushbench.mask_kinds import MaskKind
+from brushbench.core.dataset_info import MaskKind
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import exists, read_toml
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import reads_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from pathlib import Path
 
-from brushbench.work import capture
+from brushbench.core.capture import capture
 
 AGAIN = "download it again"
 _PAGE = f"it is a web page, as a failed download leaves it: {AGAIN}, logged in if its publisher asks for that"

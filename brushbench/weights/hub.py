@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import file_digest
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import file_digest
 from brushbench.weights.layouts import SMALL, Listing, Reads, Request, anything
 from brushbench.weights.manifest import canonical, manifest_of, names_of
 from brushbench.weights.repository import (
@@ -25,7 +26,6 @@ from brushbench.weights.repository import (
     look,
     snapshot,
 )
-from brushbench.work import Failure, capture
 
 Choose = Callable[[Listing], Sequence[str]]
 """From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""

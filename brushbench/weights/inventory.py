@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from brushbench.errors import UserError
+from brushbench.core.errors import UserError
 from brushbench.weights import Component, families, read_family
 from brushbench.weights.lock import lock_path
 from brushbench.weights.manifest import Manifest, manifest_of, manifests, pinned

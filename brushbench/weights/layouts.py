@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
-from brushbench.errors import UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.weights.formats import WeightFiles, called, valid_names, weight_files
 
 INDEX = "model_index.json"

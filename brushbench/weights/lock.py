@@ -12,9 +12,9 @@ from filelock import FileLock
 from huggingface_hub import constants
 from pydantic import BaseModel, ValidationError
 
-from brushbench import atomic
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_bytes
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_bytes
 from brushbench.weights.manifest import canonical
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_toml
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_toml
 
 FOLDER = Path(__file__).parent / "manifests"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -13,10 +13,10 @@ from typing import final
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
 
-from brushbench.bars import without_bars
-from brushbench.errors import UserError, one_line
+from brushbench.core.bars import without_bars
+from brushbench.core.capture import capture
+from brushbench.core.errors import UserError, one_line
 from brushbench.weights.manifest import names_of
-from brushbench.work import capture
 
 _COMPONENT = re.compile(
     r"(unet|vae|text_encoder|tokenizer|scheduler|transformer|image_encoder|image_processor|movq|prior)(_\d)?"

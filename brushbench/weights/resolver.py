@@ -15,10 +15,10 @@ from typing import final
 
 from huggingface_hub import constants
 
-from brushbench.errors import UserError, one_line, unknown
-from brushbench.files import check_file, file_digest
-from brushbench.mask_kinds import MaskKind
-from brushbench.options import Value
+from brushbench.core.dataset_info import MaskKind
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.files import check_file, file_digest
+from brushbench.core.options import Value
 from brushbench.weights import layouts, lock
 from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, families, is_single_file, named, read_family
 from brushbench.weights.formats import HALF

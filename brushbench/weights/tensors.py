@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from brushbench.errors import UserError, one_line
-from brushbench.notes import note
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.notes import note
 from brushbench.weights.file_kinds import is_safetensors, problem_of
-from brushbench.work import Failure, capture
 
 CHECKPOINTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
 """How the names of files with tensors end."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from brushbench.errors import unknown
+from brushbench.core.errors import unknown
 from brushbench.reports.formats.html import html_page
 from brushbench.reports.formats.latex import latex_document
 from brushbench.reports.formats.markdown import markdown_tables

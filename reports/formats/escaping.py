@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Callable
 
-from brushbench.errors import one_line
+from brushbench.core.errors import one_line
 
 LONGEST = 300
 """Characters of a name; what is longer is cut."""

@@ -6,10 +6,11 @@ from functools import cache
 
 from pydantic import JsonValue
 
-from brushbench.errors import one_line
-from brushbench.loading import stored_dataset_options
-from brushbench.mask_kinds import MaskKind, mask_kind
-from brushbench.method_options import default_options
+from brushbench.core.dataset_info import MaskKind
+from brushbench.core.errors import one_line
+from brushbench.core.method_options import default_options
+from brushbench.core.registry import mask_kind
+from brushbench.datasets.open import stored_dataset_options
 from brushbench.reports.published.registry import BENCHMARKS, SAMPLES
 from brushbench.reports.storage import OFFICIAL_SIZE, Stored
 from brushbench.runs.record import RunRecord

@@ -6,18 +6,11 @@ A number stands beside one only where data set, split, protocol, method with its
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from brushbench.core.registry import method_info
 from brushbench.reports.published.registry import BENCHMARKS, METRICS, OWN, Published, read
 from brushbench.reports.summary import BOTH
 from brushbench.runs.record import MethodIdentity
 
-METHODS = {
-    "blended-latent": "BLD",
-    "sd-inpainting": "SDI",
-    "hd-painter": "HDP",
-    "powerpaint": "PP",
-    "controlnet": "CNI",
-    "brushnet": "BrushNet",
-}
 _BRUSHNET = "enc=VAE mask=with xattn=without unet=full blend="
 VARIANTS = {
     ("sd-inpainting", "none"): "single branch (SDI)",
@@ -73,12 +66,18 @@ class Registry:
         if place.split == BOTH:
             return benchmark, "mean(inside,outside)", VARIANTS.get((method.name, blend), ""), ""
         split = "all" if benchmark == "EditBench" else place.split
-        return benchmark, split, METHODS[method.name], blend
+        return benchmark, split, _published_name(method), blend
+
+
+def _published_name(method: MethodIdentity) -> str:
+    """What the paper's tables call a method; empty for one that isn't in them."""
+    info = method_info(method.name)
+    return info.published if info else ""
 
 
 def _other_method(method: MethodIdentity) -> str:
     """Why it isn't one of the published methods; empty if it is."""
-    if method.name not in METHODS:
+    if not _published_name(method):
         return f"nothing is published for {method.name}"
     blur = method.options.get("blur", BLUR)
     if method.options.get("blend") == "blur" and blur != BLUR:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from brushbench.errors import UserError, one_line
-from brushbench.files import read_text
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_text
 
 OWN = tuple(Path(__file__).parent / name for name in ("results.csv", "ablations.csv"))
 """The tables of BrushNet's authors and those that reprint them: what measured numbers are held against."""

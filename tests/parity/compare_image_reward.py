@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import brushbench
-from brushbench.images import read_image
-from brushbench.types import Batch, Sample
+from brushbench.core.types import Batch, Sample
+from brushbench.imaging.images import read_image
 
 PHOTOS = Path(__file__).parent.parent / "golden" / "metrics" / "photos"
 TOLERANCE = 1e-5

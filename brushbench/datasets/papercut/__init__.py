@@ -6,9 +6,9 @@ The 200 test scenes are shipped in BrushBench's own format and read by its reade
 from pathlib import Path
 from typing import final
 
+from brushbench.core.errors import UserError
+from brushbench.core.types import Dataset
 from brushbench.datasets.brushbench import BrushBench
-from brushbench.errors import UserError
-from brushbench.types import Dataset
 
 DATA = Path(__file__).parent / "data"
 

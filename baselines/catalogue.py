@@ -1,0 +1,90 @@
+"""The suite's own methods: what each is, and where the class behind it stands."""
+
+from brushbench.core.method_info import MethodInfo
+from brushbench.core.registered import Registered
+
+METHODS: tuple[Registered[MethodInfo], ...] = (
+    Registered(
+        "autoencoder",
+        "brushbench.baselines.autoencoder:Autoencoder",
+        "the source after its VAE's round trip: the ceiling of latent methods that don't blend",
+        MethodInfo(
+            role="reference",
+            footnote="autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
+        ),
+    ),
+    Registered(
+        "biharmonic",
+        "brushbench.baselines.classical:Biharmonic",
+        "biharmonic interpolation (scikit-image)",
+        MethodInfo(role="floor"),
+    ),
+    Registered(
+        "blended-latent",
+        "brushbench.baselines.blended_latent:BlendedLatent",
+        "Blended Latent Diffusion, arXiv:2206.02779",
+        MethodInfo(published="BLD"),
+    ),
+    Registered(
+        "brushnet",
+        "brushbench.baselines.brushnet:BrushNet",
+        "BrushNet, arXiv:2403.06976",
+        MethodInfo(published="BrushNet"),
+    ),
+    Registered(
+        "controlnet",
+        "brushbench.baselines.controlnet_inpainting:ControlNetInpainting",
+        "inpainting ControlNet, arXiv:2302.05543",
+        MethodInfo(published="CNI"),
+    ),
+    Registered(
+        "copy",
+        "brushbench.baselines.classical:Copy",
+        "the source image itself: what a perfect method would score",
+        MethodInfo(
+            role="reference",
+            footnote="copy is the source itself",
+            paper_footnote="copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored "
+            "fills pass by a little",
+        ),
+    ),
+    Registered(
+        "diffusers",
+        "brushbench.baselines.diffusers_pipeline:DiffusersPipeline",
+        "any inpainting pipeline of diffusers: -o model=FOLDER or a hub id",
+        MethodInfo(),
+    ),
+    Registered(
+        "hd-painter",
+        "brushbench.baselines.hd_painter:HDPainter",
+        "HD-Painter, arXiv:2312.14091",
+        MethodInfo(published="HDP"),
+    ),
+    Registered(
+        "mean-fill",
+        "brushbench.baselines.classical:MeanFill",
+        "the mean colour of the known pixels",
+        MethodInfo(role="floor"),
+    ),
+    Registered(
+        "navier-stokes",
+        "brushbench.baselines.classical:NavierStokes",
+        "Bertalmio et al. 2001 (OpenCV)",
+        MethodInfo(role="floor"),
+    ),
+    Registered(
+        "powerpaint",
+        "brushbench.baselines.powerpaint:PowerPaint",
+        "PowerPaint, arXiv:2312.03594, versions 1 and 2",
+        MethodInfo(published="PP"),
+    ),
+    Registered(
+        "sd-inpainting",
+        "brushbench.baselines.sd_inpainting:StableDiffusionInpainting",
+        "Stable Diffusion Inpainting",
+        MethodInfo(published="SDI"),
+    ),
+    Registered(
+        "telea", "brushbench.baselines.classical:Telea", "fast marching, Telea 2004 (OpenCV)", MethodInfo(role="floor")
+    ),
+)

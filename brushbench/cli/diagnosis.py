@@ -1,0 +1,95 @@
+"""What this machine has, for `brushbench doctor` and for bug reports."""
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+
+from brushbench import __version__
+from brushbench.core.capture import Failure, capture
+from brushbench.core.installed import PACKAGES, version_of
+from brushbench.datasets.locate import locate
+from brushbench.datasets.places import SETTINGS, VARIABLE, find, found_by_name, looked_in
+from brushbench.metric_weights import published_source
+from brushbench.weights import families, read_family
+from brushbench.weights.manifest import manifests
+
+
+def findings() -> dict[str, str]:
+    """One line for each thing that a run depends on."""
+    return {
+        "brushbench": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        **{package: version_of(package) for package in PACKAGES},
+        "device": _device(),
+        "free disk": f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB in {Path.cwd()}",
+        "data": _default_data(),
+        **{f"data {name}": state for name, state in _data().items()},
+        "hub": f"cache {constants.HF_HUB_CACHE}, {'offline' if constants.HF_HUB_OFFLINE else 'online'}",
+        **{f"weights {family}": _weights(path) for family, path in families().items()},
+        **{f"metric {name}": state for name, state in _metrics().items()},
+    }
+
+
+def _default_data() -> str:
+    """What is used where no data set is named."""
+    located = capture(locate, None, None)
+    if isinstance(located, Failure):
+        return located.error
+    name, root = located
+    return f"{name} in {root}" if root else f"{name} (embedded); for BrushBench set {VARIABLE} or give --root DIR"
+
+
+def _data() -> dict[str, str]:
+    """Where the data sets are that are looked for, and by which setting they are found."""
+    states = {}
+    for name in found_by_name():
+        place = capture(find, name)
+        if isinstance(place, Failure):
+            states[name] = place.error
+        elif place is None:
+            states[name] = f"not found in {looked_in(name)}; valid too: {SETTINGS} in the working folder, or --root DIR"
+        else:
+            states[name] = f"{place.folder} (from {place.origin})"
+    return states
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return ", ".join(names)
+    return f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _metrics() -> dict[str, str]:
+    """Which of the metrics with weights can be computed here with their usual options, and how to get the others.
+
+    By their manifests: the libraries that the metrics themselves need take seconds to import.
+    """
+    missing: dict[str, list[str]] = {}
+    for each in manifests():
+        source = published_source(each)
+        here = capture(source.here)
+        for name in each.metrics:
+            lacks = missing.setdefault(name, [])
+            if isinstance(here, Failure):
+                lacks.append(here.error)
+            elif here is None:
+                lacks.append(source.how_to_get_it())
+    how = "not here; downloaded when the metric is requested by name, or: "
+    return {name: f"{how}{' && '.join(lacks)}" if lacks else "here" for name, lacks in sorted(missing.items())}
+
+
+def _weights(path: Path) -> str:
+    family = read_family(path)
+    if not family.methods:
+        return "no method uses them yet"
+    missing = [part.on_hub.place for part in family.components.values() if not part.local and not part.on_hub.cached()]
+    if not missing:
+        return "all here"
+    return f"not here: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"

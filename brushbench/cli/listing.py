@@ -1,0 +1,81 @@
+"""The command that lists what is available: list."""
+
+from collections.abc import Mapping
+
+import click
+
+from brushbench.core.errors import UserError
+from brushbench.core.method_info import MethodInfo
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.registry import Kind, by_name, is_built_in, metric_info, registered
+
+PUBLISHED = "brushbench.reports.commands.published:print_published"
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights", "published"]))
+@click.option("--lint", is_flag=True, help="With `published`: look for numbers that cannot be right.")
+@click.option("--file", metavar="FILE.csv", help="With `published`: a CSV file to read instead of the built-in one.")
+def list_(kind: str, lint: bool, file: str | None) -> int:
+    """List what is available; for weights also what is on this machine and how much would be downloaded.
+
+    `published` prints the published numbers, each with source and confidence.
+    """
+    if kind == "published":
+        code: int = by_name(PUBLISHED)(file, lint=lint)
+        return code
+    if lint or file:
+        raise UserError("--lint and --file are for `list published`")
+    kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
+    if kind == "weights":
+        from brushbench.weights.inventory import lines
+
+        click.echo("\n".join(lines()))
+        return 0
+    if kind == "metrics":
+        click.echo("\n".join(metric_lines(_plugged_metrics())))
+        return 0
+    entries = registered(kinds[kind])
+    width = max(map(len, entries))
+    for name, entry in entries.items():
+        info = entry.info
+        role = f"{info.role}: " if isinstance(info, MethodInfo) and info.role != "contender" else ""
+        click.echo(f"{name:{width}}  {role}{entry.summary}")
+    return 0
+
+
+def _plugged_metrics() -> dict[str, MetricInfo | str]:
+    """What plug-ins say of their metrics; torch isn't loaded where there are none."""
+    names = [name for name in registered("metric") if not is_built_in("metric", name)]
+    if not names:
+        return {}
+    from brushbench.core.capture import Failure, capture
+    from brushbench.evaluation.select_metrics import load_metric
+
+    loaded = {name: capture(load_metric, name) for name in names}
+    return {name: each.error if isinstance(each, Failure) else each.info for name, each in loaded.items()}
+
+
+def metric_lines(plugged: Mapping[str, MetricInfo | str]) -> list[str]:
+    """A table of every registered metric on its usual region, its heading first.
+
+    `plugged` tells of those of plug-ins what they are, or why that can't be said.
+    """
+    rows = [HEADING, *(_row(name, entry.summary, plugged) for name, entry in registered("metric").items())]
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in rows
+    ]
+
+
+HEADING = ("metric", "unit", "better", "region", "version", "what it is; citation; licence of its weights")
+
+
+def _row(name: str, summary: str, plugged: Mapping[str, MetricInfo | str]) -> tuple[str, ...]:
+    info = metric_info(name) or plugged[name]
+    if isinstance(info, str):
+        return (name, "-", "-", "-", "-", f"{summary}: {info}")
+    better = "higher" if info.higher_is_better else "lower"
+    told = "; ".join(filter(None, [summary, info.citation, info.licence]))
+    return (name, info.unit or "-", better, info.region, info.version, told)

@@ -1,0 +1,113 @@
+"""The command line: where it begins and ends. Nothing but commands prints.
+
+Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr), 3 some samples failed.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from brushbench import __version__
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.machine import check_arguments, check_memory, refusal, terminable
+from brushbench.core.notes import hearing
+from brushbench.core.registry import by_name
+
+PACKAGE = "brushbench"
+MISTAKE, INTERRUPTED = 2, 130
+COMMANDS = {
+    "run": "brushbench.cli.run:run",
+    "generate": "brushbench.cli.run:generate",
+    "sweep": "brushbench.cli.sweep:sweep",
+    "score": "brushbench.cli.score:score",
+    "report": "brushbench.reports.commands.report:report",
+    "compare": "brushbench.reports.commands.report:compare",
+    "check": "brushbench.reports.commands.check:check",
+    "data": "brushbench.cli.data:data",
+    "validate": "brushbench.cli.validate:validate",
+    "list": "brushbench.cli.listing:list_",
+    "doctor": "brushbench.cli.doctor:doctor",
+}
+"""Each is imported when it is called, or when its help is printed."""
+
+
+class _Commands(click.Group):
+    """Commands that are found by name: the reports have some of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All, in the order of the alphabet."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported; None for any other name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = by_name(COMMANDS[cmd_name])
+        return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # A new one each time: it tells of nothing twice.
+    warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
+    log.addHandler(warnings)
+    heard: list[str] = []
+    try:
+        # A run has what libraries warn of in its notes; here is what they warn of otherwise.
+        with hearing() as heard, terminable():
+            check_arguments(given)
+            check_memory(given)
+            code = cli.main(given, prog_name="brushbench", standalone_mode=False)
+    except click.ClickException as error:
+        code = _mistake(error.format_message())
+    except UserError as error:
+        code = _mistake(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to resume", err=True)
+        code = INTERRUPTED
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:
+        if (refused := refusal(error)) is None:
+            raise
+        code = _mistake(refused)
+    finally:
+        log.removeHandler(warnings)
+    # A mistake is told in one line.
+    for line in heard if code != MISTAKE else ():
+        click.echo(f"warning: {line}", err=True)
+    sys.exit(code or 0)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="brushbench")
+def cli() -> None:
+    """Benchmark and evaluate text-guided image inpainting.
+
+    \b
+    brushbench run --method brushnet
+    brushbench run --method telea,biharmonic --dataset photos
+    brushbench run --method brushnet --weights FOLDER -o scale=0.5 --root BrushBench --split inside,outside
+    brushbench report runs --format markdown
+    """
+
+
+class _Warnings(logging.Handler):
+    """What the suite warns of, each a line on stderr; once, however often a data set is opened."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a warning that is new."""
+        message = one_line(record.getMessage(), 2000)
+        if message not in self._told:
+            self._told.add(message)
+            click.echo(f"warning: {message}", err=True)
+
+
+def _mistake(message: str) -> int:
+    click.echo(f"brushbench: {one_line(message, 2000)}", err=True)
+    return MISTAKE

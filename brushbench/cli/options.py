@@ -1,0 +1,95 @@
+"""The options that commands share, and what becomes of them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from brushbench.core.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.runs.config import RunConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+data_options = _stack(
+    click.option(
+        "--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if it is found."
+    ),
+    click.option("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
+    click.option("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
+    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
+    click.option("--limit", type=int, metavar="N", help="Use only the first N samples."),
+    click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
+    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Parent folder of run folders."),
+)
+partial_option = click.option(
+    "--allow-partial", is_flag=True, help="Exit with code 0, not 3, if some samples were never generated."
+)
+method_options = _stack(
+    click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
+    click.option(
+        "--weights",
+        metavar="W",
+        help="Family, TOML file, or folder in diffusers layout. Default: the data set's, or sd15.",
+    ),
+    click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the method."),
+    click.option("--steps", type=int, metavar="N", help="Short for -o steps=N."),
+    click.option("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
+    click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
+    click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
+    click.option(
+        "--engine", default="local", show_default=True, help="local, or ray to share the samples among a cluster."
+    ),
+    click.option("--shard", default="1/1", metavar="I/N", help="Run only every N-th sample, starting with the I-th."),
+    click.option("--fresh", is_flag=True, help="Start over; an existing run is moved to OUTPUT/.aside."),
+    click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
+)
+metrics_options = _stack(
+    click.option(
+        "--metrics",
+        metavar="M[,M...]",
+        help="Names or FILE.py:CLASS, optionally with a region (psnr@painted); see `list metrics`.",
+    ),
+    click.option(
+        "--metric-option",
+        "metric_options",
+        multiple=True,
+        metavar="M.K=V",
+        help="An option of a metric, such as lpips.net=alex or FILE.py:CLASS.key=value.",
+    ),
+)
+
+
+# Any: what click has parsed, by option.
+def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
+    """The configuration that all runs share, with the first method; the methods as named, and the splits."""
+    from brushbench.core.options import parse_metric_pairs, parse_pairs
+    from brushbench.evaluation.grid import expand_methods
+    from brushbench.runs.config import RunConfig, split_names
+
+    names, splits = split_names(asked["method"]), split_names(asked["split"])
+    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial")}
+    shared["options"] = parse_pairs(asked["options"])
+    shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    shared["dataset_options"] = parse_pairs(asked["dataset_options"])
+    shared["batch_size"] = _batch_size(asked["batch_size"])
+    return RunConfig(method=expand_methods(names)[0], **shared), names, splits
+
+
+def _batch_size(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise UserError(one_line(f"batch size {text!r}: valid is 1 or more, or auto"))
+    return text if text == "auto" else int(text)

@@ -1,0 +1,131 @@
+"""What is said when runs have ended: tables, where everything is, and what is missing."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from brushbench.core.errors import one_line
+from brushbench.core.registry import by_name
+
+if TYPE_CHECKING:
+    from brushbench.core.options import Value
+    from brushbench.core.types import Dataset
+    from brushbench.runs.config import RunConfig
+    from brushbench.runs.folder import Run
+
+SOME_FAILED = 3
+TABLE = "brushbench.reports.commands.report:text_table"
+CONTACT_SHEET = "brushbench.reports.contact_sheet:write_contact_sheet"
+CONTACT_SHEET_NAME = "brushbench.reports.contact_sheet:NAME"
+
+
+def named_metrics(config: "RunConfig") -> list[str]:
+    """The metrics that are asked for, not taken because they are usual; also those that are given options."""
+    return columns_of([*(config.metric_names() or ()), *config.metric_options], config.metric_options)
+
+
+def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value]]") -> list[str]:
+    """What metrics are called where scores are; those of files say it themselves."""
+    from brushbench.core.metric_info import parted
+    from brushbench.core.plugins.files import file_of
+    from brushbench.evaluation.select_metrics import load_metric
+
+    return [
+        load_metric(name, **options.get(base, {})).info.name if file_of(base := parted(name)[0]) else name
+        for name in names
+    ]
+
+
+def data_line(config: "RunConfig") -> str:
+    """Which data set it is, and where."""
+    from brushbench.core.registry import dataset_info
+    from brushbench.datasets.locate import locate
+
+    name, root = locate(config.dataset, config.root)
+    if config.dataset is not None:
+        embedded = ", embedded" if dataset_info(name).embedded else ""
+        return one_line(f"data: {name}, in {root}" if root else f"data: {name}{embedded}")
+    if root:
+        return one_line(f"no data set given; using {name}, found in {root}")
+    remedy = "To use BrushBench, give --root DIR or set BRUSHBENCH_DATA"
+    return f"BrushBench not found; using the built-in PaperCut data. {remedy}"
+
+
+def write_contact_sheet(run: "Run", dataset: "Dataset") -> None:
+    """Draw some samples of a run into its folder."""
+    by_name(CONTACT_SHEET)(run, dataset)
+
+
+def tables(
+    runs: "Sequence[Run]", *, table: bool = True, requested: Sequence[str] = (), allow_partial: bool = False
+) -> int:
+    """Print the table and where everything is; the exit code, which is not 0 if a metric of those `requested` has no score."""
+    failures: dict[tuple[str, str], str | None] = {}
+    for run in runs:
+        failures |= {
+            (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
+        }
+    sheet = by_name(CONTACT_SHEET_NAME)
+    if table:
+        click.echo(by_name(TABLE)(runs) + "\n")
+    for run in runs:
+        click.echo(f"images and scores: {run.path}")
+        if (run.path / sheet).exists():
+            click.echo(f"contact sheet: {run.path / sheet}")
+    # Below a table it stands among the notes.
+    for run in () if table else runs:
+        if count := sum(entry.padded is not None for entry in run.ledger().values()):
+            told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, and cut back"
+            click.echo(one_line(told), err=True)
+    if failures:
+        (path, name), error = next(iter(failures.items()))
+        more = f" (and {len(failures) - 1} more; see samples.jsonl and errors/)" if len(failures) > 1 else ""
+        click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
+    unscored = [line for run in runs for line in _without_score(run, requested)]
+    for line in unscored:
+        click.echo(one_line(line), err=True)
+    changed = print_changed(runs)
+    partial = [] if allow_partial else [line for run in runs for line in _not_made(run)]
+    for line in partial:
+        click.echo(line, err=True)
+    return SOME_FAILED if failures or unscored or changed or partial else 0
+
+
+def print_changed(runs: "Sequence[Run]") -> bool:
+    """Say which images aren't the ones that were stored; whether there are any."""
+    found = False
+    for run in runs:
+        if changed := run.changed_images():
+            name, what = next(iter(changed.items()))
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            click.echo(one_line(f"not scored: {name} in {run.path}: {what}{more}"), err=True)
+            found = True
+    return found
+
+
+def _not_made(run: "Run") -> Iterator[str]:
+    """What is missing of a run that nobody is at work on, as a line."""
+    if (missing := run.not_made()) and not run.others_at_work():
+        yield one_line(
+            f"not made: {missing} of {run.record.asked} samples in {run.path}; they belong to other shards, or the run "
+            "was stopped. --allow-partial says that this is meant"
+        )
+
+
+def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
+    """The metrics asked for by name of which a run has no score at all, each as a line with the reason."""
+    from brushbench.core.metric_info import IDENTICAL
+    from brushbench.runs.scores import read_scores, status_column
+
+    scores = read_scores(run)
+    if scores is None or all(entry.status == "failed" for entry in run.ledger().values()):
+        return
+    # One on its usual region is stored by its name alone.
+    columns = (name if name in scores.metrics else name.partition("@")[0] for name in names)
+    for column in dict.fromkeys(columns):
+        if column in scores.metrics:
+            statuses = scores.table[status_column(column)]
+            if not statuses.isin(["", IDENTICAL]).any():
+                reason = statuses.value_counts().idxmax()
+                yield f"no score: {column} of all {len(statuses)} samples in {run.path}: {reason}"

@@ -1,0 +1,74 @@
+"""The command that scores: run folders, or images made elsewhere."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from brushbench.cli.options import data_options, metrics_options, partial_option
+from brushbench.cli.results import SOME_FAILED, columns_of, data_line, named_metrics, tables, write_contact_sheet
+from brushbench.core.errors import UserError, one_line
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--images", metavar="DIR", help="Score images made elsewhere, named by sample id.")
+@click.option("--name", default="external", show_default=True, help="Name of the method that made them.")
+@data_options
+@metrics_options
+@partial_option
+def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
+    """Score run folders, or images made elsewhere (--images), and print a table."""
+    from brushbench.cli.progress import shown
+    from brushbench.core.options import parse_metric_pairs, parse_pairs
+    from brushbench.evaluation.evaluate import score as score_run
+    from brushbench.evaluation.evaluate import score_images
+    from brushbench.evaluation.resolve import configured_dataset
+    from brushbench.runs.config import RunConfig, split_names
+    from brushbench.runs.folders import expand
+
+    if bool(runs) == bool(images):
+        raise UserError("score takes run folders, or --images DIR; exactly one of the two")
+    if runs:
+        _check_only_of_runs()
+    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    asked["dataset_options"] = parse_pairs(asked["dataset_options"])
+    with shown(partial(click.echo, err=True)) as watch:
+        if images is None:
+            names = split_names(asked["metrics"]) if asked["metrics"] else None
+            options = asked["metric_options"]
+            scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
+            by_name = columns_of([*(names or ()), *options], options)
+            return tables(scored, requested=by_name, allow_partial=allow_partial)
+        config = RunConfig(method="copy", **asked)
+        imported, wrong_sizes = score_images(Path(images), name, config, watch)
+    click.echo(data_line(config), err=True)
+    with imported.run.noting():
+        write_contact_sheet(imported.run, configured_dataset(config))
+    code = tables([imported.run], requested=named_metrics(config))
+    sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
+    for problem, told in (
+        ("samples have no image", imported.missing),
+        ("files belong to no sample", imported.extra),
+        ("images are of the wrong size", sizes),
+        *((f"images are {remark}", ids) for remark, ids in imported.odd.items()),
+    ):
+        if told:
+            click.echo(one_line(f"{len(told)} {problem}: {', '.join(told)}"), err=True)
+    return code or (SOME_FAILED if sizes else 0)
+
+
+def _check_only_of_runs() -> None:
+    """Raises `UserError` for an option that is given and means nothing for a run folder, which has its own."""
+    context = click.get_current_context()
+    valid = ("runs", "root", "metrics", "metric_options", "allow_partial")
+    options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
+    for option in options:
+        source = context.get_parameter_source(str(option.name))
+        if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
+            raise UserError(
+                f"a run has its own options, so {option.opts[0]} means nothing for RUN; valid with it: --root, "
+                "--metrics, --metric-option, --allow-partial"
+            )

@@ -1,0 +1,92 @@
+"""The command that draws a curve: sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
+from brushbench.cli.results import named_metrics, tables
+from brushbench.cli.run import all_done
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.registry import by_name
+
+if TYPE_CHECKING:
+    from brushbench.evaluation.sweep import Planned
+    from brushbench.runs.folder import Run
+
+CHECK_SUFFIX = "brushbench.reports.figures:check_suffix"
+POINT = "brushbench.reports.trade_off:Named"
+TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
+
+
+@click.command()
+@click.option(
+    "--vary",
+    "variations",
+    multiple=True,
+    required=True,
+    metavar="K=V",
+    help="Option to vary: K=start:stop:step or K=V,V.",
+)
+@click.option("--figure", metavar="FILE", help="File for the curve: .png, .svg or .pdf. Default: in OUTPUT/sweep.")
+@method_options
+@data_options
+@metrics_options
+@partial_option
+def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
+    """Run a method with several values of an option, and plot preservation against text alignment.
+
+    \b
+    brushbench sweep --method brushnet --vary scale=0:1:0.2
+    brushbench sweep --method brushnet --vary blur=1,11,21,41
+
+    A range has both ends. Several --vary are a grid: the first makes the points of a curve, the others make curves.
+    Every value is a run in OUTPUT/sweep; interrupted, the same command goes on. The figure is known-region PSNR against
+    text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
+    """
+    from brushbench.evaluation.evaluate import run as run_one
+    from brushbench.evaluation.sweep import blended, parse_variation, plan
+
+    parsed = [parse_variation(text) for text in variations]
+    if figure:
+        by_name(CHECK_SUFFIX)(Path(figure))
+    template, names, splits = asked_for(asked)
+    adjusted = blended(template, parsed)
+    planned = plan(adjusted, names, splits, parsed)
+    if adjusted is not template:
+        click.echo("blend=blur is set: blur means nothing without it", err=True)
+    headings = [
+        f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
+    ]
+    runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
+    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
+    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
+    return code
+
+
+def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:
+    from brushbench.core.registry import short_name
+
+    owners = [made for made in planned for _ in made.configs]
+    names = {}
+    for run, made in zip(runs, owners, strict=True):
+        (option, value), *others = made.setting.items()
+        series = [short_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
+        names[str(run.path)] = by_name(POINT)(" ".join(series), value)
+    try:
+        by_name(TRADE_OFF)(runs, file, names)
+    except UserError as error:
+        click.echo(one_line(f"no figure: {error}"), err=True)
+    else:
+        click.echo(f"figure: {file}")
+
+
+def _default_file(planned: "Sequence[Planned]", runs: "Sequence[Run]") -> Path:
+    from brushbench.core.registry import short_name
+
+    methods = list(dict.fromkeys(short_name(made.method) for made in planned))
+    identity = runs[0].record.identity
+    name = "-".join([identity.dataset.name, *methods, *planned[0].setting])
+    return Path(planned[0].configs[0].output).parent / f"{name[:120]}.png"

@@ -1,0 +1,100 @@
+"""What the machine asks and refuses: requests to end, files, memory and threads that can't be had."""
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from brushbench.core.errors import KEPT, UserError, one_line
+
+LEAST_MEMORY = 4 << 30
+"""Bytes of address space in which PyTorch can be loaded. With less it may end the process without a word."""
+NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of the disk is used up"}
+"""By error number."""
+_HELP = ("-h", "--help", "--version", "list")
+_UNMAPPED = ("failed to map segment", "Cannot allocate memory", "cannot allocate memory")
+_NO_THREAD = "can't start new thread"
+LIMITS = "valid: a smaller --batch-size, fewer programs at once, or a higher limit (ulimit -v, or of the job)"
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raises `UserError` for an argument, or a working folder, that isn't text: no record could hold its name."""
+    for what, text in (*(("argument", text) for text in arguments), ("working folder", str(Path.cwd()))):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                one_line(f"{what} {text!r} is not valid UTF-8; valid: a path without such bytes")
+            ) from error
+
+
+def check_memory(arguments: Iterable[str]) -> None:
+    """Raises `UserError` for a limit of memory under which PyTorch can't be loaded, unless it isn't needed."""
+    limit = _memory_limit()
+    if limit is not None and limit < LEAST_MEMORY and set(_HELP).isdisjoint(arguments):
+        raise UserError(
+            f"memory is limited to {limit / (1 << 30):.1f} GiB (ulimit -v), in which PyTorch can't be loaded; "
+            f"valid: {LEAST_MEMORY >> 30} GiB or more, or no limit"
+        )
+
+
+def _memory_limit() -> int | None:
+    """Bytes of address space, None for no limit. On Windows there is none."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Inside, a request to terminate (SIGTERM, as batch systems send it) is what Ctrl-C is: a `KeyboardInterrupt`."""
+    # Signals are the main thread's alone.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What the machine refused, to which file, and while what was done; None for an error of another kind."""
+    notes = getattr(error, "__notes__", [])
+    steps = [note for note in notes if note != KEPT]
+    if isinstance(error, OSError):
+        told = _of_file(error, steps)
+    elif isinstance(error, MemoryError) or (isinstance(error, ImportError) and _says(error, _UNMAPPED)):
+        told = f"not enough memory{f' while {steps[0]}' if steps else ''}; {LIMITS}"
+    elif isinstance(error, RuntimeError) and _says(error, [_NO_THREAD]):
+        told = "no thread can be started; valid: fewer programs at once, or a higher limit (ulimit -u, or of the job)"
+    else:
+        return None
+    return one_line(f"{told}. {KEPT.capitalize()}" if KEPT in notes else told, 2000)
+
+
+def _of_file(error: OSError, steps: Sequence[str]) -> str:
+    place = f"using {error.filename}" if error.filename else "reading or writing"
+    reason = error.strerror or str(error) or type(error).__name__
+    told = f"{steps[0] if steps else place}: {reason}"
+    if error.errno in NO_ROOM and error.filename:
+        told += f"; {NO_ROOM[error.errno]}: {_mount_of(Path(os.fsdecode(error.filename)))}"
+    return told
+
+
+def _mount_of(path: Path) -> Path:
+    """Where the file system of a file is mounted."""
+    resolved = path.resolve()
+    return next(folder for folder in (resolved, *resolved.parents) if folder.is_mount() or folder.parent == folder)
+
+
+def _says(error: BaseException, parts: Iterable[str]) -> bool:
+    return any(part in str(error) for part in parts)

@@ -1,0 +1,41 @@
+"""Metrics of plug-ins: held to what scoring and reports rely on."""
+
+import re
+from typing import Any, cast
+
+from brushbench.core.capture import plugged
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.metric_info import MetricInfo, parted
+from brushbench.core.options import parameters
+from brushbench.core.plugins.files import file_of
+from brushbench.core.plugins.info import checked_info
+from brushbench.core.registry import is_built_in
+from brushbench.core.types import Metric
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+# Any: the class of a metric, and an object of it.
+def checked_metric(name: str, cls: Any, metric: Any) -> Metric:
+    """A metric by the name that it was asked for. Raises `UserError` if what it says of itself can't be."""
+    what = f"metric {name!r}"
+    if not callable(metric):
+        raise UserError(one_line(f"{what} has no __call__(batch, images)"))
+    info = plugged(f"{what}: info", lambda: getattr(metric, "info", None))
+    if not isinstance(info, MetricInfo):
+        raise UserError(one_line(f"{what}: its info is of type {type(info).__name__}, must be MetricInfo"))
+    checked_info(what, info)
+    base, region = parted(name)
+    own = info.name.partition("@")[0]
+    if not file_of(base) and own != base:
+        raise UserError(one_line(f"{what}: its info.name is {info.name!r}, must begin with {base!r}, as registered"))
+    if is_built_in("metric", own) or not _NAME.fullmatch(own):
+        valid = "letters, digits, - and _, and no name of a metric of the suite"
+        raise UserError(one_line(f"{what}: its info.name is {info.name!r}; valid are {valid}"))
+    if region:
+        usual = parameters(base, cls)["region"].default
+        expected = own if region == usual else f"{own}@{region}"
+        if (info.region, info.name) != (region, expected):
+            told = f"its info says {info.name!r} on {info.region}"
+            raise UserError(one_line(f"{what}: {told}, must say {expected!r} on {region}: MetricInfo.named does"))
+    return cast(Metric, metric)

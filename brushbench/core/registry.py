@@ -1,0 +1,156 @@
+"""Names of methods, metrics and data sets, each a `module:Class` that is imported only when it is asked for.
+
+The packages that own them have a catalogue each, which is found by name: nothing here knows what is in it. Other
+distributions add theirs with the entry-point groups `brushbench.methods`, `brushbench.metrics` and
+`brushbench.datasets`; each can also be a file: `path/to/file.py:Class`.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import Distribution, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+from brushbench.core.capture import plugged
+from brushbench.core.dataset_info import DatasetInfo, MaskKind
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.method_info import ROLES, MethodInfo, Role
+from brushbench.core.metric_info import MetricInfo
+from brushbench.core.plugins.files import SUFFIX, check_file, file_of, module_of, public_names
+from brushbench.core.registered import Registered
+
+Kind = Literal["method", "metric", "dataset"]
+CATALOGUES: Mapping[Kind, str] = {
+    "method": "brushbench.baselines.catalogue:METHODS",
+    "metric": "brushbench.metrics.catalogue:METRICS",
+    "dataset": "brushbench.datasets.catalogue:DATASETS",
+}
+
+
+# Any: whatever stands there, which the caller knows.
+def by_name(target: str) -> Any:
+    """What stands at `module:name`, imported now: how a floor of the house uses one above it."""
+    module, _, name = target.partition(":")
+    return vars(importlib.import_module(module))[name]
+
+
+@cache
+def built_in(kind: Kind) -> Mapping[str, Registered[MethodInfo | MetricInfo | DatasetInfo]]:
+    """The suite's own, by name."""
+    return {entry.name: entry for entry in by_name(CATALOGUES[kind])}
+
+
+def method_info(name: str) -> MethodInfo | None:
+    """The facts about one of the suite's own methods; None for any other."""
+    entry = built_in("method").get(name)
+    return cast(MethodInfo, entry.info) if entry else None
+
+
+def metric_info(name: str) -> MetricInfo | None:
+    """The facts about one of the suite's own metrics, with or without a region in its name; None for any other."""
+    entry = built_in("metric").get(name.partition("@")[0])
+    return cast(MetricInfo, entry.info) if entry else None
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """The facts about one of the suite's own data sets; for any other nothing is stated."""
+    entry = built_in("dataset").get(name)
+    return cast(DatasetInfo, entry.info) if entry else DatasetInfo()
+
+
+def mask_kind(dataset: str, split: str) -> MaskKind:
+    """What kind of masks a split of a data set has, by its name."""
+    return dataset_info(dataset).mask_kind(split)
+
+
+@cache
+def registered(kind: Kind) -> dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]]:
+    """Every name of that kind. The suite's own names can't be taken by an entry point."""
+    entries: dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]] = {
+        point.name: Registered(point.name, f"{point.module}:{point.attr}", f"plug-in {point.value}", None)
+        for point in entry_points(group=f"brushbench.{kind}s")
+    }
+    entries.update(built_in(kind))
+    return dict(sorted(entries.items()))
+
+
+def check_name(kind: Kind, name: str) -> None:
+    """Raise `UserError`, with the nearest valid name, unless `name` is registered or a file that exists."""
+    if file := file_of(name):
+        check_file(name, file)
+        if is_built_in(kind, own := short_name(name)):
+            raise UserError(one_line(f"{name}: {own!r} is the name of a {kind} of the suite; valid is any other name"))
+    elif name.endswith(SUFFIX) and Path(name).is_file():
+        raise UserError(one_line(f"{kind} {name!r} names no class or function of the file; valid is {name}:NAME"))
+    elif name not in registered(kind):
+        raise unknown(kind, name, registered(kind))
+
+
+def short_name(name: str) -> str:
+    """What a plug-in is called in folders and tables: a registered one by its name, a file by the class in it."""
+    return name.rpartition(":")[2] if file_of(name) else name
+
+
+def is_built_in(kind: Kind, name: str) -> bool:
+    """Whether it is the suite's own."""
+    return name in built_in(kind)
+
+
+# Any: the caller checks what the class is.
+def resolve(kind: Kind, name: str) -> Any:
+    """Import and return the class, or a method's function, behind a name.
+
+    Raises `UserError` if there is none or it can't be imported.
+    """
+    check_name(kind, name)
+    if file := file_of(name):
+        return _named(module_of(file), name, str(file))
+    target = registered(kind)[name].target
+    path = target.partition(":")[0]
+    module = plugged(f"{kind} {name!r} can't be imported", importlib.import_module, path)
+    return _named(module, target, path)
+
+
+# Any: the class of a method.
+def role_of_class(name: str, cls: Any) -> Role:
+    """What a method is for: the suite's own as in its catalogue, any other as its class says, else a contender.
+
+    Raises `UserError` for another role than those there are.
+    """
+    if own := method_info(name):
+        return own.role
+    role = getattr(cls, "role", "contender")
+    if role not in ROLES:
+        raise UserError(one_line(f"method {name!r}: role {role!r} is not one of {', '.join(ROLES)}"))
+    return cast(Role, role)
+
+
+def built_in_version(name: str) -> int:
+    """The version of one of the suite's own methods; of any other 1, as its code is told apart by digests."""
+    own = method_info(name)
+    return own.version if own else 1
+
+
+def distribution_of(name: str) -> Distribution | None:
+    """Which installed distribution a method of that name comes from; None for the suite's own, and for a file."""
+    if is_built_in("method", name):
+        return None
+    points = entry_points(group="brushbench.methods", name=name)
+    return next((point.dist for point in points if point.dist), None)
+
+
+# Any: the caller checks what the class is.
+def _named(module: ModuleType, target: str, place: str) -> Any:
+    name = target.rpartition(":")[2]
+    if name not in vars(module):
+        raise unknown(f"class or function of {place}", name, public_names(module))
+    found = vars(module)[name]
+    if not (inspect.isclass(found) or inspect.isroutine(found)):
+        valid = ", ".join(public_names(module)) or "none"
+        raise UserError(
+            one_line(f"{name} of {place} is of type {type(found).__name__}, and no class or function; valid: {valid}")
+        )
+    return found

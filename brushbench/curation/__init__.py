@@ -1,0 +1,1 @@
+"""Tools on a whole data set: get, verify, convert, show."""

@@ -1,0 +1,240 @@
+"""One file from an address, resumed where it broke off and checked at the end."""
+
+import http.client
+import json
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import BinaryIO, final
+from urllib.parse import urlsplit
+
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import file_digest
+
+MAX_BYTES = 64 << 30
+PAUSES = (0.0, 1.0, 4.0)
+"""Seconds before each try."""
+PATIENCE_SECONDS = 30.0
+"""Without a single byte; then it is tried again."""
+SLOWEST, SLOW_SECONDS = 1000, 30.0
+"""Bytes per second, and for how long a server may send fewer before it is given up."""
+_CHUNK = 1 << 18
+_clock = time.monotonic
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError)
+Tell = Callable[[int, int | None], None]
+"""Told how many bytes are there, and of how many, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server gives."""
+
+    start: int
+    """The first byte's place in the file."""
+    total: int | None
+    """Bytes of the whole file, if the server says."""
+    version: str
+    """What identifies the file's content at the server; empty if nothing does."""
+
+
+def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
+    """Download to `target` and give the file's SHA-256; with `target` there already, only check it.
+
+    What is there of the file is kept in `target`.part until it is complete. Raises `UserError` for what can't be
+    downloaded, for a server that sends too little or too much, and for another checksum.
+    """
+    _check(url, sha256)
+    wanted = sha256.lower() if sha256 else None
+    if target.is_file():
+        found = file_digest(target)
+        if wanted in (None, found):
+            return found
+    part = target.with_name(f"{target.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    problem = ""
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            _go_on(url, part, tell)
+            break
+        except _BROKEN as error:
+            problem = str(error) or type(error).__name__
+    else:
+        there = part.stat().st_size if part.is_file() else 0
+        what = f"broke off after {there} bytes ({problem}); the same command goes on from there"
+        raise UserError(one_line(f"{shown(url)}: {what if there else f'can not be reached ({problem})'}"))
+    found = file_digest(part)
+    _note(part).unlink(missing_ok=True)
+    if wanted not in (None, found):
+        part.unlink()
+        raise UserError(one_line(f"{shown(url)}: its SHA-256 is {found}, not {wanted}; what was downloaded is removed"))
+    part.replace(target)
+    return found
+
+
+def shown(url: str) -> str:
+    """An address without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _check(url: str, sha256: str | None) -> None:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
+        raise UserError(one_line(f"address {url!r}: valid are http://... and https://..."))
+    if sha256 is not None and not _SHA256.fullmatch(sha256.lower()):
+        raise UserError(one_line(f"SHA-256 {sha256!r}: valid are 64 hexadecimal digits"))
+
+
+def _go_on(url: str, part: Path, tell: Tell) -> None:
+    """Append what is missing; what a server can't append to, or another version of the file, is replaced."""
+    there, version = _there(url, part)
+    headers = {"Accept-Encoding": "identity", "User-Agent": "brushbench"}
+    if there:
+        headers |= {"Range": f"bytes={there}-", "If-Range": version}
+    try:
+        response = _open(url, headers)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if there and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if error.headers.get("Content-Range") == f"bytes */{there}":
+                # Killed just before it got its name.
+                return None
+            part.unlink()
+            return _go_on(url, part, tell)
+        raise UserError(one_line(f"{shown(url)}: the server answers {error.code} ({error.reason})")) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, _BROKEN):
+            raise ConnectionError(str(error.reason)) from error
+        raise UserError(one_line(f"{shown(url)}: can not be reached ({error.reason})")) from error
+    with response:
+        answer = _answer(response, url)
+        if answer.start not in (0, there):
+            raise UserError(one_line(f"{shown(url)}: the server sends bytes from {answer.start}, asked was {there}"))
+        _check_room(part, answer)
+        try:
+            atomic.write(_note(part), json.dumps({"url": url, "version": answer.version}).encode())
+            with part.open("ab" if answer.start else "wb") as file:
+                _copy(response, file, answer, tell)
+        except _BROKEN:
+            raise
+        except OSError as error:
+            reason = f"{part}: {error.strerror}; what is there is kept: the same command goes on from there"
+            raise UserError(one_line(reason)) from error
+    return None
+
+
+def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
+    request = urllib.request.Request(url, headers=dict(headers))
+    response = _OPENER.open(request, timeout=PATIENCE_SECONDS)
+    if not isinstance(response, HTTPResponse):
+        raise UserError(one_line(f"{shown(url)}: leads to an address that isn't http or https"))
+    return response
+
+
+def _answer(response: HTTPResponse, url: str) -> _Answer:
+    headers = response.headers
+    etag = headers.get("ETag", "")
+    # Weak ones say nothing about bytes.
+    version = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
+    if response.status == http.client.PARTIAL_CONTENT:
+        if not (found := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))):
+            raise UserError(one_line(f"{shown(url)}: the server sends a part of the file and doesn't say which"))
+        return _Answer(int(found[1]), None if found[2] == "*" else int(found[2]), version)
+    length = headers.get("Content-Length", "")
+    return _Answer(0, int(length) if length.isdecimal() else None, version)
+
+
+def _copy(response: HTTPResponse, file: BinaryIO, answer: _Answer, tell: Tell) -> None:
+    there, pace = answer.start, _Pace(shown(response.geturl()))
+    # What has come, without waiting for a whole chunk: that may be days from a server that sends byte after byte.
+    while chunk := pace.timed(lambda: response.read1(_CHUNK)):
+        file.write(chunk)
+        there += len(chunk)
+        if there > min(MAX_BYTES, answer.total or MAX_BYTES):
+            raise UserError(f"the server sends more than {min(MAX_BYTES, answer.total or MAX_BYTES)} bytes")
+        tell(there, answer.total)
+        if there != answer.total:
+            pace.check()
+    if answer.total is not None and there < answer.total:
+        raise ConnectionError(f"{there} of {answer.total} bytes came")
+
+
+@final
+class _Pace:
+    """How fast a server sends, over periods of `SLOW_SECONDS` of waiting for it: the disk's time isn't its."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._waited = 0.0
+        self._received = 0
+
+    def timed(self, read: Callable[[], bytes]) -> bytes:
+        """What is read, and the time that it takes is counted."""
+        start = _clock()
+        chunk = read()
+        self._waited += _clock() - start
+        self._received += len(chunk)
+        return chunk
+
+    def check(self) -> None:
+        """Raises `UserError` at the end of a period in which too little came."""
+        if self._waited < SLOW_SECONDS:
+            return
+        if self._received < SLOWEST * self._waited:
+            came = f"{self._received} bytes in {self._waited:.0f} seconds"
+            least = f"below {SLOWEST} bytes per second over {SLOW_SECONDS:.0f} seconds it is given up"
+            kept = "what is there is kept: the same command goes on from there"
+            raise UserError(one_line(f"{self._server}: the server is too slow: {came}; {least}; {kept}"))
+        self._waited, self._received = 0.0, 0
+
+
+def _check_room(part: Path, answer: _Answer) -> None:
+    if answer.total is None:
+        return
+    if answer.total > MAX_BYTES:
+        raise UserError(f"the file has {answer.total} bytes: valid are up to {MAX_BYTES}")
+    free = shutil.disk_usage(part.parent).free
+    if (needed := answer.total - answer.start) > free:
+        raise UserError(one_line(f"{part.parent}: {needed} bytes are needed, and {free} are free"))
+
+
+def _there(url: str, part: Path) -> tuple[int, str]:
+    """How many bytes can be kept, and of which version: of the same address, and if the server names versions."""
+    try:
+        note = json.loads(_note(part).read_text(encoding="utf-8"))
+        version = note["version"] if note["url"] == url else ""
+        return (part.stat().st_size, str(version)) if version else (0, "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, ""
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+# No ftp:// and file://, to which an address could lead; and proxies as the environment says.
+_OPENER = urllib.request.OpenerDirector()
+for _handler in (
+    urllib.request.ProxyHandler,
+    urllib.request.UnknownHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPErrorProcessor,
+):
+    _OPENER.add_handler(_handler())

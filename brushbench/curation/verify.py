@@ -1,0 +1,178 @@
+"""Looking at every file and every sample of a data set."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from brushbench.core.concurrency import THREADS
+from brushbench.core.errors import UserError
+from brushbench.core.options import Value
+from brushbench.core.progress import ProgressCallback, silent
+from brushbench.core.registry import short_name
+from brushbench.core.types import Dataset
+from brushbench.curation.captions import comparable
+from brushbench.curation.defects import KINDS, Finding
+from brushbench.curation.editbench_entries import ALL, list_editbench
+from brushbench.curation.entries import Listing
+from brushbench.curation.folder_entries import list_folder
+from brushbench.curation.inspection import Seen, inspect_entry, read_sample
+from brushbench.curation.mapping_entries import COMPLETE, list_mapping
+from brushbench.curation.sources import find, open_splits, splits_of
+from brushbench.datasets.brushbench import find_mapping_file
+from brushbench.datasets.papercut import DATA
+from brushbench.datasets.source import usual_size
+from brushbench.imaging.images import Size, size_or_none
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found in a data set."""
+
+    name: str
+    root: Path | None
+    """None: it needs none."""
+    splits: Sequence[str]
+    """Whose masks were looked at."""
+    digest: str | None
+    """As in a run's fingerprint; None if the data set can't be opened."""
+    seen: Sequence[Seen]
+    tags: Mapping[str, Mapping[str, str]]
+    notes: Sequence[str]
+    findings: Sequence[Finding]
+
+    def sizes(self) -> Counter[Size]:
+        """How many pictures have which (height, width)."""
+        return Counter(sample.picture.size for sample in self.seen if sample.picture.size)
+
+    def formats(self) -> Counter[str]:
+        """How many pictures are in which format."""
+        return Counter(sample.picture.file_format for sample in self.seen if sample.picture.file_format)
+
+    def usable(self) -> dict[str, int]:
+        """How many samples a run can read, by split."""
+        return {split: sum(split in sample.read for sample in self.seen) for split in self.splits}
+
+    def sound(self) -> int:
+        """How many samples have no defect at all."""
+        subjects = {finding.subject for finding in self.findings}
+        return sum(sample.id not in subjects for sample in self.seen)
+
+    def shares(self, split: str) -> Sequence[float]:
+        """The shares of the pictures that are painted, sorted."""
+        return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
+
+
+def verify(
+    name: str | None,
+    root: str | Path | None,
+    splits: Sequence[str] | None = None,
+    watch: ProgressCallback = silent,
+    options: Mapping[str, Value] | None = None,
+) -> Verification:
+    """Look at everything. Raises `UserError` only if there is nothing to look at.
+
+    With no name, the data set is the one found in `root`; with no splits, all whose masks are stored. `options` are
+    those of the data set.
+    """
+    name, folder = find(name, root)
+    checked = splits_of(name, folder, splits)
+    listing = _listing(name, folder, checked, options or {})
+    try:
+        datasets = open_splits(name, folder, checked, options or {})
+    except UserError as error:
+        if listing is None:
+            raise
+        datasets, findings = {}, _explained(listing, error)
+    else:
+        findings = []
+    first = next(iter(datasets.values()), None)
+    seen = _samples(listing, datasets, watch)
+    findings += [*(listing.findings if listing else ()), *(finding for sample in seen for finding in sample.findings)]
+    findings += [
+        *_duplicates(seen, {finding.subject for finding in findings if finding.kind == "shared-image"}),
+        *(_wrong_sizes(seen) if listing and listing.one_size else ()),
+    ]
+    notes = [*(listing.notes if listing else ()), *_notes(seen)]
+    digest, tags = (first.digest(), first.tags()) if first else (None, {})
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    findings.sort(key=lambda finding: order[finding.kind])
+    return Verification(short_name(name), folder, checked, digest, seen, tags, notes, findings)
+
+
+def _listing(name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]) -> Listing | None:
+    """None for a data set whose files are its reader's business."""
+    if name == "papercut":
+        return list_mapping(DATA / "mapping_file.json", splits, complete=None)
+    if name == "editbench" and root is not None:
+        return list_editbench(root, splits, str(options.get("prompt", "full")), str(options.get("subset", ALL)))
+    if name not in ("brushbench", "folder") or root is None:
+        return None
+    if mapping_file := root if root.is_file() else find_mapping_file(root):
+        return list_mapping(mapping_file, splits, complete=COMPLETE if name == "brushbench" else None)
+    whole = name == "folder" and (root / "images").is_dir() and (root / "masks").is_dir()
+    return list_folder(root, splits) if whole else None
+
+
+def _explained(listing: Listing, error: UserError) -> list[Finding]:
+    """Why the data set can't be opened, unless something that was found says it already."""
+    kinds = ("unreadable", "duplicate-id", "names-alike", "caption-order", "malformed-record", "sidecar")
+    known = any(finding.kind.startswith(kinds) for finding in listing.findings)
+    return [] if known else [Finding("unreadable", "data set", str(error))]
+
+
+def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: ProgressCallback) -> list[Seen]:
+    if listing is None:
+        count = len(next(iter(datasets.values())))
+        looks = (partial(read_sample, datasets, index) for index in range(count))
+    else:
+        count = len(listing.entries)
+        usual = usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
+        bad = {finding.subject for finding in listing.findings if not KINDS[finding.kind].usable}
+        looks = (
+            partial(inspect_entry, entry, usual, datasets, index, bad=entry.id in bad)
+            for index, entry in enumerate(listing.entries)
+        )
+    advance = watch("verifying", count, 0)
+    seen = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for sample in pool.map(lambda look: look(), looks):
+            seen.append(sample)
+            advance(1, 0)
+    return seen
+
+
+def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[Finding]:
+    """The second and each further one, with the first; samples that share a file were reported as that."""
+    files: dict[str, str] = {}
+    pixels: dict[str, str] = {}
+    captions: dict[str, str] = {}
+    for sample in seen:
+        picture = sample.picture
+        same = files.setdefault(picture.bytes_digest or sample.id, sample.id)
+        alike = pixels.setdefault(picture.pixels_digest or sample.id, sample.id)
+        if sample.id in shared:
+            pass
+        elif same != sample.id:
+            yield Finding("duplicate-image", sample.id, f"as {same}")
+        elif alike != sample.id:
+            yield Finding("duplicate-pixels", sample.id, f"as {alike}")
+        first = captions.setdefault(comparable(sample.caption) or f"none, {sample.id}", sample.id)
+        if first != sample.id:
+            yield Finding("duplicate-caption", sample.id, f"as {first}")
+
+
+def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
+    usual = usual_size(sample.picture.size for sample in seen)
+    for sample in seen:
+        if usual and sample.picture.size and sample.picture.size != usual:
+            found, most = ("x".join(map(str, size)) for size in (sample.picture.size, usual))
+            yield Finding("wrong-size", sample.id, f"{found}, most are {most}")
+
+
+def _notes(seen: Sequence[Seen]) -> Iterator[str]:
+    odd = sum(any(side % 8 for size in sample.read.values() for side in size) for sample in seen)
+    if odd:
+        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods paint them padded"

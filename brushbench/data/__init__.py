@@ -1,1 +1,0 @@
-"""What is done with a data set as a whole: listing, getting, checking, showing and converting it."""

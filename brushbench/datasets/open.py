@@ -1,0 +1,61 @@
+"""Data sets by name, with their options."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.method_options import stored_options
+from brushbench.core.options import Value, build, checked
+from brushbench.core.registry import dataset_info, is_built_in, resolve
+from brushbench.core.types import Dataset
+from brushbench.datasets.locate import locate
+from brushbench.datasets.places import looked_in
+from brushbench.datasets.plug_in import open_plug_in
+
+
+def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
+    """A data set by name, with its options as keywords; `root` None: where it is on this machine.
+
+    A data set is a class with `open(root, split)`, or, if it has options, a dataclass `Options` and
+    `open(root, split, options)`; also one in a file, by `path/to/file.py:Class`.
+
+    Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
+
+    >>> dataset = load_dataset("photos", split="outside")
+    """
+    return open_dataset(name, root, split, options)
+
+
+def open_dataset(name: str, root: str | Path | None, split: str, options: Mapping[str, Value]) -> Dataset:
+    """A data set by name, as `load_dataset` opens it, with its options in a mapping."""
+    cls = resolve("dataset", name)
+    built = _dataset_options(name, cls, options)
+    folder = locate(name, root)[1]
+    if folder is None and dataset_info(name).download:
+        raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
+    if not is_built_in("dataset", name):
+        return open_plug_in(name, cls, folder, split, built)
+    return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
+
+
+def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
+    """All options of a data set as run.json holds them, also the ones left at their default."""
+    cls = resolve("dataset", name)
+    built = _dataset_options(name, cls, options)
+    if built is None:
+        return {}
+    stored = stored_options(name, cls.Options, built, checked(name, cls.Options, options))
+    # None is what was before there was such an option: runs from then keep their fingerprints.
+    return {key: value for key, value in stored.items() if value is not None or not is_built_in("dataset", name)}
+
+
+# Any: the class of a data set, and its options; None if it has none.
+def _dataset_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
+    if hasattr(cls, "Options"):
+        return build(name, cls.Options, options)
+    if options:
+        raise unknown(f"option of {name}", next(iter(options)), [])
+    return None

@@ -1,0 +1,238 @@
+"""Samples to images: run a method over a data set and store what it paints."""
+
+import hashlib
+import re
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.concurrency import THREADS, prefetch
+from brushbench.core.errors import UserError
+from brushbench.core.notes import collecting_of_samples
+from brushbench.core.progress import ProgressCallback
+from brushbench.core.protocol import Protocol
+from brushbench.core.types import Batch, Dataset, Method, Sample
+from brushbench.datasets.source import check_id
+from brushbench.imaging.images import Size, encode_image
+from brushbench.imaging.padding import cut_back, padded, padded_size
+from brushbench.runs.config import Shard
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+
+SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which samples are to be made, and in which batches."""
+
+    asked: int
+    """The first so many samples of the data set."""
+    shard: Shard
+    batch_size: int
+    seed: int
+    max_failures: int | None
+    side_multiple: int = 1
+    """What both sides of an image must be multiples of for the method."""
+
+    def positions(self) -> range:
+        """The shard's samples."""
+        return range(self.shard.index - 1, self.asked, self.shard.count)
+
+    def chunks(self) -> Iterator[Sequence[int]]:
+        """The shard's samples, a batch at a time. It doesn't depend on what is already done."""
+        mine = self.positions()
+        return (mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a generation ended."""
+
+    failures: dict[str, Failure]
+    stopped: bool
+    """More samples failed than were allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    sample_id: str
+    image: UInt8[Tensor, "3 h w"] | Failure
+    seconds: float
+    note: str | None = None
+    """What a reader must know of how the image was made."""
+    padded: Size | None = None
+    """Of what size it was painted, if not of its own."""
+
+
+@final
+class Generation:
+    """Paints what a run has no intact image of, in the data set's order.
+
+    Every call of the method gets a full batch: a sample keeps its place in it, and places without work are filled with
+    copies of the first sample that has some. So the arithmetic of a sample, and with it every byte of its image, is
+    the same whether the run was interrupted or not.
+
+    Samples are decoded ahead, and images encoded and written, in threads of their own; the ledger is written here, in
+    order.
+    """
+
+    def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
+        self._run = run
+        self._method = method
+        self._dataset = dataset
+        self._protocol = protocol
+        self._plan = plan
+        self._ledger = run.ledger()
+        self._done = run.intact()
+        self._failures: dict[str, Failure] = {}
+        self.stored = 0
+        """Images that were added to the run."""
+
+    def __call__(self, watch: ProgressCallback) -> Outcome:
+        """Run to the end, or until too many samples failed."""
+        positions = self._plan.positions()
+        finished = sum(self._dataset.ids[index] in self._done for index in positions)
+        method = self._run.record.identity.method.name
+        advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
+        with ThreadPoolExecutor(THREADS) as pool:
+            storing: deque[list[tuple[Entry, Future[str] | None]]] = deque()
+            try:
+                for slots in prefetch(self._decoded(pool)):
+                    results = self._painted(slots)
+                    storing.append([self._stored(pool, results[place]) for place in sorted(results)])
+                    if len(storing) > 1:
+                        advance(*self._commit(storing.popleft()))
+                    if self._too_many():
+                        break
+            finally:
+                # Also when it was interrupted: what is painted is kept.
+                while storing:
+                    advance(*self._commit(storing.popleft()))
+        return Outcome(self._failures, self._too_many())
+
+    def _decoded(self, pool: ThreadPoolExecutor) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
+        """The unfinished samples of each chunk, by their place in it."""
+        for chunk in self._plan.chunks():
+            wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
+            yield {place: pool.submit(self._sample, index) for place, index in wanted.items()}
+
+    def _sample(self, index: int) -> tuple[str, Sample | Failure]:
+        return self._dataset.ids[index], capture(self._dataset.__getitem__, index)
+
+    def _painted(self, slots: Mapping[int, tuple[str, Sample | Failure]]) -> dict[int, _Result]:
+        """The results of one chunk by place. Samples of different sizes can't be stacked: each size is a call."""
+        samples = {place: sample for place, (_, sample) in slots.items() if isinstance(sample, Sample)}
+        results = {
+            place: _Result(name, failure, 0.0)
+            for place, (name, failure) in slots.items()
+            if isinstance(failure, Failure)
+        }
+        for size in dict.fromkeys(sample.image.shape for sample in samples.values()):
+            results |= self._paint({place: sample for place, sample in samples.items() if sample.image.shape == size})
+        return results
+
+    def _paint(self, samples: Mapping[int, Sample]) -> dict[int, _Result]:
+        filler = next(iter(samples.values()))
+        places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
+        start = time.perf_counter()
+        with collecting_of_samples() as notes:
+            images = capture(self._call, places)
+        seconds = (time.perf_counter() - start) / len(samples)
+        if not isinstance(images, Failure):
+            height, width = filler.image.shape[1:]
+            larger = padded_size(height, width, self._plan.side_multiple)
+            was_padded = larger if larger != (height, width) else None
+            return {
+                place: _Result(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None, was_padded)
+                for place, sample in samples.items()
+            }
+        if images.out_of_memory:
+            smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
+            anew = ", with --fresh" if self._done else ""
+            raise UserError(f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}{anew}")
+        if len(samples) == 1:
+            return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
+        # One bad sample must not take the others with it: each gets a call of its own, in its place.
+        results: dict[int, _Result] = {}
+        for place, sample in samples.items():
+            results |= self._paint({place: sample})
+        return results
+
+    def _call(self, places: Sequence[Sample]) -> UInt8[Tensor, "n 3 h w"]:
+        given = Batch.of(places)
+        batch = padded(given, self._multiple_for(given))
+        seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
+        images = self._method(batch, seeds)
+        if not isinstance(images, Tensor):
+            raise UserError(
+                f"the method returned {type(images).__name__}, must be a tensor: uint8 {list(batch.images.shape)}"
+            )
+        if images.dtype != torch.uint8 or images.shape != batch.images.shape:
+            raise UserError(
+                f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"
+            )
+        return cut_back(images.cpu(), given)
+
+    def _multiple_for(self, batch: Batch) -> int:
+        """Raises `UserError` for a size that the method can't paint, where the protocol doesn't pad."""
+        (height, width), multiple = batch.images.shape[2:], self._plan.side_multiple
+        if not self._protocol.pads and (height % multiple or width % multiple):
+            remedy = "valid: --protocol strict, which pads such pictures and cuts them back"
+            raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
+        return multiple
+
+    def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[Entry, Future[str] | None]:
+        if isinstance(result.image, Failure):
+            self._failures[result.sample_id] = result.image
+            return Entry(id=result.sample_id, status="failed", error=result.image.error), None
+        name = result.sample_id + SUFFIX[self._protocol.image_format]
+        seconds = round(result.seconds, 4)
+        entry = Entry(
+            id=result.sample_id,
+            status="done",
+            image=name,
+            seconds=seconds,
+            note=result.note,
+            padded=result.padded,
+        )
+        return entry, pool.submit(self._store, name, result.image)
+
+    def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:
+        return self._run.write_image(name, encode_image(image, self._protocol.image_format))
+
+    def _commit(self, stored: Sequence[tuple[Entry, Future[str] | None]]) -> tuple[int, int]:
+        for pending, future in stored:
+            entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
+            if entry.status == "failed":
+                self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
+            elif entry.id in self._ledger:
+                self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
+            # A sample that fails again as it failed before needs no second line.
+            if entry.status == "done" or not entry.same_outcome(self._ledger.get(entry.id)):
+                self._run.append(entry)
+                self.stored += entry.status == "done"
+        return len(stored), sum(future is None for _, future in stored)
+
+    def _too_many(self) -> bool:
+        return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
+
+
+def _file_name(sample_id: str) -> str:
+    """The id, as in the names of images; of one that no image could be named after, what is left of it, and a hash."""
+    if not isinstance(capture(check_id, sample_id), Failure):
+        return sample_id
+    digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"
+
+
+def _explained(entry: Entry, failure: Failure) -> str:
+    return f"{entry.id}: {failure.error}\n\n{failure.traceback}"

@@ -1,0 +1,66 @@
+"""The identity of a run: exactly what may change a number. Versions and devices only might, and are provenance."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+from brushbench import __version__
+from brushbench.core.installed import PACKAGES, version_of
+from brushbench.core.plugins.files import file_of
+from brushbench.core.protocol import protocol_named
+from brushbench.core.registry import short_name
+from brushbench.core.types import Dataset
+from brushbench.datasets.locate import locate
+from brushbench.datasets.open import stored_dataset_options
+from brushbench.evaluation.methods import LoadedMethod
+from brushbench.runs.config import RunConfig
+from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
+
+
+def identity_of(
+    config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str, batch_size: int | None = None
+) -> Identity:
+    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None where nothing is painted."""
+    options = stored_dataset_options(locate(config.dataset, config.root)[0], config.dataset_options)
+    return Identity(
+        dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest(), options=options),
+        method=method,
+        seed=config.seed,
+        dtype=dtype,
+        protocol=protocol_named(config.protocol).name,
+        batch_size=batch_size,
+    )
+
+
+def identity_of_method(method: LoadedMethod) -> MethodIdentity:
+    """The method's part of it."""
+    return MethodIdentity(
+        name=short_name(method.name),
+        options=dict(method.options),
+        digests=dict(method.digests),
+        version=method.version,
+    )
+
+
+def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
+    """Where and with what a run was made."""
+    versions = {name: version_of(name) for name in PACKAGES}
+    folder = locate(config.dataset, config.root)[1]
+    root = {"root": str(folder.absolute())} if folder is not None else {}
+    if config.dataset is not None and (file := file_of(config.dataset)):
+        root |= {DATASET_FILE: f"{file.absolute()}:{short_name(config.dataset)}"}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "brushbench": __version__,
+        **versions,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "threads": str(torch.get_num_threads()),
+        **root,
+    }
+
+
+def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
+    """The run folder of a method's images."""
+    return Path(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)

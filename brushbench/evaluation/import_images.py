@@ -1,0 +1,157 @@
+"""Pictures made elsewhere: bring them into a run folder, from where they are scored like any other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.concurrency import THREADS
+from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.protocol import Protocol, protocol_named
+from brushbench.core.types import Dataset, Sample
+from brushbench.datasets.names import one_form
+from brushbench.datasets.source import check_id, digest_of, images_in
+from brushbench.evaluation.identity import identity_of, provenance_of, run_path
+from brushbench.imaging.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
+from brushbench.runs.config import RunConfig
+from brushbench.runs.folder import Run
+from brushbench.runs.ledger import Entry
+from brushbench.runs.record import MethodIdentity
+
+CHUNK = 32
+BLACK, FLAT, SOURCE = "wholly black", "of one colour", "equal to the source"
+REMARKS = (BLACK, FLAT, SOURCE)
+"""What is odd about a picture that can be scored all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Pictures made elsewhere, in a run folder."""
+
+    run: Run
+    missing: Sequence[str]
+    """Samples without an image."""
+    extra: Sequence[str]
+    """Files that belong to no sample."""
+    odd: Mapping[str, Sequence[str]]
+    """Samples whose picture is odd, by the remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What is to be stored of a sample."""
+
+    content: bytes
+    suffix: str
+    remarks: tuple[str, ...]
+
+
+def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) -> Imported:
+    """Bring the images of a folder into a run of the method `name`, in the format that the protocol stores.
+
+    Under `paper` what isn't JPEG is stored as the protocol stores what a method paints; JPEGs, and under `strict` all
+    images, are copied byte for byte. They belong to the sample whose id is their file name without suffix; a sample
+    without one, or with one that can't be decoded, is recorded as failed.
+
+    Raises `UserError`, before anything is written, if no file belongs to a sample, and for an image with transparency.
+    """
+    if not folder.is_dir():
+        raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named like the samples"))
+    check_id(name)
+    wanted = dataset.ids[: config.limit]
+    found = images_in(folder)
+    images = {sample_id: found.get(one_form(sample_id)) for sample_id in wanted}
+    if not any(images.values()):
+        raise UserError(one_line(f"{folder} has no image for any sample; the first would be {wanted[0]}.png"))
+    _check_opaque(folder, [path for path in images.values() if path])
+    protocol = protocol_named(config.protocol)
+    digest = digest_of(part for key, path in images.items() for part in (key.encode(), path))
+    method = MethodIdentity(name=name, options={}, digests={"images": digest})
+    identity = identity_of(config, dataset, method, dtype="")
+    path, provenance = run_path(config, dataset, name), provenance_of(config, device="none")
+    # Whatever they are called: the suite's own method of that name didn't make them.
+    run = Run.start(path, identity, len(wanted), provenance, "contender", claim=True)
+    odd: dict[str, list[str]] = {}
+    try:
+        ledger = run.ledger()
+        for sample_id, picture in zip(images, _pictures(protocol, dataset, list(images.values())), strict=True):
+            _record(run, ledger.get(sample_id), _stored(run, sample_id, picture))
+            for remark in () if isinstance(picture, Failure) else picture.remarks:
+                odd.setdefault(remark, []).append(sample_id)
+        run.tidy()
+    finally:
+        run.release()
+    known = {one_form(sample_id) for sample_id in wanted}
+    return Imported(
+        run,
+        missing=[sample_id for sample_id, path in images.items() if path is None],
+        extra=sorted(path.name for key, path in found.items() if key not in known),
+        odd={remark: odd[remark] for remark in REMARKS if remark in odd},
+    )
+
+
+def _check_opaque(folder: Path, paths: Sequence[Path]) -> None:
+    """Raises `UserError` for images with transparency; of damaged ones something else is said later."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = zip(paths, pool.map(partial(capture, is_transparent), paths), strict=True)
+        transparent = [path.name for path, answer in found if answer is True]
+    if transparent:
+        more = f", and {len(transparent) - 1} more images," if len(transparent) > 1 else ""
+        raise UserError(
+            one_line(
+                f"{folder}: {transparent[0]}{more} has transparent pixels, whose colour is a matter of opinion; valid "
+                "are opaque images: lay them over the background that they are to be judged with, and save them as RGB"
+            )
+        )
+
+
+def _pictures(protocol: Protocol, dataset: Dataset, paths: Sequence[Path | None]) -> Iterator[_Picture | Failure]:
+    """In order, some at a time."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(paths), CHUNK):
+            indices = range(start, min(start + CHUNK, len(paths)))
+            yield from pool.map(lambda index: capture(_picture, protocol, dataset, index, paths[index]), indices)
+
+
+def _picture(protocol: Protocol, dataset: Dataset, index: int, path: Path | None) -> _Picture:
+    if path is None:
+        raise SampleError("no image given")
+    image, given = read_image(path), file_format(path)
+    sample = capture(dataset.__getitem__, index)
+    remarks = tuple(_remarks(image, sample if isinstance(sample, Sample) else None))
+    if protocol.image_format == "JPEG" and given != "JPEG":
+        return _Picture(encode_image(image, protocol.image_format), SUFFIX_OF[protocol.image_format], remarks)
+    return _Picture(path.read_bytes(), SUFFIX_OF[given], remarks)
+
+
+def _remarks(image: UInt8[Tensor, "3 h w"], sample: Sample | None) -> list[str]:
+    found = []
+    if (image == image[:, :1, :1]).all():
+        found.append(FLAT if image.any() else BLACK)
+    if sample is not None and torch.equal(image, sample.image):
+        found.append(SOURCE)
+    return found
+
+
+def _stored(run: Run, sample_id: str, picture: _Picture | Failure) -> Entry:
+    if isinstance(picture, Failure):
+        return Entry(id=sample_id, status="failed", error=picture.error)
+    name = f"{sample_id}{picture.suffix}"
+    digest = run.write_image(name, picture.content)
+    note = "; ".join(f"the picture is {remark}" for remark in picture.remarks)
+    return Entry(id=sample_id, status="done", image=name, sha256=digest, note=note or None)
+
+
+def _record(run: Run, old: Entry | None, entry: Entry) -> None:
+    """Add the entry to the ledger if it says anything new; a file that it has no use for goes."""
+    if entry.same_outcome(old):
+        return
+    run.append(entry)
+    if old is not None and old.image not in (None, entry.image):
+        run.image_path(old).unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""Which metrics are computed together, so that their networks fit into the memory that is free."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+import psutil
+import torch
+
+from brushbench.core.types import Metric
+from brushbench.metric_weights import sources_of
+from brushbench.metrics.shared import is_loaded
+from brushbench.weights.runtime import device_named
+
+T = TypeVar("T")
+RESERVE = 2 << 30
+"""Bytes that are left for everything but the networks themselves."""
+KEPT = 1 << 30
+"""Bytes of decoded images that wait in memory while one network after the other looks at them."""
+WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
+Free = Callable[[torch.device], int]
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A metric that computes on a device of its choice."""
+
+    @property
+    def device(self) -> str:
+        """As on the command line."""
+        ...
+
+
+def free_bytes(device: torch.device) -> int:
+    """What is free on the device now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[str]]:
+    """The names of the metrics, in groups that are computed one after the other; one group if everything fits.
+
+    Metrics that share weights share a group, and those without any are in the first one. `free` tells the free bytes of
+    a device; what is loaded already isn't free any more.
+    """
+    files = {name: _files(metric) for name, metric in metrics.items()}
+    sizes = {file: file.stat().st_size for found in files.values() for file in found if not is_loaded(file)}
+    device = next((metric.device for metric in metrics.values() if isinstance(metric, Placed)), "auto")
+    # Weights in half precision take twice their size: networks run in float32.
+    if 2 * sum(sizes.values()) + RESERVE <= free(device_named(device)):
+        return [list(metrics)]
+    groups: list[tuple[set[Path], list[str]]] = [(set(), [])]
+    for name, found in files.items():
+        known = next((group for group in groups if group[0] & found), None)
+        if known is None:
+            known = groups[0] if not found or not groups[0][0] else (set(), [])
+            if known is not groups[0]:
+                groups.append(known)
+        known[0].update(found)
+        known[1].append(name)
+    return [names for _, names in groups if names]
+
+
+def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
+    """Chunks in a row, together until they reach `limit` bytes; with a limit of 0 each by itself."""
+    block: list[T] = []
+    total = 0
+    for chunk in chunks:
+        block.append(chunk)
+        total += size(chunk)
+        if total >= limit:
+            yield block
+            block, total = [], 0
+    if block:
+        yield block
+
+
+def _files(metric: Metric) -> set[Path]:
+    """The weight files of a metric that are on this machine."""
+    return {file.resolve() for source in sources_of(metric) for file in source.files() if file.suffix in WEIGHTS}

@@ -1,0 +1,123 @@
+"""`--engine ray`: the shards of a run as tasks of a Ray cluster, all writing into one run folder.
+
+Output folder, data set and weights must be at the same path on every node. Without a cluster to connect to
+(`RAY_ADDRESS`), Ray starts one on this machine.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError
+from brushbench.core.machine import refusal
+from brushbench.core.progress import ProgressCallback, silent
+from brushbench.core.types import Dataset
+from brushbench.datasets.locate import locate
+from brushbench.evaluation.identity import run_path
+from brushbench.evaluation.local import asked_of, generate_here
+from brushbench.evaluation.resolve import configured_dataset, configured_method
+from brushbench.runs.config import WHOLE, RunConfig, Shard
+from brushbench.runs.folder import Run
+from brushbench.runs.folders import set_aside
+
+POLL_SECONDS = 0.5
+PARTING_SECONDS = 30.0
+"""For workers to store what they have painted, when the run is interrupted."""
+
+
+def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: ProgressCallback) -> Run:
+    """Generate with one worker per GPU of the cluster, or per core if it has none.
+
+    Raises `UserError` if Ray isn't installed, if the configuration is a shard already, if a worker didn't finish its
+    part, or if no sample can be used. What was painted is kept.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--engine ray needs Ray: pip install 'brushbench[ray]'; valid without it: local") from error
+    if config.part() != WHOLE:
+        raise UserError("--engine ray hands out the shards itself; with --shard, valid is --engine local")
+    # Without it, Ray warns at every start on a machine without a GPU.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with _own_signals():
+        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    asked = asked_of(config, dataset)
+    count = min(gpus or int(resources["CPU"]), asked)
+    worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_shard)
+    # A worker's folder is not the user's, nor are its environment and its brushbench.toml.
+    name, folder = locate(config.dataset, config.root)
+    root = None if folder is None else folder.absolute()
+    output = Path(config.output).absolute()
+    everywhere = replace(config, dataset=name, root=root, output=output, engine="local", fresh=False)
+    if config.fresh:
+        set_aside(run_path(config, dataset, config.method))
+    waiting = [worker.remote(replace(everywhere, shard=Shard(index + 1, count))) for index in range(count)]
+    path = run_path(config, dataset, config.method)
+    finished, failed = _counts(path)
+    advance = watch(f"generating {config.method}, {dataset.name}/{dataset.split}", asked, finished)
+    mistakes: list[str] = []
+    try:
+        while waiting:
+            ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
+            # A worker that died is told of here.
+            results = [capture(ray.get, task) for task in ready]
+            mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
+            before = (finished, failed)
+            finished, failed = _counts(path)
+            advance(finished - before[0], failed - before[1])
+    except KeyboardInterrupt:
+        _interrupt(waiting)
+        raise
+    if mistakes and (finished < asked or len(mistakes) == count):
+        raise UserError(mistakes[0])
+    run = Run.open(path)
+    run.tidy()
+    return run
+
+
+# Any: tasks of Ray.
+def _interrupt(tasks: Sequence[Any]) -> None:
+    """Each worker gets a `KeyboardInterrupt`, after which it stores what it has painted, as without a cluster."""
+    import ray
+
+    for task in tasks:
+        ray.cancel(task)
+    ray.wait(tasks, num_returns=len(tasks), timeout=PARTING_SECONDS)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes the signal to terminate for itself, and would end the process without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread() and before is not None:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _shard(config: RunConfig) -> str:
+    """One worker's part; the user's mistake, if there is one."""
+    # A shell that starts a command in the background has it ignore this signal, and Ray's workers with it: but it is by
+    # this one that Ray interrupts them.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        generate_here(config, configured_dataset(config), configured_method(config), silent)
+    except UserError as error:
+        return str(error)
+    except OSError as error:
+        return str(refusal(error))
+    return ""
+
+
+def _counts(path: Path) -> tuple[int, int]:
+    """Samples in the ledger, and how many of them failed."""
+    entries = Run.open(path).ledger().values() if (path / "run.json").exists() else ()
+    return len(entries), sum(entry.status == "failed" for entry in entries)

@@ -1,0 +1,73 @@
+"""The contract of data sets."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from brushbench.core.concurrency import THREADS
+from brushbench.core.options import checked
+from brushbench.core.registry import is_built_in, resolve
+from brushbench.core.types import Dataset, Sample
+from brushbench.datasets.open import open_dataset
+from brushbench.datasets.plug_in import info_of
+from brushbench.evaluation.validation.findings import Asked, Finding, default_findings, tried
+
+MOST = 8
+"""Samples that are looked at, evenly from the first to the last; `data verify` looks at all."""
+
+
+def findings(asked: Asked) -> list[Finding]:
+    """What is wrong with a data set. Raises `UserError` for options that it hasn't, or of no value."""
+    found: list[Finding] = []
+    cls = tried(found, "loading", "", resolve, "dataset", asked.name)
+    if cls is None:
+        return found
+    if hasattr(cls, "Options"):
+        checked(asked.name, cls.Options, asked.options)
+        found += default_findings(asked.name, cls.Options)
+    splits = asked.splits
+    if not splits and not is_built_in("dataset", asked.name):
+        info = tried(found, "loading", "", info_of, asked.name, cls)
+        splits = info.splits if info else ()
+    for split in splits or ("inside",):
+        dataset = tried(found, "loading", f"{split}: ", open_dataset, asked.name, asked.root, split, asked.options)
+        if dataset is not None:
+            found += _looked_at(dataset, asked, split)
+    return list(dict.fromkeys(found))
+
+
+def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Finding]:
+    found: list[Finding] = []
+    count = len(dataset)
+    places = sorted({round(k * (count - 1) / max(1, MOST - 1)) for k in range(MOST)} & {*range(count)})
+    samples: dict[int, Sample] = {}
+    for place in places:
+        sample = tried(found, "error", f"{split}: sample {dataset.ids[place]!r}: ", dataset.__getitem__, place)
+        if sample is not None:
+            samples[place] = sample
+    with ThreadPoolExecutor(THREADS) as pool:
+        again = list(pool.map(lambda place: tried([], "error", "", dataset.__getitem__, place), samples))
+    for sample, other in zip(samples.values(), again, strict=True):
+        if other is None or not _same(sample, other):
+            text = f"{split}: sample {sample.id!r} is another one when it is asked for again, by several threads"
+            found.append(Finding("determinism", text))
+    other_digest = tried(found, "error", f"{split}: ", _digest, asked, split)
+    digest = tried(found, "error", f"{split}: ", dataset.digest)
+    if digest is not None and other_digest is not None and digest != other_digest:
+        found.append(Finding("determinism", f"{split}: digest() is another one when the data set is opened again"))
+    tags = tried(found, "error", f"{split}: ", dataset.tags)
+    other_tags = [
+        sample.id for sample in samples.values() if tags is not None and {**tags.get(sample.id, {})} != {**sample.tags}
+    ]
+    if other_tags:
+        found.append(Finding("value", f"{split}: sample {other_tags[0]!r} has other tags than tags() says"))
+    return found
+
+
+def _digest(asked: Asked, split: str) -> str:
+    return open_dataset(asked.name, asked.root, split, asked.options).digest()
+
+
+def _same(one: Sample, other: Sample) -> bool:
+    same = torch.equal(one.image, other.image) and torch.equal(one.mask, other.mask)
+    return same and (one.id, one.caption, dict(one.tags)) == (other.id, other.caption, dict(other.tags))

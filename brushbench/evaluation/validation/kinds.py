@@ -1,0 +1,50 @@
+"""Which kind of plug-in a name is, and the findings of each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.dataset_info import DatasetInfo
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.metric_info import parted
+from brushbench.core.plugins.files import check_file, file_of
+from brushbench.core.registry import Kind, check_name, registered, resolve
+from brushbench.evaluation.validation import datasets, methods, metrics
+from brushbench.evaluation.validation.findings import Asked, Finding
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FINDINGS: Mapping[Kind, Callable[[Asked], list[Finding]]] = {
+    "method": methods.findings,
+    "metric": metrics.findings,
+    "dataset": datasets.findings,
+}
+
+
+def validate(asked: Asked) -> list[Finding]:
+    """Everything that is wrong with a plug-in. Raises `UserError` for a name or an option that doesn't exist."""
+    check_name(asked.kind, parted(asked.name)[0])
+    return FINDINGS[asked.kind](asked)
+
+
+def kind_of(name: str) -> Kind:
+    """What a name stands for. Raises `UserError` for one that is nothing, or more than one thing."""
+    base = parted(name)[0]
+    if file := file_of(base):
+        check_file(base, file)
+        return _kind_of_class(capture(resolve, "method", base))
+    kinds = [kind for kind in KINDS if base in registered(kind)]
+    if not kinds:
+        raise unknown("method, metric or data set", base, [each for kind in KINDS for each in registered(kind)])
+    if len(kinds) > 1:
+        raise UserError(one_line(f"{name!r} is a {' and a '.join(kinds)}; valid is one of them: --kind {kinds[0]}"))
+    return kinds[0]
+
+
+# Any: a class or a function; a failure is told of later, by whatever kind.
+def _kind_of_class(cls: Any) -> Kind:
+    if isinstance(cls, Failure):
+        return "method"
+    info = getattr(cls, "info", None)
+    if callable(getattr(cls, "open", None)) or isinstance(info, DatasetInfo):
+        return "dataset"
+    return "metric" if info is not None else "method"

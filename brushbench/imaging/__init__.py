@@ -1,0 +1,1 @@
+"""Pixels: pictures and masks, on disk and in memory."""

@@ -1,0 +1,137 @@
+"""What a run is asked to do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.metric_info import parted
+from brushbench.core.options import Value
+from brushbench.core.protocol import protocol_named
+from brushbench.core.registry import check_name
+
+ENGINES = ("local", "ray")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index` of `count`, from 1: every count-th sample."""
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise UserError(f"shard {self.index}/{self.count}: valid is 1/{self.count} to {self.count}/{self.count}")
+
+    @staticmethod
+    def parse(text: str) -> "Shard":
+        """`2/8` -> the second of eight. Raises `UserError` for anything else."""
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and int(count) > 0):
+            raise UserError(one_line(f"shard {text!r}: valid is i/n with 1 <= i <= n, for example 1/2"))
+        return Shard(int(index), int(count))
+
+
+WHOLE = Shard(1, 1)
+
+
+def split_names(text: str) -> list[str]:
+    """`"psnr, mse"` -> `["psnr", "mse"]`."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One method on one split of one data set. Raises `UserError` for values that can't be right.
+
+    What only the method or the data set can judge (its options, splits, weights) is checked when they are loaded.
+    """
+
+    method: str
+    """A registered name, or `path/to/file.py:Class`."""
+    dataset: str | None = None
+    """A registered name, or `path/to/file.py:Class`.
+
+    None: BrushBench when it is on this machine, else the embedded data set."""
+    root: str | Path | None = None
+    """The data set's folder."""
+    split: str = "inside"
+    dataset_options: Mapping[str, Value] = field(default_factory=dict)
+    """The data set's options."""
+    weights: str | Path | None = None
+    """A family's name, a TOML file, or a folder in diffusers layout; None: the data set's own, or sd15."""
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """The method's options."""
+    metrics: str | Sequence[str] | None = None
+    """Names, each registered or `path/to/file.py:Class`, or one text with commas between them; None: the usual ones."""
+    metric_options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """Options of metrics, by the metric's name without a region: `{"lpips": {"net": "alex"}}`."""
+    limit: int | None = None
+    """Only the first so many samples."""
+    batch_size: int | Literal["auto"] = "auto"
+    """`auto`: 4 on a GPU; on the CPU as many as have 512x512 pixels together, at most 8."""
+    steps: int | None = None
+    """Short for `options["steps"]`."""
+    guidance: int | float | None = None
+    """Short for `options["guidance"]`."""
+    seed: int = 1234
+    protocol: str = "strict"
+    device: str = "auto"
+    dtype: str = "auto"
+    output: str | Path = "runs"
+    engine: str = "local"
+    """`local`, or `ray`: every worker of a Ray cluster takes a shard."""
+    shard: Shard | str = WHOLE
+    """Or a text like `2/8`."""
+    fresh: bool = False
+    """Begin anew: a run that is in the folder already is moved to `.aside` in the output folder."""
+    max_failures: int | None = None
+    """Stop as soon as more samples than this have failed."""
+
+    def __post_init__(self) -> None:
+        check_name("method", self.method)
+        if self.dataset is not None:
+            check_name("dataset", self.dataset)
+        for metric in self.metric_names() or ():
+            check_name("metric", parted(metric)[0])
+        protocol_named(self.protocol)
+        if self.dtype not in DTYPES:
+            raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        if self.metric_names() == []:
+            raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
+        self.part()
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed={self.seed}: valid is 0 to 2**63 - 1")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(f"limit={self.limit}: valid is 1 or more")
+        if self.batch_size != "auto" and self.batch_size < 1:
+            raise UserError(f"batch_size={self.batch_size}: valid is 1 or more, or auto")
+        if self.fresh and self.part() != WHOLE:
+            raise UserError("fresh would move the other shards' images out of the way; valid is one of the two")
+        if self.max_failures is not None and self.max_failures < 0:
+            raise UserError(f"max_failures={self.max_failures}: valid is 0 or more")
+
+    def metric_names(self) -> list[str] | None:
+        """The metrics as a list, None for the usual ones."""
+        if self.metrics is None:
+            return None
+        return split_names(self.metrics) if isinstance(self.metrics, str) else list(self.metrics)
+
+    def part(self) -> Shard:
+        """The shard, parsed."""
+        return Shard.parse(self.shard) if isinstance(self.shard, str) else self.shard
+
+    def method_options(self) -> dict[str, Value]:
+        """`options` together with `steps` and `guidance`. Raises `UserError` when they say two different things."""
+        merged = dict(self.options)
+        for key, value in (("steps", self.steps), ("guidance", self.guidance)):
+            if value is not None:
+                if key in merged:
+                    raise UserError(f"{key} is given twice: {key}={value} and as an option {key}={merged[key]}")
+                merged[key] = value
+        return merged

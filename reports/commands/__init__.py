@@ -1,0 +1,1 @@
+"""The commands that make something of runs; the command line finds them by name."""

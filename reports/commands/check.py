@@ -1,0 +1,119 @@
+"""The command that fails when a method got worse: check."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brushbench.cli.results import SOME_FAILED, print_changed
+from brushbench.core.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.reports.baseline import Baseline
+
+FAILED, UNDECIDED = 1, 4
+FORMATS = ("text", "markdown", "json", "junit")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--write", "target", metavar="FILE", help="Write these runs to a baseline, a JSON file.")
+@click.option("--against", metavar="FILE", help="Compare these runs with a baseline.")
+@click.option(
+    "--metrics", metavar="M[,M...]", help="With --write: the metrics to include. Default: all scored metrics."
+)
+@click.option(
+    "--rerun",
+    "reruns",
+    multiple=True,
+    metavar="RUN",
+    help="With --write: the same run repeated elsewhere, to measure the noise.",
+)
+@click.option(
+    "--margin", "margins", multiple=True, metavar="METRIC=X", help="Tolerated loss, in the metric's own units."
+)
+@click.option(
+    "--undecided",
+    type=click.Choice(["pass", "fail"]),
+    default="fail",
+    show_default=True,
+    help="What to do when a metric has too few samples to decide; `fail` is exit code 4.",
+)
+@click.option("--format", "table_format", type=click.Choice(FORMATS), default="text", show_default=True)
+def check(
+    runs: tuple[str, ...],
+    target: str | None,
+    against: str | None,
+    metrics: str | None,
+    reruns: tuple[str, ...],
+    margins: tuple[str, ...],
+    undecided: str,
+    table_format: str,
+) -> int:
+    """Fail, with exit code 1, when a metric got worse than in a baseline by more than its margin.
+
+    \b
+    brushbench check runs --write baseline.json
+    brushbench check runs --against baseline.json
+
+    Samples are compared one by one. A metric passes when the one-sided 95 % bound of its mean change is within the
+    margin; exit code 4 means that none is worse, and some can't be decided with so few samples. The margin is numeric
+    noise and a twentieth of the scores' standard deviation. Runs of one method under several seeds make a baseline that
+    a run under any seed can be compared with. Values are as printed; a positive change is better.
+    """
+    from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
+    from brushbench.reports.baseline_making import baseline_of
+    from brushbench.reports.gate_formats import STYLES, Outcome, described, render
+    from brushbench.reports.regression import check_runs
+    from brushbench.runs.config import split_names
+    from brushbench.runs.folders import expand
+
+    if bool(target) == bool(against):
+        raise UserError("check takes --write FILE or --against FILE; exactly one of the two")
+    if against and (metrics or reruns):
+        raise UserError("--metrics and --rerun belong to --write; a baseline holds its metrics and its noise")
+    if target and table_format not in STYLES:
+        raise UserError(f"--format {table_format} belongs to --against; valid with --write: {', '.join(STYLES)}")
+    asked = _margins(margins)
+    found = expand(runs)
+    changed = print_changed(found)
+    if target and changed:
+        return SOME_FAILED
+    if target:
+        repeated = expand(reruns) if reruns else []
+        baseline = baseline_of(found, repeated, split_names(metrics) if metrics else None, {})
+        baseline = with_margins(baseline, _unscaled(asked, baseline))
+        write_baseline(Path(target), baseline)
+        click.echo(described(baseline, table_format))
+        click.echo(f"\nbaseline: {target}")
+        return 0
+    baseline = read_baseline(Path(against or ""))
+    checked, extra = check_runs(found, with_margins(baseline, _unscaled(asked, baseline)))
+    outcome = Outcome(checked, extra, "pass" if undecided == "pass" else "fail")
+    click.echo(render(outcome, table_format))
+    for name in extra:
+        click.echo(one_line(f"not in the baseline, and not checked: {name}"), err=True)
+    return SOME_FAILED if changed else {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]
+
+
+def _margins(pairs: Sequence[str]) -> dict[str, float]:
+    from brushbench.core.options import parse_pairs
+
+    found = {}
+    for name, text in parse_pairs(pairs).items():
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise UserError(one_line(f"margin {name}={text}: valid is a number, 0 or more"))
+        found[name] = value
+    return found
+
+
+def _unscaled(margins: dict[str, float], baseline: "Baseline") -> dict[str, float]:
+    """In the metrics' own units: what is typed is what is printed."""
+    scales = {name: metric.scale for run in baseline.runs for name, metric in run.metrics.items()}
+    return {name: value / scales.get(name, 1.0) for name, value in margins.items()}

@@ -1,0 +1,145 @@
+"""The commands that make something of runs: report, compare."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brushbench.cli.results import SOME_FAILED, print_changed
+from brushbench.core.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from brushbench.runs.folder import Run
+
+TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
+TABLES = ("summary", "paper", "ablation")
+FIGURES = ("distributions", "trade-off")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
+@click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
+@click.option(
+    "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
+)
+@click.option(
+    "--significant", is_flag=True, help="Highlight every method that is not significantly worse than the best."
+)
+@click.option("--with-published", is_flag=True, help="Print the published numbers below the measured ones.")
+@click.option("--strict", is_flag=True, help="Refuse to print a table with missing scores.")
+@click.option("--sheet", metavar="FILE", help="Also draw samples with all methods side by side: .png, .svg or .pdf.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Number of samples in the sheet.",
+)
+@click.option("--figure", metavar="FILE", help="Also plot the numbers: .png, .svg or .pdf.")
+@click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Kind of figure.")
+def report(
+    runs: tuple[str, ...],
+    table_format: str,
+    table: str,
+    by: str,
+    significant: bool,
+    with_published: bool,
+    strict: bool,
+    sheet: str | None,
+    samples: int,
+    figure: str | None,
+    kind: str,
+) -> int:
+    """Print a table of runs, given run folders or folders that contain them."""
+    from brushbench.reports import tables
+    from brushbench.reports.formats import render
+    from brushbench.reports.frame import distinct
+    from brushbench.runs.scores import readable
+
+    usable, damaged = readable(runs)
+    found, others = distinct(usable)
+    for other in others:
+        click.echo(one_line(f"left out: {other}"), err=True)
+    wanted = tables.TableOptions(table, by, significant, with_published, strict)
+    printed = render(tables.report(found, wanted), table_format)
+    if sheet:
+        from brushbench.reports.comparison_sheet import write_comparison
+
+        write_comparison(found, Path(sheet), samples)
+    if figure and kind == "trade-off":
+        from brushbench.reports.trade_off import write_trade_off
+
+        write_trade_off(found, Path(figure))
+    elif figure:
+        from brushbench.reports.distributions import write_distributions
+
+        write_distributions(found, Path(figure))
+    click.echo(printed)
+    return _trouble(found, damaged)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "table_format", default="text", show_default=True, help="text, markdown, csv, json.")
+@click.option("--metric", metavar="M", help="Metric to rank samples by. Default: text alignment, else PSNR.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Number of best and of worst samples to draw.",
+)
+@click.option("--output", default="comparison", show_default=True, metavar="DIR", help="Folder for the pictures.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Seed of the bootstrap."
+)
+def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
+    """Compare runs sample by sample. A and B are run folders, or folders that contain them.
+
+    Prints paired differences with intervals and tests, and draws the samples that changed most to
+    DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
+    """
+    from brushbench.reports import comparison
+    from brushbench.reports.comparison_tables import extremes, file_name, render
+    from brushbench.reports.extremes_sheet import write_extremes
+    from brushbench.runs.scores import readable
+
+    (before, damaged), (after, also_damaged) = readable([a]), readable([b])
+    found = comparison.compare(before, after, seed)
+    table = render(found, table_format)
+    metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
+    ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
+    click.echo(table)
+    told = table_format in ("text", "markdown")
+    for pair, name, lines in ranked:
+        file = Path(output) / file_name(pair, name)
+        if told:
+            click.echo(f"\n{lines}")
+        try:
+            drawn = write_extremes(pair, name, file, samples)
+        except UserError as error:
+            click.echo(f"no pictures: {error}", err=True)
+        else:
+            click.echo(f"pictures: {file}" if drawn else "no pictures: no sample changed", err=not told)
+    return _trouble([*before, *after], [*damaged, *also_damaged])
+
+
+def text_table(runs: "Sequence[Run]") -> str:
+    """The table that commands print when their runs have ended."""
+    from brushbench.reports.formats import render
+    from brushbench.reports.tables import TableOptions
+    from brushbench.reports.tables import report as report_on
+
+    return render(report_on(runs, TableOptions()), "text")
+
+
+def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
+    """Say which runs can't be read and which images were changed; the exit code."""
+    for problem in damaged:
+        click.echo(one_line(f"left out: {problem}"), err=True)
+    return SOME_FAILED if print_changed(runs) or damaged else 0
