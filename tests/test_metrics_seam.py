@@ -17,6 +17,7 @@ from torch import Tensor
 
 import brushbench
 from brushbench.core.metric_info import unscored
+from brushbench.core.registry import dataset_info
 from brushbench.core.types import Batch, Sample
 from brushbench.evaluation.select_metrics import Setting
 from brushbench.imaging.masks import brush_strokes
@@ -215,7 +216,7 @@ def test_noise_in_the_hole_hides_nothing(photos: Batch) -> None:
     ],
 )
 def test_it_is_usual_where_masks_do_not_follow_objects(dataset: str, split: str, usual: bool) -> None:
-    setting = Setting("strict", dataset, split)
+    setting = Setting("strict", dataset_info(dataset), split)
     assert ("seam" in setting.usual()) == usual
     metric = brushbench.load_metric("seam", masks=setting.masks)
     batch = Batch(("x",), flat(1), rectangle(), ("",))

@@ -11,6 +11,7 @@ from brushbench.core.registry import by_name
 if TYPE_CHECKING:
     from brushbench.core.options import Value
     from brushbench.core.types import Dataset
+    from brushbench.evaluation.resolve import Task
     from brushbench.runs.config import RunConfig
     from brushbench.runs.folder import Run
 
@@ -37,14 +38,11 @@ def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value
     ]
 
 
-def data_line(config: "RunConfig") -> str:
+def data_line(task: "Task") -> str:
     """Which data set it is, and where."""
-    from brushbench.core.registry import dataset_info
-    from brushbench.datasets.locate import locate
-
-    name, root = locate(config.dataset, config.root)
-    if config.dataset is not None:
-        embedded = ", embedded" if dataset_info(name).embedded else ""
+    name, root = task.opened.name, task.opened.root
+    if task.config.dataset is not None:
+        embedded = ", embedded" if task.opened.info.embedded else ""
         return one_line(f"data: {name}, in {root}" if root else f"data: {name}{embedded}")
     if root:
         return one_line(f"no data set given; using {name}, found in {root}")
@@ -60,7 +58,7 @@ def write_contact_sheet(run: "Run", dataset: "Dataset") -> None:
 def tables(
     runs: "Sequence[Run]", *, table: bool = True, requested: Sequence[str] = (), allow_partial: bool = False
 ) -> int:
-    """Print the table and where everything is; the exit code, which is not 0 if a metric of those `requested` has no score."""
+    """Print the table and where everything is; the exit code is not 0 if a metric of those `requested` has no score."""
     failures: dict[tuple[str, str], str | None] = {}
     for run in runs:
         failures |= {

@@ -25,7 +25,6 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
     from brushbench.core.options import parse_metric_pairs, parse_pairs
     from brushbench.evaluation.evaluate import score as score_run
     from brushbench.evaluation.evaluate import score_images
-    from brushbench.evaluation.resolve import configured_dataset
     from brushbench.runs.config import RunConfig, split_names
     from brushbench.runs.folders import expand
 
@@ -43,10 +42,10 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
             by_name = columns_of([*(names or ()), *options], options)
             return tables(scored, requested=by_name, allow_partial=allow_partial)
         config = RunConfig(method="copy", **asked)
-        imported, wrong_sizes = score_images(Path(images), name, config, watch)
-    click.echo(data_line(config), err=True)
+        imported, wrong_sizes, task = score_images(Path(images), name, config, watch)
+    click.echo(data_line(task), err=True)
     with imported.run.noting():
-        write_contact_sheet(imported.run, configured_dataset(config))
+        write_contact_sheet(imported.run, task.dataset)
     code = tables([imported.run], requested=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, told in (

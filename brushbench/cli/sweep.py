@@ -46,7 +46,6 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     Every value is a run in OUTPUT/sweep; interrupted, the same command goes on. The figure is known-region PSNR against
     text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
     """
-    from brushbench.evaluation.evaluate import run as run_one
     from brushbench.evaluation.sweep import blended, parse_variation, plan
 
     parsed = [parse_variation(text) for text in variations]
@@ -60,7 +59,7 @@ def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     headings = [
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
-    runs = all_done(template, [made.configs for made in planned], run_one, lenient=False, headings=headings)
+    runs = all_done([made.configs for made in planned], lenient=False, headings=headings)
     code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
     _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
     return code

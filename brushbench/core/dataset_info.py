@@ -38,7 +38,9 @@ class DatasetInfo:
     splits: tuple[str, ...] = ()
     """Its splits, the usual one first; empty: it is asked for `inside`, and judges any other name itself."""
     metrics: tuple[str, ...] = ()
-    """What its runs are scored with if none are named; empty: the paper's metrics."""
+    """What its runs are scored with if none are named; empty: the paper's metrics, and `seam` on random masks."""
+    learned: tuple[str, ...] = ()
+    """The learned metrics that know its world, in place of the paper's; empty: the paper's."""
     licence: str = NOT_STATED
     citation: str = NOT_STATED
     masks: MaskKind = "segmentation"

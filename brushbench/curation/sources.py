@@ -40,7 +40,7 @@ def open_splits(
     name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]
 ) -> dict[str, Dataset]:
     """The data set, with its options, once for each split."""
-    return {split: open_dataset(name, root, split, options) for split in splits}
+    return {split: open_dataset(name, root, split, options).data for split in splits}
 
 
 def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:

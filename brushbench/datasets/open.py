@@ -1,11 +1,13 @@
 """Data sets by name, with their options."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import JsonValue
 
+from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import stored_options
 from brushbench.core.options import Value, build, checked
@@ -14,6 +16,25 @@ from brushbench.core.types import Dataset
 from brushbench.datasets.locate import locate
 from brushbench.datasets.places import looked_in
 from brushbench.datasets.plug_in import open_plug_in
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDataset:
+    """A data set that is open, and what is known of it: located and opened once, then handed on."""
+
+    name: str
+    """As it was asked for: a registered name, or `path/to/file.py:Class`."""
+    root: Path | None
+    """Its folder; None if it has none."""
+    data: Dataset
+    info: DatasetInfo
+    options: Mapping[str, JsonValue]
+    """As run.json holds them."""
+
+    @property
+    def masks(self) -> MaskKind:
+        """What kind of masks its split has."""
+        return self.info.mask_kind(self.data.split)
 
 
 def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
@@ -26,25 +47,36 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
 
     >>> dataset = load_dataset("photos", split="outside")
     """
-    return open_dataset(name, root, split, options)
+    return open_dataset(name, root, split, options).data
 
 
-def open_dataset(name: str, root: str | Path | None, split: str, options: Mapping[str, Value]) -> Dataset:
-    """A data set by name, as `load_dataset` opens it, with its options in a mapping."""
-    cls = resolve("dataset", name)
-    built = _dataset_options(name, cls, options)
-    folder = locate(name, root)[1]
-    if folder is None and dataset_info(name).download:
-        raise UserError(one_line(f"data set {name!r} needs its folder: --root DIR; it is not in {looked_in(name)}"))
-    if not is_built_in("dataset", name):
-        return open_plug_in(name, cls, folder, split, built)
-    return cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
+def open_dataset(name: str | None, root: str | Path | None, split: str, options: Mapping[str, Value]) -> OpenedDataset:
+    """Locate a data set and open it; with no name, the paper's if it is on this machine, else the embedded one.
+
+    Raises `UserError` as `load_dataset` does.
+    """
+    found, folder = locate(name, root)
+    cls = resolve("dataset", found)
+    built = _built_options(found, cls, options)
+    if folder is None and dataset_info(found).download:
+        raise UserError(one_line(f"data set {found!r} needs its folder: --root DIR; it is not in {looked_in(found)}"))
+    if is_built_in("dataset", found):
+        data = cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
+        info = dataset_info(found)
+    else:
+        data = open_plug_in(found, cls, folder, split, built)
+        info = data.info
+    return OpenedDataset(found, folder, data, info, _stored(found, cls, built, options))
 
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     """All options of a data set as run.json holds them, also the ones left at their default."""
     cls = resolve("dataset", name)
-    built = _dataset_options(name, cls, options)
+    return _stored(name, cls, _built_options(name, cls, options), options)
+
+
+# Any: the class of a data set, and its options; None if it has none.
+def _stored(name: str, cls: Any, built: Any, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     if built is None:
         return {}
     stored = stored_options(name, cls.Options, built, checked(name, cls.Options, options))
@@ -52,8 +84,8 @@ def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str,
     return {key: value for key, value in stored.items() if value is not None or not is_built_in("dataset", name)}
 
 
-# Any: the class of a data set, and its options; None if it has none.
-def _dataset_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
+# Any: likewise.
+def _built_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if hasattr(cls, "Options"):
         return build(name, cls.Options, options)
     if options:

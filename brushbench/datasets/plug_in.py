@@ -11,7 +11,7 @@ from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.plugins.info import checked_info
 from brushbench.core.registry import short_name
-from brushbench.core.types import Dataset, Sample
+from brushbench.core.types import Sample
 from brushbench.datasets.names import in_one_form
 from brushbench.datasets.source import check_caption, check_id, check_split, iterate
 
@@ -138,8 +138,3 @@ def info_of(name: str, cls: Any) -> DatasetInfo:
     if not isinstance(info, DatasetInfo):
         raise UserError(one_line(f"data set {name!r}: its info is of type {type(info).__name__}, must be DatasetInfo"))
     return checked_info(f"data set {name!r}", info)
-
-
-def stated_metrics(dataset: Dataset) -> Sequence[str]:
-    """What a data set says that its runs are scored with; empty for one that doesn't."""
-    return dataset.info.metrics if isinstance(dataset, PlugIn) else ()

@@ -2,52 +2,53 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from brushbench.core.notes import hearing
 from brushbench.core.options import Value
 from brushbench.core.progress import ProgressCallback, silent
-from brushbench.core.types import Dataset
-from brushbench.datasets.plug_in import stated_metrics
 from brushbench.evaluation.import_images import Imported, import_images
 from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.ray import generate_on_cluster
-from brushbench.evaluation.resolve import configured_dataset, configured_method
+from brushbench.evaluation.resolve import Task, find, job_of, load, task_of
 from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.adoption import check_ledger
 from brushbench.runs.config import RunConfig, split_names
-from brushbench.runs.data import dataset_of
+from brushbench.runs.data import opened_of
 from brushbench.runs.folder import Run
 
 
-def run(config: RunConfig, watch: ProgressCallback = silent, method: LoadedMethod | None = None) -> Run:
+def run(config: RunConfig, watch: ProgressCallback = silent) -> Run:
     """Generate and score; the run folder, also when single samples failed (its ledger says which).
 
-    `method` is the configured one when it is loaded already. Raises `UserError` for anything that is wrong with the
-    request, and when no sample can be used.
+    Raises `UserError` for anything that is wrong with the request, and when no sample can be used.
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    with hearing() as notes:
-        dataset = configured_dataset(config)
-        selection = _selected(config, dataset)
-        _prepare(selection, keep=False)
-    done = _generate(config, dataset, method, watch)
-    done.add_notes(notes)
-    with done.noting():
-        Scoring(done, dataset, selection)(watch)
-    return done
+    return _alone(checked(task_of(config)), watch)
 
 
-def generate(config: RunConfig, watch: ProgressCallback = silent, method: LoadedMethod | None = None) -> Run:
+def generate(config: RunConfig, watch: ProgressCallback = silent) -> Run:
     """The first stage alone; raises `UserError` as `run` does."""
-    with hearing() as notes:
-        dataset = configured_dataset(config)
-    done = _generate(config, dataset, method, watch)
-    done.add_notes(notes)
+    return _alone(task_of(config, scored=False), watch)
+
+
+def _alone(task: Task, watch: ProgressCallback) -> Run:
+    here = task.config.engine == "local"
+    return make(task, load(task.config, find(task)) if here else None, watch)
+
+
+def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
+    """Generate, and score if the task has metrics. `method` None: the workers of a cluster load it."""
+    done = generate_here(job_of(task, method), watch) if method else generate_on_cluster(task, watch)
+    done.add_notes(task.notes)
+    if task.selection:
+        with done.noting():
+            Scoring(done, task.dataset, task.selection)(watch)
     return done
 
 
@@ -68,56 +69,37 @@ def score(
     opened = Run.open(run)
     check_ledger(opened)
     with opened.noting():
-        dataset = dataset_of(opened, root)
+        found = opened_of(opened, root)
         named = split_names(metrics) if isinstance(metrics, str) else metrics
-        protocol = opened.record.identity.protocol
-        setting = Setting(
-            protocol, dataset.name, dataset.split, stated=stated_metrics(dataset), options=metric_options or {}
-        )
-        Scoring(opened, dataset, select(named, setting))(watch)
+        setting = Setting(opened.record.identity.protocol, found.info, found.data.split, options=metric_options or {})
+        Scoring(opened, found.data, select(named, setting))(watch)
     return opened
 
 
 def score_images(
     folder: Path, name: str, config: RunConfig, watch: ProgressCallback = silent
-) -> tuple[Imported, dict[str, str]]:
-    """Score pictures made elsewhere as the method `name`; also the samples whose image has another size, and which.
+) -> tuple[Imported, dict[str, str], Task]:
+    """Score pictures made elsewhere as the method `name`.
 
-    Of the configuration, what says how to paint means nothing here. Raises `UserError` if no file belongs to a sample.
+    Returns the run, by id both sizes of each sample whose image has another one, and the task. Of the configuration,
+    what says how to inpaint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
+    task = checked(task_of(config), keep=True)
     with hearing() as notes:
-        dataset = configured_dataset(config)
-        selection = _selected(config, dataset)
-        _prepare(selection, keep=True)
-        imported = import_images(folder, name, dataset, config)
-    imported.run.add_notes(notes)
-    scoring = Scoring(imported.run, dataset, selection)
+        imported = import_images(folder, name, task.opened, config)
+    imported.run.add_notes([*task.notes, *notes])
+    scoring = Scoring(imported.run, task.dataset, task.selection or Selection((), {}))
     with imported.run.noting():
         scoring(watch)
-    return imported, scoring.wrong_sizes
+    return imported, scoring.wrong_sizes, task
 
 
-def check(config: RunConfig, *, scored: bool = True) -> None:
-    """Find what is wrong with the data set or the metrics before anything slow begins; raises `UserError`.
+def checked(task: Task, *, keep: bool = False) -> Task:
+    """The task, its metrics' networks loaded to see whether they can be; raises `UserError` if one can't.
 
-    Where it will be scored, networks of metrics are loaded to see whether they can be, and given up again.
+    With `keep` they stay in memory where there is room, as they are needed next.
     """
-    selection = _selected(config, configured_dataset(config))
-    if scored:
-        _prepare(selection, keep=False)
-
-
-def _selected(config: RunConfig, dataset: Dataset) -> Selection:
-    stated = stated_metrics(dataset)
-    setting = Setting(config.protocol, dataset.name, dataset.split, config.device, stated, config.metric_options)
-    return select(config.metric_names(), setting)
-
-
-def _prepare(selection: Selection, *, keep: bool) -> None:
-    prepare({metric.info.name: metric for metric in selection.metrics}, keep=keep)
-
-
-def _generate(config: RunConfig, dataset: Dataset, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
-    if config.engine == "ray":
-        return generate_on_cluster(config, dataset, watch)
-    return generate_here(config, dataset, method or configured_method(config), watch)
+    with hearing() as notes:
+        if task.selection:
+            prepare({metric.info.name: metric for metric in task.selection.metrics}, keep=keep)
+    return replace(task, notes=[*task.notes, *notes])

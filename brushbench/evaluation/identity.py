@@ -11,20 +11,19 @@ from brushbench.core.plugins.files import file_of
 from brushbench.core.protocol import protocol_named
 from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset
-from brushbench.datasets.locate import locate
-from brushbench.datasets.open import stored_dataset_options
+from brushbench.datasets.open import OpenedDataset
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
 
 
 def identity_of(
-    config: RunConfig, dataset: Dataset, method: MethodIdentity, dtype: str, batch_size: int | None = None
+    config: RunConfig, opened: OpenedDataset, method: MethodIdentity, dtype: str, batch_size: int | None = None
 ) -> Identity:
-    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None where nothing is painted."""
-    options = stored_dataset_options(locate(config.dataset, config.root)[0], config.dataset_options)
+    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None for imported images."""
+    data = opened.data
     return Identity(
-        dataset=DatasetIdentity(name=dataset.name, split=dataset.split, digest=dataset.digest(), options=options),
+        dataset=DatasetIdentity(name=data.name, split=data.split, digest=data.digest(), options=dict(opened.options)),
         method=method,
         seed=config.seed,
         dtype=dtype,
@@ -43,13 +42,12 @@ def identity_of_method(method: LoadedMethod) -> MethodIdentity:
     )
 
 
-def provenance_of(config: RunConfig, device: str) -> dict[str, str]:
+def provenance_of(opened: OpenedDataset, device: str) -> dict[str, str]:
     """Where and with what a run was made."""
     versions = {name: version_of(name) for name in PACKAGES}
-    folder = locate(config.dataset, config.root)[1]
-    root = {"root": str(folder.absolute())} if folder is not None else {}
-    if config.dataset is not None and (file := file_of(config.dataset)):
-        root |= {DATASET_FILE: f"{file.absolute()}:{short_name(config.dataset)}"}
+    root = {"root": str(opened.root.absolute())} if opened.root is not None else {}
+    if file := file_of(opened.name):
+        root |= {DATASET_FILE: f"{file.absolute()}:{short_name(opened.name)}"}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -16,6 +16,7 @@ from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.protocol import Protocol, protocol_named
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.names import one_form
+from brushbench.datasets.open import OpenedDataset
 from brushbench.datasets.source import check_id, digest_of, images_in
 from brushbench.evaluation.identity import identity_of, provenance_of, run_path
 from brushbench.imaging.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
@@ -52,7 +53,7 @@ class _Picture:
     remarks: tuple[str, ...]
 
 
-def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) -> Imported:
+def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunConfig) -> Imported:
     """Bring the images of a folder into a run of the method `name`, in the format that the protocol stores.
 
     Under `paper` what isn't JPEG is stored as the protocol stores what a method paints; JPEGs, and under `strict` all
@@ -64,6 +65,7 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
     if not folder.is_dir():
         raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named like the samples"))
     check_id(name)
+    dataset = opened.data
     wanted = dataset.ids[: config.limit]
     found = images_in(folder)
     images = {sample_id: found.get(one_form(sample_id)) for sample_id in wanted}
@@ -73,8 +75,8 @@ def import_images(folder: Path, name: str, dataset: Dataset, config: RunConfig) 
     protocol = protocol_named(config.protocol)
     digest = digest_of(part for key, path in images.items() for part in (key.encode(), path))
     method = MethodIdentity(name=name, options={}, digests={"images": digest})
-    identity = identity_of(config, dataset, method, dtype="")
-    path, provenance = run_path(config, dataset, name), provenance_of(config, device="none")
+    identity = identity_of(config, opened, method, dtype="")
+    path, provenance = run_path(config, dataset, name), provenance_of(opened, device="none")
     # Whatever they are called: the suite's own method of that name didn't make them.
     run = Run.start(path, identity, len(wanted), provenance, "contender", claim=True)
     odd: dict[str, list[str]] = {}

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -43,6 +43,8 @@ class LoadedMethod:
     """Where it computes; empty for a method without weights."""
     origin: str
     """Where its weights come from, to read; likewise."""
+    branch: str = ""
+    """Which of its branches for different masks it takes, to read; empty if it has no choice."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Where each part of its weights was taken from, as `Weights.places` has it."""
     role: Role = "contender"
@@ -55,62 +57,102 @@ class LoadedMethod:
     """What libraries warned of while it was loaded for a run."""
 
 
-def open_method(
-    name: str,
-    *,
-    weights: str | Path | None,
-    device: str,
-    dtype: str,
-    options: Mapping[str, Value],
-    masks: MaskKind = "segmentation",
-) -> LoadedMethod:
-    """Load a method. Raises `UserError` for an unknown name or option, and for weights that can't be used.
+@dataclass(frozen=True, slots=True)
+class FoundMethod:
+    """A method that is found, with its weights, and not loaded yet.
 
     A method is a class. If it has a classmethod `load(options, runtime)` and an options type `Options`, it is loaded
     with these; otherwise its own fields or parameters are its options, but for `device`, which is where it shall
     compute. It can also be a function, which is called as an object of the class would be.
     """
+
+    name: str
+    # Any: the class, or function, of a method.
+    cls: Any
+    weights: Weights | None
+    """None for a method without any."""
+
+    def branch(self, options: Mapping[str, Value]) -> str:
+        """Which of its branches for different masks it takes, to read; empty if it has no choice."""
+        return self.weights.branches(options) if self.weights else ""
+
+    def load(self, *, device: str, dtype: str, options: Mapping[str, Value]) -> LoadedMethod:
+        """Load it. Raises `UserError` for an unknown option, and for weights that can't be used."""
+        if self.weights is None:
+            return _made(self.name, self.cls, device, options)
+        method = _from_weights(self.name, self.cls, self.weights, (device, dtype), options)
+        return replace(method, branch=self.branch(options))
+
+
+def find_method(name: str, *, weights: str | Path | None, masks: MaskKind = "segmentation") -> FoundMethod:
+    """A method by name, and its weights by the name of a family, a file or a folder.
+
+    Raises `UserError` for an unknown name, for weights of a method that has none, and for those that aren't there.
+    """
     cls = resolve("method", name)
-    role = role_of_class(name, cls)
-    digests = _own_digests(name, cls)
-    version = built_in_version(name)
-    target = options_type(cls)
-    if not loads_weights(cls):
-        if weights is not None:
-            raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
-        given = supplied(cls, partial(device_named, device))
-        values = checked(name, target, options, given)
-        digests |= _option_digests(values)
-        built = made_of(name, target, {**values, **given})
-        stored = stored_options(name, target, built, values, without=given)
-        where = str(given.get(DEVICE, ""))
-        method, multiple = _callable(name, built), plugged(f"method {name!r}", side_multiple, name, cls, built)
-        return LoadedMethod(
-            name, method, stored, digests, "", where, "", role=role, version=version, side_multiple=multiple
-        )
+    if loads_weights(cls):
+        return FoundMethod(name, cls, Weights(weights, name, masks))
+    if weights is not None:
+        raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
+    return FoundMethod(name, cls, None)
+
+
+def open_method(
+    name: str, *, weights: str | Path | None, device: str, dtype: str, options: Mapping[str, Value]
+) -> LoadedMethod:
+    """Find a method and load it. Raises `UserError` as these do."""
+    return find_method(name, weights=weights).load(device=device, dtype=dtype, options=options)
+
+
+# Any: the class of a method.
+def _made(name: str, cls: Any, device: str, options: Mapping[str, Value]) -> LoadedMethod:
+    """A method without weights."""
+    digests, target = _own_digests(name, cls), options_type(cls)
+    given = supplied(cls, partial(device_named, device))
+    values = checked(name, target, options, given)
+    built = made_of(name, target, {**values, **given})
+    return LoadedMethod(
+        name,
+        _callable(name, built),
+        stored_options(name, target, built, values, without=given),
+        digests | _option_digests(values),
+        dtype="",
+        device=str(given.get(DEVICE, "")),
+        origin="",
+        role=role_of_class(name, cls),
+        version=built_in_version(name),
+        side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, built),
+    )
+
+
+# Any: likewise.
+def _from_weights(
+    name: str, cls: Any, weights: Weights, place: tuple[str, str], options: Mapping[str, Value]
+) -> LoadedMethod:
+    """A method with weights; `place` is its device and its precision."""
+    digests, target = _own_digests(name, cls), options_type(cls)
     build(name, target, options)
-    torch_device = device_named(device)
-    torch_dtype = dtype_named(dtype, torch_device)
-    source = Weights(weights, name, masks)
-    usual = {key: value for key, value in source.defaults.items() if key in option_names(cls)}
+    device = device_named(place[0])
+    dtype = dtype_named(place[1], device)
+    usual = {key: value for key, value in weights.defaults.items() if key in option_names(cls)}
     values = checked(name, target, {**usual, **options})
     built = made_of(name, target, values)
     if not is_built_in("method", name):
         digests |= _option_digests(values)
-    runtime = Runtime(torch_device, torch_dtype, source, offload=getattr(built, "offload", "none") == "model")
+    runtime = Runtime(device, dtype, weights, offload=getattr(built, "offload", "none") == "model")
     method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,
         method,
         stored_options(name, target, built, values),
-        digests | source.digests,
-        str(torch_dtype).removeprefix("torch."),
-        str(torch_device),
-        source.origin,
-        source.places,
-        role,
-        version,
-        plugged(f"method {name!r}", side_multiple, name, cls, method),
+        digests | weights.digests,
+        dtype=str(dtype).removeprefix("torch."),
+        device=str(device),
+        origin=weights.origin,
+        places=weights.places,
+        role=role_of_class(name, cls),
+        version=built_in_version(name),
+        side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, method),
     )
 
 

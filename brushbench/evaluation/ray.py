@@ -17,11 +17,8 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError
 from brushbench.core.machine import refusal
 from brushbench.core.progress import ProgressCallback, silent
-from brushbench.core.types import Dataset
-from brushbench.datasets.locate import locate
-from brushbench.evaluation.identity import run_path
-from brushbench.evaluation.local import asked_of, generate_here
-from brushbench.evaluation.resolve import configured_dataset, configured_method
+from brushbench.evaluation.local import generate_here
+from brushbench.evaluation.resolve import Task, resolve
 from brushbench.runs.config import WHOLE, RunConfig, Shard
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import set_aside
@@ -31,12 +28,13 @@ PARTING_SECONDS = 30.0
 """For workers to store what they have painted, when the run is interrupted."""
 
 
-def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: ProgressCallback) -> Run:
+def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     """Generate with one worker per GPU of the cluster, or per core if it has none.
 
     Raises `UserError` if Ray isn't installed, if the configuration is a shard already, if a worker didn't finish its
     part, or if no sample can be used. What was painted is kept.
     """
+    config = task.config
     try:
         import ray
     except ImportError as error:
@@ -49,20 +47,18 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: ProgressCall
         ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
-    asked = asked_of(config, dataset)
+    asked = task.requested
     count = min(gpus or int(resources["CPU"]), asked)
     worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_shard)
     # A worker's folder is not the user's, nor are its environment and its brushbench.toml.
-    name, folder = locate(config.dataset, config.root)
-    root = None if folder is None else folder.absolute()
+    root = None if task.opened.root is None else task.opened.root.absolute()
     output = Path(config.output).absolute()
-    everywhere = replace(config, dataset=name, root=root, output=output, engine="local", fresh=False)
+    everywhere = replace(config, dataset=task.opened.name, root=root, output=output, engine="local", fresh=False)
     if config.fresh:
-        set_aside(run_path(config, dataset, config.method))
+        set_aside(task.path)
     waiting = [worker.remote(replace(everywhere, shard=Shard(index + 1, count))) for index in range(count)]
-    path = run_path(config, dataset, config.method)
-    finished, failed = _counts(path)
-    advance = watch(f"generating {config.method}, {dataset.name}/{dataset.split}", asked, finished)
+    finished, failed = _counts(task.path)
+    advance = watch(f"generating {config.method}, {task.dataset.name}/{task.dataset.split}", asked, finished)
     mistakes: list[str] = []
     try:
         while waiting:
@@ -71,14 +67,14 @@ def generate_on_cluster(config: RunConfig, dataset: Dataset, watch: ProgressCall
             results = [capture(ray.get, task) for task in ready]
             mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
             before = (finished, failed)
-            finished, failed = _counts(path)
+            finished, failed = _counts(task.path)
             advance(finished - before[0], failed - before[1])
     except KeyboardInterrupt:
         _interrupt(waiting)
         raise
     if mistakes and (finished < asked or len(mistakes) == count):
         raise UserError(mistakes[0])
-    run = Run.open(path)
+    run = Run.open(task.path)
     run.tidy()
     return run
 
@@ -109,7 +105,7 @@ def _shard(config: RunConfig) -> str:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        generate_here(config, configured_dataset(config), configured_method(config), silent)
+        generate_here(resolve(config, scored=False), silent)
     except UserError as error:
         return str(error)
     except OSError as error:

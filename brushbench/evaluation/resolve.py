@@ -1,56 +1,118 @@
-"""From a configuration to what a run is made with."""
+"""From a configuration to a `Job`: everything that a run is made with, located, opened, loaded and identified once."""
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from brushbench.core.dataset_info import MaskKind
+from brushbench.core.capture import Failure, capture
 from brushbench.core.method_options import loads_weights
 from brushbench.core.notes import hearing
-from brushbench.core.registry import dataset_info, mask_kind, resolve
+from brushbench.core.registry import resolve as class_of
 from brushbench.core.types import Dataset
-from brushbench.datasets.locate import locate
-from brushbench.datasets.open import open_dataset
-from brushbench.evaluation.methods import LoadedMethod, open_method
+from brushbench.datasets.open import OpenedDataset, open_dataset
+from brushbench.evaluation.identity import identity_of, identity_of_method, run_path
+from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
+from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.config import RunConfig
-from brushbench.weights import Weights
+from brushbench.runs.record import Identity
+
+GPU_BATCH = 4
+CPU_BATCH = 8
+CPU_PIXELS = 512 * 512
+"""What one call inpaints on the CPU: small pictures one by one would mostly be overhead."""
 
 
-def configured_dataset(config: RunConfig) -> Dataset:
-    """The configured data set; with none named, the paper's if it is on this machine, else the embedded one."""
-    name, root = locate(config.dataset, config.root)
-    return open_dataset(name, root, config.split, config.dataset_options)
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A configuration whose data set is open and whose metrics are chosen; its method isn't loaded yet."""
+
+    config: RunConfig
+    opened: OpenedDataset
+    selection: Selection | None
+    """None: it isn't scored."""
+    notes: Sequence[str] = ()
+    """What libraries warned of meanwhile."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The open data set."""
+        return self.opened.data
+
+    @property
+    def requested(self) -> int:
+        """How many samples of the data set are requested."""
+        return min(self.config.limit or len(self.dataset), len(self.dataset))
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return run_path(self.config, self.dataset, self.config.method)
 
 
-def configured_method(config: RunConfig) -> LoadedMethod:
-    """The configured method, loaded; with no weights named, with those that belong to the data set and its masks.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run that is resolved and not made yet."""
 
-    What libraries warn of meanwhile is in its notes.
+    task: Task
+    method: LoadedMethod
+    identity: Identity
+    batch_size: int
+    notes: Sequence[str] = ()
+    """What libraries warned of while the method was loaded and the data set identified."""
+
+
+def resolve(config: RunConfig, *, scored: bool = True) -> Job:
+    """Resolve a configuration. Raises `UserError` for whatever is wrong with its data set, metrics, method or weights.
+
+    Not `scored`: the metrics are left alone.
     """
+    task = task_of(config, scored=scored)
+    return job_of(task, load(config, find(task)))
+
+
+def task_of(config: RunConfig, *, scored: bool = True) -> Task:
+    """Open the configured data set and choose the metrics. Raises `UserError` for whatever is wrong with these."""
     with hearing() as notes:
-        weights = _weights_of(config) if loads_weights(resolve("method", config.method)) else config.weights
-        method = open_method(
-            config.method,
-            weights=weights,
-            device=config.device,
-            dtype=config.dtype,
-            options=config.method_options(),
-            masks=_masks_of(config),
-        )
-    return dataclasses.replace(method, notes=tuple(notes))
+        opened = open_dataset(config.dataset, config.root, config.split, config.dataset_options)
+        selection = _selected(config, opened) if scored else None
+    return Task(config, opened, selection, tuple(notes))
 
 
-def branches_of(config: RunConfig) -> str:
-    """Which of its branches for different masks the configured method takes, to read; empty if it has no choice."""
-    if not loads_weights(resolve("method", config.method)):
-        return ""
-    return Weights(_weights_of(config), config.method, _masks_of(config)).branches(config.method_options())
+def job_of(task: Task, method: LoadedMethod) -> Job:
+    """The job of a task, its method loaded."""
+    with hearing() as notes:
+        size = task.config.batch_size
+        batch_size = _automatic_batch(task.dataset, method.device) if isinstance(size, str) else size
+        identity = identity_of(task.config, task.opened, identity_of_method(method), method.dtype, batch_size)
+    return Job(task, method, identity, batch_size, (*method.notes, *notes))
 
 
-def _weights_of(config: RunConfig) -> str | Path | None:
-    if config.weights is not None:
-        return config.weights
-    return dataset_info(locate(config.dataset, config.root)[0]).weights or None
+def find(task: Task) -> FoundMethod:
+    """The task's method; with no weights named, with those that belong to the data set and its masks."""
+    config, weights = task.config, task.config.weights
+    if weights is None and task.opened.info.weights and loads_weights(class_of("method", config.method)):
+        weights = task.opened.info.weights
+    return find_method(config.method, weights=weights, masks=task.opened.masks)
 
 
-def _masks_of(config: RunConfig) -> MaskKind:
-    return mask_kind(locate(config.dataset, config.root)[0], config.split)
+def load(config: RunConfig, found: FoundMethod) -> LoadedMethod:
+    """The method, loaded as configured. What libraries warn of meanwhile is in its notes."""
+    with hearing() as notes:
+        method = found.load(device=config.device, dtype=config.dtype, options=config.method_options())
+    return replace(method, notes=tuple(notes))
+
+
+def _selected(config: RunConfig, opened: OpenedDataset) -> Selection:
+    setting = Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)
+    return select(config.metric_names(), setting)
+
+
+def _automatic_batch(dataset: Dataset, device: str) -> int:
+    """Depends on nothing that changes when a run goes on."""
+    if device.startswith("cuda"):
+        return GPU_BATCH
+    first = capture(dataset.__getitem__, 0)
+    if isinstance(first, Failure):
+        return 1
+    height, width = first.image.shape[1:]
+    return max(1, min(CPU_BATCH, CPU_PIXELS // (height * width)))

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from brushbench.core.dataset_info import MaskKind
+from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import REGIONS, parted
 from brushbench.core.options import Value, build, parameters
 from brushbench.core.plugins.metrics import checked_metric
-from brushbench.core.registry import check_name, dataset_info, is_built_in, mask_kind, resolve
+from brushbench.core.registry import check_name, is_built_in, resolve
 from brushbench.core.types import Metric
 from brushbench.metric_weights import unavailable_reason
 from brushbench.weights.runtime import device_named
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
-USUAL = (*PIXEL, "lpips", "clip", "image-reward", "hps", "aesthetic")
-"""The paper's, and SSIM."""
+LEARNED = ("lpips", "clip", "image-reward", "hps", "aesthetic")
+"""The paper's, with the pixel metrics; SSIM isn't among its."""
 USUAL_WITH: dict[MaskKind, tuple[str, ...]] = {"segmentation": (), "random": ("seam",)}
 """By the kind of masks: where a mask follows an object, the object's own edge can't be told from a seam."""
 
@@ -35,24 +35,22 @@ class Setting:
     """What metrics take from a run, where they have such an option."""
 
     protocol: str
-    dataset: str
+    info: DatasetInfo
     split: str = "inside"
     device: str = "auto"
-    stated: Sequence[str] = ()
-    """What the data set says that it is scored with."""
     options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """By the metric's name, without its region."""
 
     @property
     def masks(self) -> MaskKind:
         """What kind of masks the run has."""
-        return mask_kind(self.dataset, self.split)
+        return self.info.mask_kind(self.split)
 
     def usual(self) -> list[str]:
         """The metrics that a run is scored with if none are named."""
-        if self.stated:
-            return [*self.stated]
-        return [*(dataset_info(self.dataset).metrics or USUAL), *USUAL_WITH[self.masks]]
+        if self.info.metrics:
+            return [*self.info.metrics]
+        return [*PIXEL, *(self.info.learned or LEARNED), *USUAL_WITH[self.masks]]
 
 
 def select(names: Sequence[str] | None, setting: Setting) -> Selection:

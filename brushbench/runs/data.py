@@ -5,7 +5,7 @@ from pathlib import Path
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import exists
 from brushbench.core.types import Dataset
-from brushbench.datasets.open import open_dataset
+from brushbench.datasets.open import OpenedDataset, open_dataset
 from brushbench.runs.folder import Run
 from brushbench.runs.record import DATASET_FILE
 
@@ -15,12 +15,17 @@ def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
 
     Raises `UserError` if it isn't there, or is another one now.
     """
+    return opened_of(run, root).data
+
+
+def opened_of(run: Run, root: str | Path | None = None) -> OpenedDataset:
+    """The data set of a run, as `dataset_of`, with what is known of it."""
     stored = run.record.identity.dataset
     then = run.record.provenance.get("root")
     folder = then if root is None and then is not None and exists(Path(then)) else root
     options = {key: value for key, value in stored.options.items() if not isinstance(value, list | dict)}
     name = run.record.provenance.get(DATASET_FILE, stored.name)
-    dataset = open_dataset(name, folder, stored.split, options)
-    if dataset.digest() != stored.digest:
+    opened = open_dataset(name, folder, stored.split, options)
+    if opened.data.digest() != stored.digest:
         raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
-    return dataset
+    return opened

@@ -30,9 +30,9 @@ def findings(asked: Asked) -> list[Finding]:
         info = tried(found, "loading", "", info_of, asked.name, cls)
         splits = info.splits if info else ()
     for split in splits or ("inside",):
-        dataset = tried(found, "loading", f"{split}: ", open_dataset, asked.name, asked.root, split, asked.options)
-        if dataset is not None:
-            found += _looked_at(dataset, asked, split)
+        opened = tried(found, "loading", f"{split}: ", open_dataset, asked.name, asked.root, split, asked.options)
+        if opened is not None:
+            found += _looked_at(opened.data, asked, split)
     return list(dict.fromkeys(found))
 
 
@@ -65,7 +65,7 @@ def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Finding]:
 
 
 def _digest(asked: Asked, split: str) -> str:
-    return open_dataset(asked.name, asked.root, split, asked.options).digest()
+    return open_dataset(asked.name, asked.root, split, asked.options).data.digest()
 
 
 def _same(one: Sample, other: Sample) -> bool:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.metric_info import REGIONS, MetricInfo, parted
 from brushbench.core.options import checked, parameters
 from brushbench.core.registry import resolve
@@ -45,7 +46,7 @@ def findings(asked: Asked) -> list[Finding]:
 
 
 def _loaded(name: str, asked: Asked) -> Metric:
-    setting = Setting("strict", "validation", device=asked.device, options={parted(name)[0]: asked.options})
+    setting = Setting("strict", DatasetInfo(), device=asked.device, options={parted(name)[0]: asked.options})
     (metric,) = select([name], setting).metrics
     return metric
 
