@@ -1,12 +1,13 @@
 """Masks that are strokes are painted by the branch that was trained on strokes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from brushbench.core.errors import UserError
-from brushbench.evaluation.resolve import branches_of, configured_dataset, configured_method
+from brushbench.evaluation.resolve import find, resolve, task_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import Identity
 from brushbench.weights import Weights, families, read_family
@@ -21,7 +22,11 @@ def record(folder: Path, split: str) -> dict:
 
 def digest(**changes: object) -> str:
     config = RunConfig(**({"method": "brushnet", "dataset": "papercut", "device": "cpu"} | changes))
-    return configured_method(config).digests["brushnet"]
+    return resolve(config, scored=False).method.digests["brushnet"]
+
+
+def branch(config: RunConfig) -> str:
+    return find(task_of(config, scored=False)).branch(config.method_options())
 
 
 def test_each_split_of_one_command_gets_its_own_branch(brushbench, tmp_path: Path) -> None:
@@ -71,8 +76,8 @@ def test_what_the_old_branch_painted_is_no_part_of_the_new_run(brushbench, tmp_p
 
 
 def test_a_branch_that_is_not_here_is_named() -> None:
-    config = RunConfig(method="brushnet", dataset="editbench", weights="sd15", device="cpu")
-    assert branches_of(config) == "brushnet-random-mask, for random masks"
+    config = RunConfig(method="brushnet", dataset="papercut", split="brush", weights="sd15", device="cpu")
+    assert branch(config) == "brushnet-random-mask, for random masks"
     with pytest.raises(UserError, match="Sanster/brushnet_random_mask is not on this machine"):
         Weights("sd15", "brushnet", "random").folder("brushnet")
 
@@ -88,15 +93,11 @@ def test_only_masks_drawn_at_random_take_another_component(family: str) -> None:
 
 def test_a_folder_and_a_family_without_the_mapping_have_no_choice(tiny_weights: Path) -> None:
     config = RunConfig(method="brushnet", dataset="papercut", split="brush", weights=tiny_weights, device="cpu")
-    assert branches_of(config) == ""
-    assert (
-        configured_method(config).digests
-        == configured_method(
-            RunConfig(method="brushnet", dataset="papercut", split="inside", weights=tiny_weights, device="cpu")
-        ).digests
-    )
-    assert branches_of(RunConfig(method="telea", dataset="papercut", split="brush")) == ""
-    assert configured_dataset(config).split == "brush"
+    job, other = resolve(config, scored=False), resolve(replace(config, split="inside"), scored=False)
+    assert branch(config) == job.method.branch == ""
+    assert job.method.digests == other.method.digests
+    assert job.task.dataset.split == job.identity.dataset.split == "brush"
+    assert branch(RunConfig(method="telea", dataset="papercut", split="brush")) == ""
 
 
 def test_a_mapping_to_nothing_is_refused(tmp_path: Path) -> None:

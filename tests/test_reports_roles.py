@@ -33,7 +33,7 @@ class Filling:
 def test_every_method_has_a_role(tmp_path: Path) -> None:
     for name in registered("method"):
         expected = "floor" if name in FLOORS else "reference" if name in REFERENCES else "contender"
-        assert registered("method")[name].role == expected
+        assert registered("method")[name].info.role == expected
         # Runs from before runs said so.
         assert role_of(Made(name, {"psnr": [20.0]}).write(tmp_path / name)) == expected
     assert is_contender(Made("my own", {"psnr": [20.0]}).write(tmp_path / "own"))
