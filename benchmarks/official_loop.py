@@ -19,9 +19,10 @@ from torch.nn.functional import normalize
 
 from brushbench.core.types import Batch, Sample
 from brushbench.metrics.clip import CLIP, clip_of
+from brushbench.metrics.features import cropped, floor_offset, half_even_offset, normalised
 from brushbench.metrics.perceptual import LPIPS
 from brushbench.metrics.preference import HPS, ImageReward, _preference
-from brushbench.metrics.shared import down, even, tensors_of
+from brushbench.weights.tensors import read_tensors
 
 CPU = torch.device("cpu")
 
@@ -60,7 +61,7 @@ class OfficialLoop:
         clip = self._clip()
         for _ in range(2):
             with torch.enable_grad():
-                seen = normalize(_seen(clip, images.clone(), down), dim=1)
+                seen = normalize(_seen(clip, images.clone(), floor_offset), dim=1)
                 ids = clip.tokenizer(list(batch.captions), verbose=False, return_tensors="pt").input_ids[
                     :, : clip.limit
                 ]
@@ -68,9 +69,9 @@ class OfficialLoop:
         return max(100 * (seen * read).sum().item(), 0.0)
 
     def _aesthetic(self, batch: Batch, images: Tensor) -> float:
-        linear = tensors_of(self._networks.linear)
+        linear = read_tensors(self._networks.linear, for_scores=True)
         with torch.no_grad():
-            features = normalize(_seen(self._clip(), images, even), dim=1)
+            features = normalize(_seen(self._clip(), images, half_even_offset), dim=1)
             return float(features @ linear["weight"].T + linear["bias"])
 
     def _hps(self, batch: Batch, images: Tensor) -> float:
@@ -82,8 +83,6 @@ class OfficialLoop:
 
 
 def _seen(clip: CLIP, images: Tensor, offset: Callable[[int], int]) -> Tensor:
-    from brushbench.metrics.shared import cropped, normalised
-
     pixels = normalised(cropped(images, clip.model.config.vision_config.image_size, offset), clip.mean, clip.std, CPU)
     return clip.model.visual_projection(clip.model.vision_model(pixels).pooler_output)
 

@@ -10,7 +10,8 @@ from typing import Protocol, final, runtime_checkable
 
 from brushbench.core.capture import Failure, capture, plugged
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.files import check_file, file_digest, remembered_digest
+from brushbench.core.files import file_digest
+from brushbench.core.metric_info import MetricInfo, Place
 from brushbench.core.types import Metric
 from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
 from brushbench.weights.hub import check_download, fetch, in_cache
@@ -292,9 +293,24 @@ def unavailable_reason(metric: Metric, *, download: bool) -> str:
     return ""
 
 
-def version_of(number: str, files: Sequence[Path]) -> str:
-    """A metric's version: its own number, and the beginning of the digest of what it loads, wherever that is."""
-    return " ".join([number, digest_of_all(files)[:DIGITS]]) if files else number
+def described(
+    info: MetricInfo, region: Place, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
+) -> MetricInfo:
+    """The metric's info with the digest of the files that it loads in the version, if all are here.
+
+    `others` are files that it loads from somewhere else.
+    """
+    files: list[Path] = []
+    for source in sources:
+        try:
+            found = source.files()
+        except UserError:
+            found = ()
+        if not found:
+            return info.named(region, number)
+        files += found
+    loaded = [*files, *others]
+    return info.named(region, f"{number} {digest_of_all(loaded)[:DIGITS]}" if loaded else number)
 
 
 def digest_of_all(files: Sequence[Path]) -> str:
@@ -309,5 +325,4 @@ def digest_of(file: Path) -> str:
     # The hub's cache names large files by their digests.
     if _SHA256.fullmatch(resolved.name):
         return resolved.name
-    check_file(resolved)
-    return remembered_digest(resolved)
+    return file_digest(resolved)

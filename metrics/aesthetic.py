@@ -12,11 +12,13 @@ from torch.nn.functional import normalize
 
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.types import Batch
-from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metric_weights import Source, WebFile, described, digest_of
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_of
-from brushbench.metrics.shared import described, half_even_offset, load_state_dict_strict, loaded_once, tensors_of
+from brushbench.metrics.features import half_even_offset
+from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.tensors import load_checked, read_tensors
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
 
@@ -66,4 +68,4 @@ class Aesthetic:
 
 @loaded_once
 def _predictor(file: Path, _digest: str, width: int) -> nn.Linear:
-    return cast(nn.Linear, load_state_dict_strict(nn.Linear(width, 1), tensors_of(file), file))
+    return load_checked(nn.Linear(width, 1), read_tensors(file, for_scores=True), file, assign=True)

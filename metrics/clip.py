@@ -18,16 +18,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
-from brushbench.metrics.shared import (
-    ImageFeatureCache,
-    TextFeatureCache,
-    cropped,
-    load_state_dict_strict,
-    loaded_once,
-    normalised,
-    tensors_of,
-)
+from brushbench.metrics.features import ImageFeatureCache, TextFeatureCache, cropped, normalised
 from brushbench.weights.formats import PICKLE, SAFE
+from brushbench.weights.memory import loaded_once
+from brushbench.weights.tensors import load_checked, read_tensors
 
 OPENAI = "openai/clip-vit-large-patch14"
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
@@ -60,7 +54,7 @@ class CLIP:
     """The features of captions as the official stack cuts them."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. `offset` is how the middle is found, see `brushbench.metrics.shared.cropped`."""
+        """Projected, not normalised. `offset` is how the middle is found, see `brushbench.metrics.features.cropped`."""
         pixels = cropped(images, self.side, offset)
         # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))
@@ -131,9 +125,9 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
     with init_empty_weights(include_buffers=False):
         empty = CLIPModel(config)
     files = [file for file in clip_files(str(folder)).files() if file.suffix in (SAFE, PICKLE)]
-    stored = {name: tensor for file in files for name, tensor in tensors_of(file).items()}
+    stored = {name: tensor for file in files for name, tensor in read_tensors(file, for_scores=True).items()}
     tensors = {name: tensor for name, tensor in stored.items() if name not in CONSTANTS}
-    model = cast(CLIPModel, load_state_dict_strict(empty, tensors, files[0]).to(device))
+    model = load_checked(empty, tensors, files[0], assign=True).to(device)
     preprocessing = json.loads((folder / PREPROCESSING).read_text(encoding="utf-8"))
     mean, std = (tuple(map(float, preprocessing[key])) for key in ("image_mean", "image_std"))
     tokenizer = _tokenizer(folder, config.text_config.max_position_embeddings)

@@ -20,11 +20,12 @@ from brushbench.core.errors import UserError
 from brushbench.core.metric_info import MetricInfo, Region
 from brushbench.core.protocol import ProtocolName
 from brushbench.core.types import Batch
-from brushbench.metric_weights import Source, WebFile, digest_of
+from brushbench.metric_weights import Source, WebFile, described, digest_of
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.pixel import region_of
-from brushbench.metrics.shared import described, load_state_dict_strict, loaded_once, tensors_of
+from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.tensors import load_checked, read_tensors
 
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
@@ -204,20 +205,20 @@ def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Ju
     net = NETS[name]
     with init_empty_weights(include_buffers=False):
         features = getattr(torchvision.models, net.model)(weights=None).features
-    layers = (
-        load_state_dict_strict(features, _feature_layers(file), file).to(device).to(memory_format=torch.channels_last)
-    )
+    filled = load_checked(features, _feature_layers(file), file, assign=True)
+    layers = filled.to(device).to(memory_format=torch.channels_last)
     starts = (0, *(tap + 1 for tap in net.taps))
     stages = tuple(nn.Sequential(*list(layers.children())[start:end]) for start, end in pairwise(starts))
-    linear = tensors_of(_linear_layers(name))
+    linear = read_tensors(_linear_layers(name), for_scores=True)
     weights = tuple(linear[f"lin{index}.model.1.weight"][0].to(device) for index in range(len(stages)))
     return _Judge(stages, weights, net.smallest, device)
 
 
 def _feature_layers(file: Path) -> dict[str, Tensor]:
     """By the names that they have in `features` of a torchvision model; the classifier behind them is left out."""
-    tensors = {name: tensor for name, tensor in tensors_of(file).items() if not name.startswith("classifier.")}
-    return {name.removeprefix("features."): tensor for name, tensor in tensors.items()}
+    tensors = read_tensors(file, for_scores=True)
+    taken = [name for name in tensors if not name.startswith("classifier.")]
+    return {name.removeprefix("features."): tensors[name] for name in taken}
 
 
 def _linear_layers(name: NetName) -> Path:

@@ -18,22 +18,13 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.types import Batch
-from brushbench.metric_weights import HubFiles, Source, digest_of_all
+from brushbench.metric_weights import HubFiles, Source, described, digest_of_all
 from brushbench.metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
 from brushbench.metrics.catalogue import CATALOGUE
-from brushbench.metrics.shared import (
-    CLIP_MEAN,
-    CLIP_STD,
-    TextFeatureCache,
-    cropped,
-    described,
-    half_even_offset,
-    load_state_dict_strict,
-    loaded_once,
-    normalised,
-    tensors_of,
-)
+from brushbench.metrics.features import CLIP_MEAN, CLIP_STD, TextFeatureCache, cropped, half_even_offset, normalised
+from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.tensors import load_checked, read_tensors
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
 """Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""
@@ -185,19 +176,20 @@ def _letterboxed(images: UInt8[Tensor, "n 3 h w"], judge: _Preference, *, antial
 
 @loaded_once
 def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) -> _Reward:
-    net = load_state_dict_strict(empty_network(Shapes.read(file.parent)), renamed(tensors_of(file)), file)
+    tensors = renamed(read_tensors(file, for_scores=True))
+    net = load_checked(empty_network(Shapes.read(file.parent)), tensors, file, assign=True)
     # The official tokenizer has two more tokens than BERT's; captions may name them.
     tokenizer = BertTokenizer(
         str(vocabulary), do_lower_case=True, bos_token="[DEC]", additional_special_tokens=["[ENC]"]
     )
-    return _Reward(cast(ImageRewardNet, net.to(device)), tokenizer, device)
+    return _Reward(net.to(device), tokenizer, device)
 
 
 @loaded_once
 def _preference(file: Path, _digest: str, model: str, device: torch.device) -> _Preference:
     with init_empty_weights(include_buffers=False):
         net = _open_clip(model)
-    filled = load_state_dict_strict(net, tensors_of(file), file).to(device)
+    filled = load_checked(net, read_tensors(file, for_scores=True), file, assign=True).to(device)
     return _Preference(cast(open_clip.CLIP, filled), open_clip.SimpleTokenizer(), device, TextFeatureCache())
 
 

@@ -29,10 +29,10 @@ from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, load_metric
 from brushbench.metrics import perceptual
 from brushbench.metrics.clip import OPENAI
-from brushbench.metrics.shared import is_loaded, release
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
+from brushbench.weights.memory import is_loaded, release
 
 GOLDEN = Path(__file__).parent / "golden/metrics/lpips/squeezenet1_1_features.fp16.safetensors"
 
@@ -72,13 +72,13 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often files of tensors are read for LPIPS, by their names."""
     release()
     found: Counter[str] = Counter()
-    real = perceptual.tensors_of
+    real = perceptual.read_tensors
 
-    def counting(file: Path) -> dict[str, torch.Tensor]:
+    def counting(file: Path, *, for_scores: bool) -> dict[str, torch.Tensor]:
         found[file.name] += 1
-        return real(file)
+        return real(file, for_scores=for_scores)
 
-    monkeypatch.setattr(perceptual, "tensors_of", counting)
+    monkeypatch.setattr(perceptual, "read_tensors", counting)
     return found
 
 

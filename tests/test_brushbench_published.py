@@ -21,9 +21,9 @@ from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
 from brushbench.metrics.blip import Shapes
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.perceptual import NETS
-from brushbench.metrics.shared import release
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
+from brushbench.weights.memory import release
 
 pytestmark = pytest.mark.xdist_group("published")
 """The repositories are written once."""

@@ -34,11 +34,12 @@ from brushbench.imaging import images as image_files
 from brushbench.metric_weights import unavailable_reason
 from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
-from brushbench.metrics.shared import release, tensors_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
+from brushbench.weights.memory import release
 from brushbench.weights.runtime import device_named
+from brushbench.weights.tensors import read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +268,7 @@ def test_options_of_metrics_on_the_command_line(brushbench, write_bench, tmp_pat
 
 
 def test_half_precision_checkpoints_are_read_in_single(golden: Path) -> None:
-    tensors = tensors_of(golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors")
+    tensors = read_tensors(golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors", for_scores=True)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
 
 

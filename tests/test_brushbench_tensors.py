@@ -198,3 +198,21 @@ def test_what_is_missing_or_of_another_shape_is_an_error(tmp_path: Path) -> None
         load_checked(Net(), {"inner.weight": WEIGHTS["weight"]}, tmp_path / "net.pt")
     with pytest.raises(UserError, match=r"inner\.bias has shape \[3\], must be \[2\]"):
         load_checked(Net(), INNER | {"inner.bias": torch.ones(3)}, tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("assign", [True, False])
+def test_a_module_is_ready_to_be_used(assign: bool, tmp_path: Path) -> None:
+    filled = load_checked(Net().train(), INNER, tmp_path / "net.pt", assign=assign)
+    assert not filled.training
+    assert not any(parameter.requires_grad for parameter in filled.parameters())
+
+
+def test_for_scores_all_numbers_are_float32_and_finite(tmp_path: Path) -> None:
+    tensors = {"half": torch.ones(2).half(), "ids": torch.arange(3)}
+    save_file(tensors, tmp_path / "net.safetensors")
+    read = read_tensors(tmp_path / "net.safetensors", for_scores=True)
+    assert [read["half"].dtype, read["ids"].dtype] == [torch.float32, torch.int64]
+    save_file(tensors | {"worst": torch.tensor([0.0, torch.nan])}, tmp_path / "net.safetensors")
+    assert read_tensors(tmp_path / "net.safetensors")["half"].dtype == torch.float16
+    with pytest.raises(UserError, match=r"net\.safetensors: worst holds values that aren't finite$"):
+        read_tensors(tmp_path / "net.safetensors", for_scores=True)

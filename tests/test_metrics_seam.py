@@ -190,12 +190,7 @@ def test_a_photo_that_is_pasted_in_is_seen_also_with_a_soft_edge(photos: Batch) 
 def test_noise_in_the_hole_hides_nothing(photos: Batch) -> None:
     grey = torch.full_like(photos.images, 128)
     fills = [torch.stack([noisy(image, sigma) for image in grey]) for sigma in (0, 3, 10, 25)]
-    scores = torch.stack(
-        [
-            seam(photos, torch.where(photos.masks, load_state_dict_strict, photos.images))
-            for load_state_dict_strict in fills
-        ]
-    )
+    scores = torch.stack([seam(photos, torch.where(photos.masks, fill, photos.images)) for fill in fills])
     assert scores[0].mean() > 20
     # But for chance, of which there is less the longer the border.
     assert (scores.mean(dim=1).diff() > -0.1).all()

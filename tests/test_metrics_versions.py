@@ -16,7 +16,7 @@ from brushbench.core.errors import UserError
 from brushbench.core.options import Value
 from brushbench.core.types import Metric
 from brushbench.evaluation.networks import prepare
-from brushbench.metrics.shared import release
+from brushbench.weights.memory import release
 
 NAMES = ("lpips", "clip", "aesthetic", "image-reward", "hps", "papercut-clip")
 LOADED: Mapping[str, tuple[str, ...]] = {

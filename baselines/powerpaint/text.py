@@ -82,7 +82,7 @@ class TaskText:
             stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
             load_checked(text.text_encoder, stripped, file)
         # What was added to the encoder is where it rests, too.
-        text.text_encoder.requires_grad_(False).eval().to(text_encoder.device, runtime.dtype)
+        text.text_encoder.to(text_encoder.device, runtime.dtype)
         return text
 
     def save(self, file: Path) -> None:

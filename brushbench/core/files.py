@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import time
 import tomllib
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,6 +15,8 @@ MOST = 1 << 30
 """Bytes that a file is read to, unless the reader knows better."""
 DEEPEST = 1000
 """Dots in a line of TOML."""
+_TICK_NANOSECONDS = 20_000_000
+"""How long two changes of a file may bear the same time: file systems take theirs from a clock that ticks."""
 
 
 def exists(path: Path) -> bool:
@@ -24,20 +27,22 @@ def exists(path: Path) -> bool:
         return False
 
 
-def check_file(path: Path) -> None:
-    """Raises `UserError` for what isn't a file: a named pipe would be waited for without end, a device never ends.
+def check_file(path: Path) -> os.stat_result:
+    """What the file system says of a file.
 
-    Raises `OSError` if it isn't there.
+    Raises `UserError` for what isn't one: a named pipe would be waited for without end, a device never ends. Raises
+    `OSError` if it isn't there.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
         raise UserError(one_line(f"{path}: can't be read (not a file)"))
+    return found
 
 
 def read_bytes(path: Path, most: int = MOST) -> bytes:
     """A whole file. Raises `UserError` if it is none, can't be read, or has more than `most` bytes."""
     try:
-        check_file(path)
-        if path.stat().st_size > most:
+        if check_file(path).st_size > most:
             raise UserError(one_line(f"{path}: over {most >> 20} MiB: too large for what it should be"))
         return path.read_bytes()
     except OSError as error:
@@ -65,20 +70,28 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The SHA-256 of a file, hexadecimal. Its bytes are read again only if its place on the disk or its times changed.
 
-
-def remembered_digest(path: Path) -> str:
-    """The SHA-256 of a file, computed again only when its place on the disk, its size or its times have changed."""
-    found = path.stat()
-    return _digest_of_version(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    Raises `UserError` if it is no file or can't be read.
+    """
+    try:
+        found = check_file(path)
+        version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        # A file that has only just changed may change again without a trace in its times.
+        settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
+        return _remembered(path.resolve(), version) if settled else _read_digest(path)
+    except OSError as error:
+        raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
 
 @lru_cache(maxsize=1 << 16)
-def _digest_of_version(path: Path, *_version: int) -> str:
-    return file_digest(path)
+def _remembered(path: Path, _version: tuple[int, ...]) -> str:
+    return _read_digest(path)
+
+
+def _read_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def refuse_links(folder: Path, below: Sequence[str]) -> None:

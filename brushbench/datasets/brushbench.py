@@ -96,7 +96,7 @@ class BrushBench:
 
     def digest(self) -> str:
         """Hash of the mapping file and of every image that it names."""
-        return digest_of([self._mapping_file.read_bytes(), *(self._image_or_none(entry) for entry in self._ids)])
+        return digest_of([self._mapping_file, *(self._image_or_none(entry) for entry in self._ids)])
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -69,7 +69,7 @@ class Photos:
 
     def digest(self) -> str:
         """Hash of the description and of scikit-image's files."""
-        return digest_of([_DESCRIPTION.read_bytes(), *(_SOURCES / photo.file for photo in self._photos)])
+        return digest_of([_DESCRIPTION, *(_SOURCES / photo.file for photo in self._photos)])
 
     def __len__(self) -> int:
         return len(self._photos)

@@ -9,7 +9,7 @@ import torch
 
 from brushbench.core.types import Metric
 from brushbench.metric_weights import sources_of
-from brushbench.metrics.shared import is_loaded
+from brushbench.weights.memory import is_loaded
 from brushbench.weights.runtime import device_named
 
 T = TypeVar("T")

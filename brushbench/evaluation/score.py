@@ -22,7 +22,6 @@ from brushbench.evaluation.memory import KEPT, Free, blocks, free_bytes, stages
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.select_metrics import Selection
 from brushbench.imaging.images import EncodedImage, read_image
-from brushbench.metrics.shared import release
 from brushbench.runs.folder import CHANGED, DELETED, Run
 from brushbench.runs.ledger import Entry
 from brushbench.runs.scores import (
@@ -35,6 +34,7 @@ from brushbench.runs.scores import (
     tag_column,
     write_scores,
 )
+from brushbench.weights.memory import release
 
 CHUNK = 8
 Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, doing, one_line
-from brushbench.core.files import read_bytes, refuse_links, remembered_digest
+from brushbench.core.files import file_digest, read_bytes, refuse_links
 from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
 from brushbench.core.notes import hearing
@@ -201,8 +201,8 @@ class Run:
         """The SHA-256 of an image as it is now; empty if it isn't there."""
         file = self.path / "images" / name
         try:
-            return remembered_digest(file) if file.is_file() else ""
-        except OSError:
+            return file_digest(file) if file.is_file() else ""
+        except (OSError, UserError):
             return ""
 
     def sums(self) -> dict[str, str]:

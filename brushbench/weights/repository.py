@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -124,9 +125,9 @@ def _listed(name: str, revision: str | None, patience: float) -> Repository:
     try:
         info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=patience)
     except RevisionNotFoundError as error:
-        raise NoRevisionError(f"{reason_of(error)} ({revision})") from error
+        raise NoRevisionError(f"{_reason_of(error)} ({revision})") from error
     except OSError as error:
-        raise UserError(reason_of(error)) from error
+        raise UserError(_reason_of(error)) from error
     card = info.card_data
     return Repository(
         name=info.id,
@@ -147,18 +148,22 @@ def snapshot(source: str, revision: str | None, names: Sequence[str], *, local: 
 
     Raises `UnavailableError` with the reason if it can't be had.
     """
+    patterns = [glob.escape(name) for name in names]
+    with without_bars():
+        return _pulled(partial(snapshot_download, source, revision=revision, allow_patterns=patterns), local=local)
+
+
+def dataset_into(folder: Path, source: str, revision: str | None) -> None:
+    """Download a whole data set into a folder, with the client's own bars. Raises as `snapshot` does."""
+    _pulled(partial(snapshot_download, source, repo_type="dataset", revision=revision, local_dir=folder))
+
+
+def _pulled(pull: "partial[str]", *, local: bool = False) -> Path:
     try:
-        with without_bars(), _without_retries():
-            return Path(
-                snapshot_download(
-                    source,
-                    revision=revision,
-                    allow_patterns=[glob.escape(name) for name in names],
-                    local_files_only=local,
-                )
-            )
+        with _without_retries():
+            return Path(pull(local_files_only=local))
     except OSError as error:
-        raise UnavailableError(reason_of(error)) from error
+        raise UnavailableError(_reason_of(error)) from error
 
 
 @contextmanager
@@ -173,7 +178,7 @@ def _without_retries() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def reason_of(error: OSError) -> str:
+def _reason_of(error: OSError) -> str:
     """In words, what huggingface_hub's error means."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"

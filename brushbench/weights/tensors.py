@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors.torch import load_file
@@ -16,17 +16,20 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import note
 from brushbench.weights.file_kinds import is_safetensors, problem_of
 
+M = TypeVar("M", bound=nn.Module)
 CHECKPOINTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
 """How the names of files with tensors end."""
 BUFFERS = ("position_ids", "token_type_ids", "attn_mask", "relative_position_index")
 """The last part of the names of constants that older versions of the libraries stored, and that modules make anew."""
 
 
-def read_tensors(file: Path, *, mapped: bool = False) -> dict[str, Tensor]:
+def read_tensors(file: Path, *, mapped: bool = False, for_scores: bool = False) -> dict[str, Tensor]:
     """The tensors of a file: safetensors, by whatever name, or a checkpoint of torch that holds nothing but data.
 
     Such a checkpoint may have them under `state_dict`, with anything beside it. `mapped` leaves what can be left on the
-    disk until it is used. Raises `UserError` for any other file, which says what it seems to be.
+    disk until it is used; `for_scores` makes floating-point numbers float32.
+    Raises `UserError` for any other file, which says what it seems to be, and `for_scores` for values that aren't
+    finite: with them a metric would find nothing to score anywhere.
     """
     content = capture(_content, file, mapped)
     if isinstance(content, Failure):
@@ -38,7 +41,12 @@ def read_tensors(file: Path, *, mapped: bool = False) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in inside.items()
     ):
         raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
-    return dict(inside)
+    if not for_scores:
+        return dict(inside)
+    broken = [name for name, value in inside.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise UserError(one_line(f"{file}: {broken[0]} holds values that aren't finite"))
+    return {name: value.float() if value.is_floating_point() else value for name, value in inside.items()}
 
 
 @contextmanager
@@ -59,9 +67,10 @@ def explained(files: Iterable[Path]) -> Iterator[None]:
         raise
 
 
-def load_checked(module: nn.Module, tensors: Mapping[str, Tensor], file: Path, *, assign: bool = False) -> None:
-    """Give a module these tensors; with `assign` they become its own, so that it may be on the meta device before.
+def load_checked(module: M, tensors: Mapping[str, Tensor], file: Path, *, assign: bool = False) -> M:
+    """The module with these tensors, frozen, in evaluation mode.
 
+    With `assign` they become its own: made on the meta device, it takes no memory before.
     Constants that the module makes itself (`BUFFERS`) are left out, with a note. Raises `UserError` that names the
     first tensor that is missing, left over or of another shape.
     """
@@ -79,6 +88,7 @@ def load_checked(module: nn.Module, tensors: Mapping[str, Tensor], file: Path, *
     module.load_state_dict({name: tensors[name] for name in wanted}, assign=assign)
     if left_out:
         note(one_line(f"{file.name}: left out as constants: {', '.join(left_out)}"))
+    return module.eval().requires_grad_(requires_grad=False)
 
 
 # Any: what a checkpoint of torch holds is seen later.

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import brushbench
 from brushbench.core.capture import Failure, capture
-from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import file_digest
 
 _PACKAGE = Path(brushbench.__file__).resolve().parent
@@ -59,13 +58,9 @@ def digest_of_place(path: Path) -> str:
     total = hashlib.sha256()
     files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
     for found in files:
-        try:
-            content = bytes.fromhex(file_digest(found))
-        except OSError as error:
-            raise UserError(one_line(f"{found}: can't be read ({error.strerror})")) from error
         if path.is_dir():
             total.update(found.relative_to(path).as_posix().encode() + b"\0")
-        total.update(content)
+        total.update(bytes.fromhex(file_digest(found)))
     return total.hexdigest()
 
 

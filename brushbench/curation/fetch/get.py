@@ -3,10 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-
-from huggingface_hub import snapshot_download
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
@@ -15,7 +12,7 @@ from brushbench.curation.fetch.download import Tell, download
 from brushbench.curation.instructions import place_of, remedy
 from brushbench.curation.sources import find
 from brushbench.datasets.open import load_dataset
-from brushbench.weights.repository import reason_of
+from brushbench.weights.repository import dataset_into
 
 DEPTH = 2
 """Folders below the root in which an archive may have its data set."""
@@ -126,17 +123,9 @@ def _lift(folder: Path) -> None:
 
 
 def _snapshot(hub: str, revision: str | None, folder: Path) -> None:
-    pull = partial(snapshot_download, hub, repo_type="dataset", revision=revision, local_dir=folder)
-    found = capture(partial(_explaining, pull))
+    found = capture(dataset_into, folder, hub, revision)
     if isinstance(found, Failure):
         raise UserError(one_line(f"data set {hub} on the hub: {found.error}; the same command goes on"))
-
-
-def _explaining(pull: "partial[str]") -> str:
-    try:
-        return pull()
-    except OSError as error:
-        raise UserError(reason_of(error)) from error
 
 
 def _got(folder: Path, found: tuple[str, Path] | None, digest: str | None) -> Got:

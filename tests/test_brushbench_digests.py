@@ -1,0 +1,96 @@
+"""The SHA-256 of files: each file is read for it once in a process, and again when it has changed."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from brushbench.core import files
+from brushbench.core.errors import UserError
+from brushbench.core.files import file_digest
+
+LONG_AGO_SECONDS = 1_000_000_000
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often the bytes of each file are hashed, by its path behind all links; nothing is remembered before."""
+    found: Counter[Path] = Counter()
+    real = hashlib.file_digest
+
+    def counting(file: BinaryIO, digest: str) -> object:
+        found[Path(file.name).resolve()] += 1
+        return real(file, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", counting)
+    files._remembered.cache_clear()
+    return found
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file was changed long ago."""
+    monkeypatch.setattr(files, "_TICK_NANOSECONDS", -LONG_AGO_SECONDS * 1_000_000_000)
+
+
+def test_a_run_hashes_no_file_twice(brushbench, read: Counter[Path], settled: None, tmp_path: Path) -> None:
+    arguments = ("--limit", 1, "--dataset", "papercut", "--output", tmp_path / "runs", "--steps", 1)
+    code, _, err = brushbench("run", "--method", "sd-inpainting", *arguments)
+    assert code == 0, err
+    assert {path.name for path in read} >= {"diffusion_pytorch_model.safetensors", "vocab.json"}
+    assert [(path, count) for path, count in read.items() if count > 1] == []
+
+
+def by_itself(file: Path) -> Path:
+    return file
+
+
+def through_a_link(file: Path) -> Path:
+    link = file.with_name("link")
+    link.symlink_to(file)
+    return link
+
+
+@pytest.mark.parametrize("other", [by_itself, through_a_link])
+def test_a_file_is_read_once(other: Callable[[Path], Path], read: Counter[Path], settled: None, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    expected = hashlib.sha256(b"content").hexdigest()
+    assert [file_digest(file), file_digest(other(file)), file_digest(file)] == [expected] * 3
+    assert read == {file.resolve(): 1}
+
+
+def test_a_change_is_seen_also_of_equal_size_and_right_after(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for index in range(200):
+        content = f"{index:03}".encode()
+        file.write_bytes(content)
+        assert file_digest(file) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_change_is_seen_behind_the_old_time_of_modification(settled: None, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for content in (b"one", b"two"):
+        (tmp_path / "new").write_bytes(content)
+        os.utime(tmp_path / "new", (LONG_AGO_SECONDS, LONG_AGO_SECONDS))
+        (tmp_path / "new").replace(file)
+        assert file_digest(file) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "No such file or directory"),
+        (Path.mkdir, "not a file"),
+        (os.mkfifo, "not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a file"),
+    ],
+)
+def test_what_has_no_digest(make: Callable[[Path], object], reason: str, tmp_path: Path) -> None:
+    make(tmp_path / "file")
+    with pytest.raises(UserError, match=rf"file: can't be read \({reason}\)$"):
+        file_digest(tmp_path / "file")
