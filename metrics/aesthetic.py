@@ -12,12 +12,12 @@ from torch.nn.functional import normalize
 
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.types import Batch
-from brushbench.metric_weights import Source, WebFile, described, digest_of
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_of
 from brushbench.metrics.features import half_even_offset
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import Source, WebFile, described, digest_of
 from brushbench.weights.tensors import load_checked, read_tensors
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"

@@ -15,12 +15,12 @@ from torchvision.transforms.functional import center_crop
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.protocol import ProtocolName
 from brushbench.core.types import Batch
-from brushbench.metric_weights import Source, described
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
 from brushbench.metrics.features import floor_offset
 from brushbench.weights import families, read_family
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import Source, described
 
 PART = "papercut-clip"
 MARGIN = 1 / 8

@@ -17,10 +17,10 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
-from brushbench.metric_weights import WEIGHTS, HubFiles, digest_of_all
 from brushbench.metrics.features import ImageFeatureCache, TextFeatureCache, cropped, normalised
 from brushbench.weights.formats import PICKLE, SAFE
 from brushbench.weights.memory import loaded_once
+from brushbench.weights.sources import WEIGHTS, HubFiles, digest_of_all
 from brushbench.weights.tensors import load_checked, read_tensors
 
 OPENAI = "openai/clip-vit-large-patch14"

@@ -20,11 +20,11 @@ from brushbench.core.errors import UserError
 from brushbench.core.metric_info import MetricInfo, Region
 from brushbench.core.protocol import ProtocolName
 from brushbench.core.types import Batch
-from brushbench.metric_weights import Source, WebFile, described, digest_of
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.pixel import region_of
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import Source, WebFile, described, digest_of
 from brushbench.weights.tensors import load_checked, read_tensors
 
 NetName = Literal["squeeze", "alex", "vgg"]

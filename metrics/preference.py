@@ -18,12 +18,12 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.types import Batch
-from brushbench.metric_weights import HubFiles, Source, described, digest_of_all
 from brushbench.metrics.blip import ImageRewardNet, Shapes, empty_network, renamed
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.features import CLIP_MEAN, CLIP_STD, TextFeatureCache, cropped, half_even_offset, normalised
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import HubFiles, Source, described, digest_of_all
 from brushbench.weights.tensors import load_checked, read_tensors
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072

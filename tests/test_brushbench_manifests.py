@@ -12,11 +12,11 @@ from published import Publication
 
 import brushbench as suite
 from brushbench.evaluation.select_metrics import load_metric
-from brushbench.metric_weights import HubFiles, Weighted
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import canonical, manifest_of, manifests, names_of
 from brushbench.weights.repository import Named
+from brushbench.weights.sources import HubFiles, Weighted
 
 ROOT = Path(__file__).parent.parent
 Brushbench = Callable[..., tuple[int, str, str]]

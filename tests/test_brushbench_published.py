@@ -17,13 +17,13 @@ from published import JUNK, Publication
 from safetensors.torch import load_file
 
 from brushbench.evaluation.select_metrics import load_metric
-from brushbench.metric_weights import HubFiles, WebFile, Weighted, sources_of
 from brushbench.metrics.blip import Shapes
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.perceptual import NETS
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
 from brushbench.weights.memory import release
+from brushbench.weights.sources import HubFiles, WebFile, Weighted, sources_of
 
 pytestmark = pytest.mark.xdist_group("published")
 """The repositories are written once."""

@@ -31,7 +31,6 @@ from brushbench.evaluation.memory import RESERVE, stages
 from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, load_metric
 from brushbench.imaging import images as image_files
-from brushbench.metric_weights import unavailable_reason
 from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.runs.config import RunConfig
@@ -39,6 +38,7 @@ from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
 from brushbench.weights.memory import release
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import unavailable_reason
 from brushbench.weights.tensors import read_tensors
 
 

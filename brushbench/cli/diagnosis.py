@@ -14,9 +14,9 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.installed import PACKAGES, version_of
 from brushbench.datasets.locate import locate
 from brushbench.datasets.places import SETTINGS, VARIABLE, find, found_by_name, looked_in
-from brushbench.metric_weights import published_source
 from brushbench.weights import families, read_family
 from brushbench.weights.manifest import manifests
+from brushbench.weights.sources import published_source
 
 
 def findings() -> dict[str, str]:

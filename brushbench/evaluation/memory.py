@@ -8,9 +8,9 @@ import psutil
 import torch
 
 from brushbench.core.types import Metric
-from brushbench.metric_weights import sources_of
 from brushbench.weights.memory import is_loaded
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import sources_of
 
 T = TypeVar("T")
 RESERVE = 2 << 30
