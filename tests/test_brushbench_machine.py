@@ -115,7 +115,7 @@ def test_what_the_machine_refuses(
     def refuse(*_arguments: object, **_keywords: object) -> None:
         raise error
 
-    monkeypatch.setattr("brushbench.evaluation.evaluate.configured_dataset", refuse)
+    monkeypatch.setattr("brushbench.evaluation.resolve.open_dataset", refuse)
     result = brushbench(*run_on(write_bench(), tmp_path / "runs"))
     assert_one_line(result, *parts)
     assert "kept" not in result[2]
@@ -125,7 +125,7 @@ def test_an_error_of_the_program_is_not_the_machines(brushbench, monkeypatch: py
     def broken() -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("brushbench.cli.doctor.findings", broken)
+    monkeypatch.setattr("brushbench.cli.diagnosis.findings", broken)
     with pytest.raises(RuntimeError, match="broken"):
         brushbench("doctor")
 

@@ -235,7 +235,9 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @functools.cache
     def with_ours(kind: str) -> dict[str, Registered]:
-        ours = {name.lower(): Registered(name.lower(), f"{__name__}:{name}", "ours") for name in ("Broken", "Empty")}
+        ours = {
+            name.lower(): Registered(name.lower(), f"{__name__}:{name}", "ours", None) for name in ("Broken", "Empty")
+        }
         return real(kind) | (ours if kind == "metric" else {})
 
     monkeypatch.setattr(registry, "registered", with_ours)

@@ -231,7 +231,7 @@ def test_what_is_heard_of_metrics_is_a_note_of_the_run_too(
         return computed(*arguments)
 
     computed = MSE.__call__
-    monkeypatch.setattr("brushbench.evaluation.evaluate.select", loading)
+    monkeypatch.setattr("brushbench.evaluation.resolve.select", loading)
     monkeypatch.setattr(MSE, "__call__", scoring)
     code, out, err = brushbench(*run_on(write_bench(count=1), tmp_path / "runs", "--metrics", "mse", method="telea"))
     assert code == 0, err
@@ -274,7 +274,7 @@ def test_what_is_heard_outside_of_runs_is_told_at_the_end_but_beside_no_mistake(
             raise UserError("nothing there")
         return {"device": "cpu"}
 
-    monkeypatch.setattr("brushbench.cli.doctor.findings", found)
+    monkeypatch.setattr("brushbench.cli.diagnosis.findings", found)
     mistaken = False
     assert brushbench("doctor") == (0, "device: cpu\n", "warning: from somewhere\n")
     mistaken = True
