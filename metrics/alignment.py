@@ -19,8 +19,9 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import CLIP, OPENAI, clip_files, clip_in, clip_of
 from brushbench.metrics.features import floor_offset
 from brushbench.weights import families, read_family
+from brushbench.weights.metrics import described
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import Source, described
+from brushbench.weights.sources import Source
 
 PART = "papercut-clip"
 MARGIN = 1 / 8

@@ -16,6 +16,7 @@ from published import unsized
 
 import brushbench
 from brushbench.weights.hub import HubFolder
+from brushbench.weights.layouts import Request
 
 Start = Callable[[Mapping[str, Content]], Hub]
 UNSIZED = """
@@ -121,11 +122,11 @@ def test_a_download_that_breaks_off_is_one_line(
     with pytest.raises(
         brushbench.UserError, match=r"^the download broke off \(RuntimeError: data .* second line\), and"
     ):
-        HubFolder("tiny/sd").download()
+        HubFolder("tiny/sd").get()
 
 
 def test_the_command_that_gets_it_asks_for_no_more_than_that() -> None:
-    assert HubFolder("a/b", "v1", "c/d").how_to_get_it() == "hf download a/b --revision v1 --include 'c/d/*'"
+    assert HubFolder("a/b", "v1", Request("c/d")).how_to_get_it() == "hf download a/b --revision v1 --include 'c/d/*'"
 
 
 @pytest.fixture

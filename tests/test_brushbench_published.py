@@ -23,7 +23,8 @@ from brushbench.metrics.perceptual import NETS
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import manifest_of
 from brushbench.weights.memory import release
-from brushbench.weights.sources import HubFiles, WebFile, Weighted, sources_of
+from brushbench.weights.metrics import Weighted, sources_of
+from brushbench.weights.sources import HubFiles, WebFile
 
 pytestmark = pytest.mark.xdist_group("published")
 """The repositories are written once."""

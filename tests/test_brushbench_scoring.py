@@ -37,8 +37,8 @@ from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
 from brushbench.weights.memory import release
+from brushbench.weights.metrics import unavailable_reason
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import unavailable_reason
 from brushbench.weights.tensors import read_tensors
 
 

@@ -15,8 +15,8 @@ from brushbench.core.installed import PACKAGES, version_of
 from brushbench.datasets.locate import locate
 from brushbench.datasets.places import SETTINGS, VARIABLE, find, found_by_name, looked_in
 from brushbench.weights import families, read_family
-from brushbench.weights.manifest import manifests
-from brushbench.weights.sources import published_source
+from brushbench.weights.manifest import Manifest, manifests
+from brushbench.weights.sources import HubFiles, Source, WebFile
 
 
 def findings() -> dict[str, str]:
@@ -73,7 +73,7 @@ def _metrics() -> dict[str, str]:
     """
     missing: dict[str, list[str]] = {}
     for each in manifests():
-        source = published_source(each)
+        source = _published(each)
         here = capture(source.here)
         for name in each.metrics:
             lacks = missing.setdefault(name, [])
@@ -85,11 +85,19 @@ def _metrics() -> dict[str, str]:
     return {name: f"{how}{' && '.join(lacks)}" if lacks else "here" for name, lacks in sorted(missing.items())}
 
 
+def _published(manifest: Manifest) -> Source:
+    """What a manifest says that metrics read."""
+    if manifest.address:
+        return WebFile("", None, manifest.address)
+    return HubFiles("", manifest.repository, tuple((name,) for name in manifest.reads))
+
+
 def _weights(path: Path) -> str:
     family = read_family(path)
     if not family.methods:
         return "no method uses them yet"
-    missing = [part.on_hub.place for part in family.components.values() if not part.local and not part.on_hub.cached()]
+    sources = [part.taken_from for part in family.components.values()]
+    missing = [source.place for source in sources if not source.here()]
     if not missing:
         return "all here"
     return f"not here: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"

@@ -9,8 +9,8 @@ import torch
 
 from brushbench.core.types import Metric
 from brushbench.weights.memory import is_loaded
+from brushbench.weights.metrics import sources_of
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import sources_of
 
 T = TypeVar("T")
 RESERVE = 2 << 30

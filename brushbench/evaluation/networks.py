@@ -7,7 +7,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Metric
 from brushbench.evaluation.memory import Free, free_bytes, stages
 from brushbench.weights.memory import release
-from brushbench.weights.sources import Networked
+from brushbench.weights.metrics import Networked
 
 _SOUND: set[tuple[str, str]] = set()
 """Metrics, with their options and versions, whose networks have been loaded in this process."""

@@ -11,8 +11,8 @@ from brushbench.core.options import Value, build, parameters
 from brushbench.core.plugins.metrics import checked_metric
 from brushbench.core.registry import check_name, is_built_in, resolve
 from brushbench.core.types import Metric
+from brushbench.weights.metrics import unavailable_reason
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import unavailable_reason
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
 LEARNED = ("lpips", "clip", "image-reward", "hps", "aesthetic")

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError
-from brushbench.weights import Component, families, read_family
+from brushbench.weights.family import Component, families, read_family
 from brushbench.weights.hub import Choose
 from brushbench.weights.layouts import Listing, Reads, Request, reads_of
 from brushbench.weights.manifest import Manifest, manifests

@@ -3,6 +3,7 @@
 A source is a local folder in diffusers layout, a hub id, or one file with all models of a base.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import exists, read_toml
 from brushbench.weights.hub import HubFolder
-from brushbench.weights.layouts import reads_of
+from brushbench.weights.layouts import Request, reads_of
+from brushbench.weights.sources import Local, Source
 
 BASE = "base"
 MODEL = "model"
@@ -39,12 +41,20 @@ class Component(BaseModel, extra="forbid"):
     @property
     def on_hub(self) -> HubFolder:
         """Where it is, if its source is no local folder."""
-        return HubFolder(self.source, self.revision, self.subfolder, reads_of(self.part))
+        return self._on_hub(self.part, Request())
 
     @property
-    def place(self) -> str:
-        """Repository, folder and revision on the hub, or the path of a local folder or file."""
-        return named(self.local or self.on_hub)
+    def taken_from(self) -> Source:
+        """Where it is."""
+        return self.asked_for(self.part, Request())
+
+    def asked_for(self, part: str, request: Request) -> Source:
+        """Where it is, as a method's part reads it."""
+        return Local(self.local) if self.local else self._on_hub(part, request)
+
+    def _on_hub(self, part: str, request: Request) -> HubFolder:
+        inside = dataclasses.replace(request, subfolder=self.subfolder)
+        return HubFolder(self.source, self.revision, inside, reads_of(part))
 
     @property
     def local(self) -> Path | None:
@@ -112,10 +122,3 @@ def read_family(path: Path) -> Family:
 def is_single_file(source: str) -> bool:
     """Whether a source is named like a checkpoint with all models of a base."""
     return Path(source).suffix in SINGLE_FILES
-
-
-def named(source: Path | HubFolder) -> str:
-    """Repository, folder and revision on the hub, or the path of a local folder or file."""
-    if isinstance(source, Path):
-        return str(source.resolve())
-    return f"{source.place}@{source.revision}" if source.revision else source.place

@@ -11,10 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import final
 
+from huggingface_hub import constants
+
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import file_digest
 from brushbench.weights.layouts import SMALL, Listing, Reads, Request, anything
+from brushbench.weights.lock import Locked
 from brushbench.weights.manifest import canonical, manifest_of, names_of
 from brushbench.weights.repository import (
     Cached,
@@ -37,50 +40,42 @@ _COMMIT, _SHA256, _GIT = 40, 64, 40
 @final
 @dataclass(frozen=True, slots=True)
 class HubFolder:
-    """A repository on the hub, or a folder in one, and what of it is read."""
+    """A repository on the hub, or a folder in one, and what of it is read: a `Source`."""
 
     source: str
     """owner/name."""
     revision: str | None = None
     """None: what the main branch is when it is downloaded."""
-    subfolder: str = ""
+    request: Request = field(default=Request())
     reads: Reads = field(default=anything, compare=False)
 
     @property
     def place(self) -> str:
         """Repository and folder, to read."""
-        return f"{self.source}/{self.subfolder}".rstrip("/")
+        return f"{self.source}/{self.request.subfolder}".rstrip("/")
 
-    def download(
-        self, variant: str | None = None, *, configs_only: bool = False, only: frozenset[str] | None = None
-    ) -> Path:
-        """The folder on this machine, downloaded if need be. Raises `UserError` with the reason if it can't be.
-
-        `variant` (`fp16`, for example) is of the weights; where a model has none of it, they are chosen as ever. `only`
-        are components of a whole model.
-        """
-        request = Request(self.subfolder, variant, configs_only, only)
-        return fetch(self.source, self.revision, partial(self._choose, request)) / self.subfolder
-
-    def cached(self) -> Path | None:
+    def here(self) -> Path | None:
         """The folder if it can be used without a download."""
-        found = in_cache(self.source, self.revision, partial(self._choose, Request(self.subfolder)))
-        return None if found is None else found / self.subfolder
+        found = in_cache(self.source, self.revision, self.choose)
+        return None if found is None else found / self.request.subfolder
 
-    def files(self, folder: Path) -> list[Path]:
-        """Which of the files in the folder the suite reads."""
-        root = self.root(folder)
-        return [root / name for name in self._choose(Request(self.subfolder), Cached(root))]
+    def get(self) -> Path:
+        """The folder, downloaded if need be. Raises `UserError` with the reason if it can't be."""
+        return fetch(self.source, self.revision, self.choose) / self.request.subfolder
 
-    def root(self, folder: Path) -> Path:
-        """The folder of the repository in the cache, from this one in it."""
-        return folder.parents[len(Path(self.subfolder).parts) - 1] if self.subfolder else folder
+    def files(self) -> tuple[Path, ...]:
+        """See `Source`."""
+        root = in_cache(self.source, self.revision, self.choose)
+        return () if root is None else tuple(root / name for name in self.choose(Cached(root)))
+
+    def choose(self, listing: Listing) -> list[str]:
+        """The names of what is read. Raises `UserError` if the listing lacks a file."""
+        return self.reads(listing, self.request)
 
     def size(self) -> int:
         """Bytes that a download takes, as the hub says. Raises `UserError` with the reason if it doesn't in 3 s."""
         listed = look(self.source, self.revision, _PATIENCE_SECONDS)
-        names = self._choose(Request(self.subfolder), Named(listed.names))
-        return sum(listed.entries[name].size for name in names)
+        return sum(listed.entries[name].size for name in self.choose(Named(listed.names)))
 
     def published_size(self) -> int | None:
         """The same as its manifest says; None if there is none, or the size of a large file isn't known."""
@@ -92,20 +87,41 @@ class HubFolder:
         manifest = manifest_of(self.source)
         if manifest is None:
             return []
-        listing = Named({file.path for file in manifest.files})
-        chosen = capture(self._choose, Request(self.subfolder), listing)
+        chosen = capture(self.choose, Named({file.path for file in manifest.files}))
         return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:
         """A command for a machine with a network; no more than what is read, where that is known."""
+        folder = self.request.subfolder
         revision = f" --revision {self.revision}" if self.revision else ""
-        usual = [f"{self.subfolder}/*"] if self.subfolder else []
-        names = _patterns(self.published_names(), self.subfolder) or usual
+        names = _patterns(self.published_names(), folder) or ([f"{folder}/*"] if folder else [])
         only = "".join(f" --include {shlex.quote(name)}" for name in names)
         return f"hf download {canonical(self.source)}{revision}{only}"
 
-    def _choose(self, request: Request, listing: Listing) -> list[str]:
-        return self.reads(listing, request)
+    def checked_digest(self, folder: Path, file: Path) -> str:
+        """The SHA-256 of a downloaded file. Raises `UserError` if it is damaged, or isn't the published one."""
+        digest = file_digest(file)
+        check_download(self.source, self._root(folder), file, digest)
+        return digest
+
+    def entry(self, folder: Path, files: Sequence[Path], component: str, sha256: str, variant: str = "") -> Locked:
+        """For the lock file: files in the folder on this machine, which are loaded as a component."""
+        inside = files[0].parent.relative_to(folder).as_posix()
+        return Locked(
+            source=canonical(self.source),
+            revision=self.revision or constants.DEFAULT_REVISION,
+            component=component,
+            folder="/".join(part for part in (self.request.subfolder, inside) if part not in ("", ".")),
+            variant=variant,
+            files=tuple(sorted(file.name for file in files)),
+            commit=self._root(folder).name,
+            sha256=sha256,
+        )
+
+    def _root(self, folder: Path) -> Path:
+        """The folder of the repository in the cache, from this one in it."""
+        subfolder = self.request.subfolder
+        return folder.parents[len(Path(subfolder).parts) - 1] if subfolder else folder
 
 
 def fetch(source: str, revision: str | None, choose: Choose) -> Path:

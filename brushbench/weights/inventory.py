@@ -1,13 +1,11 @@
 """Which weights are on this machine, and what a download of the others takes: `brushbench list weights`."""
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from huggingface_hub import constants
 
 from brushbench.core.errors import UserError
-from brushbench.weights import Component, families, read_family
+from brushbench.weights.family import Component, families, read_family
 from brushbench.weights.lock import lock_path
 from brushbench.weights.manifest import Manifest, manifest_of, manifests, pinned
 
@@ -56,21 +54,15 @@ def _published(each: Manifest) -> str:
 
 def _state(component: Component) -> str:
     hub = component.on_hub
-    if component.local:
-        files = [component.local, *component.local.rglob("*")]
-        return f"embedded, {_readable(path for path in files if path.is_file())}"
-    if folder := hub.cached():
-        return f"present, {_readable(hub.files(folder))}"
+    if files := component.taken_from.files():
+        size = _bytes(sum(file.stat().st_size for file in files))
+        return f"{'embedded' if component.local else 'present'}, {size}"
     try:
         return f"would be downloaded, {_bytes(hub.size())}"
     except UserError as error:
         published = hub.published_size()
         size = "size unknown" if published is None else f"{_bytes(published)} as published"
         return f"would be downloaded, {size}: {error}"
-
-
-def _readable(files: Iterable[Path]) -> str:
-    return _bytes(sum(file.stat().st_size for file in files))
 
 
 def _bytes(count: int) -> str:

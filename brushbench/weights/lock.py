@@ -4,7 +4,6 @@ It lies beside the hub's cache, so that what one run has used is what every late
 folder is its owner's to change, and isn't locked.
 """
 
-import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -73,12 +72,17 @@ def add(component: Locked) -> None:
         atomic.write(path, (content.model_dump_json(indent=2) + "\n").encode())
 
 
-def hold(component: Locked) -> None:
-    """Check a component, and lock it if it is new. Raises `UserError` as `check` does."""
-    # A lock that can't be written, for want of a right or of room, keeps nobody from working.
-    with contextlib.suppress(OSError):
+def hold(component: Locked) -> str:
+    """Check a component, and lock it if it is new. Raises `UserError` as `check` does.
+
+    Says why it can't be locked, if it can't: that keeps nobody from working. A cache that many share may be read-only.
+    """
+    try:
         if not check(component):
             add(component)
+    except OSError as error:
+        return f"not locked: {lock_path()} can't be written ({error.strerror})"
+    return ""
 
 
 def _read() -> _LockFile:

@@ -4,30 +4,24 @@ A folder given instead of a family has `unet/ vae/ text_encoder/ tokenizer/ sche
 own parts. What comes from the hub is locked at its first use.
 """
 
-import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
-
-from huggingface_hub import constants
 
 from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import file_digest
 from brushbench.core.options import Value
 from brushbench.weights import layouts, lock
-from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, families, is_single_file, named, read_family
+from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, families, is_single_file, read_family
 from brushbench.weights.formats import HALF
-from brushbench.weights.hub import HubFolder, check_download
-from brushbench.weights.layouts import reads_of
-from brushbench.weights.manifest import canonical
-from brushbench.weights.repository import NoRevisionError, WrongFilesError
+from brushbench.weights.hub import HubFolder
+from brushbench.weights.layouts import Request, reads_of
+from brushbench.weights.sources import Local, Source, got, is_hub_id, named
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
 
@@ -44,7 +38,7 @@ class Weights:
         self.digests: dict[str, str] = {}
         self.places: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
-        self._unlocked = ""
+        self._unlocked: list[str] = []
         self._halved: list[str] = []
         self._wanted_variant: str | None = None
         self._remarks: list[str] = []
@@ -74,7 +68,7 @@ class Weights:
     @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
-        ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks])) + self._unlocked
+        ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks, *self._unlocked]))
         if self._family is None or not self._parts():
             return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
@@ -121,29 +115,25 @@ class Weights:
         """
         option = option or (BASE if part.startswith(BASE) else part)
         self._wanted_variant = variant
+        request = Request(variant=variant, only=only)
         known = self._family.components if self._family else {}
         if revision and (override is None or override in known or Path(override).is_dir()):
             raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {option}=owner/name"))
         instead = f"-o {option}=FOLDER or --weights FOLDER"
         if override is not None and override not in known:
             self._used.append(override)
-            if not _is_hub_id(override, option):
-                self._take(part, Path(override))
-                return Path(override)
-            hub = HubFolder(override, revision, reads=reads_of(part))
-            self._take(part, hub)
-            return self._fetched(hub, part, instead, variant, only=only)
+            hub = HubFolder(override, revision, request, reads_of(part))
+            return self._got(_given(override, option, hub), part, instead)
         if self._folder is not None:
             self._used.append(self.name)
             path = self._folder if part.startswith(_WHOLE) else self._folder / part
             if not path.is_dir():
                 raise UserError(one_line(f"weights: {self._folder} has no {part}/ folder, which {self._method} needs"))
-            self._take(part, path)
-            return path
+            return self._got(Local(path), part, instead)
         name = override or self._parts().get(part)
         if name is None:
             raise self._nothing_for(part, option)
-        return self._component(name, part, instead, variant, only=only)
+        return self._component(name, part, instead, request)
 
     def single_file(self, part: str, override: str | None) -> Path | None:
         """The file with all models of a base, None if it has none; arguments as in `folder`.
@@ -158,8 +148,7 @@ class Weights:
         if not Path(source).is_file():
             raise UserError(one_line(f"{part}: no such file: {source}"))
         self._used.append(source)
-        self._take(part, Path(source))
-        return Path(source)
+        return self._got(Local(Path(source)), part)
 
     def configs(self, part: str, override: str | None) -> Path:
         """The folder by whose configs a single file is read: what its component says, or else the base without it.
@@ -170,7 +159,7 @@ class Weights:
         name = override if override in known else self._parts().get(part)
         if name is None:
             return self.folder(part)
-        return self._component(known[name].config or name, part, "--weights FOLDER", configs_only=True)
+        return self._component(known[name].config or name, part, "--weights FOLDER", Request(configs_only=True))
 
     def file(self, option: str, source: str) -> Path:
         """A file of the user's own; or the one for this option in a folder, a hub id, or a component of the family.
@@ -178,8 +167,7 @@ class Weights:
         Raises `UserError` if it is neither here nor to be had.
         """
         if Path(source).is_file():
-            self._take(option, Path(source))
-            return Path(source)
+            return self._got(Local(Path(source)), option)
         folder, (stems,) = self.folder(option, source), layouts.stems_of(option)
         if name := layouts.file_of([path.name for path in folder.iterdir() if path.is_file()], stems):
             return folder / name
@@ -189,7 +177,7 @@ class Weights:
     def replacement(self, part: str) -> Path | None:
         """The folder of what the family gives this method in place of a component of its base, None for nothing."""
         name = self._parts().get(part)
-        return None if name is None else self._component(name, part, "--weights FOLDER")
+        return None if name is None else self._component(name, part, "--weights FOLDER", Request())
 
     @contextmanager
     def recording(self, name: str, files: Sequence[Path], variant: str | None = None) -> Iterator[None]:
@@ -203,63 +191,31 @@ class Weights:
         if variant == HALF != self._wanted_variant:
             self._halved.append(name)
         component = self._to_lock(name, files, variant, digest)
-        locked = component is None or lock.check(component)
+        if component is not None:
+            lock.check(component)
         yield
-        if component is not None and not locked:
-            self._lock(component)
+        if component is not None:
+            self._unlocked += filter(None, [lock.hold(component)])
         self.digests[name] = digest
 
     def _parts(self) -> Mapping[str, str]:
         return self._family.parts(self._method, self._masks) if self._family else {}
 
-    def _component(
-        self,
-        name: str,
-        part: str,
-        instead: str,
-        variant: str | None = None,
-        *,
-        configs_only: bool = False,
-        only: frozenset[str] | None = None,
-    ) -> Path:
+    def _component(self, name: str, part: str, instead: str, request: Request) -> Path:
         assert self._family is not None
-        component = self._family.components[name]
-        if not configs_only:
-            self._take(part, component.local or component.on_hub)
-        if component.local:
-            return component.local
-        hub = dataclasses.replace(component.on_hub, reads=reads_of(part))
-        return self._fetched(hub, part, instead, variant, configs_only=configs_only, only=only)
+        return self._got(self._family.components[name].asked_for(part, request), part, instead)
 
-    def _fetched(
-        self,
-        hub: HubFolder,
-        part: str,
-        instead: str,
-        variant: str | None,
-        *,
-        configs_only: bool = False,
-        only: frozenset[str] | None = None,
-    ) -> Path:
-        try:
-            folder = hub.download(variant, configs_only=configs_only, only=only)
-        except WrongFilesError as error:
-            raise UserError(one_line(f"{part}: {hub.place}: {error}; or give a folder: {instead}", 1000)) from error
-        except UserError as error:
-            reason = f"{part}: {hub.place} is not on this machine, and it can't be downloaded: {error}"
-            remedy = f"where there is a network: {hub.how_to_get_it()}; or give a folder: {instead}"
-            if isinstance(error, NoRevisionError):
-                option = instead.partition("=")[0]
-                simple = option.startswith("-o") and not hub.subfolder
-                main = f"{option}={hub.source}, which takes its main branch; " if simple else ""
-                remedy = f"valid: {main}a folder: {instead}"
-            raise UserError(one_line(f"{reason}; {remedy}", 1000)) from error
-        self._downloaded[folder] = hub
-        return folder
-
-    def _take(self, part: str, source: Path | HubFolder) -> None:
+    def _got(self, source: Source, part: str, instead: str = "") -> Path:
+        """Its folder or file; where it is taken from is remembered, and that it must be held against the lock file."""
         # The configs of a single file are looked for after it, in another place.
         self.places.setdefault(part, named(source))
+        option = instead.partition("=")[0]
+        simple = option.startswith("-o") and isinstance(source, HubFolder) and not source.request.subfolder
+        main = f"{option}={source.place}" if simple else ""
+        found = got(source, f"{part}: {source.place}", f"a folder: {instead}", main=main)
+        if isinstance(source, HubFolder):
+            self._downloaded[found] = source
+        return found
 
     def _nothing_for(self, part: str, option: str) -> UserError:
         methods = ", ".join(self._family.methods) if self._family else ""
@@ -274,45 +230,24 @@ class Weights:
         """Over the files' digests. Raises `UserError` for a download that is damaged, or isn't the published file."""
         total = hashlib.sha256()
         for path in sorted(files):
-            digest = file_digest(path)
-            self._check_download(path, digest)
+            folder = self._downloaded_to(path)
+            digest = self._downloaded[folder].checked_digest(folder, path) if folder else file_digest(path)
             total.update(bytes.fromhex(digest))
         return total.hexdigest()
 
-    def _check_download(self, path: Path, digest: str) -> None:
-        for folder, hub in self._downloaded.items():
-            if path.is_relative_to(folder):
-                check_download(hub.source, hub.root(folder), path, digest)
-
     def _to_lock(self, name: str, files: Sequence[Path], variant: str | None, digest: str) -> lock.Locked | None:
         """None for files that weren't downloaded."""
-        for folder, hub in self._downloaded.items():
-            if any(file.is_relative_to(folder) for file in files):
-                inside = files[0].parent.relative_to(folder).as_posix()
-                return lock.Locked(
-                    source=canonical(hub.source),
-                    revision=hub.revision or constants.DEFAULT_REVISION,
-                    component=name,
-                    folder="/".join(part for part in (hub.subfolder, inside) if part not in ("", ".")),
-                    variant=variant or "",
-                    files=tuple(sorted(path.name for path in files)),
-                    commit=hub.root(folder).name,
-                    sha256=digest,
-                )
-        return None
+        folder = next(filter(None, map(self._downloaded_to, files)), None)
+        return self._downloaded[folder].entry(folder, files, name, digest, variant or "") if folder else None
 
-    def _lock(self, component: lock.Locked) -> None:
-        try:
-            lock.add(component)
-        except OSError as error:
-            # A cache that many share may be read-only: the digests are in run.json all the same.
-            self._unlocked = f"; not locked: {lock.lock_path()} can't be written ({error.strerror})"
+    def _downloaded_to(self, file: Path) -> Path | None:
+        return next((folder for folder in self._downloaded if file.is_relative_to(folder)), None)
 
 
-def _is_hub_id(source: str, option: str) -> bool:
-    """Or a folder; raises `UserError` for neither."""
-    if Path(source).is_dir():
-        return False
-    if not _HUB_ID.fullmatch(source):
-        raise UserError(one_line(f"{option}={source}: no such folder, and not a hub id of the form owner/name"))
-    return True
+def _given(override: str, option: str, hub: HubFolder) -> Source:
+    """What the user gives in a component's place: a folder, or else on the hub. Raises `UserError` for neither."""
+    if Path(override).is_dir():
+        return Local(Path(override))
+    if not is_hub_id(override):
+        raise UserError(one_line(f"{option}={override}: no such folder, and not a hub id of the form owner/name"))
+    return hub

@@ -1,4 +1,4 @@
-"""Where the weights of metrics come from: hub, folder, single file, or an address that torch knows."""
+"""Where the weights of methods and metrics come from: the hub, a folder, a file, or an address that torch knows."""
 
 import hashlib
 import re
@@ -6,38 +6,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol, final, runtime_checkable
+from typing import ClassVar, Protocol, final, runtime_checkable
 
-from brushbench.core.capture import Failure, capture, plugged
+from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import file_digest
-from brushbench.core.metric_info import MetricInfo, Place
-from brushbench.core.types import Metric
 from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
-from brushbench.weights.hub import check_download, fetch, in_cache
+from brushbench.weights.hub import Choose, HubFolder
 from brushbench.weights.layouts import Listing
 from brushbench.weights.lock import Locked, check, hold, lock_path
-from brushbench.weights.manifest import Manifest, canonical, manifest_of
-from brushbench.weights.repository import Cached, Named
+from brushbench.weights.manifest import canonical, manifest_of
+from brushbench.weights.repository import Cached, Named, NoRevisionError, WrongFilesError
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+METRIC = "metric"
+"""As what the lock file has all that metrics load."""
 WEIGHTS: tuple[str, ...] = ()
 """In place of names: a model's weights, in the format that `brushbench.weights.formats` finds."""
-ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
-DIGITS = 8
-"""How much of a digest stands in a metric's version."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Some files that a metric loads."""
+    """Some files that a method or a metric loads: a `HubFolder`, a `Local`, `HubFiles` or a `WebFile`."""
+
+    @property
+    def place(self) -> str:
+        """A repository on the hub with its folder, an address, or the path of a local folder or file."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """Which revision of the repository; None for its main branch, and where there are none."""
+        ...
 
     def here(self) -> Path | None:
         """The folder or file if it is on this machine; None if it would be downloaded.
 
-        Raises `UserError` for a source that is neither there nor to be had, and for a download that isn't what it was
-        at its first use.
+        Raises `UserError` for a source that is neither there nor to be had, and for a metric's download that isn't what
+        it was at its first use. (A method's is held against that when it is loaded.)
         """
         ...
 
@@ -53,32 +60,86 @@ class Source(Protocol):
         ...
 
     def how_to_get_it(self) -> str:
-        """A command for a machine with a network."""
+        """A command for a machine with a network; empty for what is on no other machine."""
         ...
 
 
-@runtime_checkable
-class Weighted(Protocol):
-    """A metric that is made from weights."""
-
-    def weights(self) -> Sequence[Source]:
-        """All that it loads."""
-        ...
+def named(source: Source) -> str:
+    """Where a source is, with its revision."""
+    return f"{source.place}@{source.revision}" if source.revision else source.place
 
 
-@runtime_checkable
-class Networked(Protocol):
-    """A metric with a network, which it can load before there is anything to score."""
+def is_hub_id(source: str) -> bool:
+    """Whether it is of the form owner/name."""
+    return bool(_HUB_ID.fullmatch(source))
 
-    def load_network(self) -> None:
-        """Load it. Raises `UserError` for weights that can't be used."""
-        ...
+
+def got(source: Source, what: str, instead: str, *, how: str = "", main: str = "") -> Path:
+    """The folder or file of a source, downloaded if need be.
+
+    Raises `UserError` if it can't be: that `what` isn't here, `how` to get it if not as the source says, and what to
+    give `instead`; of a revision that is gone, also the option with which its `main` branch is taken.
+    """
+    try:
+        found = capture(source.get, passing=(NoRevisionError, WrongFilesError))
+    except WrongFilesError as error:
+        raise UserError(one_line(f"{what}: {error}; or give {instead}", 1000)) from error
+    except NoRevisionError as error:
+        branch = f"{main}, which takes its main branch; " if main else ""
+        raise _unavailable(what, str(error), f"valid: {branch}{instead}") from error
+    if isinstance(found, Failure):
+        remedy = f"where there is a network: {how or source.how_to_get_it()}; or give {instead}"
+        raise _unavailable(what, found.error, remedy)
+    return found
+
+
+def _unavailable(what: str, reason: str, remedy: str) -> UserError:
+    return UserError(one_line(f"{what} is not on this machine, and it can't be downloaded: {reason}; {remedy}", 1000))
+
+
+def _all(listing: Listing) -> Sequence[str]:
+    return sorted(listing.names)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A folder or a file of the user's own, or of the suite's."""
+
+    path: Path
+    choose: Choose = _all
+    """Of a folder, what is read."""
+
+    revision: ClassVar[None] = None
+
+    @property
+    def place(self) -> str:
+        """See `Source`."""
+        return str(self.path.resolve())
+
+    def here(self) -> Path:
+        """See `Source`."""
+        return self.path
+
+    def get(self) -> Path:
+        """See `Source`."""
+        return self.path
+
+    def files(self) -> tuple[Path, ...]:
+        """See `Source`."""
+        if not self.path.is_dir():
+            return (self.path,)
+        return tuple(self.path / name for name in self.choose(Cached(self.path)))
+
+    def how_to_get_it(self) -> str:
+        """Empty."""
+        return ""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class HubFiles:
-    """Files of a repository on the hub, or of a folder with the same files, or one file in their place."""
+    """Files of a repository on the hub, or of a folder with the same files, or one file in their place: a metric's."""
 
     option: str
     """The metric's option, as the user gives it."""
@@ -91,65 +152,47 @@ class HubFiles:
     optional: tuple[str, ...] = ()
     """Files that are loaded too where they are."""
 
+    @property
+    def place(self) -> str:
+        """See `Source`."""
+        return self.source
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that its manifest states."""
+        manifest = manifest_of(self.source)
+        return manifest.commit if manifest else None
+
     def here(self) -> Path | None:
         """See `Source`."""
-        path = Path(self.source)
-        if path.is_file() and self.file_will_do:
-            return path
-        if path.is_dir():
-            try:
-                self._chosen(Cached(path))
-            except UserError as error:
-                raise UserError(one_line(f"{self.option}={self.source}: the folder {error}")) from error
-            return path
-        if not _HUB_ID.fullmatch(self.source):
-            valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
-            raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
-        found = in_cache(self.source, self.revision, self._chosen)
-        if found is not None:
-            names = [name for name in self._chosen(Cached(found)) if name not in self.optional]
-            _hold(self.source, self.revision or "main", found, names)
+        where = self._where()
+        found = where.here()
+        if isinstance(where, HubFolder) and found is not None:
+            needed = [file for file in where.files() if file.name not in self.optional]
+            total = _total([digest_of([file]) for file in needed])
+            _hold(where.entry(found, needed, METRIC, total), lock_path(), where, found)
         return found
 
     def get(self) -> Path:
         """See `Source`."""
-        if (path := self.here()) is not None:
-            return path
-        found = capture(fetch, self.source, self.revision, self._chosen)
-        if isinstance(found, Failure):
-            raise self._unavailable(found.error)
-        return found
+        instead, how = f"a folder: {self.option}=FOLDER", self.how_to_get_it()
+        return self.here() or got(self._where(), self.source, instead, how=how)
 
     def files(self) -> tuple[Path, ...]:
         """See `Source`."""
-        found = self.here()
-        if found is None or found.is_file():
-            return () if found is None else (found,)
-        return tuple(found / name for name in self._chosen(Cached(found)))
+        return self._where().files() if self.here() else ()
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
         manifest = manifest_of(self.source)
-        chosen = capture(self._chosen, Named({file.path for file in manifest.files})) if manifest else None
+        chosen = capture(self.choose, Named({file.path for file in manifest.files})) if manifest else None
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
         names = usual if chosen is None or isinstance(chosen, Failure) else chosen
         revision = f" --revision {self.revision}" if self.revision else ""
         return f"hf download {canonical(self.source)} {' '.join(names)}{revision}"
 
-    def _unavailable(self, reason: str) -> UserError:
-        there = f"where there is a network: {self.how_to_get_it()}; or give a folder: {self.option}=FOLDER"
-        return UserError(
-            one_line(f"{self.source} is not on this machine, and it can't be downloaded: {reason}; {there}", 1000)
-        )
-
-    @property
-    def revision(self) -> str | None:
-        """The commit that its manifest states; None: the main branch."""
-        manifest = manifest_of(self.source)
-        return manifest.commit if manifest else None
-
-    def _chosen(self, listing: Listing) -> list[str]:
-        """What is loaded of a listing. Raises `UserError` if it lacks a file."""
+    def choose(self, listing: Listing) -> list[str]:
+        """The names of what is loaded. Raises `UserError` if it lacks a file."""
         found: list[str] = []
         for names in self.needed:
             if names == WEIGHTS:
@@ -161,6 +204,22 @@ class HubFiles:
                 raise UserError(f"has no {' or '.join(names) or valid_names(TRANSFORMERS)}")
             found += there
         return list(dict.fromkeys([*found, *(name for name in self.optional if name in listing.names)]))
+
+    def _where(self) -> Local | HubFolder:
+        """Raises `UserError` for a source that is neither, and for a folder that lacks a file."""
+        path = Path(self.source)
+        if path.is_file() and self.file_will_do:
+            return Local(path)
+        if path.is_dir():
+            try:
+                self.choose(Cached(path))
+            except UserError as error:
+                raise UserError(one_line(f"{self.option}={self.source}: the folder {error}")) from error
+            return Local(path, self.choose)
+        if not is_hub_id(self.source):
+            valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
+            raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
+        return HubFolder(self.source, self.revision, reads=lambda listing, _: self.choose(listing))
 
 
 @final
@@ -175,6 +234,13 @@ class WebFile:
     digest: str = ""
     """The beginning of its SHA-256, where it is known."""
 
+    revision: ClassVar[None] = None
+
+    @property
+    def place(self) -> str:
+        """See `Source`."""
+        return self.source or self.address
+
     def here(self) -> Path | None:
         """See `Source`."""
         if self.source is not None:
@@ -184,15 +250,20 @@ class WebFile:
         kept = self._kept()
         if not kept.is_file():
             return None
-        if not digest_of(kept).startswith(self._published()):
+        found = file_digest(kept)
+        if not found.startswith(self._published()):
             raise UserError(
                 one_line(
-                    f"{kept} is not the published file: its SHA-256 is {digest_of(kept)}, not {self._published()}; "
-                    f"delete it, and it is downloaded again; or give {self.option}=FILE",
+                    f"{kept} is not the published file: its SHA-256 is {found}, not {self._published()}; delete it, "
+                    f"and it is downloaded again; or give {self.option}=FILE",
                     1000,
                 )
             )
-        _hold(self.address, "", kept.parent, [kept.name])
+        total, name = _total([found]), kept.name
+        entry = Locked(
+            source=self.address, revision="", component=METRIC, folder="", files=(name,), commit="", sha256=total
+        )
+        _hold(entry, lock_path())
         return kept
 
     def get(self) -> Path:
@@ -201,10 +272,8 @@ class WebFile:
             return path
         downloaded = capture(self._download)
         if isinstance(downloaded, Failure):
-            reason = f"it can't be downloaded ({downloaded.error}); where there is a network: {self.how_to_get_it()}"
-            raise UserError(
-                one_line(f"{self.address} is not on this machine, and {reason}; or give {self.option}=FILE", 1000)
-            )
+            remedy = f"where there is a network: {self.how_to_get_it()}; or give {self.option}=FILE"
+            raise _unavailable(self.address, downloaded.error, remedy)
         return self._kept()
 
     def files(self) -> tuple[Path, ...]:
@@ -237,92 +306,29 @@ class WebFile:
         return Path(get_dir()) / "checkpoints" / self.address.rpartition("/")[2].partition("?")[0]
 
 
-def published_source(manifest: Manifest) -> Source:
-    """What a manifest says that metrics read."""
-    if manifest.address:
-        return WebFile("", None, manifest.address)
-    return HubFiles("", manifest.repository, tuple((name,) for name in manifest.reads))
-
-
-def _hold(source: str, revision: str, root: Path, names: Sequence[str]) -> None:
-    """Hold what was downloaded against the lock file.
+@cache
+def _hold(entry: Locked, _lock_file: Path, hub: HubFolder | None = None, folder: Path = Path()) -> None:
+    """Hold what a metric loads against the lock file, once in a process: metrics ask often.
 
     Raises `UserError` if it isn't what it was at its first use, or then isn't what it should be.
     """
-    digests = tuple(digest_of(root / name) for name in names)
-    component = Locked(
-        source=canonical(source),
-        revision=revision,
-        component="metric",
-        folder="",
-        files=tuple(names),
-        commit=root.name if revision else "",
-        sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
-    )
-    _held(component, root, lock_path())
-
-
-@cache
-def _held(component: Locked, root: Path, _lock_file: Path) -> None:
-    """Once in a process: metrics ask often."""
     # The names that the hub's cache gives its files are trusted from the second use on.
-    if component.revision and not check(component):
-        for name in component.files:
-            check_download(component.source, root, root / name, file_digest(root / name))
-    hold(component)
+    if hub is not None and not check(entry):
+        for name in entry.files:
+            hub.checked_digest(folder, folder / name)
+    hold(entry)
 
 
-def sources_of(metric: Metric) -> Sequence[Source]:
-    """All that a metric loads."""
-    # A plug-in may have an option of that name.
-    weights = metric.weights if isinstance(metric, Weighted) else None
-    return plugged(f"metric {metric.info.name}: weights()", weights) if callable(weights) else ()
+def _total(digests: Sequence[str]) -> str:
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def unavailable_reason(metric: Metric, *, download: bool) -> str:
-    """Why a metric can't be computed here: what of its weights isn't to be had; empty if nothing is in the way.
-
-    `download`: what is missing is downloaded; otherwise that it is missing is the reason.
-    """
-    for source in sources_of(metric):
-        found = capture(source.get if download else source.here)
-        if isinstance(found, Failure):
-            return found.error
-        if found is None:
-            return ABSENT
-    return ""
-
-
-def described(
-    info: MetricInfo, region: Place, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
-) -> MetricInfo:
-    """The metric's info with the digest of the files that it loads in the version, if all are here.
-
-    `others` are files that it loads from somewhere else.
-    """
-    files: list[Path] = []
-    for source in sources:
-        try:
-            found = source.files()
-        except UserError:
-            found = ()
-        if not found:
-            return info.named(region, number)
-        files += found
-    loaded = [*files, *others]
-    return info.named(region, f"{number} {digest_of_all(loaded)[:DIGITS]}" if loaded else number)
-
-
-def digest_of_all(files: Sequence[Path]) -> str:
+def digest_of(files: Sequence[Path]) -> str:
     """SHA-256 of files in this order; of one alone its own."""
-    digests = [digest_of(file) for file in files]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    digests = [_digest_of(file.resolve()) for file in files]
+    return digests[0] if len(digests) == 1 else _total(digests)
 
 
-def digest_of(file: Path) -> str:
-    """SHA-256 of a file, computed once for as long as the file doesn't change."""
-    resolved = file.resolve()
+def _digest_of(file: Path) -> str:
     # The hub's cache names large files by their digests.
-    if _SHA256.fullmatch(resolved.name):
-        return resolved.name
-    return file_digest(resolved)
+    return file.name if _SHA256.fullmatch(file.name) else file_digest(file)

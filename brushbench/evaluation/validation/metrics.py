@@ -20,7 +20,7 @@ from brushbench.evaluation.validation.probe import (
     probe,
     with_other_neighbours,
 )
-from brushbench.weights.sources import Networked
+from brushbench.weights.metrics import Networked
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
 """By so much may a score differ where an image is in another batch: networks compute in float32."""
