@@ -236,6 +236,17 @@ def accents_in_two_ways(root: Path) -> None:
     caption_lines("a,one", "b,two", "\u00e9,three")(root)
 
 
+def own_folder(root: Path) -> Path:
+    """A clean folder of one's own with the samples a, b and c."""
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    for index, stem in enumerate("abc"):
+        Image.fromarray(picture(index, 32)).save(root / "images" / f"{stem}.png")
+        Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(root / "masks" / f"{stem}.png")
+    caption_lines("a,one", "b,two", "c,three")(root)
+    return root
+
+
 IN_FOLDER: dict[str, tuple[str, Plant]] = {
     "no captions": ("unreadable", lambda root: (root / "captions.csv").unlink()),
     "two files of captions": ("unreadable", text("captions.txt", "one\ntwo\nthree\n")),

@@ -4,21 +4,19 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import picture, write_benchmark
-from PIL import Image
-from planted import CAPTIONS, FIRST, IN_BENCH, IN_FOLDER, SECOND, THIRD, WORDS, change, entry
+from conftest import write_benchmark
+from planted import CAPTIONS, FIRST, IN_BENCH, IN_FOLDER, SECOND, THIRD, WORDS, change, entry, own_folder
 from support import assert_one_line
 from transformers import CLIPTokenizer
 
 from brushbench import load_dataset
 from brushbench.curation.captions import count_tokens
 from brushbench.curation.convert import Conversion, convert
-from brushbench.curation.defects import KINDS
 from brushbench.curation.verify import verify
+from brushbench.datasets.defects import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +33,7 @@ def bench(clean: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "mine"
-    for part in ("images", "masks"):
-        (root / part).mkdir(parents=True)
-    for index, stem in enumerate("abc"):
-        Image.fromarray(picture(index, 32)).save(root / "images" / f"{stem}.png")
-        Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(root / "masks" / f"{stem}.png")
-    (root / "captions.csv").write_text("id,caption\na,one\nb,two\nc,three\n")
-    return root
+    return own_folder(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("name", IN_BENCH)

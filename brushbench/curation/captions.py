@@ -1,12 +1,10 @@
 """What can be wrong with captions."""
 
-from collections.abc import Iterator
 from functools import cache
 
 from open_clip.tokenizer import SimpleTokenizer
 
-from brushbench.core.errors import SampleError
-from brushbench.curation.defects import Finding
+from brushbench.datasets.defects import DataFinding, DefectError
 from brushbench.datasets.source import check_caption
 
 MAX_TOKENS = 77
@@ -20,23 +18,21 @@ def count_tokens(caption: str) -> int:
     return len(_tokenizer().encode(caption)) + 2
 
 
-def caption_findings(name: str, caption: str, tokens: int) -> Iterator[Finding]:
-    """What is wrong with the caption of one sample."""
-    if not caption.strip():
-        yield Finding("empty-caption", name)
-    if any(c in _DIRECTIONS or (ord(c) < 32 or 127 <= ord(c) < 160) for c in caption):
-        yield Finding("control-characters", name, repr(caption[:80]))
-    if tokens > MAX_TOKENS:
-        yield Finding("long-caption", name, f"{tokens} tokens")
-
-
-def bad_caption(name: str, caption: str) -> Finding | None:
-    """Why a caption can't be used at all."""
+def inspect_caption(name: str, caption: str, findings: list[DataFinding]) -> int:
+    """The number of its tokens, 0 for one that can't be used at all; findings of what is wrong with it."""
     try:
         check_caption(caption)
-    except SampleError as error:
-        return Finding("bad-caption", name, str(error))
-    return None
+    except DefectError as error:
+        findings.append(error.found_in(name))
+        return 0
+    tokens = count_tokens(caption)
+    if not caption.strip():
+        findings.append(DataFinding("empty-caption", name))
+    if any(c in _DIRECTIONS or (ord(c) < 32 or 127 <= ord(c) < 160) for c in caption):
+        findings.append(DataFinding("control-characters", name, repr(caption[:80])))
+    if tokens > MAX_TOKENS:
+        findings.append(DataFinding("long-caption", name, f"{tokens} tokens"))
+    return tokens
 
 
 def comparable(caption: str) -> str:

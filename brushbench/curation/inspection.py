@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from brushbench.core.errors import SampleError
 from brushbench.core.types import Dataset, Sample
-from brushbench.curation.captions import bad_caption, caption_findings, count_tokens
-from brushbench.curation.defects import KINDS, Finding
-from brushbench.curation.entries import Entry, Runs
-from brushbench.curation.mask_findings import OUTSIDE, draw, mask_findings
+from brushbench.curation.captions import inspect_caption
+from brushbench.curation.mask_findings import draw, mask_findings, splits_with_masks
 from brushbench.curation.pictures import Picture, inspect_picture, picture_of
+from brushbench.datasets.defects import KINDS, DataFinding, DefectError
+from brushbench.datasets.listing import ListedSample
 from brushbench.imaging.images import Size
 
 _NONE = Picture(())
@@ -28,35 +28,36 @@ class Seen:
     """How much of the picture is painted, by split."""
     read: Mapping[str, Size]
     """The splits whose reader takes the sample, and the size that it then has."""
-    findings: Sequence[Finding]
+    findings: Sequence[DataFinding]
 
 
-def inspect_entry(
-    entry: Entry, usual: Size | None, datasets: Mapping[str, Dataset], index: int, *, bad: bool = False
+def inspect_files(
+    listed: ListedSample,
+    usual: Size | None,
+    datasets: Mapping[str, Dataset],
+    index: int,
+    *,
+    bad: bool = False,
 ) -> Seen:
     """A sample by its files. If nothing is wrong with them, its readers in `datasets` have to take it too.
 
-    `bad`: something that makes it unusable is known already.
+    `usual`: the size that its image must have; None: any. `bad`: something that makes it unusable is known already.
     """
-    picture = inspect_picture(entry.image, entry.id) if entry.image else _NONE
+    picture = _picture(listed)
     findings = list(picture.findings)
     size = usual or picture.size
-    drawn = {split: draw(entry.id, source, size, findings) for split, source in entry.masks.items()} if size else {}
-    # A folder's files are of the inside.
-    masks = {
-        split: ~mask if split == OUTSIDE and not isinstance(entry.masks[split], Runs) else mask
-        for split, mask in drawn.items()
-        if mask is not None
-    }
-    findings += mask_findings(entry.id, masks)
-    tokens = _caption(entry.id, entry.caption, findings) if entry.caption is not None else 0
+    splits = list(splits_with_masks(listed, findings))
+    drawn = {split: draw(listed, split, size, findings) for split in splits} if size else {}
+    masks = {split: mask for split, mask in drawn.items() if mask is not None}
+    findings += mask_findings(listed.id, masks)
+    tokens = inspect_caption(listed.id, listed.caption, findings) if listed.caption is not None else 0
     shares = {split: float(mask.float().mean()) for split, mask in masks.items()}
     usable = all(KINDS[finding.kind].usable for finding in findings) and picture.size == size
     # Of a full mask of a folder, the other split is an empty one.
-    samples, refusals = _tried(entry.id, datasets, index)
-    if usable and not bad and entry.image and entry.caption is not None and 1 not in shares.values():
+    samples, refusals = _tried(listed.id, datasets, index)
+    if usable and not bad and listed.image and listed.caption is not None and 1 not in shares.values():
         findings += refusals
-    return Seen(entry.id, entry.caption or "", tokens, picture, shares, _sizes(samples), findings)
+    return Seen(listed.id, listed.caption or "", tokens, picture, shares, _sizes(samples), findings)
 
 
 def read_sample(datasets: Mapping[str, Dataset], index: int) -> Seen:
@@ -68,30 +69,29 @@ def read_sample(datasets: Mapping[str, Dataset], index: int) -> Seen:
     sample = next(iter(samples.values()))
     masks = {split: found.mask[0] for split, found in samples.items()}
     findings += mask_findings(name, masks)
-    tokens = _caption(name, sample.caption, findings)
+    tokens = inspect_caption(name, sample.caption, findings)
     shares = {split: float(mask.float().mean()) for split, mask in masks.items()}
     return Seen(name, sample.caption, tokens, picture_of(sample.image), shares, _sizes(samples), findings)
 
 
-def _caption(name: str, caption: str, findings: list[Finding]) -> int:
-    """The number of its tokens."""
-    if bad := bad_caption(name, caption):
-        findings.append(bad)
-        return 0
-    tokens = count_tokens(caption)
-    findings += caption_findings(name, caption, tokens)
-    return tokens
+def _picture(listed: ListedSample) -> Picture:
+    if listed.image is None:
+        return _NONE
+    try:
+        return inspect_picture(listed.image_file(), listed.id)
+    except DefectError as error:
+        return Picture((error.found_in(listed.id),))
 
 
-def _tried(name: str, datasets: Mapping[str, Dataset], index: int) -> tuple[dict[str, Sample], list[Finding]]:
+def _tried(name: str, datasets: Mapping[str, Dataset], index: int) -> tuple[dict[str, Sample], list[DataFinding]]:
     """The sample by split, and a finding for each split whose reader refuses it, as it does in a run."""
     samples: dict[str, Sample] = {}
-    findings: list[Finding] = []
+    findings: list[DataFinding] = []
     for split, dataset in datasets.items():
         try:
             samples[split] = dataset[index]
         except SampleError as error:
-            findings.append(Finding("unusable-sample", name, f"{split}: {error}"))
+            findings.append(DataFinding("unusable-sample", name, f"{split}: {error}"))
     return samples, findings
 
 

@@ -1,69 +1,61 @@
 """What can be wrong with the masks of a sample."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from jaxtyping import Bool
 from torch import Tensor
 
-from brushbench.core.errors import SampleError, UserError
-from brushbench.curation.defects import Finding
-from brushbench.curation.entries import Black, Runs
+from brushbench.core.errors import SampleError
 from brushbench.curation.pictures import grey_levels, is_truncated
-from brushbench.datasets.editbench_masks import black_mask
-from brushbench.imaging.images import read_mask
-from brushbench.imaging.masks import decode_rle
+from brushbench.datasets.defects import DataFinding, DefectError
+from brushbench.datasets.listing import INSIDE, OUTSIDE, ListedSample, MaskFile
+from brushbench.imaging.images import Size, read_mask
 
-INSIDE, OUTSIDE = "inside", "outside"
-_OF_RUNS = {"out of bounds": "rle-out-of-bounds", "overlap": "rle-overlap"}
-"""By what `decode_rle` says."""
 Mask = Bool[Tensor, "h w"]
 
 
-def draw(name: str, source: Runs | Path | Black, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
-    """The mask, or None with a finding."""
-    return (
-        _of_runs(name, source, size, findings) if isinstance(source, Runs) else _of_file(name, source, size, findings)
-    )
+def splits_with_masks(sample: ListedSample, findings: list[DataFinding]) -> Iterator[str]:
+    """Those whose masks are there; a finding for each other."""
+    for split in sample.masks:
+        try:
+            path = sample.mask_file(split)
+        except DefectError as error:
+            findings.append(error.found_in(sample.id))
+            continue
+        if path is None or path.is_file():
+            yield split
+        else:
+            findings.append(DataFinding("missing-mask", sample.id, path.name))
 
 
-def mask_findings(name: str, masks: Mapping[str, Mask]) -> Iterator[Finding]:
+def draw(sample: ListedSample, split: str, size: Size, findings: list[DataFinding]) -> Mask | None:
+    """A mask that is there, or None with a finding."""
+    source, path = sample.masks[split], sample.mask_file(split)
+    try:
+        mask = sample.drawn(split, size)
+    except DefectError as error:
+        findings.append(error.found_in(sample.id))
+        return None
+    except SampleError as error:
+        kind = "mask-truncated" if path and is_truncated(path) else "mask-undecodable"
+        findings.append(DataFinding(kind, sample.id, str(error)))
+        return None
+    if path and isinstance(source, MaskFile) and source.read is read_mask and (levels := grey_levels(path)) > 2:
+        findings.append(DataFinding("mask-grey", sample.id, f"{levels} values"))
+    return mask
+
+
+def mask_findings(name: str, masks: Mapping[str, Mask]) -> Iterator[DataFinding]:
     """Empty and full masks; whether inside and outside complement each other, unless one is empty or full."""
     extreme = False
     for split, mask in masks.items():
         painted, pixels = int(mask.sum()), mask.numel()
         if painted in (0, pixels):
             extreme = True
-            yield Finding("mask-empty" if painted == 0 else "mask-full", name, split)
+            yield DataFinding("mask-empty" if painted == 0 else "mask-full", name, split)
     if extreme or not {INSIDE, OUTSIDE} <= masks.keys():
         return
     both, none = masks[INSIDE] & masks[OUTSIDE], ~(masks[INSIDE] | masks[OUTSIDE])
     for kind, pixels in (("masks-overlap", int(both.sum())), ("masks-gap", int(none.sum()))):
         if pixels:
-            yield Finding(kind, name, f"{pixels} pixels")
-
-
-def _of_runs(name: str, source: Runs, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
-    try:
-        return decode_rle(source.numbers, *size)
-    except UserError as error:
-        kind = next((kind for words, kind in _OF_RUNS.items() if words in str(error)), "rle-malformed")
-        findings.append(Finding(kind, name, str(error)))
-        return None
-
-
-def _of_file(name: str, source: Path | Black, size: tuple[int, int], findings: list[Finding]) -> Mask | None:
-    path = source.file if isinstance(source, Black) else source
-    try:
-        mask = (black_mask if isinstance(source, Black) else read_mask)(path)[0]
-    except SampleError as error:
-        kind = "mask-truncated" if is_truncated(path) else "mask-undecodable"
-        findings.append(Finding(kind, name, str(error)))
-        return None
-    if tuple(mask.shape) != size:
-        found, needed = (f"{height}x{width}" for height, width in (tuple(mask.shape), size))
-        findings.append(Finding("mask-size", name, f"{found}, its image is {needed}"))
-        return None
-    if isinstance(source, Path) and (levels := grey_levels(source)) > 2:
-        findings.append(Finding("mask-grey", name, f"{levels} values"))
-    return mask
+            yield DataFinding(kind, name, f"{pixels} pixels")

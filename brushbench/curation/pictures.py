@@ -12,7 +12,7 @@ from torch import Tensor
 
 from brushbench.core.errors import SampleError
 from brushbench.core.files import file_digest
-from brushbench.curation.defects import Finding
+from brushbench.datasets.defects import DataFinding
 from brushbench.imaging.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, Size, read_image
 
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
@@ -30,7 +30,7 @@ _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 class Picture:
     """What was found in one file."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
     file_format: str = ""
     """Empty if it is none of ours."""
     bytes_digest: str = ""
@@ -43,7 +43,7 @@ class Picture:
 def inspect_picture(path: Path, name: str) -> Picture:
     """Look at the image of the sample `name`."""
     if not path.is_file():
-        return Picture((Finding("missing-image", name, path.name),))
+        return Picture((DataFinding("missing-image", name, path.name),))
     start = b""
     try:
         with path.open("rb") as file:
@@ -88,31 +88,31 @@ def is_truncated(path: Path) -> bool:
     return _ours(start) and (b"IEND" if start.startswith(b"\x89PNG") else b"\xff\xd9") not in end
 
 
-def _why_not(error: Exception, path: Path, start: bytes, name: str) -> Finding:
+def _why_not(error: Exception, path: Path, start: bytes, name: str) -> DataFinding:
     """What the error that an image ended with means."""
     if isinstance(error, _BOMBS):
-        return Finding("too-large", name, f"{path.name}: {error}")
+        return DataFinding("too-large", name, f"{path.name}: {error}")
     if is_truncated(path):
-        return Finding("truncated", name, str(error))
+        return DataFinding("truncated", name, str(error))
     if isinstance(error, UnidentifiedImageError):
         what = "is damaged" if _ours(start) else "is none" if start else "is empty"
-        return Finding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
-    return Finding("undecodable", name, str(error))
+        return DataFinding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
+    return DataFinding("undecodable", name, str(error))
 
 
-def _about(image: Image.Image, path: Path, start: bytes, name: str) -> Iterator[Finding]:
+def _about(image: Image.Image, path: Path, start: bytes, name: str) -> Iterator[DataFinding]:
     if path.suffix.lower() not in _SUFFIXES[str(image.format)]:
-        yield Finding("wrong-suffix", name, f"{path.name} is {image.format}")
+        yield DataFinding("wrong-suffix", name, f"{path.name} is {image.format}")
     deep = image.format == "PNG" and len(start) > _BIT_DEPTH and start[_BIT_DEPTH] == 16
     if image.mode != "RGB" or deep:
-        yield Finding("colour-mode", name, f"{path.name}: {image.mode}{', 16 bits' if deep else ''}")
+        yield DataFinding("colour-mode", name, f"{path.name}: {image.mode}{', 16 bits' if deep else ''}")
     # Asked for EXIF data that isn't in the header, Pillow would decode the whole picture.
     orientation = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
     if orientation != 1:
-        yield Finding("exif-orientation", name, f"{path.name}: orientation {orientation}")
+        yield DataFinding("exif-orientation", name, f"{path.name}: orientation {orientation}")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        yield Finding("several-frames", name, f"{path.name}: {frames} frames")
+        yield DataFinding("several-frames", name, f"{path.name}: {frames} frames")
 
 
 def _digest(pixels: UInt8[Tensor, "3 h w"]) -> str:

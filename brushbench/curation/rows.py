@@ -17,7 +17,7 @@ from brushbench.imaging.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedIm
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PortableSample:
     """One sample."""
 
     id: str
@@ -36,7 +36,9 @@ class Row:
         return f"{self.id}{self.suffix}"
 
 
-def rows_of(datasets: Mapping[str, Dataset], watch: ProgressCallback, damaged: list[str] | None) -> Iterator[Row]:
+def rows_of(
+    datasets: Mapping[str, Dataset], watch: ProgressCallback, damaged: list[str] | None
+) -> Iterator[PortableSample]:
     """The samples in order; `datasets` has the same ones by split.
 
     Ids of damaged samples go to `damaged`; without it, one raises `UserError`.
@@ -62,12 +64,12 @@ def tag_names(dataset: Dataset) -> Sequence[str]:
     return sorted({key for tags in dataset.tags().values() for key in tags})
 
 
-def _row(datasets: Mapping[str, Dataset], index: int) -> Row:
+def _row(datasets: Mapping[str, Dataset], index: int) -> PortableSample:
     samples = {split: dataset[index] for split, dataset in datasets.items()}
     sample = next(iter(samples.values()))
     image, image_format = _encoded(next(iter(datasets.values())), index, sample)
     masks = {split: each.mask[0] for split, each in samples.items()}
-    return Row(sample.id, sample.caption, sample.tags, image, SUFFIX_OF[image_format], masks)
+    return PortableSample(sample.id, sample.caption, sample.tags, image, SUFFIX_OF[image_format], masks)
 
 
 def _encoded(dataset: Dataset, index: int, sample: Sample) -> tuple[bytes, str]:

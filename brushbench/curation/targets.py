@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from brushbench.core.errors import UserError, doing, one_line
-from brushbench.curation.rows import Row
-from brushbench.datasets.brushbench import MAPPING_FILES, MASK_KEYS
+from brushbench.curation.rows import PortableSample
+from brushbench.datasets.mapping import MAPPING_FILES, MASK_KEYS
 from brushbench.datasets.parquet_columns import CAPTION, ID, IMAGE, TAGS, mask_column, schema_of
 from brushbench.datasets.sidecar import FILE
 from brushbench.imaging.masks import encode_rle
@@ -26,7 +26,7 @@ GROUP_ROWS, GROUP_BYTES = 100, 64 << 20
 Mask = Bool[Tensor, "h w"]
 
 
-Write = Callable[[Path, Iterable[Row], Sequence[str]], int]
+Write = Callable[[Path, Iterable[PortableSample], Sequence[str]], int]
 """Writes all samples to a path where nothing is, and says how many there were; the texts are the tags that samples may
 have. Raises `UserError` for what the format can't hold."""
 
@@ -43,7 +43,7 @@ class Format:
     """It holds one mask for each sample."""
 
 
-def write_brushbench(target: Path, rows: Iterable[Row], _tags: Sequence[str]) -> int:
+def write_brushbench(target: Path, rows: Iterable[PortableSample], _tags: Sequence[str]) -> int:
     """`images/` and a mapping file. Of two splits the inside is the inpainting mask; a split alone is, too."""
     (target / "images").mkdir(parents=True)
     count, size = 0, None
@@ -65,7 +65,7 @@ def write_brushbench(target: Path, rows: Iterable[Row], _tags: Sequence[str]) ->
     return count
 
 
-def write_folder(target: Path, rows: Iterable[Row], tags: Sequence[str]) -> int:
+def write_folder(target: Path, rows: Iterable[PortableSample], tags: Sequence[str]) -> int:
     """`images/`, `masks/` and `captions.csv`, in which tags are columns."""
     columns = [IMAGE, CAPTION, *tags]
     if len(set(columns) | {ID}) <= len(columns):
@@ -85,7 +85,7 @@ def write_folder(target: Path, rows: Iterable[Row], tags: Sequence[str]) -> int:
     return count
 
 
-def write_masks(target: Path, rows: Iterable[Row], _tags: Sequence[str]) -> int:
+def write_masks(target: Path, rows: Iterable[PortableSample], _tags: Sequence[str]) -> int:
     """Nothing but masks, black and white, white = paint."""
     target.mkdir()
     count = 0
@@ -95,7 +95,7 @@ def write_masks(target: Path, rows: Iterable[Row], _tags: Sequence[str]) -> int:
     return count
 
 
-def write_parquet(target: Path, rows: Iterable[Row], tags: Sequence[str]) -> int:
+def write_parquet(target: Path, rows: Iterable[PortableSample], tags: Sequence[str]) -> int:
     """One Parquet file, in row groups of at most `GROUP_ROWS` samples and about `GROUP_BYTES`."""
     count, waiting, waiting_bytes = 0, list[Mapping[str, object]](), 0
     writer = None
@@ -132,7 +132,7 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def _cells(row: Row, tags: Sequence[str]) -> Mapping[str, object]:
+def _cells(row: PortableSample, tags: Sequence[str]) -> Mapping[str, object]:
     masks = {
         mask_column(split): {"bytes": _picture(mask), "path": f"{row.id}.png"} for split, mask in row.masks.items()
     }

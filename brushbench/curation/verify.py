@@ -14,14 +14,14 @@ from brushbench.core.progress import ProgressCallback, silent
 from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset
 from brushbench.curation.captions import comparable
-from brushbench.curation.defects import KINDS, Finding
-from brushbench.curation.editbench_entries import ALL, list_editbench
-from brushbench.curation.entries import Listing
-from brushbench.curation.folder_entries import list_folder
-from brushbench.curation.inspection import Seen, inspect_entry, read_sample
-from brushbench.curation.mapping_entries import COMPLETE, list_mapping
-from brushbench.curation.sources import find, open_splits, splits_of
+from brushbench.curation.inspection import Seen, inspect_files, read_sample
+from brushbench.curation.sources import STORED, find, open_splits, splits_of
 from brushbench.datasets.brushbench import find_mapping_file
+from brushbench.datasets.defects import KINDS, DataFinding, Report, unreadable
+from brushbench.datasets.editbench_layouts import ALL, PROMPTS, find_layout, read_tables
+from brushbench.datasets.folder import read_folder
+from brushbench.datasets.listing import Listing
+from brushbench.datasets.mapping import COMPLETE, read_mapping
 from brushbench.datasets.papercut import DATA
 from brushbench.datasets.source import usual_size
 from brushbench.imaging.images import Size, size_or_none
@@ -41,7 +41,7 @@ class Verification:
     seen: Sequence[Seen]
     tags: Mapping[str, Mapping[str, str]]
     notes: Sequence[str]
-    findings: Sequence[Finding]
+    findings: Sequence[DataFinding]
 
     def sizes(self) -> Counter[Size]:
         """How many pictures have which (height, width)."""
@@ -78,19 +78,25 @@ def verify(
     those of the data set.
     """
     name, folder = find(name, root)
-    checked = splits_of(name, folder, splits)
-    listing = _listing(name, folder, checked, options or {})
+    # Opening one tells what is valid in a file without masks.
+    checked = splits_of(name, folder, splits) or STORED[:1]
+    findings: list[DataFinding] = []
+    listing = _listing(name, folder, checked, options or {}, findings.append)
+    datasets: Mapping[str, Dataset] = {}
     try:
         datasets = open_splits(name, folder, checked, options or {})
     except UserError as error:
         if listing is None:
             raise
-        datasets, findings = {}, _explained(listing, error)
-    else:
-        findings = []
+        if not any(finding.refusal for finding in findings):
+            # An option that doesn't go with the data set.
+            findings.append(unreadable("data set", error))
+    if listing:
+        findings += [*(defect for sample in listing.samples for defect in sample.defects), *listing.further()]
     first = next(iter(datasets.values()), None)
-    seen = _samples(listing, datasets, watch)
-    findings += [*(listing.findings if listing else ()), *(finding for sample in seen for finding in sample.findings)]
+    bad = {finding.subject for finding in findings if not KINDS[finding.kind].usable}
+    seen = _samples(listing, datasets, bad, watch)
+    findings += [finding for sample in seen for finding in sample.findings]
     findings += [
         *_duplicates(seen, {finding.subject for finding in findings if finding.kind == "shared-image"}),
         *(_wrong_sizes(seen) if listing and listing.one_size else ()),
@@ -102,38 +108,39 @@ def verify(
     return Verification(short_name(name), folder, checked, digest, seen, tags, notes, findings)
 
 
-def _listing(name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]) -> Listing | None:
+def _listing(
+    name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
+) -> Listing | None:
     """None for a data set whose files are its reader's business."""
     if name == "papercut":
-        return list_mapping(DATA / "mapping_file.json", splits, complete=None)
+        return read_mapping(DATA / "mapping_file.json", splits, report)
     if name == "editbench" and root is not None:
-        return list_editbench(root, splits, str(options.get("prompt", "full")), str(options.get("subset", ALL)))
+        layout, subset = find_layout(root), str(options.get("subset", ALL))
+        if layout and layout.kind != "C":
+            return read_tables(layout, str(options.get("prompt", PROMPTS[0])), splits, report, subset)
+        # Files of a subset of layout C would seem to belong to nothing.
+        return read_mapping(layout.files[0], splits, report) if layout and subset == ALL else None
     if name not in ("brushbench", "folder") or root is None:
         return None
     if mapping_file := root if root.is_file() else find_mapping_file(root):
-        return list_mapping(mapping_file, splits, complete=COMPLETE if name == "brushbench" else None)
+        return read_mapping(mapping_file, splits, report, COMPLETE if name == "brushbench" else None)
     whole = name == "folder" and (root / "images").is_dir() and (root / "masks").is_dir()
-    return list_folder(root, splits) if whole else None
+    return read_folder(root, splits, report)[0] if whole else None
 
 
-def _explained(listing: Listing, error: UserError) -> list[Finding]:
-    """Why the data set can't be opened, unless something that was found says it already."""
-    kinds = ("unreadable", "duplicate-id", "names-alike", "caption-order", "malformed-record", "sidecar")
-    known = any(finding.kind.startswith(kinds) for finding in listing.findings)
-    return [] if known else [Finding("unreadable", "data set", str(error))]
-
-
-def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: ProgressCallback) -> list[Seen]:
+def _samples(
+    listing: Listing | None, datasets: Mapping[str, Dataset], bad: set[str], watch: ProgressCallback
+) -> list[Seen]:
     if listing is None:
         count = len(next(iter(datasets.values())))
         looks = (partial(read_sample, datasets, index) for index in range(count))
     else:
-        count = len(listing.entries)
-        usual = usual_size(size_or_none(entry.image) for entry in listing.entries) if listing.one_size else None
-        bad = {finding.subject for finding in listing.findings if not KINDS[finding.kind].usable}
+        count = len(listing.samples)
+        sizes = (size_or_none(sample.image_or_none()) for sample in listing.samples)
+        usual = usual_size(sizes) if listing.one_size else None
         looks = (
-            partial(inspect_entry, entry, usual, datasets, index, bad=entry.id in bad)
-            for index, entry in enumerate(listing.entries)
+            partial(inspect_files, sample, usual, datasets, index, bad=sample.id in bad)
+            for index, sample in enumerate(listing.samples)
         )
     advance = watch("verifying", count, 0)
     seen = []
@@ -144,7 +151,7 @@ def _samples(listing: Listing | None, datasets: Mapping[str, Dataset], watch: Pr
     return seen
 
 
-def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[Finding]:
+def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[DataFinding]:
     """The second and each further one, with the first; samples that share a file were reported as that."""
     files: dict[str, str] = {}
     pixels: dict[str, str] = {}
@@ -156,20 +163,20 @@ def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[Finding]:
         if sample.id in shared:
             pass
         elif same != sample.id:
-            yield Finding("duplicate-image", sample.id, f"as {same}")
+            yield DataFinding("duplicate-image", sample.id, f"as {same}")
         elif alike != sample.id:
-            yield Finding("duplicate-pixels", sample.id, f"as {alike}")
+            yield DataFinding("duplicate-pixels", sample.id, f"as {alike}")
         first = captions.setdefault(comparable(sample.caption) or f"none, {sample.id}", sample.id)
         if first != sample.id:
-            yield Finding("duplicate-caption", sample.id, f"as {first}")
+            yield DataFinding("duplicate-caption", sample.id, f"as {first}")
 
 
-def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[Finding]:
+def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[DataFinding]:
     usual = usual_size(sample.picture.size for sample in seen)
     for sample in seen:
         if usual and sample.picture.size and sample.picture.size != usual:
             found, most = ("x".join(map(str, size)) for size in (sample.picture.size, usual))
-            yield Finding("wrong-size", sample.id, f"{found}, most are {most}")
+            yield DataFinding("wrong-size", sample.id, f"{found}, most are {most}")
 
 
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from itertools import groupby
 
 from brushbench.core.errors import one_line
 from brushbench.core.registry import dataset_info
-from brushbench.curation.defects import KINDS, Finding
 from brushbench.curation.verify import Verification
+from brushbench.datasets.defects import KINDS, DataFinding
 from brushbench.imaging.images import Size
 
 SHOWN = 5
@@ -110,7 +110,7 @@ def _use(found: Verification) -> Iterator[str]:
             yield f"none of {count} samples can be used{where}; `run` ends with exit code 2"
 
 
-def _group(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
+def _group(kind: str, findings: Sequence[DataFinding]) -> Iterator[str]:
     yield f"{kind} ({len(findings)}): {KINDS[kind].meaning}"
     for finding in findings[:SHOWN]:
         yield "  " + one_line(f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject, 200)

@@ -1,56 +1,30 @@
-"""BrushBench, and any data set in its format: `images/` and a mapping file with captions and run-length masks.
-
-Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapping_file.json`.
-"""
+"""BrushBench, and any data set in its format: `images/` and a mapping file with captions and run-length masks."""
 
 import hashlib
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import cast, final
+from typing import final
 
-import numpy as np
 from jaxtyping import Bool
-from pydantic import BaseModel, StrictStr, ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.types import Sample
-from brushbench.datasets.names import in_one_form, one_form
-from brushbench.datasets.sidecar import read_sidecar
-from brushbench.datasets.source import (
-    check_caption,
-    check_id,
-    check_split,
-    check_unicode,
-    digest_of,
-    existing_folder,
-    inside_root,
-    iterate,
-    usual_size,
-)
-from brushbench.datasets.tables import read_json, without_repeated
+from brushbench.datasets.defects import refuse
+from brushbench.datasets.listing import ListedSample
+from brushbench.datasets.mapping import MAPPING_FILES, MASK_KEYS, MISSPELT, read_mapping
+from brushbench.datasets.source import check_painted, check_split, digest_of, existing_folder, iterate, usual_size
 from brushbench.imaging.images import Size, read_image, size_or_none
-from brushbench.imaging.masks import brush_strokes, decode_rle
+from brushbench.imaging.masks import brush_strokes
 
-MAPPING_FILES = ("mapping_file.json", "mapping_file_list.json")
-FOLDERS = (".", "BrushBench", "BrushDench")
+FOLDERS = (".", "BrushBench", MISSPELT)
 """Where below the root the mapping file may be; the authors' README misspells it, and real users have that folder."""
-MASK_KEYS = {"inside": "inpainting_mask", "outside": "outpainting_mask"}
 BRUSH = "brush"
 MAX_ATTEMPTS = 100
 STROKE_SIDE = 512
 """The size that brush strokes are drawn at; on another, they are reduced or enlarged."""
-
-
-class _Record(BaseModel):
-    """What every entry of a mapping file has; its masks are read by `decode_rle`."""
-
-    image: StrictStr
-    caption: StrictStr
-    tags: dict[str, str] = {}
 
 
 @final
@@ -59,7 +33,7 @@ class BrushBench:
 
     A damaged mapping file raises `UserError` when it is opened; a damaged entry raises `SampleError` when that sample
     is asked for. All images of a data set have one size, the one that most of them have: the masks' run lengths mean
-    nothing on another. Tags come from the entries, if they have some, and from `sidecar.FILE`.
+    nothing on another. Tags come from the entries, if they have some, and from `tags.csv`.
     """
 
     def __init__(self, mapping_file: Path, split: str, name: str = "brushbench") -> None:
@@ -67,10 +41,8 @@ class BrushBench:
         self.name = name
         self.split = split
         self._mapping_file = mapping_file
-        self._root = mapping_file.parent
-        self._entries = _read_mapping(mapping_file, MASK_KEYS.get(split))
-        self._ids = tuple(self._entries)
-        self._sidecar = read_sidecar(self._root, self._ids)
+        self._samples = read_mapping(mapping_file, [split], refuse).samples
+        self._ids = tuple(sample.id for sample in self._samples)
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> "BrushBench":
@@ -88,15 +60,15 @@ class BrushBench:
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
         """The tags in the mapping file and in `tags.csv`; the latter's hold."""
-        return {sample_id: self._tags_or_none(sample_id) for sample_id in self._ids}
+        return {sample.id: sample.tags for sample in self._samples}
 
     def image_file(self, index: int) -> Path | None:
         """See `OnDisk`."""
-        return self._image_or_none(self._ids[index])
+        return _image_of(self._samples[index])
 
     def digest(self) -> str:
         """Hash of the mapping file and of every image that it names."""
-        return digest_of([self._mapping_file, *(self._image_or_none(entry) for entry in self._ids)])
+        return digest_of([self._mapping_file, *map(_image_of, self._samples)])
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -105,60 +77,38 @@ class BrushBench:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        sample_id = self._ids[index]
-        check_id(sample_id)
-        record = self._record(sample_id)
-        check_caption(record.caption)
-        image = read_image(inside_root(self._root, record.image))
+        sample = self._samples[index]
+        caption = sample.checked_caption()
+        image = read_image(sample.image_file())
         height, width = image.shape[1:]
         if (height, width) != self._size:
             expected = "x".join(map(str, self._size or ()))
-            raise SampleError(one_line(f"{record.image}: {height}x{width}, the data set is {expected}"))
-        mask = brush_mask(sample_id, height, width) if self.split == BRUSH else self._drawn(sample_id, height, width)
-        return Sample(sample_id, image, mask[None], record.caption, self._tags(record, sample_id))
+            raise SampleError(one_line(f"{sample.image}: {height}x{width}, the data set is {expected}"))
+        mask = brush_mask(sample.id, height, width) if self.split == BRUSH else self._drawn(sample, (height, width))
+        return Sample(sample.id, image, mask[None], caption, sample.tags)
 
-    def _drawn(self, sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
-        try:
-            mask = decode_rle(self._runs(sample_id), height, width)
-        except UserError as error:
-            raise SampleError(str(error)) from error
-        if not mask.numpy().any():
-            raise SampleError(f"{MASK_KEYS[self.split]} is empty: there is nothing to paint")
+    def _drawn(self, sample: ListedSample, size: Size) -> Bool[Tensor, "h w"]:
+        key = MASK_KEYS[self.split]
+        if self.split not in sample.masks:
+            raise SampleError(f"mapping file: {key}: a list of runs is required")
+        mask = sample.drawn(self.split, size)
+        check_painted(mask, key)
         return mask
 
     @cached_property
     def _size(self) -> Size | None:
-        return usual_size(size_or_none(self._image_or_none(name)) for name in self._ids)
+        return usual_size(map(size_or_none, map(_image_of, self._samples)))
 
-    def _record(self, sample_id: str) -> _Record:
-        try:
-            return _Record.model_validate(self._entries[sample_id])
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "entry"
-            raise SampleError(one_line(f"mapping file: {where}: {first['msg'].lower()}")) from error
 
-    def _runs(self, sample_id: str) -> list[object] | np.ndarray:
-        entry, key = self._entries[sample_id], MASK_KEYS[self.split]
-        runs = entry.get(key) if isinstance(entry, dict) else None
-        if not isinstance(runs, list | np.ndarray):
-            raise SampleError(f"mapping file: {key}: a list of runs is required")
-        return runs
+def find_mapping_file(root: Path) -> Path | None:
+    """The mapping file in `root` or in the data set's folder below it, None if there is none."""
+    candidates = (root / folder / name for folder in FOLDERS for name in MAPPING_FILES)
+    return next((path for path in candidates if path.is_file()), None)
 
-    def _tags(self, record: _Record, sample_id: str) -> Mapping[str, str]:
-        return {**record.tags, **self._sidecar.get(sample_id, {})}
 
-    def _tags_or_none(self, sample_id: str) -> Mapping[str, str]:
-        try:
-            return self._tags(self._record(sample_id), sample_id)
-        except SampleError:
-            return {}
-
-    def _image_or_none(self, sample_id: str) -> Path | None:
-        try:
-            return inside_root(self._root, self._record(sample_id).image)
-        except SampleError:
-            return None
+def _image_of(sample: ListedSample) -> Path | None:
+    """The file of its image, None for a damaged entry and for a file that isn't the data set's."""
+    return None if sample.failure() else sample.image_or_none()
 
 
 def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
@@ -171,54 +121,3 @@ def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
         if strokes.numpy().any():
             return strokes
     raise SampleError(f"no brush stroke meets a picture of {height}x{width}")
-
-
-def find_mapping_file(root: Path) -> Path | None:
-    """The mapping file in `root` or in the data set's folder below it, None if there is none."""
-    candidates = (root / folder / name for folder in FOLDERS for name in MAPPING_FILES)
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _read_mapping(path: Path, masks: str | None) -> dict[str, object]:
-    """Its entries; of their runs only those under the key `masks`."""
-    content = read_json(path, partial(_packed, masks))
-    if isinstance(content, list):
-        content = _by_id(path, content)
-    if not isinstance(content, dict):
-        raise UserError(one_line(f"{path}: must be a dict of samples or a list of them, is {type(content).__name__}"))
-    if not content:
-        raise UserError(one_line(f"{path}: no samples"))
-    check_unicode(path, content)
-    in_one_form(str(path), content)
-    return {one_form(name): entry for name, entry in content.items()}
-
-
-def _by_id(path: Path, entries: list[object]) -> dict[str, object]:
-    try:
-        return without_repeated([(id_of(entry, index), entry) for index, entry in enumerate(entries)])
-    except UserError as error:
-        raise UserError(one_line(f"{path}: {error}")) from error
-
-
-def _packed(masks: str | None, pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of the file. Its runs are what is large: those that aren't needed go, numbers take four bytes each."""
-    record = without_repeated(pairs)
-    for key in MASK_KEYS.values():
-        runs = record.get(key)
-        if isinstance(runs, list):
-            record[key] = _small(runs) if key == masks else None
-    return record
-
-
-def _small(runs: list[object]) -> list[object] | np.ndarray:
-    try:
-        return np.asarray(array("i", cast(list[int], runs)))
-    except (TypeError, OverflowError):
-        # Not all of them are whole numbers of this size: the decoder says what is wrong, when this sample is asked for.
-        return runs
-
-
-def id_of(entry: object, index: int) -> str:
-    """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
-    name = entry.get("image_id") if isinstance(entry, dict) else None
-    return f"entry-{index}" if name is None else str(name)

@@ -10,18 +10,12 @@ from typing import Annotated, Literal, Protocol, final
 from pydantic import Field
 
 from brushbench.core.concurrency import THREADS
-from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
-from brushbench.datasets.editbench_layouts import (
-    FOLDER,
-    Table,
-    find_layout,
-    read_annotations,
-    read_black,
-)
+from brushbench.datasets.editbench_layouts import FOLDER, Table, find_layout
 from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
-from brushbench.datasets.source import Indexed, check_split, digest_of, existing_folder, iterate
+from brushbench.datasets.source import Indexed, check_painted, check_split, digest_of, existing_folder, iterate
 
 SPLITS = ("inside", "outside", BRUSH)
 MAX_SIDE = 4096
@@ -41,7 +35,7 @@ class EditBenchOptions:
     """Side of images and masks. Layout C, which is resized already, is reduced if it is larger, and never enlarged."""
 
 
-class _Source(Indexed, Protocol):
+class _StoredSamples(Indexed, Protocol):
     """Samples as they are stored, of all subsets, with what is to be painted inside."""
 
     def tags(self) -> Mapping[str, Mapping[str, str]]: ...
@@ -59,7 +53,7 @@ class EditBench:
 
     Options = EditBenchOptions
 
-    def __init__(self, source: _Source, split: str, options: EditBenchOptions, *, enlarge: bool) -> None:
+    def __init__(self, source: _StoredSamples, split: str, options: EditBenchOptions, *, enlarge: bool) -> None:
         check_split(split, SPLITS)
         self.name = "editbench"
         self.split = split
@@ -95,8 +89,8 @@ class EditBench:
         if layout.kind == "A":
             if len(layout.files) == 1 and options.subset == "all":
                 _LOG.warning(one_line(f"editbench: half of it is missing: there is only {layout.files[0]}"))
-            return cls(read_annotations(layout.files, options.prompt), split, options, enlarge=True)
-        table = read_black(layout.files, options.prompt)
+            return cls(Table(layout, options.prompt), split, options, enlarge=True)
+        table = Table(layout, options.prompt)
         dataset = cls(table, split, options, enlarge=True)
         if split != BRUSH:
             _LOG.warning(dataset.warning_of_black(table))
@@ -131,8 +125,7 @@ class EditBench:
             mask = brush_mask(stored.id, image.shape[1], image.shape[2])[None]
         elif self.split == "outside":
             mask = ~mask
-        if not mask.any():
-            raise SampleError("mask is empty: there is nothing to paint")
+        check_painted(mask)
         return Sample(stored.id, image, mask, stored.caption, stored.tags)
 
     def warning_of_black(self, table: Table) -> str:

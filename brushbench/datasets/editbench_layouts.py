@@ -9,35 +9,43 @@
 Source: Imagen Editor and EditBench, arXiv:2212.06909; layouts as public code reads them.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
-from jaxtyping import Bool
-from torch import Tensor
-
-from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import check_file
 from brushbench.core.types import Sample
-from brushbench.datasets.brushbench import MAPPING_FILES
+from brushbench.datasets.defects import DataFinding, DefectError, Report, refuse, unreadable
 from brushbench.datasets.editbench_masks import black_mask
-from brushbench.datasets.names import in_one_form, one_form
-from brushbench.datasets.source import check_caption, check_id, digest_of, inside_root
+from brushbench.datasets.listing import (
+    INSIDE,
+    OUTSIDE,
+    ListedSample,
+    Listing,
+    MaskFile,
+    id_findings,
+    repeated,
+    stored_split,
+)
+from brushbench.datasets.mapping import MAPPING_FILES
+from brushbench.datasets.names import check_one_form, one_form
+from brushbench.datasets.source import digest_of
 from brushbench.datasets.tables import read_csv
 from brushbench.imaging.images import read_image, read_mask
 
 FOLDER = "EditBench"
 SUBSETS = ("natural", "generated")
+ALL = "all"
 PROMPTS = ("full", "mask-simple", "mask-rich")
 _COLUMNS_B = ("aos", "type", "image_path", "masked_image_path", "caption")
 _PREFIX = "prompt_"
-ReadMask = Callable[[Path], Bool[Tensor, "1 h w"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Line:
     """A line of a table: one picture with one prompt."""
 
     id: str
@@ -52,63 +60,44 @@ class Row:
 
 @final
 class Table:
-    """Layout A or B: pictures and masks as they are stored, by the rows of tables.
+    """Layout A or B: pictures and masks as they are stored, by the lines of tables.
 
     A damaged table raises `UserError` when it is opened, a damaged picture `SampleError` when its sample is asked for.
     """
 
-    def __init__(self, root: Path, files: Sequence[Path], rows: Sequence[Row], read: ReadMask) -> None:
-        in_one_form(str(root), (row.id for row in rows))
-        repeated = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
-        if repeated:
-            raise UserError(one_line(f"{root}: {repeated[0]!r} occurs twice"))
-        self._root = root
-        self._files = files
-        self._rows = rows
-        self._ids = tuple(one_form(row.id) for row in rows)
-        self._read = read
+    def __init__(self, layout: "Layout", prompt: str) -> None:
+        listing = read_tables(layout, prompt, [INSIDE], refuse)
+        self._files = listing.files
+        self._samples = listing.samples
+        self._ids = tuple(sample.id for sample in self._samples)
 
     @property
     def ids(self) -> Sequence[str]:
         """In the order of the tables, natural before generated; in Unicode's form NFC."""
         return self._ids
 
-    @property
-    def rows(self) -> Sequence[Row]:
-        """The rows as the tables have them, in the order of the ids."""
-        return self._rows
-
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """The tags of every row."""
-        return {name: row.tags for name, row in zip(self._ids, self._rows, strict=True)}
+        """`subset`, and every other column that isn't empty: attribute, object, scene."""
+        return {sample.id: sample.tags for sample in self._samples}
 
     def digest(self) -> str:
         """Hash of the tables and of every image and mask."""
-        pictures = (self._file_or_none(name) for row in self._rows for name in (row.image, row.mask))
+        pictures = (file for k, each in enumerate(self._samples) for file in (each.image_or_none(), self.mask_file(k)))
         return digest_of([*self._files, *pictures])
 
     def mask_file(self, index: int) -> Path | None:
         """The file that a sample's mask is made from; None if it is outside the data set's folder."""
-        return self._file_or_none(self._rows[index].mask)
+        try:
+            return self._samples[index].mask_file(INSIDE)
+        except DefectError:
+            return None
 
     def __getitem__(self, index: int) -> Sample:
-        row, name = self._rows[index], self._ids[index]
-        check_id(name)
-        if not row.caption.strip():
-            raise SampleError(one_line(f"{name}: its table has no prompt of this kind for it"))
-        check_caption(row.caption)
-        image = read_image(inside_root(self._root, row.image))
-        mask = self._read(inside_root(self._root, row.mask))
-        if mask.shape[1:] != image.shape[1:]:
-            sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
-            raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
-        return Sample(name, image, mask, row.caption, row.tags)
-
-    def _file_or_none(self, name: str) -> Path | None:
-        try:
-            return inside_root(self._root, name)
-        except SampleError:
-            return None
+        sample = self._samples[index]
+        caption = sample.checked_caption()
+        image = read_image(sample.image_file())
+        mask = sample.drawn(INSIDE, (image.shape[1], image.shape[2]))
+        return Sample(sample.id, image, mask[None], caption, sample.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,54 +136,81 @@ def has_tables(root: Path) -> bool:
     return layout is not None and layout.kind != "C"
 
 
-def read_annotations(files: Sequence[Path], prompt: str) -> Table:
-    """Layout A. Raises `UserError` for a table that lacks a column, or that has a picture twice."""
-    rows = []
+def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL) -> Listing:
+    """The samples of layout A or B. A table that can't be read is reported, and a picture that is there twice.
+
+    Raises `UserError` for a prompt that no line of layout B has.
+    """
+    root, split, black = layout.files[0].parent, stored_split(splits), layout.kind == "B"
+    lines = (_read_black if black else _read_annotations)(layout.files, prompt, report)
+    names = [line.id for line in lines]
+    check_one_form(root, names, report)
+    for name, refusal in repeated(root, names):
+        report(DataFinding("duplicate-id", one_form(name), refusal=refusal))
+    kept = (line for line in lines if subset in (ALL, line.tags.get("subset")))
+    samples = [_sample(root, line, split, black=black) for line in kept]
+    further = partial(id_findings, [sample.id for sample in samples])
+    return Listing(layout.files, samples, further, list(_notes(layout)))
+
+
+def _sample(root: Path, line: _Line, split: str, *, black: bool) -> ListedSample:
+    name, defects = one_form(line.id), []
+    # Unlike a folder's, a caption without words can't be used.
+    if not line.caption.strip():
+        why = "its table has no prompt of this kind for it"
+        defects.append(DataFinding("missing-caption", name, why, failure=one_line(f"{name}: {why}")))
+    mask = MaskFile(line.mask, split == OUTSIDE, black_mask if black else read_mask)
+    return ListedSample(name, root, line.image, None if defects else line.caption, {split: mask}, line.tags, defects)
+
+
+def _notes(layout: Layout) -> Iterator[str]:
+    if layout.kind == "A" and len(layout.files) == 1:
+        yield "half of it is missing: there is only one of the two tables"
+    if layout.kind == "B":
+        yield "there are no masks: what is black in the masked images is painted"
+
+
+def _read_annotations(files: Sequence[Path], prompt: str, report: Report) -> list[_Line]:
+    found = []
     for file in files:
         subset = next(subset for subset in SUBSETS if file.name == _annotations(subset))
-        columns, lines = read_csv(file)
-        _check_columns(file, columns, ("aos", _PREFIX + prompt))
+        columns, rows = _read_table(file, ("aos", _PREFIX + prompt), report) or ((), ())
         others = [name for name in columns if name != "aos" and not name.startswith(_PREFIX)]
-        for line in lines:
-            name = line["aos"].strip()
+        for row in rows:
+            name = row["aos"].strip()
             image, mask = (f"{folder}_{subset}/{name}.png" for folder in ("references", "masks"))
-            tags = {**_filled(line, others), "subset": subset}
-            rows.append(Row(f"{subset}-{name}", image, mask, line[_PREFIX + prompt], tags))
-    return Table(files[0].parent, files, rows, read_mask)
+            tags = {**_filled(row, others), "subset": subset}
+            found.append(_Line(f"{subset}-{name}", image, mask, row[_PREFIX + prompt], tags))
+    return found
 
 
-def read_black(files: Sequence[Path], prompt: str) -> Table:
-    """Layout B. Raises `UserError` as for layout A, and for a prompt that no row has.
+def _read_black(files: Sequence[Path], prompt: str, report: Report) -> list[_Line]:
+    """Layout B. Raises `UserError` for a prompt that no row has.
 
     `type` is the prompt's type, or the subset: both are in use. Where it is the prompt's, the subset is the one whose
     name is in the name of the table or of the pictures.
     """
-    lines = []
-    for file in files:
-        columns, found = read_csv(file)
-        _check_columns(file, columns, _COLUMNS_B)
-        lines += [(file.name, line) for line in found]
-    types = {_type(line) for _, line in lines} & set(PROMPTS)
-    if prompt not in (types or PROMPTS[:1]):
+    tables = [(file.name, table[1]) for file in files if (table := _read_table(file, _COLUMNS_B, report))]
+    rows = [(name, row) for name, found in tables for row in found]
+    types = {_type(row) for _, row in rows} & set(PROMPTS)
+    if prompt not in (types or PROMPTS[:1]) and len(tables) == len(files):
         valid = ", ".join(name for name in PROMPTS if name in types) or PROMPTS[0]
         raise UserError(one_line(f"{files[0]}: no row has a prompt {prompt!r}; valid: {valid}"))
-    rows = [_row_b(file, line) for file, line in lines if _type(line) == prompt or not types]
-    return Table(files[0].parent, files, rows, black_mask)
+    return [_line_b(file, row) for file, row in rows if _type(row) == prompt or not types]
 
 
-def _row_b(file: str, line: Mapping[str, str]) -> Row:
-    kind, name = _type(line), line["aos"].strip()
-    where = f"{file} {line['image_path']} {line['masked_image_path']}".lower()
+def _line_b(file: str, row: Mapping[str, str]) -> _Line:
+    kind, name = _type(row), row["aos"].strip()
+    where = f"{file} {row['image_path']} {row['masked_image_path']}".lower()
     named = [subset for subset in SUBSETS if subset in where]
     subset = kind if kind in SUBSETS else named[0] if len(named) == 1 else None
-    others = [column for column in line if column not in _COLUMNS_B]
-    tags = _filled(line, others)
+    tags = _filled(row, [column for column in row if column not in _COLUMNS_B])
     if subset:
         tags |= {"subset": subset}
     elif kind not in PROMPTS and kind:
-        tags |= {"type": line["type"].strip()}
+        tags |= {"type": row["type"].strip()}
     identity = f"{subset}-{name}" if subset else name
-    return Row(identity, line["image_path"].strip(), line["masked_image_path"].strip(), line["caption"], tags)
+    return _Line(identity, row["image_path"].strip(), row["masked_image_path"].strip(), row["caption"], tags)
 
 
 def _type(line: Mapping[str, str]) -> str:
@@ -213,6 +229,19 @@ def _is_table_b(file: Path) -> bool:
             return b"masked_image_path" in opened.readline(1000)
     except (OSError, UserError):
         return False
+
+
+def _read_table(
+    file: Path, needed: Sequence[str], report: Report
+) -> tuple[Sequence[str], Sequence[Mapping[str, str]]] | None:
+    """Its columns and rows."""
+    try:
+        columns, rows = read_csv(file)
+        _check_columns(file, columns, needed)
+    except UserError as error:
+        report(unreadable(file.name, error))
+        return None
+    return columns, rows
 
 
 def _check_columns(file: Path, columns: Sequence[str], needed: Sequence[str]) -> None:

@@ -1,33 +1,42 @@
 """A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
-from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
-from brushbench.datasets.names import in_one_form, one_form, order_problem
+from brushbench.datasets.defects import DataFinding, Report, refuse, unreadable
+from brushbench.datasets.listing import (
+    INSIDE,
+    OUTSIDE,
+    ListedSample,
+    Listing,
+    MaskFile,
+    extra_files,
+    id_findings,
+    repeated,
+    stored_split,
+)
+from brushbench.datasets.names import check_one_form, one_form, order_problem
 from brushbench.datasets.resized import FolderOptions, Resized
 from brushbench.datasets.source import (
-    check_caption,
-    check_id,
-    check_mask_size,
+    check_painted,
     check_split,
     digest_of,
     existing_folder,
     images_in,
-    inside_root,
     iterate,
     unread_in,
 )
 from brushbench.datasets.tables import read_csv, read_json, read_text
-from brushbench.imaging.images import SUFFIXES, read_image, read_mask
+from brushbench.imaging.images import SUFFIXES, read_image
 
-SPLITS = ("inside", "outside")
+SPLITS = (INSIDE, OUTSIDE)
 CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
 CONVERT = "convert them to PNG, for example with ImageMagick: magick mogrify -format png FILE..."
 _LOG = logging.getLogger(__name__)
@@ -64,12 +73,12 @@ class Folder:
         self.name = "folder"
         self.split = split
         self._root = root
-        self._images = images_in(root / "images")
-        self._masks = images_in(root / "masks")
-        self._ids = tuple(self._images)
-        _check_formats(root, {"images": self._images, "masks": self._masks})
-        self._caption_file = caption_file(root)
-        self._texts = _by_id(self._caption_file, read_texts(self._caption_file, self._images))
+        listing, left_out = read_folder(root, [split], refuse)
+        if left_out:
+            _LOG.warning(left_out)
+        (self._caption_file,) = listing.files
+        self._samples = listing.samples
+        self._ids = tuple(sample.id for sample in self._samples)
 
     @classmethod
     def open(cls, root: str | Path | None, split: str, options: FolderOptions | None = None) -> Dataset:
@@ -86,16 +95,23 @@ class Folder:
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
         """The tags in the columns of `captions.csv` that aren't empty."""
-        return {name: self._texts[name].tags if name in self._texts else {} for name in self._ids}
+        return {sample.id: sample.tags for sample in self._samples}
 
     def image_file(self, index: int) -> Path | None:
         """See `OnDisk`."""
-        return self._images[self._ids[index]]
+        return self._root / str(self._samples[index].image)
 
     def digest(self) -> str:
         """Hash of the captions and of every image and mask."""
-        files = ((name.encode(), self._images[name], self._masks.get(name)) for name in self._ids)
+        files = (
+            (sample.id.encode(), self.image_file(index), self._mask_file(sample))
+            for index, sample in enumerate(self._samples)
+        )
         return digest_of([self._caption_file, *(part for parts in files for part in parts)])
+
+    def _mask_file(self, sample: ListedSample) -> Path | None:
+        source = sample.masks.get(self.split)
+        return self._root / source.name if isinstance(source, MaskFile) else None
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -104,38 +120,90 @@ class Folder:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        name = self._ids[index]
-        check_id(name)
-        if name not in self._masks:
-            raise SampleError(one_line(f"masks/ has no mask for {name!r}"))
-        if name not in self._texts:
-            raise SampleError(one_line(f"{self._caption_file.name} has no caption for {name!r}"))
-        text = self._texts[name]
-        check_caption(text.caption)
-        image = read_image(inside_root(self._root, str(self._images[name].relative_to(self._root))))
-        mask = read_mask(inside_root(self._root, str(self._masks[name].relative_to(self._root))))
-        check_mask_size(mask, image)
-        if self.split == "outside":
-            mask = ~mask
-        if not mask.any():
-            raise SampleError("mask is empty: there is nothing to paint")
-        return Sample(name, image, mask, text.caption, text.tags)
+        sample = self._samples[index]
+        caption = sample.checked_caption()
+        image = read_image(sample.image_file())
+        mask = sample.drawn(self.split, (image.shape[1], image.shape[2]))
+        check_painted(mask)
+        return Sample(sample.id, image, mask[None], caption, sample.tags)
 
 
-def _check_formats(root: Path, pictures: Mapping[str, Mapping[str, Path]]) -> None:
-    """Log how many pictures are left out for their format. Raises `UserError` if that leaves nothing."""
+def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[Listing, str]:
+    """The samples of images/, masks/ and the captions, and what is left out for its format, to read."""
+    split = stored_split(splits)
+    images, masks = (images_in(root / name, report) for name in ("images", "masks"))
+    left_out = _left_out(root, {"images": images, "masks": masks}, report)
+    file, texts = _read_captions(root, images, report)
+    samples = [_sample(path, split, masks.get(name), file, texts) for name, path in images.items()]
+    listing = Listing([file] if file else [], samples, partial(_further, root, images, masks, texts))
+    return listing, left_out
+
+
+def _sample(
+    image: Path, split: str, mask: Path | None, file: Path | None, texts: Mapping[str, Text] | None
+) -> ListedSample:
+    name = one_form(image.stem)
+    text = (texts or {}).get(name)
+    defects = []
+    if mask is None:
+        defects.append(DataFinding("missing-mask", name, failure=one_line(f"masks/ has no mask for {name!r}")))
+    if file and texts is not None and text is None:
+        why = one_line(f"{file.name} has no caption for {name!r}")
+        defects.append(DataFinding("missing-caption", name, failure=why))
+    masks = {split: MaskFile(f"masks/{mask.name}", inverted=split == OUTSIDE)} if mask else {}
+    caption, tags = (text.caption, text.tags) if text else (None, {})
+    return ListedSample(name, image.parent.parent, f"images/{image.name}", caption, masks, tags, defects)
+
+
+def _further(
+    root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], texts: Mapping[str, Text] | None
+) -> Iterator[DataFinding]:
+    """What belongs to no sample."""
+    yield from id_findings(list(images))
+    yield from (DataFinding("extra-mask", name) for name in masks if name not in images)
+    yield from (DataFinding("extra-caption", name) for name in texts or () if name not in images)
+    for folder, kind in (("images", "extra-image"), ("masks", "extra-mask")):
+        pictures = {path.resolve() for path in (root / folder).iterdir() if path.suffix.lower() in SUFFIXES}
+        yield from extra_files(root / folder, pictures, kind, root)
+
+
+def _left_out(root: Path, pictures: Mapping[str, Mapping[str, Path]], report: Report) -> str:
+    """How many pictures are left out for their format; it is reported if that leaves nothing."""
     unread = {name: unread_in(root / name) for name in pictures}
-    for name, found in pictures.items():
-        if not found and unread[name]:
-            raise UserError(one_line(f"{root / name}: no PNG, JPEG or WebP image, but {unread[name]}; {CONVERT}", 1000))
-    if not pictures["images"]:
-        raise UserError(one_line(f"{root / 'images'}: no PNG, JPEG or WebP image"))
-    if any(unread.values()):
-        told = " and ".join(f"{count} in {name}/" for name, count in unread.items() if count)
-        _LOG.warning(one_line(f"{root}: left out, as they aren't PNG, JPEG or WebP: {told}; {CONVERT}", 1000))
+    none = "no PNG, JPEG or WebP image"
+    wrong = [
+        one_line(f"{root / name}: {none}, but {unread[name]}; {CONVERT}", 1000)
+        for name, found in pictures.items()
+        if not found and unread[name]
+    ]
+    wrong += [] if pictures["images"] else [one_line(f"{root / 'images'}: {none}")]
+    if wrong:
+        report(unreadable("data set", UserError(wrong[0])))
+    told = " and ".join(f"{count} in {name}/" for name, count in unread.items() if count)
+    return one_line(f"{root}: left out, as they aren't PNG, JPEG or WebP: {told}; {CONVERT}", 1000) if told else ""
 
 
-def caption_file(root: Path) -> Path:
+def _read_captions(
+    root: Path, images: Mapping[str, Path], report: Report
+) -> tuple[Path | None, Mapping[str, Text] | None]:
+    """The file of captions, and what it says by id; None for what can't be known."""
+    file = None
+    try:
+        file = _caption_file(root)
+        readers = {".csv": _from_csv, ".json": _from_json}
+        texts = readers[file.suffix](file) if file.suffix in readers else _from_lines(file, images, report)
+        check_one_form(file, (name for name, _ in texts or ()))
+    except UserError as error:
+        report(unreadable("captions", error))
+        return file, None
+    if texts is None:
+        return file, None
+    for name, refusal in repeated(file, [one_form(name) for name, _ in texts]):
+        report(DataFinding("duplicate-id", name, "in the captions", refusal=refusal))
+    return file, {one_form(name): text for name, text in texts}
+
+
+def _caption_file(root: Path) -> Path:
     """The one file of captions in the folder. Raises `UserError` if there is none, or another one too."""
     found = [root / name for name in CAPTION_FILES if (root / name).is_file()]
     if len(found) != 1:
@@ -144,36 +212,18 @@ def caption_file(root: Path) -> Path:
     return found[0]
 
 
-def read_texts(path: Path, images: Mapping[str, Path]) -> list[tuple[str, Text]]:
-    """What the captions' file says, by id in the form NFC; an id may occur twice. `images` are those of the folder.
-
-    Raises `UserError` for a file that can't be read, for one that goes by the order of images whose names have several
-    orders, and for two ids that differ only in how accents are written.
-    """
-    readers = {".csv": _from_csv, ".json": _from_json}
-    if path.suffix not in readers:
-        return _from_lines(path, images)
-    texts = [(_stem(name), text) for name, text in readers[path.suffix](path)]
-    in_one_form(str(path), (name for name, _ in texts))
-    return [(one_form(name), text) for name, text in texts]
-
-
-def order_of_lines(path: Path, images: Mapping[str, Path]) -> str:
-    """Why a file of captions, if it goes by the order of the images, can't be read so; empty if it can."""
-    if path.suffix != ".txt" or not (problem := order_problem(images)):
-        return ""
-    return (
-        f"its lines go by the order of the images' names, which programs sort differently: {problem}; valid: names of "
-        f"one length and in one case, as {1:0{len(str(len(images)))}d}.png, or captions.csv or captions.json"
-    )
-
-
-def _from_lines(path: Path, images: Mapping[str, Path]) -> list[tuple[str, Text]]:
+def _from_lines(path: Path, images: Mapping[str, Path], report: Report) -> list[tuple[str, Text]] | None:
+    """A caption for each image, in the order of their names; None if programs sort these differently."""
     # Not splitlines, which breaks a caption also at Unicode's own kinds of line ends.
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     lines = [] if lines == [""] else lines
-    if problem := order_of_lines(path, images):
-        raise UserError(one_line(f"{path}: {problem}", 1000))
+    if problem := order_problem(images):
+        why = (
+            f"its lines go by the order of the images' names, which programs sort differently: {problem}; valid: names "
+            f"of one length and in one case, as {1:0{len(str(len(images)))}d}.png, or captions.csv or captions.json"
+        )
+        report(DataFinding("caption-order", path.name, why, refusal=one_line(f"{path}: {why}", 1000)))
+        return None
     if len(lines) != len(images):
         raise UserError(
             one_line(f"{path}: {len(lines)} lines for {len(images)} images; valid is one caption per image")
@@ -186,7 +236,7 @@ def _from_csv(path: Path) -> list[tuple[str, Text]]:
     key = next((name for name in KEYS if name in columns), None)
     if key is None or "caption" not in columns:
         raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; needed are id (or image) and caption"))
-    return [(row[key], Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
+    return [(_stem(row[key]), Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
 
 
 def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
@@ -198,18 +248,10 @@ def _from_json(path: Path) -> list[tuple[str, Text]]:
     content = read_json(path, tuple)
     if not isinstance(content, tuple) or not all(isinstance(caption, str) for _, caption in content):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
-    return [(name, Text(caption)) for name, caption in content]
+    return [(_stem(name), Text(caption)) for name, caption in content]
 
 
 def _stem(name: str) -> str:
     """The id, also where the name of the image's file is given."""
     file = Path(name)
     return file.stem if file.suffix.lower() in SUFFIXES else file.name
-
-
-def _by_id(path: Path, texts: Sequence[tuple[str, Text]]) -> dict[str, Text]:
-    found = dict(texts)
-    if len(found) != len(texts):
-        counts = Counter(name for name, _ in texts)
-        raise UserError(one_line(f"{path}: {counts.most_common(1)[0][0]!r} occurs twice"))
-    return found

@@ -11,13 +11,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.errors import one_line
+from brushbench.datasets.defects import DataFinding, DefectError, Report, refuse
 
 _NUMBER = re.compile(r"([0-9]+)")
-
-
-class AlikeNamesError(SampleError):
-    """Two files have one name, but for how its accents are written."""
 
 
 def one_form(name: str) -> str:
@@ -25,13 +22,13 @@ def one_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def in_one_form(where: str, names: Iterable[str]) -> dict[str, str]:
-    """The names as they are given, by their one form. Raises `UserError` for two with one form, and names both."""
-    found: dict[str, str] = {}
+def check_one_form(where: object, names: Iterable[str], report: Report = refuse) -> None:
+    """Report each name that is one with another in Unicode's form NFC: as it is, that raises `UserError`."""
+    first: dict[str, str] = {}
     for name in names:
-        if (first := found.setdefault(one_form(name), name)) != name:
-            raise UserError(one_line(f"{where}: {said_alike(first, name)}"))
-    return found
+        if (known := first.setdefault(one_form(name), name)) != name:
+            alike = said_alike(known, name)
+            report(DataFinding("names-alike", one_form(name), alike, refusal=one_line(f"{where}: {alike}")))
 
 
 def said_alike(first: str, second: str) -> str:
@@ -62,7 +59,7 @@ def order_problem(files: Mapping[str, Path]) -> str:
 def stored_name(folder: Path, name: str) -> str:
     """A path below a folder as the file system has it: another form of the name will do.
 
-    What isn't there stays as it is. Raises `AlikeNamesError` if two files or folders have that name.
+    What isn't there stays as it is. Raises `DefectError` if two files or folders have that name.
     """
     if name.isascii() and os.path.lexists(folder / name):
         return name
@@ -70,7 +67,7 @@ def stored_name(folder: Path, name: str) -> str:
     for part in Path(name).parts:
         found = _listed(place).get(one_form(part), (part,))
         if len(found) > 1:
-            raise AlikeNamesError(one_line(f"{place.name}/: {said_alike(found[0], found[1])}"))
+            raise DefectError(one_line(f"{place.name}/: {said_alike(found[0], found[1])}"), "names-alike")
         place /= found[0]
     return str(place.relative_to(folder)) if place.is_relative_to(folder) else name
 

@@ -15,9 +15,11 @@ from torch import Tensor
 from brushbench.core.errors import SampleError, UserError, one_line, unknown
 from brushbench.core.files import check_file
 from brushbench.core.types import Sample
-from brushbench.datasets.names import in_one_form, one_form, order_problem
+from brushbench.datasets.defects import DataFinding
+from brushbench.datasets.listing import ListedSample
+from brushbench.datasets.names import check_one_form, one_form, order_problem
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
-from brushbench.datasets.source import check_caption, check_id, check_mask_size, digest_of, existing_folder, iterate
+from brushbench.datasets.source import check_mask_size, check_painted, digest_of, existing_folder, iterate
 from brushbench.imaging.images import EncodedImage, read_image, read_mask
 
 SUFFIX = ".parquet"
@@ -30,14 +32,13 @@ _DAMAGE = (pa.ArrowException, OSError, OverflowError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """Where a sample is, and what of it isn't a picture."""
+class _Located:
+    """Where a sample's pictures are, and the rest of it."""
 
     file: int
     group: int
     place: int
-    caption: str | None
-    tags: Mapping[str, str]
+    sample: ListedSample
 
 
 @final
@@ -85,7 +86,7 @@ class Parquet:
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
         """The tags in the column `tags`."""
-        return {name: row.tags for name, row in self._rows.items()}
+        return {name: row.sample.tags for name, row in self._rows.items()}
 
     def digest(self) -> str:
         """Hash of the files."""
@@ -98,17 +99,12 @@ class Parquet:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        name = self._ids[index]
-        check_id(name)
-        row = self._rows[name]
-        if row.caption is None:
-            raise SampleError(f"row has no {self._caption}")
-        check_caption(row.caption)
-        encoded = self.encoded_image(index)
-        image = read_image(encoded)
+        row = self._rows[self._ids[index]]
+        caption = row.sample.checked_caption()
+        image = read_image(self.encoded_image(index))
         mask = read_mask(self._picture(row, self._mask))
-        check_mask_size(mask, image)
-        return Sample(name, image, self._turned(mask), row.caption, row.tags)
+        check_mask_size(mask, (image.shape[1], image.shape[2]))
+        return Sample(row.sample.id, image, self._turned(mask), caption, row.sample.tags)
 
     def encoded_image(self, index: int) -> EncodedImage:
         """The image of a sample, not decoded. Raises `SampleError` if there is none."""
@@ -116,11 +112,10 @@ class Parquet:
 
     def _turned(self, mask: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "1 h w"]:
         mask = ~mask if self._inverted else mask
-        if not mask.any():
-            raise SampleError(f"{self._mask} is empty: there is nothing to paint")
+        check_painted(mask, self._mask)
         return mask
 
-    def _picture(self, row: _Row, column: str) -> EncodedImage:
+    def _picture(self, row: _Located, column: str) -> EncodedImage:
         cell = self._table(row)[column][row.place].as_py()
         parts = cell if isinstance(cell, dict) else {"bytes": cell}
         content = parts.get("bytes")
@@ -128,7 +123,7 @@ class Parquet:
             raise SampleError(f"row has no bytes in {column}")
         return EncodedImage(content, str(parts.get("path") or column))
 
-    def _table(self, row: _Row) -> pa.Table:
+    def _table(self, row: _Located) -> pa.Table:
         """The row group of a sample; the last one is kept, since samples are mostly read in order."""
         place = (row.file, row.group)
         with self._lock:
@@ -177,9 +172,9 @@ def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
     raise unknown("split", split, [*there, *(["outside"] if inside else [])])
 
 
-def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Row]:
+def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Located]:
     """All samples by id. Raises `UserError` for an id that occurs twice, and if there are none."""
-    found: dict[str, _Row] = {}
+    found: dict[str, _Located] = {}
     given: list[str] = []
     for number, file in enumerate(files):
         columns = [name for name in (ID, caption, TAGS) if name in file.schema_arrow.names]
@@ -188,13 +183,21 @@ def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Row]:
                 given.append(str(cells.get(ID, f"{len(found):09d}")))
                 name = one_form(given[-1])
                 if name in found:
-                    in_one_form("Parquet", given)
+                    check_one_form("Parquet", given)
                     raise UserError(one_line(f"Parquet: id {name!r} occurs twice"))
-                text, tags = cells.get(caption), cells.get(TAGS)
-                found[name] = _Row(number, group, place, text if isinstance(text, str) else None, _texts(tags))
+                found[name] = _Located(number, group, place, _listed(name, caption, cells))
     if not found:
         raise UserError("Parquet: no rows")
     return found
+
+
+# Any: what a cell holds, by column.
+def _listed(name: str, caption: str, cells: Mapping[str, Any]) -> ListedSample:
+    text = cells.get(caption)
+    if isinstance(text, str):
+        return ListedSample(name, Path(), None, text, {}, _texts(cells.get(TAGS)))
+    missing = DataFinding("missing-caption", name, failure=f"row has no {caption}")
+    return ListedSample(name, Path(), None, None, {}, _texts(cells.get(TAGS)), [missing])
 
 
 def _check_counted(paths: Sequence[Path], files: Sequence[pq.ParquetFile]) -> None:
@@ -222,7 +225,7 @@ def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.
     return table
 
 
-# Any: what a cell holds, by column.
+# Any: likewise.
 def _cells(table: pa.Table) -> list[dict[str, Any]]:
     try:
         return cast(list[dict[str, Any]], table.to_pylist())

@@ -12,7 +12,7 @@ from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.plugins.info import checked_info
 from brushbench.core.registry import short_name
 from brushbench.core.types import Sample
-from brushbench.datasets.names import in_one_form
+from brushbench.datasets.names import check_one_form
 from brushbench.datasets.source import check_caption, check_id, check_split, iterate
 
 
@@ -90,7 +90,7 @@ class PlugIn:
         if len(set(ids)) != len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
             raise UserError(one_line(f"{self._what}: the id {twice!r} is there twice"))
-        in_one_form(self._what, ids)
+        check_one_form(self._what, ids)
         if not ids:
             raise UserError(f"{self._what} has no samples")
         return ids

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.datasets.defects import DataFinding, Report
 from brushbench.datasets.names import one_form
 from brushbench.datasets.tables import read_csv
 
@@ -12,31 +13,39 @@ VALUES = {"source": ("natural", "artificial"), "subject": ("human", "animal", "i
 """By column; BrushNet, section 4: half of the pictures are natural, and the subjects are even."""
 
 
-def read_sidecar(folder: Path, ids: Collection[str]) -> Mapping[str, Mapping[str, str]]:
-    """Tags by id, from `folder/tags.csv` with the columns id, source, subject; none if there is no such file.
+def read_sidecar(folder: Path, ids: Collection[str], report: Report) -> Mapping[str, Mapping[str, str]] | None:
+    """Tags by id, from `folder/tags.csv` with the columns id, source, subject; None if there are none to read.
 
-    An empty cell says nothing, and a sample needs no line. Raises `UserError` for another column, a value that isn't in
-    `VALUES`, an id that isn't in the data set, or one that occurs twice.
+    An empty cell says nothing, and a sample needs no line. Reported are another column, a value that isn't in `VALUES`,
+    an id that isn't in the data set, and one that occurs twice.
     """
     path = folder / FILE
     if not path.exists():
-        return {}
-    columns, rows = read_csv(path)
+        return None
+    try:
+        columns, rows = read_csv(path)
+    except UserError as error:
+        report(DataFinding("sidecar-unreadable", FILE, str(error), refusal=str(error)))
+        return None
     if set(columns) != {"id", *VALUES}:
-        raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; valid: id, {', '.join(VALUES)}"))
-    known = frozenset(ids)
+        why = f"columns are {', '.join(columns)}; valid: id, {', '.join(VALUES)}"
+        report(DataFinding("sidecar-unreadable", FILE, why, refusal=one_line(f"{path}: {why}")))
+        return None
+    known, twice = frozenset(ids), set[str]()
     found: dict[str, Mapping[str, str]] = {}
     for row in rows:
         name = one_form(row["id"].strip())
-        if name not in known:
-            raise UserError(one_line(f"{path}: id {name!r} is not in the data set"))
+        refusal = f"{path}: id {name!r}"
         if name in found:
-            raise UserError(one_line(f"{path}: id {name!r} occurs twice"))
-        found[name] = {column: _checked(path, name, column, row[column].strip()) for column in VALUES if row[column]}
+            if name not in twice:
+                report(DataFinding("sidecar-duplicate-id", name, FILE, refusal=one_line(f"{refusal} occurs twice")))
+            twice.add(name)
+        elif name not in known:
+            report(DataFinding("sidecar-unknown-id", name, FILE, refusal=one_line(f"{refusal} is not in the data set")))
+        found[name] = {column: row[column].strip() for column in VALUES if row[column]}
+        for column, value in found[name].items():
+            if value not in VALUES[column]:
+                detail = f"{column} is {value!r}: {', '.join(VALUES[column])}"
+                why = one_line(f"{refusal}: {unknown(column, value, VALUES[column])}")
+                report(DataFinding("sidecar-value", name, detail, refusal=why))
     return found
-
-
-def _checked(path: Path, name: str, column: str, value: str) -> str:
-    if value not in VALUES[column]:
-        raise UserError(one_line(f"{path}: id {name!r}: {unknown(column, value, VALUES[column])}"))
-    return value

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from torch import Tensor
 
-from brushbench.core.errors import SampleError, UserError, one_line, unknown
+from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import file_digest
 from brushbench.core.types import Sample
+from brushbench.datasets.defects import DataFinding, DefectError, Report, refuse
 from brushbench.datasets.names import one_form, said_alike, stored_name
 from brushbench.imaging.images import SUFFIXES, UNREAD_SUFFIXES, Size
 
@@ -72,33 +73,46 @@ def check_split(split: str, valid: Iterable[str]) -> None:
 
 
 def check_id(sample_id: str) -> None:
-    """Raises `SampleError` for an id that can't be the name of a file on every system."""
+    """Raises `DefectError` for an id that can't be the name of a file on every system."""
     printable = sample_id.isprintable() and not set(sample_id) & set('/\\:*?"<>|')
     if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
         valid = f"valid are 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
-        raise SampleError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"))
+        raise DefectError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"), "bad-id")
 
 
-def check_unicode(where: Path, names: Iterable[str]) -> None:
-    """Raises `UserError` for a name of a sample that no file of results could hold."""
-    for name in names:
-        if any("\ud800" <= character <= "\udfff" for character in name):
-            raise UserError(one_line(f"{where}: {name[:80]!r} is not valid Unicode: it has a lone surrogate"))
+def check_unicode(where: Path, names: Iterable[str], report: Report = refuse) -> None:
+    """Report the first name of a sample that no file of results could hold: as it is, that raises `UserError`."""
+    bad = next((name for name in names if has_surrogate(name)), None)
+    if bad is not None:
+        why = one_line(f"{where}: {bad[:80]!r} is not valid Unicode: it has a lone surrogate")
+        report(DataFinding("unreadable", "data set", why, refusal=why))
+
+
+def has_surrogate(text: str) -> bool:
+    """Whether half of a character is in it, which can't be encoded."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def check_caption(caption: str) -> None:
-    """Raises `SampleError` for a text that is too long to be a caption, or that can't be encoded."""
+    """Raises `DefectError` for a text that is too long to be a caption, or that can't be encoded."""
     if len(caption) > MAX_CAPTION:
-        raise SampleError(f"caption has {len(caption)} characters: valid are up to {MAX_CAPTION}")
-    if any("\ud800" <= character <= "\udfff" for character in caption):
-        raise SampleError("caption is not valid Unicode: it has a lone surrogate")
+        raise DefectError(f"caption has {len(caption)} characters: valid are up to {MAX_CAPTION}", "bad-caption")
+    if has_surrogate(caption):
+        raise DefectError("caption is not valid Unicode: it has a lone surrogate", "bad-caption")
 
 
-def check_mask_size(mask: Bool[Tensor, "1 _ _"], image: UInt8[Tensor, "3 _ _"]) -> None:
-    """Raises `SampleError` for a mask of another size than its image."""
-    if mask.shape[1:] != image.shape[1:]:
-        sizes = [f"{part.shape[1]}x{part.shape[2]}" for part in (mask, image)]
-        raise SampleError(f"mask is {sizes[0]}, its image is {sizes[1]}")
+def check_mask_size(mask: Bool[Tensor, "... h w"], size: Size) -> None:
+    """Raises `DefectError` for a mask of another size than its image."""
+    found = tuple(mask.shape[-2:])
+    if found != size:
+        detail = f"{found[0]}x{found[1]}, its image is {size[0]}x{size[1]}"
+        raise DefectError(f"mask is {detail}", "mask-size", detail)
+
+
+def check_painted(mask: Bool[Tensor, "... h w"], what: str = "mask") -> None:
+    """Raises `DefectError` for a mask that is empty."""
+    if not mask.numpy().any():
+        raise DefectError(f"{what} is empty: there is nothing to paint", "mask-empty")
 
 
 def usual_size(sizes: Iterable[Size | None]) -> Size | None:
@@ -110,45 +124,42 @@ def usual_size(sizes: Iterable[Size | None]) -> Size | None:
 def inside_root(root: Path, name: str) -> Path:
     """`root/name`, in the form of Unicode that the file system has it in.
 
-    Raises `SampleError` if it leads out of `root`, also through a link, and `AlikeNamesError` if two files have it.
+    Raises `DefectError` if it leads out of `root`, also through a link, and if two files have it.
     """
     if len(name) > MAX_PATH:
-        raise _too_long(name)
+        raise _outside(f"file name is too long for any file: {name[:80]!r}")
     try:
         path = (root / stored_name(root, name)).resolve()
     # Links that go round in circles, names that are too long, null characters, lone surrogates.
     except (OSError, RuntimeError, ValueError) as error:
-        raise SampleError(one_line(f"image {name[:80]!r} can't be a file ({error})")) from error
+        raise _outside(f"image {name[:80]!r} can't be a file ({error})") from error
     if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
-        raise _too_long(name)
+        raise _outside(f"file name is too long for any file: {name[:80]!r}")
     if not path.is_relative_to(root.resolve()):
-        raise SampleError(one_line(f"image {name!r} is outside the data set's folder"))
+        raise _outside(f"image {name!r} is outside the data set's folder")
     return path
 
 
-def _too_long(name: str) -> SampleError:
-    return SampleError(one_line(f"file name is too long for any file: {name[:80]!r}"))
+def _outside(message: str) -> DefectError:
+    return DefectError(one_line(message), "image-outside")
 
 
-def images_in(folder: Path) -> dict[str, Path]:
+def images_in(folder: Path, report: Report = refuse) -> dict[str, Path]:
     """Image files of a folder by their stem in one form of Unicode, sorted.
 
-    Raises `UserError` if two differ only in their suffix or in how accents are written, for a folder that can't be
-    read, and for a name that is not Unicode.
+    Two that differ only in their suffix or in how accents are written, and a name that is not Unicode, are reported:
+    as it is, that raises `UserError`. A folder that can't be read raises it in any case.
     """
     found: dict[str, Path] = {}
-    for path in pictures_in(folder):
-        first = found.setdefault(one_form(path.stem), path)
+    for path in _files_in(folder, SUFFIXES):
+        name = one_form(path.stem)
+        first = found.setdefault(name, path)
         if first is not path:
-            same = one_form(first.stem)
-            raise UserError(one_line(f"{folder.name}/ has two images for {same!r}: {said_two(first, path)}"))
-    check_unicode(folder, found)
+            kind = "duplicate-id" if first.stem == path.stem else "names-alike"
+            both, two = _said_two(first, path), f"{folder.name}/ has two images"
+            report(DataFinding(kind, name, f"{two}: {both}", refusal=one_line(f"{two} for {name!r}: {both}")))
+    check_unicode(folder, found, report)
     return found
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Image files of a folder, sorted by their names in one form. Raises `UserError` if it can't be read."""
-    return _files_in(folder, SUFFIXES)
 
 
 def unread_in(folder: Path) -> str:
@@ -168,7 +179,7 @@ def _files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith(".")]
 
 
-def said_two(first: Path, other: Path) -> str:
+def _said_two(first: Path, other: Path) -> str:
     """The names of two files that are one sample's, to read."""
     alike = first.stem != other.stem
     return said_alike(first.name, other.name) if alike else f"{first.name} and {other.name}"

@@ -36,21 +36,10 @@ def read_json(path: Path, pairs_hook: Callable[[list[tuple[str, object]]], objec
         # What a large file needs most of the memory for is there only once.
         del content
         parsed: object = json.loads(text, object_pairs_hook=pairs_hook)
-    except UserError as error:
-        raise UserError(one_line(f"{path}: {error}")) from error
     # RecursionError: brackets in brackets in brackets.
     except (ValueError, RecursionError) as error:
         raise UserError(one_line(f"{path}: not JSON ({error})")) from error
     return parsed
-
-
-def without_repeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A hook for `read_json`. Raises `UserError` for a key that occurs twice in one object."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        raise UserError(f"{counts.most_common(1)[0][0]!r} occurs twice")
-    return result
 
 
 def read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:

@@ -4,6 +4,7 @@ import io
 import stat
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from brushbench.core.errors import SampleError, one_line
+from brushbench.core.files import version_of
 from brushbench.imaging.mask_files import white
 
 Size = tuple[int, int]
@@ -106,11 +108,19 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def size_or_none(path: Path | None) -> Size | None:
-    """The size that `image_size` gives, None if there is no such file or its header can't be read."""
+    """The size that `image_size` gives, None if there is no such file or its header can't be read.
+
+    A header is read again only when its file has changed: one data set is opened several times in a run.
+    """
     try:
-        return image_size(path) if path else None
-    except SampleError:
+        return _size_of_version(path, version_of(path.stat())) if path else None
+    except (OSError, SampleError):
         return None
+
+
+@lru_cache(maxsize=1 << 16)
+def _size_of_version(path: Path, _version: tuple[int, ...]) -> Size:
+    return image_size(path)
 
 
 def file_format(path: Path) -> str:
