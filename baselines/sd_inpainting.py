@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from brushbench.baselines.diffusion_options import SampledOptions
-from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, Step, to_unit
 from brushbench.core.types import Batch
 from brushbench.weights.runtime import Runtime
 
@@ -57,7 +57,7 @@ class StableDiffusionInpainting:
             batch, seeds, self.sd.encode_text(batch.captions, options.negative_prompt, options.guidance)
         )
 
-    def painted(self, batch: Batch, seeds: Sequence[int], text: Text) -> UInt8[Tensor, "n 3 h w"]:
+    def painted(self, batch: Batch, seeds: Sequence[int], text: EncodedText) -> UInt8[Tensor, "n 3 h w"]:
         """Inpaint with text that is already encoded."""
         noise = self.sd.noise_source(seeds, batch)
         known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)

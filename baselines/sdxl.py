@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from brushbench.baselines.captions import token_ids
 from brushbench.baselines.checkpoints import load_pipeline_index, load_tokenizer
-from brushbench.baselines.sources import Source
+from brushbench.baselines.sources import BaseModelSource
 from brushbench.weights.runtime import Runtime
 
 EMBEDDING = "text_time"
@@ -37,7 +37,7 @@ class TextPair:
     """What has been encoded so far."""
 
     @classmethod
-    def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], source: Source, runtime: Runtime) -> "TextPair":
+    def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], source: BaseModelSource, runtime: Runtime) -> "TextPair":
         """The second pair beside the first.
 
         Raises `UserError` for what is missing or can't be used.

@@ -19,7 +19,7 @@ from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_con
 from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
 from brushbench.baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
 from brushbench.baselines.sdxl import TextPair, added_conditions, is_sdxl
-from brushbench.baselines.sources import Source, base_source
+from brushbench.baselines.sources import BaseModelSource, base_source
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Batch
 from brushbench.weights import BASE
@@ -56,7 +56,7 @@ After = Callable[[Latents, Step], Latents]
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class EncodedText:
     """Encoded captions for classifier-free guidance (Ho and Salimans, arXiv:2207.12598)."""
 
     embeddings: Float[Tensor, "m 77 c"]
@@ -146,7 +146,7 @@ class StableDiffusion:
         if given != channels:
             raise UserError(f"{method} needs a UNet of {channels} input channels, this one has {given}")
 
-    def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> Text:
+    def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> EncodedText:
         """The last hidden states of the text encoder; captions are cut at 77 tokens. SDXL's are those of `TextPair`.
 
         Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
@@ -155,11 +155,11 @@ class StableDiffusion:
         positives = [cleaned(caption) for caption in captions]
         if self.text_pair is None:
             embeddings = torch.cat([self._encoded(prompt) for prompt in negatives + positives])
-            return Text(embeddings, guidance)
+            return EncodedText(embeddings, guidance)
         encoded = [self.text_pair.encode_negative(prompt) for prompt in negatives]
         encoded += [self.text_pair.encode(prompt) for prompt in positives]
         embeddings, pooled = (torch.cat(tensors) for tensors in zip(*encoded, strict=True))
-        return Text(embeddings, guidance, pooled)
+        return EncodedText(embeddings, guidance, pooled)
 
     def _encoded(self, prompt: str) -> Float[Tensor, "1 77 c"]:
         if prompt not in self.texts:
@@ -168,7 +168,7 @@ class StableDiffusion:
                 self.texts[prompt] = self.text_encoder(ids).last_hidden_state
         return self.texts[prompt]
 
-    def added_conditions(self, latents: Float[Tensor, "n c h w"], text: Text) -> dict[str, Tensor] | None:
+    def added_conditions(self, latents: Float[Tensor, "n c h w"], text: EncodedText) -> dict[str, Tensor] | None:
         """What SDXL's UNet and a branch for it read beside the text's tokens, in as many rows; None for any other."""
         if text.pooled is None:
             return None
@@ -215,7 +215,7 @@ class StableDiffusion:
         self,
         latents: Float[Tensor, "n c h w"],
         step: Step,
-        text: Text,
+        text: EncodedText,
         unet: Callable[..., tuple[Tensor]] | None = None,
     ) -> Latents:
         """The UNet's noise: negative + scale (caption - negative). `unet` can be the UNet with something added."""
@@ -280,7 +280,7 @@ class NoiseSource:
         return noise.to(self.runtime.device, self.runtime.dtype)
 
 
-def _load_vae(source: Source, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
+def _load_vae(source: BaseModelSource, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
     """In float32 if the config of an SDXL VAE says that it overflows in half precision.
 
     Configs of other VAEs say the same, by default, of models that don't.

@@ -25,19 +25,18 @@ from pydantic import ValidationError
 
 import brushbench
 from brushbench.core.errors import UserError
-from brushbench.curation.convert import Conversion, convert
+from brushbench.curation.convert import Conversion, convert_dataset
 from brushbench.datasets.parquet import Parquet
 from brushbench.imaging.images import read_image
 from brushbench.reports.baseline import read_baseline, write_baseline
 from brushbench.reports.baseline_making import baseline_of
 from brushbench.reports.comparison import compare
-from brushbench.reports.comparison_tables import render as render_comparison
+from brushbench.reports.comparison_tables import render_comparison
 from brushbench.reports.formats import FORMATS, render
 from brushbench.reports.frame import frame
-from brushbench.reports.gate_formats import Outcome
-from brushbench.reports.gate_formats import render as render_gate
+from brushbench.reports.gate_formats import Outcome, render_gate
 from brushbench.reports.regression import check_runs
-from brushbench.reports.tables import TABLES, TableOptions, report
+from brushbench.reports.tables import TABLES, TableOptions, make_report
 from brushbench.runs.folder import Identity, Run
 from brushbench.weights import Weights, families, read_family
 
@@ -83,7 +82,7 @@ class Fuzz(fuzzing.Fuzz):
         write_baseline(self._baseline_file, baseline_of([Run.open(self._sound), Run.open(self._other)], [], None, {}))
         self._sound_baseline = self._baseline_file.read_bytes()
         self._parquet_file = folder / "bench.parquet"
-        convert(Conversion(self._parquet_file, "brushbench", bench))
+        convert_dataset(Conversion(self._parquet_file, "brushbench", bench))
         self._samples = pq.read_table(self._parquet_file)
         self._scores_table = pq.read_table(self._sound / "scores.parquet")
 
@@ -170,7 +169,7 @@ class Fuzz(fuzzing.Fuzz):
 
     def _report(self, kind: str, form: str, by: str) -> None:
         runs = [Run.open(self._run), Run.open(self._other)]
-        render(report(runs, TableOptions(kind, by, significant=form == "html")), form)
+        render(make_report(runs, TableOptions(kind, by, significant=form == "html")), form)
 
     def _compare(self) -> None:
         comparison = compare([Run.open(self._run)], [Run.open(self._other)])

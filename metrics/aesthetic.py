@@ -18,7 +18,7 @@ from brushbench.metrics.features import half_even_offset
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.metrics import described
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import Source, WebFile, digest_of
+from brushbench.weights.sources import Source, WebFile, digest_of_files
 from brushbench.weights.tensors import load_checked, read_tensors
 
 ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l_14_linear.pth"
@@ -64,7 +64,7 @@ class Aesthetic:
     def _loaded(self) -> tuple[CLIP, nn.Linear]:
         file = self.weights()[1].get()
         clip = clip_of(self.model, device_named(self.device))
-        return clip, _predictor(file, digest_of([file]), clip.model.config.projection_dim)
+        return clip, _predictor(file, digest_of_files([file]), clip.model.config.projection_dim)
 
 
 @loaded_once

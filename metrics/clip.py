@@ -20,7 +20,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.metrics.features import ImageFeatureCache, TextFeatureCache, cropped, normalised
 from brushbench.weights.formats import PICKLE, SAFE
 from brushbench.weights.memory import loaded_once
-from brushbench.weights.sources import WEIGHTS, HubFiles, digest_of
+from brushbench.weights.sources import WEIGHTS, HubFiles, digest_of_files
 from brushbench.weights.tensors import load_checked, read_tensors
 
 OPENAI = "openai/clip-vit-large-patch14"
@@ -113,7 +113,7 @@ def clip_of(model: str, device: torch.device) -> CLIP:
 
 def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
     """The CLIP of a folder, loaded once. Raises `UserError`, beginning with what was asked for, if it can't be."""
-    loaded = capture(lambda: _load(folder, digest_of(clip_files(str(folder)).files()), device))
+    loaded = capture(lambda: _load(folder, digest_of_files(clip_files(str(folder)).files()), device))
     if isinstance(loaded, Failure):
         raise UserError(one_line(f"{asked}: {folder} can't be loaded: {loaded.error}"))
     return loaded

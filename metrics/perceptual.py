@@ -25,7 +25,7 @@ from brushbench.metrics.pixel import region_of
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.metrics import described
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import Source, WebFile, digest_of
+from brushbench.weights.sources import Source, WebFile, digest_of_files
 from brushbench.weights.tensors import load_checked, read_tensors
 
 NetName = Literal["squeeze", "alex", "vgg"]
@@ -141,7 +141,7 @@ class LPIPS:
 
     def _loaded(self) -> _Judge:
         file = self.weights()[0].get()
-        return _judge(self.net, file, digest_of([file]), device_named(self.device))
+        return _judge(self.net, file, digest_of_files([file]), device_named(self.device))
 
 
 def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:

@@ -24,7 +24,7 @@ from brushbench.metrics.features import CLIP_MEAN, CLIP_STD, TextFeatureCache, c
 from brushbench.weights.memory import loaded_once
 from brushbench.weights.metrics import described
 from brushbench.weights.runtime import device_named
-from brushbench.weights.sources import HubFiles, Source, digest_of
+from brushbench.weights.sources import HubFiles, Source, digest_of_files
 from brushbench.weights.tensors import load_checked, read_tensors
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
@@ -94,7 +94,7 @@ class ImageReward:
     def _loaded(self) -> _Reward:
         main, vocabulary = (source.get() for source in self.weights())
         file = next(main / name for name in REWARD_FILES if (main / name).is_file())
-        digest = digest_of([file for source in self.weights() for file in source.files()])
+        digest = digest_of_files([file for source in self.weights() for file in source.files()])
         return _reward(file, digest, vocabulary / VOCABULARY, device_named(self.device))
 
 
@@ -154,7 +154,7 @@ class HPS:
         found = self.weights()[0].get()
         file = found if found.is_file() else next(found / name for name in HPS_FILES if (found / name).is_file())
         config = [Path(self.model)] if Path(self.model).is_file() else []
-        return _preference(file, digest_of([file, *config]), self.model, device_named(self.device))
+        return _preference(file, digest_of_files([file, *config]), self.model, device_named(self.device))
 
 
 def _read(judge: _Preference, captions: list[str]) -> Tensor:

@@ -25,7 +25,7 @@ LARGEST_FILE = 1 << 28
 """Bytes."""
 Scored = float | str
 """A score, or why there is none."""
-Key = tuple[str, str, str, str]
+RunKey = tuple[str, str, str, str]
 """Data set, split, protocol and method."""
 
 
@@ -82,12 +82,12 @@ class Baseline(BaseModel, extra="forbid", frozen=True):
         return self
 
 
-def key_of(identity: Identity) -> Key:
+def key_of(identity: Identity) -> RunKey:
     """What a run is matched by."""
     return identity.dataset.name, identity.dataset.split, identity.protocol, identity.method.name
 
 
-def called(key: Key) -> str:
+def described_key(key: RunKey) -> str:
     """To read."""
     return f"{key[3]} on {key[0]}/{key[1]}, protocol {key[2]}"
 

@@ -12,7 +12,16 @@ from jaxtyping import Float64
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import IDENTICAL, MetricInfo
 from brushbench.core.registry import metric_info
-from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, Scored, called, key_of, with_margins
+from brushbench.reports.baseline import (
+    Baseline,
+    MetricBaseline,
+    RunBaseline,
+    RunKey,
+    Scored,
+    described_key,
+    key_of,
+    with_margins,
+)
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.statistics import difference_interval
 from brushbench.runs.folder import Run
@@ -29,7 +38,7 @@ _LOG = logging.getLogger("brushbench.baseline")
 Numbers = Float64[np.ndarray, " n"]
 
 
-def scores_of(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, list[Scored]]]:
+def scores_by_metric(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, list[Scored]]]:
     """Samples, metrics, and the scores of images that are still the ones that were scored.
 
     Raises `UserError` if the run isn't scored.
@@ -97,18 +106,18 @@ def baseline_of(
     split that differ in more, or are of one seed, reruns of something else, and metrics that aren't scored.
     """
     chosen = _by_seeds(runs)
-    repeated: dict[Key, list[Run]] = {}
+    repeated: dict[RunKey, list[Run]] = {}
     for rerun in reruns:
         if (key := key_of(rerun.record.identity)) not in chosen:
-            raise UserError(one_line(f"{rerun.path} is a rerun of none of the runs: it is {called(key)}"))
+            raise UserError(one_line(f"{rerun.path} is a rerun of none of the runs: it is {described_key(key)}"))
         repeated.setdefault(key, []).append(rerun)
     found = Baseline(runs=[_run_baseline(same, repeated.get(key, []), metrics) for key, same in chosen.items()])
     return with_margins(found, margins) if margins else found
 
 
-def _by_seeds(runs: Sequence[Run]) -> dict[Key, list[Run]]:
+def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
     """The runs of each method on each split, one for each seed."""
-    found: dict[Key, list[Run]] = {}
+    found: dict[RunKey, list[Run]] = {}
     for run in runs:
         same = found.setdefault(key_of(run.record.identity), [])
         for other in same:
@@ -116,7 +125,7 @@ def _by_seeds(runs: Sequence[Run]) -> dict[Key, list[Run]]:
             if first.seed == second.seed or first != second.model_copy(update={"seed": first.seed}):
                 raise UserError(
                     one_line(
-                        f"two runs are {called(key_of(first))}: {other.path} and {run.path}; "
+                        f"two runs are {described_key(key_of(first))}: {other.path} and {run.path}; "
                         "give one of them, or runs that differ in nothing but their seeds"
                     )
                 )
@@ -128,7 +137,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
     """The baseline of runs under different seeds, of which the first one's identity is kept."""
     first = runs[0]
     protocol = first.record.identity.protocol
-    read = [scores_of(run) for run in runs]
+    read = [scores_by_metric(run) for run in runs]
     samples, infos, columns = read[0]
     for run, (others, other_infos, _) in zip(runs, read, strict=True):
         _check_alike(first, samples, run, others)
@@ -139,7 +148,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
                 raise UserError(one_line(f"{name} of {run.path} has another version than that of {first.path}"))
     if not any(np.isfinite(numbers(column, infos[name], protocol)).any() for name, column in columns.items()):
         raise UserError(one_line(f"{first.path} has no score at all: that is no baseline"))
-    repeats = [scores_of(rerun) for rerun in reruns]
+    repeats = [scores_by_metric(rerun) for rerun in reruns]
     metrics = {}
     for name in wanted or infos:
         info = infos[name]

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import MetricInfo
-from brushbench.reports.pairing import Pair, both_splits, common, differing, paired, scores_of, shared
+from brushbench.reports.pairing import RunPair, common, differing, paired, paired_scores, pairs_of_both_splits, shared
 from brushbench.reports.statistics import (
     ALPHA,
     Estimate,
@@ -118,14 +118,14 @@ class Comparison:
     """All changes, and what could not be compared."""
 
     changes: tuple[Change, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[RunPair, ...]
     remarks: tuple[str, ...]
     seed: int
     draws: int
     """How many draws the bootstrap has."""
 
 
-Part = tuple[Pair, Scores, Scores]
+Part = tuple[RunPair, Scores, Scores]
 
 
 def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
@@ -139,12 +139,14 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
     changes: list[Change] = []
     groups: list[list[Part]] = []
     for pair in pairs:
-        own, other = scores_of(pair.a), scores_of(pair.b)
+        own, other = paired_scores(pair.a), paired_scores(pair.b)
         remarks += list(differing(pair, own, other))
         if pair.standing:
             remarks.append(f"in no family of tests, as it doesn't compete: {pair.standing}")
         groups.append([(pair, own, other)])
-    groups += [[(pair, scores_of(pair.a), scores_of(pair.b)) for pair in both] for both in both_splits(pairs)]
+    groups += [
+        [(pair, paired_scores(pair.a), paired_scores(pair.b)) for pair in both] for both in pairs_of_both_splits(pairs)
+    ]
     draws = max(draws_for(len(primary(pair.place[0]))) for pair in pairs)
     for parts in groups:
         names = [name for name in common(*parts[0][1:]) if all(name in common(*part[1:]) for part in parts)]
@@ -169,12 +171,12 @@ def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
             yield change
 
 
-def improvements(pair: Pair, metric: str) -> pd.Series:
+def improvements(pair: RunPair, metric: str) -> pd.Series:
     """By sample that both have, the best for B first; positive is better, not scaled.
 
     Raises `UserError` for a metric that they don't share.
     """
-    a, b = scores_of(pair.a), scores_of(pair.b)
+    a, b = paired_scores(pair.a), paired_scores(pair.b)
     if metric not in common(a, b):
         raise unknown("metric", metric, common(a, b))
     both = shared(a, b, metric, pair.place[2]).dropna()
@@ -182,9 +184,9 @@ def improvements(pair: Pair, metric: str) -> pd.Series:
     return ((both["b"] - both["a"]) * sign).sort_values(ascending=False, kind="stable")
 
 
-def usual_metric(pair: Pair) -> str:
+def usual_metric(pair: RunPair) -> str:
     """The one to rank samples by when none is asked for."""
-    names = common(scores_of(pair.a), scores_of(pair.b))
+    names = common(paired_scores(pair.a), paired_scores(pair.b))
     return next((name for name in USUAL if name in names), names[0] if names else "")
 
 

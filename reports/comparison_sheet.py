@@ -19,10 +19,10 @@ from brushbench.reports.figures import FONT, check_suffix, readable, write_figur
 from brushbench.reports.frame import labels_of
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import DatasetIdentity
 
-Finished = Sequence[tuple[Run, Mapping[str, Entry]]]
+Finished = Sequence[tuple[Run, Mapping[str, LedgerEntry]]]
 """Runs, each with what it has painted."""
 LETTERS = TEXT - 2
 """Height of a letter, pixels."""

@@ -14,7 +14,7 @@ from brushbench.reports.comparison import Change, Comparison, improvements
 from brushbench.reports.formats.escaping import each_word, markdown, plain, words
 from brushbench.reports.formats.records import csv_of
 from brushbench.reports.layout import Column, heading
-from brushbench.reports.pairing import Pair
+from brushbench.reports.pairing import RunPair
 from brushbench.reports.verdicts import floor_of, primary
 
 P_VALUES = "p bootstrap: raw, corrected", "p Wilcoxon: raw, corrected"
@@ -23,14 +23,14 @@ COUNTS = ("better/same/worse", "only A/only B", "detectable")
 Value = str | int | float | bool | None
 
 
-def render(comparison: Comparison, table_format: str) -> str:
+def render_comparison(comparison: Comparison, table_format: str) -> str:
     """Without a line break at its end. Raises `UserError` for an unknown format."""
     if table_format not in FORMATS:
         raise unknown("format", table_format, FORMATS)
     return FORMATS[table_format](comparison)
 
 
-def extremes(pair: Pair, metric: str, count: int) -> str:
+def extremes(pair: RunPair, metric: str, count: int) -> str:
     """The samples that improved most, and those that got worst, as lines."""
     changes = improvements(pair, metric)
     best, worst = ends(changes, count)
@@ -239,7 +239,7 @@ def _json(comparison: Comparison) -> str:
 FORMATS: dict[str, Callable[[Comparison], str]] = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
 
 
-def file_name(pair: Pair, metric: str) -> str:
+def file_name(pair: RunPair, metric: str) -> str:
     """The file name of the pair's picture: nothing but letters, digits and a few signs."""
     dataset, split, _ = pair.place
     parts: Sequence[str] = (dataset, split, pair.label_a, "to", pair.label_b, metric)

@@ -14,7 +14,7 @@ from brushbench.imaging.masks import erase
 from brushbench.imaging.sheets import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
 from brushbench.reports.comparison import improvements
 from brushbench.reports.comparison_tables import ends
-from brushbench.reports.pairing import Pair
+from brushbench.reports.pairing import RunPair
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 
@@ -23,7 +23,7 @@ SIDE = 144
 NAMES = ("source", "masked input")
 
 
-def write_extremes(pair: Pair, metric: str, file: Path, count: int) -> bool:
+def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
     """Write the picture: the best of B on the left, the worst on the right; whether there was anything to draw.
 
     Raises `UserError` if the data set isn't there, or is another one now.
@@ -51,7 +51,7 @@ def write_extremes(pair: Pair, metric: str, file: Path, count: int) -> bool:
     return True
 
 
-def _part(title: str, changes: pd.Series, pair: Pair, dataset: Dataset) -> Image.Image:
+def _part(title: str, changes: pd.Series, pair: RunPair, dataset: Dataset) -> Image.Image:
     font, small = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT - 1)
     step = SIDE + LINE + GAP
     part = Image.new("RGB", (GAP + 4 * (SIDE + GAP), 2 * LINE + GAP + len(changes) * step), PAPER)
@@ -71,7 +71,9 @@ def _part(title: str, changes: pd.Series, pair: Pair, dataset: Dataset) -> Image
     return part
 
 
-def _pictures(sample_id: str, dataset: Dataset, indices: dict[str, int], pair: Pair) -> tuple[str, list[Image.Image]]:
+def _pictures(
+    sample_id: str, dataset: Dataset, indices: dict[str, int], pair: RunPair
+) -> tuple[str, list[Image.Image]]:
     """The caption and four pictures; grey ones for what can't be read any more."""
     try:
         sample = dataset[indices[sample_id]]

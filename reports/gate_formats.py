@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from tabulate import tabulate
 
 from brushbench.core.errors import one_line
-from brushbench.reports.baseline import Baseline, MetricBaseline, called, key_of
+from brushbench.reports.baseline import Baseline, MetricBaseline, described_key, key_of
 from brushbench.reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
-from brushbench.reports.regression import Checked, Finding, verdict_of
+from brushbench.reports.regression import Checked, MetricChange, verdict_of
 
 STYLES = {"text": "simple", "markdown": "pipe"}
 SHOWN = 3
@@ -54,7 +54,7 @@ class Outcome:
         return f"{self.verdict.upper()}: {', '.join([*told, whole + 's' * (len(self.checked) != 1)])}"
 
 
-def render(outcome: Outcome, table_format: str) -> str:
+def render_gate(outcome: Outcome, table_format: str) -> str:
     """The outcome as `text`, `markdown`, `json` or `junit`."""
     return FORMATS[table_format](outcome)
 
@@ -68,13 +68,13 @@ def _read(outcome: Outcome, style: str) -> str:
             ("improved", [finding.metric for finding in part.findings if finding.improved]),
         ):
             if told:
-                lines.append(one_line(f"{word}: {called(part.key)}: {', '.join(told)}"))
+                lines.append(one_line(f"{word}: {described_key(part.key)}: {', '.join(told)}"))
     between = "\n\n" if style == "markdown" else "\n"
     return between.join(lines) + "\n\n" + "\n\n".join(_table(part, style) for part in outcome.checked)
 
 
 def _table(part: Checked, style: str) -> str:
-    title = one_line(called(part.key))
+    title = one_line(described_key(part.key))
     if part.lost is None:
         return f"{title}: is in the baseline, and not among the runs"
     rows = [_row(finding) for finding in part.findings]
@@ -96,7 +96,7 @@ def _table(part: Checked, style: str) -> str:
     return "\n\n".join([f"**{title}**" if style == "markdown" else title, table, "\n".join(notes)])
 
 
-def _row(finding: Finding) -> list[str]:
+def _row(finding: MetricChange) -> list[str]:
     metric, result = finding.baseline, finding.result
     values = [finding.before, finding.after, result.mean, result.low, result.margin]
     texts = ["-" if math.isnan(value) else f"{value * metric.scale:.4g}" for value in values]
@@ -139,7 +139,7 @@ def _record(part: Checked) -> dict[str, JsonValue]:
     }
 
 
-def _metric(finding: Finding) -> dict[str, JsonValue]:
+def _metric(finding: MetricChange) -> dict[str, JsonValue]:
     metric, result = finding.baseline, finding.result
 
     def printed(value: float) -> JsonValue:
@@ -168,8 +168,8 @@ def _junit(outcome: Outcome) -> str:
     """A suite for each run, a case for each metric, and one for the samples."""
     root = ElementTree.Element("testsuites", name=outcome.summary())
     for part in outcome.checked:
-        suite = ElementTree.SubElement(root, "testsuite", name=_xml(called(part.key)))
-        complete = ElementTree.SubElement(suite, "testcase", classname=_xml(called(part.key)), name="samples")
+        suite = ElementTree.SubElement(root, "testsuite", name=_xml(described_key(part.key)))
+        complete = ElementTree.SubElement(suite, "testcase", classname=_xml(described_key(part.key)), name="samples")
         if part.lost is None:
             _failure(complete, "missing", "is in the baseline, and not among the runs")
         elif part.lost:
@@ -177,7 +177,7 @@ def _junit(outcome: Outcome) -> str:
             _failure(complete, "lost", f"{len(part.lost)} samples lost their score", told)
         for finding in part.findings:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=_xml(called(part.key)), name=_xml(finding.metric)
+                suite, "testcase", classname=_xml(described_key(part.key)), name=_xml(finding.metric)
             )
             told = " | ".join(f"{name}: {text}" for name, text in zip(HEADER[1:-1], _row(finding)[1:-1], strict=True))
             verdict = finding.result.verdict
@@ -210,7 +210,7 @@ FORMATS: dict[str, Callable[[Outcome], str]] = {
 }
 
 
-def described(baseline: Baseline, style: str) -> str:
+def describe_baseline(baseline: Baseline, style: str) -> str:
     """What a baseline holds, and how many samples each of its metrics needs for its margin."""
     rows, few = [], []
     for run in baseline.runs:
@@ -220,9 +220,11 @@ def described(baseline: Baseline, style: str) -> str:
             margin = f"{metric.margin * metric.scale:.4g} {unit}"
             needed = _needed(run.identity.protocol, name, metric)
             text = "no number" if needed is None else str(needed)
-            rows.append([one_line(called(key_of(run.identity))), name, f"{scored}/{len(run.samples)}", margin, text])
+            rows.append(
+                [one_line(described_key(key_of(run.identity))), name, f"{scored}/{len(run.samples)}", margin, text]
+            )
             if metric.noise is not None and (needed is None or needed > scored):
-                few.append(f"{name} of {one_line(called(key_of(run.identity)))}: {text} needed, {scored} scored")
+                few.append(f"{name} of {one_line(described_key(key_of(run.identity)))}: {text} needed, {scored} scored")
     header = ["run", "metric", "scored", "margin", "samples needed"]
     lines = [tabulate(rows, header, tablefmt=STYLES[style], disable_numparse=True), "", _reading(baseline)]
     lines += [f"too few samples for the margin: {each}" for each in few]

@@ -10,7 +10,7 @@ from typing import Literal
 from brushbench.core.metric_info import MetricInfo
 
 Mark = Literal["", "best", "second"]
-Kind = Literal["measured", "published", "difference"]
+CellKind = Literal["measured", "published", "difference"]
 NAMES = {
     "image-reward": "IR",
     "hps": "HPS",
@@ -73,13 +73,13 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One method, or what is published of it."""
 
     label: str
     cells: tuple[Cell, ...]
     """One per column."""
-    kind: Kind = "measured"
+    kind: CellKind = "measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Section:
     """Rows that are compared with each other; the title is empty when there is only one."""
 
     title: str
-    rows: tuple[Row, ...]
-    beside: tuple[Row, ...] = ()
+    rows: tuple[TableRow, ...]
+    beside: tuple[TableRow, ...] = ()
     """References and floors, which stand below a rule and take no part in the comparison."""
 
     @property
-    def groups(self) -> list[tuple[Row, ...]]:
+    def groups(self) -> list[tuple[TableRow, ...]]:
         """Those that aren't empty, a rule between."""
         return [rows for rows in (self.rows, self.beside) if rows]
 

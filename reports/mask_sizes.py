@@ -15,7 +15,7 @@ MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))
 """Classes of masks, each with the largest share of the pixels to paint: those of EditBench (arXiv:2212.06909)."""
 OPPOSITE = {"inside": "outside", "outside": "inside"}
 Values = Float64[np.ndarray, " n"]
-Place = tuple[str, str, str]
+SampleKey = tuple[str, str, str]
 """Data set, its options, split."""
 
 
@@ -26,12 +26,12 @@ class MaskShares:
     A run doesn't know it of a sample whose image was never looked at; another run of the same data may.
     """
 
-    known: Mapping[Place, Mapping[str, float]]
+    known: Mapping[SampleKey, Mapping[str, float]]
 
     @classmethod
     def of(cls, runs: Sequence[tuple[Run, str, Scores]]) -> "MaskShares":
         """The shares of the masks of runs, each with the label of its data set and its scores."""
-        known: dict[Place, dict[str, float]] = {}
+        known: dict[SampleKey, dict[str, float]] = {}
         for run, dataset, scores in runs:
             if MASK_SHARE in scores.table:
                 shares = scores.table[MASK_SHARE].dropna()
@@ -56,7 +56,7 @@ class MaskShares:
             return {}
         return {MASK_SHARE: pd.Series(own), MASK_SIZE: _classes(sizes)}
 
-    def _shares(self, place: Place, names: Sequence[str]) -> Values:
+    def _shares(self, place: SampleKey, names: Sequence[str]) -> Values:
         found = self.known.get(place, {})
         return np.array([found.get(name, np.nan) for name in names], dtype=np.float64)
 
@@ -66,6 +66,6 @@ def _classes(shares: Values) -> pd.Series:
     return pd.Series([MASK_SIZES[place][0] for place in places], dtype="string").where(~np.isnan(shares))
 
 
-def _place(run: Run, dataset: str) -> Place:
+def _place(run: Run, dataset: str) -> SampleKey:
     identity = run.record.identity.dataset
     return dataset, str(sorted(identity.options.items())), identity.split

@@ -16,7 +16,7 @@ from brushbench.runs.scores import Scores, read_scores, status_column
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class RunPair:
     """A run of A and one of B on the same samples under the same protocol."""
 
     a: Run
@@ -37,7 +37,7 @@ class Pair:
         return ", ".join(f"{label} is a {role}" for label, role in roles.items() if role != "contender")
 
 
-def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Pair], list[str]]:
+def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[RunPair], list[str]]:
     """The pairs, and what is in none.
 
     On the same data set (to the byte), split and protocol: where one side has only one run there, with each of the
@@ -46,12 +46,12 @@ def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Pair], list[str]]:
     labels = labels_of([*a, *b])
     sides = [list(zip(runs, own, strict=True)) for runs, own in ((a, labels[: len(a)]), (b, labels[len(a) :]))]
     places = list(dict.fromkeys(map(_place, a)))
-    pairs: list[Pair] = []
+    pairs: list[RunPair] = []
     for place in places:
         left, right = ([found for found in side if _place(found[0]) == place] for side in sides)
         alone = len(left) == 1 or len(right) == 1
         pairs += [
-            Pair(one, other, label, label_b)
+            RunPair(one, other, label, label_b)
             for one, label in left
             for other, label_b in right
             if (alone or _name(one) == _name(other)) and one.path.resolve() != other.path.resolve()
@@ -70,9 +70,9 @@ def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[Pair], list[str]]:
     return pairs, remarks
 
 
-def both_splits(pairs: Sequence[Pair]) -> list[list[Pair]]:
+def pairs_of_both_splits(pairs: Sequence[RunPair]) -> list[list[RunPair]]:
     """Pairs of the same two methods on inside and on outside."""
-    found: dict[tuple[str, str, str, str], list[Pair]] = {}
+    found: dict[tuple[str, str, str, str], list[RunPair]] = {}
     for pair in pairs:
         dataset, split, protocol = pair.place
         if split in ("inside", "outside"):
@@ -80,7 +80,7 @@ def both_splits(pairs: Sequence[Pair]) -> list[list[Pair]]:
     return [both for both in found.values() if len(both) == 2]
 
 
-def scores_of(run: Run) -> Scores:
+def paired_scores(run: Run) -> Scores:
     """Raises `UserError` for a run that isn't scored."""
     scores = read_scores(run)
     if scores is None:
@@ -109,7 +109,7 @@ def shared(a: Scores, b: Scores, metric: str, protocol: str) -> pd.DataFrame:
     return table.assign(**{name: table[name].eq(True) for name in ("a.capped", "b.capped")})
 
 
-def differing(pair: Pair, a: Scores, b: Scores) -> Iterator[str]:
+def differing(pair: RunPair, a: Scores, b: Scores) -> Iterator[str]:
     """What a reader must know of a pair: metrics that aren't compared, and scores that count as a ceiling."""
     where, protocol = f"{pair.label_a} and {pair.label_b} on {'/'.join(pair.place[:2])}", pair.place[2]
     for name, info in a.metrics.items():

@@ -11,12 +11,12 @@ import pandas as pd
 
 from brushbench.core.registry import metric_info
 from brushbench.reports.intervals import printed_interval
-from brushbench.reports.layout import Cell, Column, Row
+from brushbench.reports.layout import Cell, Column, TableRow
 from brushbench.reports.published.likeness import Unlike, unlike
 from brushbench.reports.published.lint import dominated_rows
-from brushbench.reports.published.matching import Place, Registry
+from brushbench.reports.published.matching import Benchmarked, Registry
 from brushbench.reports.published.registry import CONFIDENCE, Published
-from brushbench.reports.storage import Key, Stored
+from brushbench.reports.storage import SplitKey, Stored
 from brushbench.reports.summary import BOTH, Summary
 from brushbench.runs.record import MethodIdentity, RunRecord
 
@@ -50,7 +50,7 @@ class Beside:
 
     def rows(
         self, method: str, columns: Sequence[Column], measured: Mapping[tuple[str, str], Measured]
-    ) -> tuple[Row, ...]:
+    ) -> tuple[TableRow, ...]:
         """What is published of a method, and how far what was measured, by split and metric, is from it."""
         found = [
             (column, self._find(method, column.split, column.info.name), measured.get((column.split, column.info.name)))
@@ -75,8 +75,8 @@ class Beside:
         compares = any(not others for others in compared.values())
         label = "measured - published" if compares else f"not compared, unlike in {_some(names)}"
         return (
-            Row(f"published {' and '.join(called)}", numbers, "published"),
-            Row(label, differences, "difference"),
+            TableRow(f"published {' and '.join(called)}", numbers, "published"),
+            TableRow(label, differences, "difference"),
         )
 
     def records(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +160,7 @@ class Beside:
         ]
         return list(dict.fromkeys(found))
 
-    def _runs(self, method: str, split: str) -> dict[Key, RunRecord]:
+    def _runs(self, method: str, split: str) -> dict[SplitKey, RunRecord]:
         splits = ("inside", "outside") if split == BOTH else (split,)
         keys = [(self.dataset, one, self.protocol, method) for one in splits]
         return {key: self.summary.records[key] for key in keys if key in self.summary.records}
@@ -174,8 +174,8 @@ class Beside:
     def _obstacle(self, method: str, split: str) -> str:
         return self.registry.obstacle(self._place(split), self._identity(method, split))
 
-    def _place(self, split: str) -> Place:
-        return Place(self.dataset.partition("@")[0], self.protocol, split)
+    def _place(self, split: str) -> Benchmarked:
+        return Benchmarked(self.dataset.partition("@")[0], self.protocol, split)
 
 
 PUBLISHED = (

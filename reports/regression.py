@@ -15,8 +15,8 @@ import numpy as np
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import IDENTICAL, MetricInfo
-from brushbench.reports.baseline import Baseline, Key, MetricBaseline, RunBaseline, called, changes, key_of
-from brushbench.reports.baseline_making import capped, numbers, scores_of
+from brushbench.reports.baseline import Baseline, MetricBaseline, RunBaseline, RunKey, changes, described_key, key_of
+from brushbench.reports.baseline_making import capped, numbers, scores_by_metric
 from brushbench.reports.statistics import NonInferiority, non_inferiority
 from brushbench.runs.folder import Run
 from brushbench.runs.record import Identity
@@ -25,7 +25,7 @@ NOT_THERE = "not scored"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MetricChange:
     """One metric of one run."""
 
     metric: str
@@ -58,8 +58,8 @@ class Finding:
 class Checked:
     """One run of the baseline."""
 
-    key: Key
-    findings: tuple[Finding, ...] = ()
+    key: RunKey
+    findings: tuple[MetricChange, ...] = ()
     changed: tuple[str, ...] = ()
     """What is another in the method."""
     lost: Mapping[str, str] | None = None
@@ -101,24 +101,26 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
     names = _renamed(given, stored)
     counterparts = {key: given.get(names.get(key, key)) for key in stored}
     if not any(counterparts.values()):
-        held = "; ".join(map(called, stored))
-        raise UserError(one_line(f"{called(next(iter(given)))} is not in the baseline, which holds {held}"))
+        held = "; ".join(map(described_key, stored))
+        raise UserError(one_line(f"{described_key(next(iter(given)))} is not in the baseline, which holds {held}"))
     checked = [_checked(key, before, counterparts[key]) for key, before in stored.items()]
-    return checked, [called(key) for key in given if key not in stored and key not in names.values()]
+    return checked, [described_key(key) for key in given if key not in stored and key not in names.values()]
 
 
-def _by_key(runs: Sequence[Run]) -> dict[Key, Run]:
+def _by_key(runs: Sequence[Run]) -> dict[RunKey, Run]:
     """Raises `UserError` if two runs are of one method on one split: then it is unclear which is meant."""
-    found: dict[Key, Run] = {}
+    found: dict[RunKey, Run] = {}
     for run in runs:
         key = key_of(run.record.identity)
         if key in found:
-            raise UserError(one_line(f"two runs are {called(key)}: {found[key].path} and {run.path}; give one of them"))
+            raise UserError(
+                one_line(f"two runs are {described_key(key)}: {found[key].path} and {run.path}; give one of them")
+            )
         found[key] = run
     return found
 
 
-def _renamed(given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> dict[Key, Key]:
+def _renamed(given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> dict[RunKey, RunKey]:
     """The keys in the baseline whose run goes by another name."""
     pairs = {}
     for key in stored:
@@ -128,17 +130,17 @@ def _renamed(given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> dic
     return pairs
 
 
-def _check_protocol(key: Key, given: Mapping[Key, Run], stored: Mapping[Key, RunBaseline]) -> None:
+def _check_protocol(key: RunKey, given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> None:
     for other in given:
         if (other[0], other[1], other[3]) == (key[0], key[1], key[3]) and other not in stored:
-            raise UserError(one_line(f"not comparable: {called(other)} here, protocol {key[2]} in the baseline"))
+            raise UserError(one_line(f"not comparable: {described_key(other)} here, protocol {key[2]} in the baseline"))
 
 
-def _checked(key: Key, before: RunBaseline, run: Run | None) -> Checked:
+def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
     if run is None:
         return Checked(key)
     _check_identity(key, before, run.record.identity)
-    samples, infos, columns = scores_of(run)
+    samples, infos, columns = scores_by_metric(run)
     lost: dict[str, str] = {}
     added: set[str] = set(samples) - set(before.samples)
     findings = []
@@ -163,7 +165,7 @@ def _checked(key: Key, before: RunBaseline, run: Run | None) -> Checked:
     return Checked(key, tuple(findings), changed, lost, len(added))
 
 
-def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> Finding:
+def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> MetricChange:
     sign = 1.0 if metric.higher_is_better else -1.0
     differences = sign * (pairs[:, 1] - pairs[:, 0])
     result = non_inferiority(differences, metric.margin)
@@ -177,24 +179,25 @@ def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> Finding:
     elif result.verdict == "undecided" and result.mean < -metric.margin:
         result = replace(result, verdict="worse")
     before, after = pairs.mean(axis=0) if len(pairs) else (float("nan"), float("nan"))
-    return Finding(name, metric, float(before), float(after), len(pairs), result)
+    return MetricChange(name, metric, float(before), float(after), len(pairs), result)
 
 
-def _check_identity(key: Key, before: RunBaseline, after: Identity) -> None:
+def _check_identity(key: RunKey, before: RunBaseline, after: Identity) -> None:
     if before.identity.dataset.digest != after.dataset.digest:
-        raise UserError(one_line(f"not comparable: the data set of {called(key)} isn't the one of the baseline"))
+        raise UserError(one_line(f"not comparable: the data set of {described_key(key)} isn't the one of the baseline"))
     if len(before.seeds) < 2 and before.identity.seed != after.seed:
         raise UserError(
             one_line(
-                f"not comparable: {called(key)} has seed {after.seed}, in the baseline it is {before.identity.seed}; "
-                "valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, a run for each seed)"
+                f"not comparable: {described_key(key)} has seed {after.seed}, in the baseline it is "
+                f"{before.identity.seed}; valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, a "
+                "run for each seed)"
             )
         )
 
 
-def _check_metric(key: Key, name: str, metric: MetricBaseline, infos: Mapping[str, MetricInfo]) -> None:
+def _check_metric(key: RunKey, name: str, metric: MetricBaseline, infos: Mapping[str, MetricInfo]) -> None:
     if name not in infos:
-        raise UserError(one_line(f"not comparable: {called(key)} isn't scored with {name}, the baseline is"))
+        raise UserError(one_line(f"not comparable: {described_key(key)} isn't scored with {name}, the baseline is"))
     if (infos[name].version, infos[name].region) != (metric.version, metric.region):
         versions = f"version {infos[name].version} here, {metric.version} in the baseline"
-        raise UserError(one_line(f"not comparable: {name} of {called(key)} is {versions}; write a new baseline"))
+        raise UserError(one_line(f"not comparable: {name} of {described_key(key)} is {versions}; write a new baseline"))

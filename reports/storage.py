@@ -13,7 +13,7 @@ from brushbench.runs.folder import Run
 from brushbench.runs.scores import SIZE, Scores
 
 OFFICIAL_SIZE = "512x512"
-Key = tuple[str, str, str, str]
+SplitKey = tuple[str, str, str, str]
 """Data set, split, protocol and method, as in a table."""
 OTHERWISE = {
     "paper": "protocol paper: x3 squared errors, as the official script, which stores JPEG; not all is stored so here, "
@@ -84,7 +84,7 @@ def _each(found: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{value} ({', '.join(own)})" for value, own in methods.items())
 
 
-def of_rows(stored: Mapping[Key, Stored], rows: pd.DataFrame) -> dict[str, Stored]:
+def of_rows(stored: Mapping[SplitKey, Stored], rows: pd.DataFrame) -> dict[str, Stored]:
     """The storage of the runs behind the rows of a summary, by method; of rows of two splits, that of both."""
     dataset, protocol = (str(rows.iloc[0][name]) for name in ("dataset", "protocol"))
     methods, splits = set(rows["method"]), set(rows["split"])

@@ -26,7 +26,7 @@ from brushbench.reports.mean_error import with_psnr_of_mean
 from brushbench.reports.roles import role_of
 from brushbench.reports.run_notes import RunNote, notes_of
 from brushbench.reports.statistics import Estimate, balanced
-from brushbench.reports.storage import Key, Stored, stored_of
+from brushbench.reports.storage import SplitKey, Stored, stored_of
 from brushbench.runs.folder import Run
 from brushbench.runs.record import RunRecord
 from brushbench.runs.scores import Scores
@@ -62,7 +62,7 @@ class Summary:
     """Metrics of which there are two versions in these runs."""
     notes: pd.DataFrame
     """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
-    records: Mapping[Key, RunRecord]
+    records: Mapping[SplitKey, RunRecord]
     """The run behind each label."""
     asked: dict[str, int]
     """How many samples every run is to have, by its folder; not all need have been scored yet."""
@@ -72,7 +72,7 @@ class Summary:
     """Methods of which the rows can't be had."""
     by: str = ""
     """The tag whose values are the sections; empty: there is one section without a name."""
-    stored: Mapping[Key, Stored] = field(default_factory=dict)
+    stored: Mapping[SplitKey, Stored] = field(default_factory=dict)
     """What the images of each run are stored as, and how large they are."""
     run_notes: tuple[RunNote, ...] = ()
     """What a reader must know of how the images were made."""
@@ -115,7 +115,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
     )
 
 
-def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[Key, V]:
+def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[SplitKey, V]:
     """The value of each run, by where it stands in the tables."""
     places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
     return {

@@ -16,7 +16,7 @@ from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.footnotes import footnotes
 from brushbench.reports.highlight import by_rank, by_significance
 from brushbench.reports.intervals import printed_interval
-from brushbench.reports.layout import Cell, Column, Mark, Row, Section, Table, heading
+from brushbench.reports.layout import Cell, Column, Mark, Section, Table, TableRow, heading
 from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.summary import BOTH, FEWER, SECTION, Summary, both_splits, summarise
@@ -57,7 +57,7 @@ class Report:
     by: str = ""
 
 
-def report(runs: Sequence[Run], wanted: TableOptions) -> Report:
+def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
     """Raises `UserError` for an unknown table or tag, for runs that can't share one, and for a table without rows."""
     if wanted.table not in TABLES:
         raise unknown("table", wanted.table, TABLES)
@@ -222,9 +222,9 @@ class _Maker:
 
     def _rows(
         self, rows: pd.DataFrame, marks: Mapping[tuple[str, str, str], Mark], beside: Beside | None
-    ) -> tuple[Row, ...]:
+    ) -> tuple[TableRow, ...]:
         records = {(row["method"], row["split"], row["metric"]): row for row in rows.to_dict("records")}
-        found: list[Row] = []
+        found: list[TableRow] = []
         for method in dict.fromkeys(rows["method"]):
             keys = [(method, column.split, column.info.name) for column in self.columns]
             cells = [
@@ -232,7 +232,7 @@ class _Maker:
                 for key, column in zip(keys, self.columns, strict=True)
             ]
             role = records[next(key for key in records if key[0] == method)]["role"]
-            found.append(Row(str(method) if role == "contender" else f"{method} ({role})", tuple(cells)))
+            found.append(TableRow(str(method) if role == "contender" else f"{method} ({role})", tuple(cells)))
             if beside:
                 found += beside.rows(method, self.columns, measured(rows[rows["method"] == method]))
         return tuple(found)

@@ -34,7 +34,7 @@ NOTE = "bars: the tables' 95 % intervals; open: some or all samples count as the
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class CurvePoint:
     """How a run is shown: the curve that it belongs to, and what stands at its point."""
 
     series: str
@@ -43,7 +43,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    named: Named
+    named: CurvePoint
     kept: Estimate
     """As the tables print it."""
     aligned: Estimate
@@ -56,7 +56,7 @@ class _Point:
         return self.capped == self.kept.count
 
 
-def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] | None = None) -> None:
+def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, CurvePoint] | None = None) -> None:
     """Write the figure: a panel for each data set, split and protocol, a point for each run.
 
     `names` says by the run's folder how it is shown, and connects the points of a series in their order; None: every
@@ -79,13 +79,13 @@ def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, Named] 
 
 
 def _points(
-    rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, Named] | None
+    rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, CurvePoint] | None
 ) -> list[_Point]:
     points = []
     for (run, method), own in rows.groupby(["run", "method"], sort=False):
         (kept, capped), (aligned, _) = (_mean(own[own["metric"] == info.name], info) for info in infos)
         if kept.count and aligned.count:
-            named = names[str(run)] if names is not None else Named(str(method))
+            named = names[str(run)] if names is not None else CurvePoint(str(method))
             points.append(_Point(named, kept, aligned, capped))
     order = list(names.values()) if names is not None else []
     return sorted(points, key=lambda point: order.index(point.named)) if order else points

@@ -14,7 +14,7 @@ from pathlib import Path
 from report_runs import Made, plausible
 
 from brushbench.reports.formats import render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folders import expand
 
 HERE = Path(__file__).parent / "golden" / "reports"
@@ -39,7 +39,7 @@ def texts() -> dict[str, str]:
     """Every table in every format, by file name."""
     found = {}
     for name, (folder, wanted) in TABLES.items():
-        made = report(expand([HERE / folder]), wanted)
+        made = make_report(expand([HERE / folder]), wanted)
         for table_format, suffix in SUFFIXES.items():
             found[f"{name}.{suffix}"] = render(made, table_format) + "\n"
     return found

@@ -10,7 +10,7 @@ import pandas as pd
 from brushbench.core.metric_info import IDENTICAL, REGIONS, MetricInfo, unscored
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
 from brushbench.runs.scores import MASK_SHARE, SIZE, Scores, note_column, status_column, tag_column, write_scores
 
@@ -72,7 +72,9 @@ class Made:
         table = pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
         write_scores(run, Scores(table, {name: info_of(name) for name in self.scores}))
         if self.suffix:
-            entries = [Entry(id=name, status="done", image=f"{name}{self.suffix}", sha256="0" * 64) for name in ids]
+            entries = [
+                LedgerEntry(id=name, status="done", image=f"{name}{self.suffix}", sha256="0" * 64) for name in ids
+            ]
             lines = "".join(f"{entry.model_dump_json(exclude_none=True)}\n" for entry in entries)
             (folder / "samples.jsonl").write_text(lines)
             # As in a run whose pictures were put away.

@@ -18,9 +18,9 @@ from brushbench.baselines.papercut.diffusion import Noising, new_unet
 from brushbench.baselines.papercut.inpainting import widened
 from brushbench.baselines.papercut.latents import boxes
 from brushbench.baselines.papercut.training import Recipe, Training
-from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH, words, write_tokenizer
+from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH, vocabulary_words, write_tokenizer
 from brushbench.baselines.papercut.world.make import FIRST_SEED
-from brushbench.baselines.papercut.world.render import render
+from brushbench.baselines.papercut.world.render import render_scene
 from brushbench.baselines.papercut.world.scene import combinations, write_partial_caption
 from brushbench.core.errors import UserError
 from brushbench.core.progress import silent
@@ -37,7 +37,7 @@ def test_every_word_of_the_captions_is_one_token(tokenizer: CLIPTokenizer) -> No
     captions = [training_scene(seed).caption for seed in range(2000)]
     for word in {word for caption in captions for word in caption.replace(",", " ,").split()}:
         assert tokenizer.tokenize(word) == [f"{word}</w>"]
-    assert set(words()) >= {word for caption in captions for word in caption.replace(",", " ").split()}
+    assert set(vocabulary_words()) >= {word for caption in captions for word in caption.replace(",", " ").split()}
 
 
 def test_a_token_has_the_same_number_each_time(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_training_never_shows_what_the_test_scenes_hold_out() -> None:
 
 def test_an_empty_scene_differs_where_the_object_was() -> None:
     scene = training_scene(5)
-    whole, mask = render(scene)
-    empty, same_mask = render(scene, empty=True)
+    whole, mask = render_scene(scene)
+    empty, same_mask = render_scene(scene, empty=True)
     assert (mask == same_mask).all()
     changed = (whole != empty).any(axis=-1)
     assert changed[mask].mean() > 0.95

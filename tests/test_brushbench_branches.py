@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from brushbench.core.errors import UserError
-from brushbench.evaluation.resolve import find, resolve, task_of
+from brushbench.evaluation.resolve import find_configured, resolve, task_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import Identity
 from brushbench.weights import Weights, families, read_family
@@ -26,7 +26,7 @@ def digest(**changes: object) -> str:
 
 
 def branch(config: RunConfig) -> str:
-    return find(task_of(config, scored=False)).branch(config.method_options())
+    return find_configured(task_of(config, scored=False)).branch(config.method_options())
 
 
 def test_each_split_of_one_command_gets_its_own_branch(brushbench, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from support import assert_one_line
 
 from brushbench import UserError, load_dataset
 from brushbench.core.types import Dataset, Sample
-from brushbench.curation.convert import Conversion, convert
+from brushbench.curation.convert import Conversion, convert_dataset
 from brushbench.curation.targets import FORMATS
 from brushbench.imaging.masks import brush_strokes
 
@@ -72,15 +72,15 @@ def assert_same(first: Dataset, second: Dataset) -> None:
 
 @pytest.mark.parametrize("split", ["inside", "outside"])
 def test_parquet_and_back(split: str, bench: Path, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "all.parquet", root=bench))
-    convert(Conversion(tmp_path / "back", root=tmp_path / "all.parquet"))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=bench))
+    convert_dataset(Conversion(tmp_path / "back", root=tmp_path / "all.parquet"))
     source = load_dataset("brushbench", root=bench, split=split)
     assert_same(source, load_dataset("parquet", root=tmp_path / "all.parquet", split=split))
     assert_same(source, load_dataset("brushbench", root=tmp_path / "back", split=split))
 
 
 def test_a_folder_and_back(bench: Path, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "folder", root=bench, to="folder"))
+    convert_dataset(Conversion(tmp_path / "folder", root=bench, to="folder"))
     source = load_dataset("brushbench", root=bench)
     found = load_dataset("folder", root=tmp_path / "folder")
     by_id = {sample.id: sample for sample in found}
@@ -94,7 +94,7 @@ def test_a_folder_and_back(bench: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["inside", "outside"])
 @pytest.mark.parametrize("target", ["mine", "mine.parquet"])
 def test_a_folder_of_ones_own(target: str, split: str, folder: Path, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "out" / target, root=folder))
+    convert_dataset(Conversion(tmp_path / "out" / target, root=folder))
     name = "parquet" if target.endswith("parquet") else "brushbench"
     found = load_dataset(name, root=tmp_path / "out" / target, split=split)
     assert_same(load_dataset("folder", root=folder, split=split), found)
@@ -102,7 +102,7 @@ def test_a_folder_of_ones_own(target: str, split: str, folder: Path, tmp_path: P
 
 def test_brushbench_s_format_as_others_read_it(folder: Path, tmp_path: Path) -> None:
     """The format is drawn by hand: row by row, starts from 1."""
-    convert(Conversion(tmp_path / "out", root=folder))
+    convert_dataset(Conversion(tmp_path / "out", root=folder))
     mapping = json.loads((tmp_path / "out" / "mapping_file.json").read_text())
     assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {
         *("turned.png", "plain.webp", "mode_L.png", "mode_P.png", "mode_RGBA.png", "mode_1.png"),
@@ -121,13 +121,13 @@ def test_brushbench_s_format_as_others_read_it(folder: Path, tmp_path: Path) -> 
 
 
 def test_plain_files_are_copied(bench: Path, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "out", root=bench))
+    convert_dataset(Conversion(tmp_path / "out", root=bench))
     for name in ("000000001.jpg", "000000002.png"):
         assert (tmp_path / "out" / "images" / name).read_bytes() == (bench / "images" / name).read_bytes()
 
 
 def test_masks_of_the_brush_split(bench: Path, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "masks", root=bench, to="masks", splits=["brush"]))
+    convert_dataset(Conversion(tmp_path / "masks", root=bench, to="masks", splits=["brush"]))
     dataset = load_dataset("brushbench", root=bench, split="brush")
     assert {path.stem for path in (tmp_path / "masks").iterdir()} == set(dataset.ids)
     for sample in dataset:
@@ -141,13 +141,13 @@ def test_masks_of_the_brush_split(bench: Path, tmp_path: Path) -> None:
 def test_the_brush_split_as_the_masks_of_a_data_set(bench: Path, tmp_path: Path) -> None:
     source = load_dataset("brushbench", root=bench, split="brush")
     for target, name, split in (("strokes.parquet", "parquet", "brush"), ("strokes", "brushbench", "inside")):
-        convert(Conversion(tmp_path / target, root=bench, splits=["brush"]))
+        convert_dataset(Conversion(tmp_path / target, root=bench, splits=["brush"]))
         assert_same(source, load_dataset(name, root=tmp_path / target, split=split))
 
 
 def test_the_schema_is_the_one_of_datasets(bench: Path, tmp_path: Path) -> None:
     """Compared with the real library by tests/parity/read_with_datasets.py."""
-    convert(Conversion(tmp_path / "all.parquet", root=bench))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=bench))
     table = pq.read_table(tmp_path / "all.parquet")
     text, image = {"dtype": "string", "_type": "Value"}, {"_type": "Image"}
     assert json.loads(table.schema.metadata[b"huggingface"]) == {
@@ -169,14 +169,14 @@ def test_the_schema_is_the_one_of_datasets(bench: Path, tmp_path: Path) -> None:
 
 def test_row_groups_are_small(bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brushbench.curation.targets.GROUP_ROWS", 3)
-    convert(Conversion(tmp_path / "all.parquet", root=bench))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=bench))
     assert pq.ParquetFile(tmp_path / "all.parquet").num_row_groups == 2
     assert_same(load_dataset("brushbench", root=bench), load_dataset("parquet", root=tmp_path / "all.parquet"))
 
 
 def test_a_parquet_file_of_others(tmp_path: Path, bench: Path) -> None:
     """Fewer columns, other names, no ids, in a folder with several files."""
-    convert(Conversion(tmp_path / "all.parquet", root=bench))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=bench))
     table = pq.read_table(tmp_path / "all.parquet").select(["image", "caption", "inpainting_mask"])
     table = table.rename_columns(["image", "text", "mask"])
     (tmp_path / "repository" / "data").mkdir(parents=True)
@@ -201,7 +201,7 @@ def test_no_parquet(content: bytes, tmp_path: Path) -> None:
 
 def test_a_damaged_parquet_file(tmp_path: Path, bench: Path) -> None:
     """Only the suite's own error comes out, whichever byte is wrong."""
-    convert(Conversion(tmp_path / "all.parquet", root=bench))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=bench))
     content = (tmp_path / "all.parquet").read_bytes()
     generator = np.random.default_rng(0)
     for _ in range(60):
@@ -235,11 +235,11 @@ def test_interrupted_it_leaves_nothing(to: str, bench: Path, tmp_path: Path) -> 
 
     asked = Conversion(tmp_path / "out" / "target", root=bench, to=to, splits=["inside"])
     with pytest.raises(KeyboardInterrupt):
-        convert(asked, tell)
+        convert_dataset(asked, tell)
     assert not list((tmp_path / "out").iterdir())
     # What a killed process leaves is in nobody's way.
     (tmp_path / "out" / ".target.partial").write_text("half")
-    assert convert(asked).count == 4
+    assert convert_dataset(asked).count == 4
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["target"]
 
 
@@ -247,14 +247,14 @@ def test_interrupted_it_leaves_nothing(to: str, bench: Path, tmp_path: Path) -> 
 def test_what_is_there_is_replaced_only_by_the_same_or_by_force(to: str, bench: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     asked = Conversion(target, root=bench, to=to, splits=["inside"])
-    assert not convert(asked).unchanged
-    assert convert(asked).unchanged
+    assert not convert_dataset(asked).unchanged
+    assert convert_dataset(asked).unchanged
     other = replace(asked, splits=["outside"])
     with pytest.raises(UserError, match="is there and is something else: --force"):
-        convert(other)
-    assert convert(asked).unchanged
-    assert not convert(replace(other, force=True)).unchanged
-    assert convert(other).unchanged
+        convert_dataset(other)
+    assert convert_dataset(asked).unchanged
+    assert not convert_dataset(replace(other, force=True)).unchanged
+    assert convert_dataset(other).unchanged
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
@@ -263,14 +263,14 @@ def test_a_folder_with_other_things_is_never_replaced(to: str, bench: Path, tmp_
     (tmp_path / "thesis.tex").write_text("mine")
     for force in (False, True):
         with pytest.raises(UserError, match=r"holds other things, which are never replaced: thesis\.tex"):
-            convert(Conversion(tmp_path, root=bench, to=to, force=force, splits=["inside"]))
+            convert_dataset(Conversion(tmp_path, root=bench, to=to, force=force, splits=["inside"]))
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
 def test_the_source_is_never_replaced(bench: Path) -> None:
     for target in (bench, bench.parent):
         with pytest.raises(UserError, match="is or holds the data set itself"):
-            convert(Conversion(target, root=bench, force=True))
+            convert_dataset(Conversion(target, root=bench, force=True))
 
 
 def damage(root: Path) -> Path:
@@ -314,11 +314,11 @@ def test_pictures_of_several_sizes_have_no_place_in_brushbench_s_format(folder: 
     names = sorted(path.stem for path in (folder / "images").iterdir())
     (folder / "captions.txt").write_text("".join(f"{name}\n" for name in names))
     with pytest.raises(UserError, match="small: pictures of 48x64 and 32x32: BrushBench's format has one size for all"):
-        convert(Conversion(tmp_path / "out", root=folder))
-    assert convert(Conversion(tmp_path / "out.parquet", root=folder)).count == 7
+        convert_dataset(Conversion(tmp_path / "out", root=folder))
+    assert convert_dataset(Conversion(tmp_path / "out.parquet", root=folder)).count == 7
 
 
 def test_an_image_alone(tmp_path: Path) -> None:
     root = write_benchmark(tmp_path / "one", count=1)
-    assert convert(Conversion(tmp_path / "one.parquet", root=root)).count == 1
+    assert convert_dataset(Conversion(tmp_path / "one.parquet", root=root)).count == 1
     assert len(load_dataset("parquet", root=tmp_path / "one.parquet")) == 1

@@ -24,7 +24,7 @@ from support import assert_one_line
 from brushbench import UserError
 from brushbench.curation.fetch import download as downloading
 from brushbench.curation.fetch.download import download
-from brushbench.curation.fetch.get import Origin, get
+from brushbench.curation.fetch.get import Origin, get_dataset
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -331,7 +331,7 @@ def test_wrong_usage_is_one_line(arguments, part: str, brushbench, tmp_path: Pat
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match="is there and is no data set"):
-        get("brushbench", tmp_path, Origin(archive=tmp_path / "a.zip"), untold)
+        get_dataset("brushbench", tmp_path, Origin(archive=tmp_path / "a.zip"), untold)
 
 
 def test_what_can_t_be_downloaded_is_explained(brushbench, tmp_path: Path, monkeypatch) -> None:

@@ -17,8 +17,8 @@ from support import assert_one_line
 import brushbench
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import SampleError, UserError
-from brushbench.curation.convert import Conversion, convert
-from brushbench.curation.verify import verify
+from brushbench.curation.convert import Conversion, convert_dataset
+from brushbench.curation.verify import verify_dataset
 from brushbench.datasets.defects import KINDS, DefectError
 from brushbench.datasets.source import check_id
 from brushbench.imaging import images
@@ -47,7 +47,7 @@ def bench(root: Path) -> Path:
 
 def parquet(root: Path) -> Path:
     root.mkdir()
-    convert(Conversion(root / "all.parquet", root=bench(root / "bench")))
+    convert_dataset(Conversion(root / "all.parquet", root=bench(root / "bench")))
     shutil.rmtree(root / "bench")
     return root
 
@@ -183,7 +183,7 @@ def test_both_policies_agree(name: str, what: str, clean: dict[str, Path], tmp_p
     plant(root)
     refusal = refusal_of(name, root)
     assert refusal or (name, what) not in REFUSED
-    found = capture(verify, name, root, SPLITS)
+    found = capture(verify_dataset, name, root, SPLITS)
     if isinstance(found, Failure):
         # Where there is nothing to look at.
         assert (found.by_user, found.error) == (True, refusal)
@@ -240,7 +240,7 @@ def test_all_that_is_wrong_with_tables_of_editbench_is_reported(clean: dict[str,
     root = shutil.copytree(clean["editbench"], tmp_path / "data")
     (root / "annotations_generated.csv").write_text("aos\n")
     line(OF_A, HEADER_A, "1,a cup,,", "1,a cup,,", f"{NFC},a cup,,", f"{NFD},a cup,,")(root)
-    found = {(finding.kind, finding.subject) for finding in verify("editbench", root).findings}
+    found = {(finding.kind, finding.subject) for finding in verify_dataset("editbench", root).findings}
     assert {
         ("unreadable", "annotations_generated.csv"),
         ("duplicate-id", "natural-1"),

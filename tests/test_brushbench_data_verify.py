@@ -14,8 +14,8 @@ from transformers import CLIPTokenizer
 
 from brushbench import load_dataset
 from brushbench.curation.captions import count_tokens
-from brushbench.curation.convert import Conversion, convert
-from brushbench.curation.verify import verify
+from brushbench.curation.convert import Conversion, convert_dataset
+from brushbench.curation.verify import verify_dataset
 from brushbench.datasets.defects import KINDS
 
 
@@ -40,14 +40,14 @@ def folder(tmp_path: Path) -> Path:
 def test_a_planted_defect_is_found_and_nothing_else(name: str, bench: Path) -> None:
     kind, plant = IN_BENCH[name]
     plant(bench)
-    assert {finding.kind for finding in verify("brushbench", bench).findings} == {kind}
+    assert {finding.kind for finding in verify_dataset("brushbench", bench).findings} == {kind}
 
 
 @pytest.mark.parametrize("name", IN_FOLDER)
 def test_a_planted_defect_of_a_folder(name: str, folder: Path) -> None:
     kind, plant = IN_FOLDER[name]
     plant(folder)
-    assert {finding.kind for finding in verify("folder", folder).findings} == {kind}
+    assert {finding.kind for finding in verify_dataset("folder", folder).findings} == {kind}
 
 
 def test_every_kind_is_planted_somewhere() -> None:
@@ -57,7 +57,7 @@ def test_every_kind_is_planted_somewhere() -> None:
 
 @pytest.mark.parametrize("splits", [None, ["inside"], ["inside", "outside", "brush"]])
 def test_nothing_is_found_in_a_clean_set(splits: list[str] | None, clean: Path) -> None:
-    found = verify("brushbench", clean, splits)
+    found = verify_dataset("brushbench", clean, splits)
     assert not found.findings
     assert list(found.splits) == (splits or ["inside", "outside"])
     assert [sample.id for sample in found.seen] == list(CAPTIONS)
@@ -67,20 +67,20 @@ def test_nothing_is_found_in_a_clean_set(splits: list[str] | None, clean: Path) 
 
 @pytest.mark.parametrize("name", ["photos", "folder"])
 def test_nothing_is_found_in_other_clean_sets(name: str, folder: Path) -> None:
-    assert not verify(name, folder if name == "folder" else None).findings
+    assert not verify_dataset(name, folder if name == "folder" else None).findings
 
 
 def test_a_parquet_file(clean: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.parquet"
-    convert(Conversion(file, root=clean))
-    assert not verify(None, file).findings
+    convert_dataset(Conversion(file, root=clean))
+    assert not verify_dataset(None, file).findings
     table = pq.read_table(file)
     rows = table.to_pylist()
     rows[0]["image"]["bytes"] = rows[0]["image"]["bytes"][:100]
     rows[1]["caption"] = rows[2]["caption"]
     rows[3]["inpainting_mask"] = rows[3]["outpainting_mask"]
     pq.write_table(pa.Table.from_pylist(rows, table.schema), file)
-    found = {(finding.kind, finding.subject) for finding in verify("parquet", file).findings}
+    found = {(finding.kind, finding.subject) for finding in verify_dataset("parquet", file).findings}
     assert found == {
         ("unusable-sample", FIRST),
         ("duplicate-caption", THIRD),
@@ -91,7 +91,7 @@ def test_a_parquet_file(clean: Path, tmp_path: Path) -> None:
 
 def test_the_misspelt_tree_is_recognised(bench: Path, tmp_path: Path) -> None:
     shutil.move(bench, tmp_path / "data" / "BrushDench")
-    found = verify(None, tmp_path / "data")
+    found = verify_dataset(None, tmp_path / "data")
     assert found.name == "brushbench"
     assert not found.findings
     assert any("BrushDench" in note and "README" in note for note in found.notes)
@@ -99,15 +99,15 @@ def test_the_misspelt_tree_is_recognised(bench: Path, tmp_path: Path) -> None:
 
 def test_a_defect_of_one_split_is_no_defect_of_the_other(bench: Path) -> None:
     entry(outpainting_mask=[])(bench)
-    assert not verify("brushbench", bench, ["inside"]).findings
-    assert {finding.kind for finding in verify("brushbench", bench, ["outside"]).findings} == {"mask-empty"}
+    assert not verify_dataset("brushbench", bench, ["inside"]).findings
+    assert {finding.kind for finding in verify_dataset("brushbench", bench, ["outside"]).findings} == {"mask-empty"}
 
 
 def test_many_defects_at_once_are_told_apart(bench: Path) -> None:
     entry(inpainting_mask=[], caption="Two lamps")(bench)
     (bench / "images" / f"{SECOND}.png").unlink()
     (bench / "images" / f"{THIRD}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    found = {(finding.kind, finding.subject) for finding in verify("brushbench", bench).findings}
+    found = {(finding.kind, finding.subject) for finding in verify_dataset("brushbench", bench).findings}
     assert found == {
         ("mask-empty", FIRST),
         ("duplicate-caption", SECOND),

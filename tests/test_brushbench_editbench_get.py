@@ -16,7 +16,7 @@ from support import assert_one_line
 from test_brushbench_editbench import write_a, write_b, write_c
 
 from brushbench.core.registry import built_in, dataset_info
-from brushbench.curation.verify import verify
+from brushbench.curation.verify import verify_dataset
 from brushbench.datasets.catalogue import FORM, RESULTS
 
 ANONYMOUS = "https://storage.googleapis.com/editbench/editbench.tar.gz"
@@ -177,7 +177,7 @@ def middle(file: Path) -> None:
 )
 def test_each_kind_of_damage_is_one_finding(kind: str, damage: Callable[[Path], None], whole: Path) -> None:
     damage(whole)
-    found = verify("editbench", whole, ["inside"])
+    found = verify_dataset("editbench", whole, ["inside"])
     assert [(finding.kind, finding.subject) for finding in found.findings] == [(kind, "natural-12")]
     assert (found.usable(), found.sound()) == ({"inside": 2}, 2)
 
@@ -197,7 +197,7 @@ def test_a_cut_off_picture_in_another_format(image_format: str, suffix: str, wri
     with Image.open(file) as image:
         image.save(file, image_format)
     cut(file)
-    found = verify("brushbench", root, ["inside"])
+    found = verify_dataset("brushbench", root, ["inside"])
     assert [(finding.kind, finding.subject) for finding in found.findings] == [("truncated", "000000000")]
 
 
@@ -205,10 +205,10 @@ def test_other_layouts_and_subsets(tmp_path: Path) -> None:
     write_b(tmp_path / "b")
     write_c(tmp_path / "c")
     cut(tmp_path / "b" / "masked" / "natural" / "12.png")
-    found = verify("editbench", tmp_path / "b", ["inside"])
+    found = verify_dataset("editbench", tmp_path / "b", ["inside"])
     assert [finding.kind for finding in found.findings] == ["mask-truncated"]
-    assert not verify("editbench", tmp_path / "b", ["inside"], options={"subset": "generated"}).findings
-    assert not verify("editbench", tmp_path / "c").findings
+    assert not verify_dataset("editbench", tmp_path / "b", ["inside"], options={"subset": "generated"}).findings
+    assert not verify_dataset("editbench", tmp_path / "c").findings
 
 
 @pytest.mark.parametrize(

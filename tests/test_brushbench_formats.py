@@ -21,7 +21,7 @@ from brushbench.weights.layouts import (
     powerpaint,
     powerpaint_v2,
 )
-from brushbench.weights.repository import Named
+from brushbench.weights.repository import NamedFiles
 
 D, T = "diffusion_pytorch_model", "pytorch_model"
 CASES: dict[str, tuple[list[str], list[str], str | None]] = {
@@ -107,37 +107,39 @@ def test_of_a_base_only_its_components_are_read() -> None:
         *("text_encoder/config.json", "text_encoder/model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"),
         "scheduler/scheduler_config.json",
     }
-    assert set(base(Named(names), Request())) == expected
-    assert set(base(Named({f"sub/{name}" for name in names}), Request("sub"))) == {f"sub/{name}" for name in expected}
+    assert set(base(NamedFiles(names), Request())) == expected
+    assert set(base(NamedFiles({f"sub/{name}" for name in names}), Request("sub"))) == {
+        f"sub/{name}" for name in expected
+    }
     alone = {"model_index.json", "vae/config.json", f"vae/{D}.bin"}
-    assert set(base(Named(names), Request(only=frozenset({"vae"})))) == alone
+    assert set(base(NamedFiles(names), Request(only=frozenset({"vae"})))) == alone
     small = {name for name in expected if name.endswith((".json", ".txt"))}
-    assert set(base(Named(names), Request(configs_only=True))) == small
+    assert set(base(NamedFiles(names), Request(configs_only=True))) == small
     # A whole pipeline reads what its index names, an image encoder too.
     more = expected | {"image_encoder/config.json", "image_encoder/model.safetensors"}
-    assert set(pipeline(Named(names), Request())) == more
+    assert set(pipeline(NamedFiles(names), Request())) == more
 
 
 def test_without_an_index_a_base_is_known_by_its_folders() -> None:
     names = {f"{part}/config.json" for part in ("unet", "vae", "text_encoder")} | {f"unet/{D}.bin", f"vae/{D}.bin"}
     names |= {"text_encoder/pytorch_model.bin", "tokenizer/vocab.json", "scheduler/scheduler_config.json"}
-    assert set(base(Named(names), Request())) == names
+    assert set(base(NamedFiles(names), Request())) == names
     with pytest.raises(suite.UserError, match=r"^it has no vae/ folder$"):
-        base(Named({name for name in names if not name.startswith("vae/")}), Request())
+        base(NamedFiles({name for name in names if not name.startswith("vae/")}), Request())
     with pytest.raises(suite.UserError, match=r"^unet/ has no config\.json$"):
-        base(Named(names - {"unet/config.json"}), Request())
+        base(NamedFiles(names - {"unet/config.json"}), Request())
 
 
 def test_parts_without_a_config() -> None:
-    first = Named({"unet/unet.safetensors", "text_encoder/text_encoder.safetensors", "README.md"})
+    first = NamedFiles({"unet/unet.safetensors", "text_encoder/text_encoder.safetensors", "README.md"})
     assert powerpaint(first, Request()) == ["unet/unet.safetensors", "text_encoder/text_encoder.safetensors"]
-    only_text = Named({"text_encoder/text_encoder.bin"})
+    only_text = NamedFiles({"text_encoder/text_encoder.bin"})
     assert powerpaint(only_text, Request()) == ["text_encoder/text_encoder.bin"]
-    second = Named({f"p/{D}.safetensors", "p/pytorch_model.bin", "p/pytorch_model.fp16.bin"})
+    second = NamedFiles({f"p/{D}.safetensors", "p/pytorch_model.bin", "p/pytorch_model.fp16.bin"})
     assert powerpaint_v2(second, Request("p")) == [f"p/{D}.safetensors", "p/pytorch_model.bin"]
     with pytest.raises(suite.UserError, match=r"^p/ has no pytorch_model\.safetensors, model\.safetensors"):
-        powerpaint_v2(Named({f"p/{D}.safetensors"}), Request("p"))
-    adapter = Named(
+        powerpaint_v2(NamedFiles({f"p/{D}.safetensors"}), Request("p"))
+    adapter = NamedFiles(
         {
             *("models/ip-adapter_sd15.bin", "models/ip-adapter_sd15.safetensors", "models/ip-adapter-plus_sd15.bin"),
             *("models/image_encoder/config.json", "models/image_encoder/model.safetensors"),
@@ -152,10 +154,10 @@ def test_parts_without_a_config() -> None:
 
 def test_a_part_that_only_a_plug_in_knows_gets_what_can_be_loaded() -> None:
     alone = {"config.json", f"{D}.safetensors"}
-    assert set(anything(Named({*alone, f"{D}.bin", "README.md"}), Request())) == alone
-    assert set(one_model(Named({*alone, "weights.ckpt"}), Request())) == alone
+    assert set(anything(NamedFiles({*alone, f"{D}.bin", "README.md"}), Request())) == alone
+    assert set(one_model(NamedFiles({*alone, "weights.ckpt"}), Request())) == alone
     with pytest.raises(suite.UserError, match="there is nothing to load in it"):
-        anything(Named({"README.md"}), Request())
+        anything(NamedFiles({"README.md"}), Request())
 
 
 def in_parts(file: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from brushbench.core.errors import UserError
-from brushbench.runs.ledger import Entry, entries, mend
+from brushbench.runs.ledger import LedgerEntry, entries, mend
 
 OURS = "f" * 64
 LINE = b'{"id":"a","status":"done","image":"a.png","sha256":"00","fingerprint":"%s"}' % OURS.encode()
 
 
 def line(name: str, fingerprint: str | None = OURS) -> bytes:
-    return Entry(id=name, status="done", image=f"{name}.png", fingerprint=fingerprint).model_dump_json().encode()
+    return LedgerEntry(id=name, status="done", image=f"{name}.png", fingerprint=fingerprint).model_dump_json().encode()
 
 
 def ids(file: Path) -> list[str]:
@@ -67,7 +67,7 @@ def test_what_was_not_written_to_its_end_is_mended(before: bytes, tail: bytes, k
 
 
 def test_an_outcome_is_everything_but_the_time_and_the_run() -> None:
-    entry = Entry(id="a", status="failed", error="no", seconds=1.0, fingerprint=OURS)
+    entry = LedgerEntry(id="a", status="failed", error="no", seconds=1.0, fingerprint=OURS)
     assert entry.same_outcome(entry.model_copy(update={"seconds": 2.0, "fingerprint": None}))
     for change in ({"id": "b"}, {"status": "done"}, {"error": "other"}, {"note": "new"}, {"padded": (8, 8)}):
         assert not entry.same_outcome(entry.model_copy(update=change))

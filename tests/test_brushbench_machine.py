@@ -125,7 +125,7 @@ def test_an_error_of_the_program_is_not_the_machines(brushbench, monkeypatch: py
     def broken() -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("brushbench.cli.diagnosis.findings", broken)
+    monkeypatch.setattr("brushbench.cli.diagnosis.diagnose", broken)
     with pytest.raises(RuntimeError, match="broken"):
         brushbench("doctor")
 

@@ -16,7 +16,7 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.weights import families, manifest, read_family
 from brushbench.weights.manifest import canonical, manifest_of, manifests, names_of
 from brushbench.weights.metrics import Weighted
-from brushbench.weights.repository import Named
+from brushbench.weights.repository import NamedFiles
 from brushbench.weights.sources import HubFiles
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def test_what_metrics_read_is_what_their_manifests_say() -> None:
                         place = source.source if isinstance(source, HubFiles) else source.address
                         found = manifest_of(place)
                         names = [file.path for file in found.files]
-                        chosen = source.choose(Named(names)) if isinstance(source, HubFiles) else names
+                        chosen = source.choose(NamedFiles(names)) if isinstance(source, HubFiles) else names
                         read.setdefault(found.place, set()).update(chosen)
                         used.setdefault(found.place, set()).add(title)
     stated = {each.place: each for each in manifests() if each.metrics}

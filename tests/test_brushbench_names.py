@@ -11,8 +11,8 @@ from PIL import Image
 from support import assert_one_line, run_on
 
 import brushbench as library
-from brushbench.curation.convert import Conversion, convert
-from brushbench.curation.verify import verify
+from brushbench.curation.convert import Conversion, convert_dataset
+from brushbench.curation.verify import verify_dataset
 from brushbench.datasets.names import stored_name
 from brushbench.datasets.source import images_in
 
@@ -50,7 +50,7 @@ def test_captions_by_an_order_that_programs_disagree_on_are_refused(names: list[
     assert "captions.txt" in message
     assert "captions.csv" in message
     assert "\n" not in message
-    assert {finding.kind for finding in verify("folder", root).findings} == {"caption-order"}
+    assert {finding.kind for finding in verify_dataset("folder", root).findings} == {"caption-order"}
 
 
 def test_on_the_command_line_it_is_one_line(brushbench, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_folder_in_any_form_of_unicode(image: str, mask: str, caption: str, fi
     found = library.load_dataset("folder", root=root)
     assert list(found.ids) == ["a", NFC]
     assert (found[1].id, found[1].caption) == (NFC, "coffee")
-    assert not {finding.kind for finding in verify("folder", root).findings} - {"mask-full"}
+    assert not {finding.kind for finding in verify_dataset("folder", root).findings} - {"mask-full"}
     other = own_folder(tmp_path / "other", "a", NFC)
     (other / file).write_bytes((root / file).read_bytes())
     assert library.load_dataset("folder", root=other).digest() == found.digest()
@@ -129,8 +129,8 @@ def test_a_mapping_file_in_any_form(key: str, image: str, stored: str, write_ben
     assert list(found.ids) == ["000000000", NFC]
     assert (found[1].image == plain).all()
     assert found[1].tags == {"source": "natural", "subject": "animal"}
-    assert not verify("brushbench", root).findings
-    convert(Conversion(tmp_path / "all.parquet", root=root))
+    assert not verify_dataset("brushbench", root).findings
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=root))
     assert list(library.load_dataset("parquet", root=tmp_path / "all.parquet").ids) == ["000000000", NFC]
 
 
@@ -141,7 +141,7 @@ def test_keys_of_a_mapping_file_that_are_one_name(write_bench) -> None:
     with pytest.raises(library.UserError) as error:
         library.load_dataset("brushbench", root=root)
     assert r"'caf\xe9' and 'cafe\u0301' are one name" in str(error.value)
-    assert "names-alike" in {finding.kind for finding in verify("brushbench", root).findings}
+    assert "names-alike" in {finding.kind for finding in verify_dataset("brushbench", root).findings}
 
 
 def test_an_image_of_which_there_are_two(write_bench) -> None:
@@ -153,7 +153,7 @@ def test_an_image_of_which_there_are_two(write_bench) -> None:
     (root / "mapping_file.json").write_text(json.dumps(mapping))
     with pytest.raises(library.UserError, match="are one name"):
         library.load_dataset("brushbench", root=root)[1]
-    assert "names-alike" in {finding.kind for finding in verify("brushbench", root).findings}
+    assert "names-alike" in {finding.kind for finding in verify_dataset("brushbench", root).findings}
 
 
 def test_editbench_in_any_form(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_editbench_in_any_form(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_counted_through_files_in_an_order(write_bench, tmp_path: Path) -> None:
-    convert(Conversion(tmp_path / "all.parquet", root=write_bench(count=3)))
+    convert_dataset(Conversion(tmp_path / "all.parquet", root=write_bench(count=3)))
     table = pq.read_table(tmp_path / "all.parquet")
     (tmp_path / "parts").mkdir()
     for name, index in (("1", 0), ("2", 1), ("10", 2)):

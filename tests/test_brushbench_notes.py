@@ -24,9 +24,9 @@ from brushbench.core.notes import MOST, collecting, hearing, note
 from brushbench.evaluation.select_metrics import Selection, select
 from brushbench.metrics.pixel import MSE
 from brushbench.reports.formats import render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -274,7 +274,7 @@ def test_what_is_heard_outside_of_runs_is_told_at_the_end_but_beside_no_mistake(
             raise UserError("nothing there")
         return {"device": "cpu"}
 
-    monkeypatch.setattr("brushbench.cli.diagnosis.findings", found)
+    monkeypatch.setattr("brushbench.cli.diagnosis.diagnose", found)
     mistaken = False
     assert brushbench("doctor") == (0, "device: cpu\n", "warning: from somewhere\n")
     mistaken = True
@@ -285,7 +285,7 @@ def test_an_interrupted_run_keeps_what_was_heard_so_far(tmp_path: Path) -> None:
     run = Made("telea", {"mse": [1.0]}).write(tmp_path / "run")
     with run.noting():
         warnings.warn("early", stacklevel=1)
-        run.append(Entry(id="0", status="failed", error="for a test"))
+        run.append(LedgerEntry(id="0", status="failed", error="for a test"))
         assert Run.open(tmp_path / "run").record.notes == ("early",)
 
 
@@ -313,9 +313,9 @@ def test_tables_print_each_note_once_with_its_methods_and_count_those_of_samples
         run.add_notes(notes)
         runs.append(run)
     for index, text in enumerate(["decoded again in float32", "decoded again in float32", "odd"]):
-        runs[0].append(Entry(id=str(index), status="done", image=f"{index}.png", sha256="0", note=text))
-    runs[1].append(Entry(id="0", status="done", image="0.png", sha256="0", note="odd"))
-    runs[2].append(Entry(id="0", status="failed", error="for a test", note="of an image that isn't there"))
+        runs[0].append(LedgerEntry(id=str(index), status="done", image=f"{index}.png", sha256="0", note=text))
+    runs[1].append(LedgerEntry(id="0", status="done", image="0.png", sha256="0", note="odd"))
+    runs[2].append(LedgerEntry(id="0", status="failed", error="for a test", note="of an image that isn't there"))
     expected = [
         "brushnet, telea: a shared one",
         "brushnet: of brushnet",
@@ -327,10 +327,10 @@ def test_tables_print_each_note_once_with_its_methods_and_count_those_of_samples
         ("paper", [*expected, "brushnet, outside: 1 sample: odd"]),
         ("ablation", ["brushnet: a shared one", *expected[1:], "brushnet, outside: 1 sample: odd"]),
     ):
-        notes = report(runs, TableOptions(table=table)).tables[0].notes
+        notes = make_report(runs, TableOptions(table=table)).tables[0].notes
         mentioned = [text for text in notes if text.startswith(("brushnet", "telea:", "copy"))]
         assert mentioned == below
-    assert [table.notes[-1] for table in report(runs, TableOptions()).tables][1:] == [
+    assert [table.notes[-1] for table in make_report(runs, TableOptions()).tables][1:] == [
         "brushnet, outside: 1 sample: odd",
         "copy: of another table",
     ]
@@ -342,5 +342,5 @@ def test_a_damaged_ledger_and_a_record_without_notes_print_a_table(tmp_path: Pat
     del record["notes"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(record))
     (tmp_path / "run" / "samples.jsonl").write_text("damaged\n")
-    text = render(report([Run.open(run)], TableOptions()), "text")
+    text = render(make_report([Run.open(run)], TableOptions()), "text")
     assert "telea" in text

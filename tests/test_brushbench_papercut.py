@@ -10,7 +10,7 @@ import torch
 import brushbench
 from brushbench.baselines.papercut.world.make import COUNT, FIRST_SEED, test_scenes, widen
 from brushbench.baselines.papercut.world.objects import OBJECTS
-from brushbench.baselines.papercut.world.render import render
+from brushbench.baselines.papercut.world.render import render_scene
 from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, combinations, draw_scene
 from brushbench.datasets.brushbench import brush_mask
 from brushbench.imaging.masks import brush_strokes
@@ -50,7 +50,7 @@ def test_test_scenes_are_never_training_scenes() -> None:
 @pytest.mark.parametrize("index", [0, 1, 57, 199])
 def test_the_shipped_files_are_what_the_renderer_draws(index: int) -> None:
     inside, outside = (brushbench.load_dataset("papercut", split=split)[index] for split in ("inside", "outside"))
-    image, mask = render(list(test_scenes())[index])
+    image, mask = render_scene(list(test_scenes())[index])
     # Pillow's versions may round differently.
     assert np.abs(inside.image.permute(1, 2, 0).numpy().astype(int) - image).mean() < 0.5
     assert (inside.mask[0] != widen(mask)).float().mean() < 0.002
@@ -62,7 +62,7 @@ def test_the_shipped_files_are_what_the_renderer_draws(index: int) -> None:
 @pytest.mark.parametrize("thing", OBJECTS)
 def test_the_mask_is_where_the_object_is(thing: str) -> None:
     """The same scene with the object in another colour differs on the mask, and nowhere far from it."""
-    one, other = (render(draw_scene(7, (thing, colour, "meadow"))) for colour in ("red", "blue"))
+    one, other = (render_scene(draw_scene(7, (thing, colour, "meadow"))) for colour in ("red", "blue"))
     assert (one[1] == other[1]).all()
     changed = (one[0] != other[0]).any(axis=-1)
     near = widen(one[1]).numpy()
@@ -73,7 +73,9 @@ def test_the_mask_is_where_the_object_is(thing: str) -> None:
 def test_drawing_is_deterministic() -> None:
     scenes = [draw_scene(3, ("house", "pink", "sea")) for _ in range(2)]
     assert scenes[0] == scenes[1]
-    assert all((first == second).all() for first, second in zip(render(scenes[0]), render(scenes[1]), strict=True))
+    assert all(
+        (first == second).all() for first, second in zip(render_scene(scenes[0]), render_scene(scenes[1]), strict=True)
+    )
 
 
 def test_brush_masks_are_drawn_at_512_and_never_empty() -> None:

@@ -9,7 +9,7 @@ from support import assert_one_line
 from test_brushbench_plugin_data import BRIGHTNESS, SQUARES
 from test_docs import ROOT, block
 
-from brushbench.core.registry import registered, resolve
+from brushbench.core.registry import load_class, registered
 
 METHOD = """
 import torch
@@ -67,7 +67,7 @@ def test_the_network_of_the_contributing_page_passes(
     monkeypatch.chdir(tmp_path)
     Path("repaint.py").write_text(block((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "network"))
     torch.manual_seed(0)
-    save_file(resolve("method", "repaint.py:Network")().state_dict(), "repaint.safetensors")
+    save_file(load_class("method", "repaint.py:Network")().state_dict(), "repaint.safetensors")
     code, out, _ = brushbench("validate", "repaint.py:Repaint", "-o", "checkpoint=repaint.safetensors")
     assert code == 0, out
 

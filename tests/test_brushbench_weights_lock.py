@@ -192,7 +192,7 @@ def test_processes_that_lock_at_once_lose_nothing(tmp_path: Path) -> None:
 def test_of_two_first_uses_the_second_must_be_the_same(cached: Path) -> None:
     first = lock.Locked.model_validate(ENTRY | {"component": "unet", "sha256": "1"})
     other = first.model_copy(update={"sha256": "2"})
-    assert not lock.check(other)
+    assert not lock.check_locked(other)
     lock.add(first)
     lock.add(first)
     with pytest.raises(suite.UserError, match=r"SHA-256 1 expected .* 2 found"):

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import save_file
 from support import assert_one_line, run_on
 
-from brushbench.core.registry import resolve
+from brushbench.core.registry import load_class
 from brushbench.runs.folder import Run
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def test_the_network_of_the_contributing_page_paints(
     text = block((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "network")
     Path("repaint.py").write_text(text)
     torch.manual_seed(0)
-    network = resolve("method", "repaint.py:Network")()
+    network = load_class("method", "repaint.py:Network")()
     save_file(network.state_dict(), "repaint.safetensors")
     asked = run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method="repaint.py:Repaint")
     assert_one_line(brushbench(*asked), "option checkpoint of repaint.py:Repaint has no default")

@@ -18,7 +18,7 @@ from support import assert_one_line
 
 import brushbench as library
 from brushbench.reports.comparison import Change, Comparison, compare, improvements
-from brushbench.reports.comparison_tables import file_name, render
+from brushbench.reports.comparison_tables import file_name, render_comparison
 from brushbench.reports.statistics import bootstrap_test, holm, wilcoxon_test
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
@@ -70,7 +70,7 @@ def test_positive_is_better_also_where_low_scores_are(pair: tuple[Run, Run]) -> 
     for name, verdict in (("psnr", "worse"), ("lpips", "better")):
         assert other[name].difference.mean == pytest.approx(-changes[name].difference.mean)
         assert other[name].verdict == verdict
-    text = render(compare([pair[0]], [pair[1]]), "text")
+    text = render_comparison(compare([pair[0]], [pair[1]]), "text")
     assert "change (positive = better)" in text
     assert f"+{STEP.mean():.2f}" in text
 
@@ -90,10 +90,10 @@ def test_errors_are_compared_by_the_ratio_of_geometric_means(tmp_path: Path) -> 
     assert change.ratio[1] < change.ratio[0] < change.ratio[2] < 1
     assert change.mean_b > change.mean_a
     assert change.bootstrap == bootstrap_test(-np.log(factors))
-    row = json.loads(render(comparison, "json"))["changes"][0]
+    row = json.loads(render_comparison(comparison, "json"))["changes"][0]
     assert row["difference"] == pytest.approx(-np.log(row["ratio"]))
     assert row["ratio_low"] == pytest.approx(np.exp(-row["high"]))
-    text = render(comparison, "text")
+    text = render_comparison(comparison, "text")
     assert f"x{change.ratio[0]:.3f} (+{100 * (1 - change.ratio[0]):.1f} %)" in text
     assert f"x[{change.ratio[1]:.3f}, {change.ratio[2]:.3f}]" in text
     # Twice the effect is a factor, not a sum.
@@ -132,7 +132,7 @@ def test_perfect_samples_count_as_60_db(tmp_path: Path) -> None:
     assert changes["psnr"].difference.mean == pytest.approx(15, abs=0.1)
     assert (changes["psnr"].verdict, changes["psnr"].better, changes["psnr"].same) == ("better", 20, 20)
     assert (changes["psnr"].capped_a, changes["psnr"].capped_b, changes["psnr"].neither) == (0, 20, 0)
-    assert "psnr: identical and better images count as 60 dB: 0 of A, 20 of B" in render(comparison, "text")
+    assert "psnr: identical and better images count as 60 dB: 0 of A, 20 of B" in render_comparison(comparison, "text")
     assert changes["mse"].verdict == "better"
 
 
@@ -156,7 +156,7 @@ def test_p_values_are_corrected_for_the_primary_metrics_scored_or_not(tmp_path: 
         if count == 4:
             assert math.isnan(changes["ssim"].bootstrap_holm)
             assert (changes["ssim"].verdict, changes["seam"].verdict) == ("better", "no verdict")
-            text = render(comparison, "text")
+            text = render_comparison(comparison, "text")
             assert "7 primary metrics, scored or not (image-reward, hps, aesthetic, psnr, mse, lpips, clip)" in text
             assert f"{changes['clip'].bootstrap:.4f}, {changes['clip'].bootstrap_holm:.4f}" in text
             assert re.search(r"^SSIM .* 0\.\d{4}, - .*\(better\)", text, re.MULTILINE)
@@ -179,7 +179,7 @@ def test_what_does_not_compete_is_in_no_family(tmp_path: Path) -> None:
     (change,) = comparison.changes
     assert (change.family, change.verdict) == (0, "better")
     assert math.isnan(change.bootstrap_holm)
-    text = render(comparison, "text")
+    text = render_comparison(comparison, "text")
     assert "(better)" in text
     assert "in no family of tests, as it doesn't compete: telea is a floor" in text
 
@@ -200,10 +200,10 @@ def test_too_few_images_have_no_verdict(metric: str, count: int, reason: str, tm
     comparison = compare([first], [second])
     (change,) = comparison.changes
     assert change.verdict == "no verdict"
-    text = render(comparison, "text")
+    text = render_comparison(comparison, "text")
     assert f"no verdict on {metric}: " in text
     assert reason in text
-    row = json.loads(render(comparison, "json"))["changes"][0]
+    row = json.loads(render_comparison(comparison, "json"))["changes"][0]
     assert (row["verdict"], row["p_bootstrap"], row["p_bootstrap_holm"]) == ("no verdict", None, None)
     assert reason in row["no_verdict"]
     enough = [
@@ -224,11 +224,13 @@ def test_what_one_image_decides_has_no_verdict(outlier: float, shift: float, ver
     first = write(tmp_path / "a", "hd-painter", psnr=list(np.full(40, 25.0)))
     comparison = compare([first], [write(tmp_path / "b", "brushnet", psnr=list(25 + noise))])
     assert comparison.changes[0].verdict == verdict
-    assert ("no verdict on psnr: one of 40 images decides" in render(comparison, "text")) == (verdict == "no verdict")
+    assert ("no verdict on psnr: one of 40 images decides" in render_comparison(comparison, "text")) == (
+        verdict == "no verdict"
+    )
 
 
 def test_seeded(pair: tuple[Run, Run]) -> None:
-    first, again, other = (render(compare([pair[0]], [pair[1]], seed), "json") for seed in (1, 1, 2))
+    first, again, other = (render_comparison(compare([pair[0]], [pair[1]], seed), "json") for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -240,14 +242,14 @@ def test_only_shared_samples_count_and_the_others_are_said(tmp_path: Path) -> No
     (change,) = comparison.changes
     assert (change.difference.count, change.only_a, change.only_b, change.neither) == (4, 1, 2, 0)
     assert (change.mean_a, change.mean_b) == (32.5, 38.25)
-    text = render(comparison, "text")
+    text = render_comparison(comparison, "text")
     assert "1/2" in text
     assert "psnr: identical and better images count as 60 dB: 1 of A, 3 of B" in text
 
 
 def test_what_neither_scores_is_said(tmp_path: Path) -> None:
     sides = [write(tmp_path / name, name, clip=[20.0, None, 21.0, None]) for name in ("hd-painter", "brushnet")]
-    assert "scored by neither: clip 2" in render(compare([sides[0]], [sides[1]]), "text")
+    assert "scored by neither: clip 2" in render_comparison(compare([sides[0]], [sides[1]]), "text")
 
 
 def test_nothing_shared_is_no_test(tmp_path: Path) -> None:
@@ -316,11 +318,11 @@ def test_improvements_are_ranked(pair: tuple[Run, Run]) -> None:
 
 def test_formats_say_the_same(pair: tuple[Run, Run]) -> None:
     comparison = compare([pair[0]], [pair[1]])
-    content = json.loads(render(comparison, "json"))
-    rows = list(csv.DictReader(io.StringIO(render(comparison, "csv"))))
+    content = json.loads(render_comparison(comparison, "json"))
+    rows = list(csv.DictReader(io.StringIO(render_comparison(comparison, "csv"))))
     assert [float(row["difference"]) for row in rows] == [row["difference"] for row in content["changes"]]
     for name in ("text", "markdown"):
-        assert f"{STEP.mean():.2f}" in render(comparison, name)
+        assert f"{STEP.mean():.2f}" in render_comparison(comparison, name)
 
 
 def test_file_names_are_harmless_and_differ(pair: tuple[Run, Run]) -> None:

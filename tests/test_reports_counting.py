@@ -16,7 +16,7 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.counting import ceiling_of, counted, is_capped
 from brushbench.reports.formats import render
 from brushbench.reports.summary import summarise
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 PSNR, SSIM = CATALOGUE["psnr"], CATALOGUE["ssim"]
@@ -25,7 +25,7 @@ FORMATS = {"text": ">= 60", "markdown": "≥ 60", "html": "≥ 60", "latex": r"$
 
 def rows_of(runs: list[Run], wanted: TableOptions, metric: str) -> dict[str, dict[str, object]]:
     """The records of a table, by method; of the first split."""
-    records = json.loads(render(report(runs, wanted), "json"))
+    records = json.loads(render(make_report(runs, wanted), "json"))
     return {row["method"]: row for row in reversed(records) if row["metric"] == metric}
 
 
@@ -62,7 +62,7 @@ def test_a_method_that_keeps_pixels_never_ranks_lower(table: str, tmp_path: Path
     count = 80 if table == "ablation" else 40
     assert [rows[name]["n_scored"] for name in scores] == [count] * 3
     assert [rows[name]["n_capped"] for name in scores] == [count // 2, 0, 0]
-    text = render(report(runs, TableOptions(table)), "text")
+    text = render(make_report(runs, TableOptions(table)), "text")
     assert "(20 at the cap)" in text if table == "summary" else f"{count // 2} of keeps" in text
     assert "psnr: each sample is capped at 60 dB" in text
     assert not any(row["fewer_samples"] for row in rows.values())
@@ -76,10 +76,10 @@ def test_where_all_are_perfect_the_table_says_at_least(tmp_path: Path) -> None:
     assert (rows["pastes"]["mean"], rows["pastes"]["n_capped"], rows["pastes"]["mark"]) == (60.0, 2, "best")
     assert rows["rounds"]["mark"] == "second"
     for table_format, printed in FORMATS.items():
-        text = render(report(runs, TableOptions("paper")), table_format)
+        text = render(make_report(runs, TableOptions("paper")), table_format)
         assert printed in text
         assert "identical" not in text
-    lines = csv.DictReader(io.StringIO(render(report(runs, TableOptions("paper")), "csv")))
+    lines = csv.DictReader(io.StringIO(render(make_report(runs, TableOptions("paper")), "csv")))
     assert [(line["n_scored"], line["n_capped"]) for line in lines] == [("2", "2"), ("2", "0"), ("2", "0")]
     # The frame keeps what was stored.
     tidy = brushbench.frame(runs)
@@ -89,10 +89,10 @@ def test_where_all_are_perfect_the_table_says_at_least(tmp_path: Path) -> None:
 
 def test_capped_samples_are_not_missing(tmp_path: Path) -> None:
     run = Made("pastes", {"psnr": [math.inf, 30.0]}).write(tmp_path / "run")
-    report([run], TableOptions(strict=True))
+    make_report([run], TableOptions(strict=True))
     failed = Made("pastes", {"psnr": [math.inf, None]}).write(tmp_path / "failed")
     with pytest.raises(brushbench.UserError, match="1 of 2 samples"):
-        report([failed], TableOptions(strict=True))
+        make_report([failed], TableOptions(strict=True))
 
 
 def test_paper_keeps_the_official_thousand_and_says_so(tmp_path: Path) -> None:
@@ -102,14 +102,14 @@ def test_paper_keeps_the_official_thousand_and_says_so(tmp_path: Path) -> None:
         rows = rows_of(runs, TableOptions(table), "psnr")
         assert [rows[name]["mean"] for name in scores] == [515.0, 50.0]
         assert {row["n_capped"] for row in rows.values()} == {0}
-        text = render(report(runs, TableOptions(table)), "text")
+        text = render(make_report(runs, TableOptions(table)), "text")
         assert "psnr: nothing differs in 1 of one; each counts as 1000 dB, as in the official script" in text
         assert "at most 60 dB" not in text
         assert "share one seed" in text
-    without = render(report(runs[1:], TableOptions()), "text")
+    without = render(make_report(runs[1:], TableOptions()), "text")
     assert "1000" not in without
     strict = Made("one", {"psnr": [30.0]}).write(tmp_path / "strict")
-    assert "seed" not in render(report([strict], TableOptions()), "text")
+    assert "seed" not in render(make_report([strict], TableOptions()), "text")
 
 
 def test_the_psnr_of_the_mean_mse_stands_beside(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_the_psnr_of_the_mean_mse_stands_beside(tmp_path: Path) -> None:
     error = rows_of(runs, TableOptions(), "mse")["uneven"]
     assert rows["uneven"]["low"] == pytest.approx(-10 * math.log10(error["high"]))
     assert rows["uneven"]["high"] == 60.0
-    (table,) = report(runs, TableOptions()).tables
+    (table,) = make_report(runs, TableOptions()).tables
     assert table.headings[:3] == ("PSNR known dB ↑", "PSNR of mean MSE known dB ↑", "MSE known x1e3 ↓")
-    assert "PSNR of mean MSE: 10 log10(1 / mean MSE)" in render(report(runs, TableOptions()), "text")
+    assert "PSNR of mean MSE: 10 log10(1 / mean MSE)" in render(make_report(runs, TableOptions()), "text")
     # Without a PSNR there is nothing that it stands beside, and the paper has no such column.
-    assert "PSNR of mean MSE" not in render(report(runs, TableOptions("paper")), "text")
+    assert "PSNR of mean MSE" not in render(make_report(runs, TableOptions("paper")), "text")
     assert "psnr-of-mean-mse@painted" not in set(summarise(runs).rows["metric"])
 
 
@@ -148,7 +148,7 @@ def test_each_region_has_its_own_and_paper_the_protocols(tmp_path: Path) -> None
     scores = {"psnr": [20.0], "psnr@painted": [10.0], "psnr@whole": [15.0], "mse": [0.02], "mse@painted": [0.1]}
     for protocol in ("strict", "paper"):
         run = Made("own", scores, protocol=protocol).write(tmp_path / protocol)
-        rows = {row["metric"]: row for row in json.loads(render(report([run], TableOptions()), "json"))}
+        rows = {row["metric"]: row for row in json.loads(render(make_report([run], TableOptions()), "json"))}
         assert rows["psnr-of-mean-mse"]["mean"] == pytest.approx(10 * math.log10(50))
         assert rows["psnr-of-mean-mse@painted"]["mean"] == pytest.approx(10.0)
         assert "psnr-of-mean-mse@whole" not in rows
@@ -175,11 +175,11 @@ def test_a_mean_over_fewer_samples_is_marked_and_not_ranked(table: str, tmp_path
         "html": "30.50</span><sup>†</sup>",
         "latex": r"30.50$^\dagger$",
     }.items():
-        text = render(report(runs, TableOptions(table)), table_format)
+        text = render(make_report(runs, TableOptions(table)), table_format)
         assert printed in text
         assert "without samples that others in its column have, so not ranked" in text
     whole = [run for run in runs if "fails" not in str(run.path)]
-    assert "†" not in render(report(whole, TableOptions(table)), "text")
+    assert "†" not in render(make_report(whole, TableOptions(table)), "text")
 
 
 def test_a_reference_that_never_fails_takes_no_rank_from_the_others(tmp_path: Path) -> None:
@@ -196,11 +196,11 @@ def test_below_six_samples_no_interval_is_printed(tmp_path: Path) -> None:
     row = rows_of([few], TableOptions(), "psnr")["few"]
     assert (row["low"], row["high"]) == (None, None)
     assert row["standard_error"] == pytest.approx(np.std(values, ddof=1) / math.sqrt(5))
-    assert line_of(render(report([few], TableOptions()), "text"), "few").split() == ["few", "24.10", "100.00"]
+    assert line_of(render(make_report([few], TableOptions()), "text"), "few").split() == ["few", "24.10", "100.00"]
     many = Made("many", {"psnr": [*values, 40.0], "lpips": [0.0] * 5 + [0.9]}).write(tmp_path / "many")
     row = rows_of([many], TableOptions(), "lpips")["many"]
     assert row["low"] == 0.0
-    printed = line_of(render(report([many], TableOptions()), "text"), "many")
+    printed = line_of(render(make_report([many], TableOptions()), "text"), "many")
     assert f"150.00 [0.00, {row['high'] * 1e3:.2f}]" in printed
     assert "±" not in printed
     # Five images with two masks each are five images.

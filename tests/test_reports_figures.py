@@ -19,8 +19,8 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
 from brushbench.reports.formats import render
 from brushbench.reports.intervals import table_interval
-from brushbench.reports.tables import TableOptions, report
-from brushbench.reports.trade_off import Named, write_trade_off
+from brushbench.reports.tables import TableOptions, make_report
+from brushbench.reports.trade_off import CurvePoint, write_trade_off
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 
@@ -87,7 +87,7 @@ def test_a_figure_is_not_changed_by_the_user_s_style(runs: Path, brushbench, tmp
 @pytest.mark.parametrize("suffix", BEGINNINGS)
 def test_names_from_anywhere(suffix: str, runs: Path, tmp_path: Path) -> None:
     opened = [Run.open(path.parent) for path in sorted(runs.rglob("run.json"))]
-    names = {str(run.path): Named(f"{place} {HOSTILE}", HOSTILE) for place, run in enumerate(opened)}
+    names = {str(run.path): CurvePoint(f"{place} {HOSTILE}", HOSTILE) for place, run in enumerate(opened)}
     write_trade_off(opened, tmp_path / f"f{suffix}", names)
     assert (tmp_path / f"f{suffix}").stat().st_size > 1000
 
@@ -121,7 +121,7 @@ def test_bars_are_the_intervals_of_the_tables(tmp_path: Path, monkeypatch: pytes
             expected = table_interval(values, None, CATALOGUE[name])
             assert ends == pytest.approx((expected.low, expected.high))
             assert ends[1] - values.mean() != pytest.approx(values.mean() - ends[0], rel=0.1)
-    rows = json.loads(render(report(runs, TableOptions()), "json"))
+    rows = json.loads(render(make_report(runs, TableOptions()), "json"))
     cell = next(row for row in rows if row["method"] == "brushnet" and row["metric"] == "clip")
     assert any(ends[2:] == pytest.approx((cell["low"], cell["high"])) for ends in drawn.values())
 

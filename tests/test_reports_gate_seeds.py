@@ -14,7 +14,7 @@ from brushbench.reports.baseline import Baseline, read_baseline
 from brushbench.reports.baseline_making import baseline_of, samples_needed
 from brushbench.reports.regression import check_runs, verdict_of
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 
 COUNT = 60
 SPREAD, SEED_NOISE = 3.0, 0.5
@@ -36,7 +36,7 @@ def write(tmp_path: Path) -> Write:
         for index in range(count):
             name = f"{index:09d}"
             digest = written.write_image(f"{name}.png", name.encode())
-            written.append(Entry(id=name, status="done", image=f"{name}.png", sha256=digest))
+            written.append(LedgerEntry(id=name, status="done", image=f"{name}.png", sha256=digest))
         return with_digests(written)
 
     return run

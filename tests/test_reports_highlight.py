@@ -7,13 +7,13 @@ import numpy as np
 from report_runs import Made
 
 from brushbench.reports.formats import render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 
 def marks_of(runs: list[Run], wanted: TableOptions, metric: str) -> dict[str, str]:
     """By method."""
-    records = json.loads(render(report(runs, wanted), "json"))
+    records = json.loads(render(make_report(runs, wanted), "json"))
     return {row["method"]: row["mark"] for row in records if row["metric"] == metric}
 
 

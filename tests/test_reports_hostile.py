@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_runs import Made, plausible
 
 from brushbench.reports.formats import FORMATS, escaping, render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 LATEX = r"a_b%c$d&e#f{g}h^i~j\k \input{/etc/passwd} \write18{id} <|>`'" + '"'
@@ -47,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 @pytest.fixture(scope="module", params=["paper", "summary"])
 def outputs(request: pytest.FixtureRequest, runs: list[Run]) -> dict[str, str]:
-    made = report(runs, TableOptions(request.param, by="tag"))
+    made = make_report(runs, TableOptions(request.param, by="tag"))
     return {name: render(made, name) for name in FORMATS}
 
 

@@ -11,7 +11,7 @@ from report_runs import Made, plausible
 from brushbench.core.method_options import default_options
 from brushbench.datasets.open import stored_dataset_options
 from brushbench.reports.formats import render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 from brushbench.runs.record import WEIGHTS
 
@@ -37,7 +37,7 @@ def table(tmp_path: Path) -> Table:
     """The text and the records of a table of one run."""
 
     def made(run: Made) -> tuple[str, list[dict[str, object]]]:
-        found = report([run.write(tmp_path / "run")], WITH)
+        found = make_report([run.write(tmp_path / "run")], WITH)
         return render(found, "text"), json.loads(render(found, "json"))
 
     return made
@@ -202,9 +202,9 @@ def test_the_mean_of_both_splits_needs_both_alike(tmp_path: Path) -> None:
         return [PUBLISHED.write(tmp_path / folder / "in"), outside.write(tmp_path / folder / "out")]
 
     wanted = TableOptions("ablation", with_published=True)
-    text = render(report(runs("like"), wanted), "text")
+    text = render(make_report(runs("like"), wanted), "text")
     assert "measured - published" in text
-    text = render(report(runs("unlike", size="256x256"), wanted), "text")
+    text = render(make_report(runs("unlike", size="256x256"), wanted), "text")
     assert "not compared, unlike in size" in text
 
 

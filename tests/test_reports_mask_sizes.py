@@ -8,7 +8,7 @@ from report_runs import Made
 
 import brushbench as suite
 from brushbench.reports.formats import render
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 
@@ -27,7 +27,7 @@ class Failing:
 
 def sections(runs: list[Run], table: str) -> dict[str, dict[str, object]]:
     """The record of PSNR by section."""
-    records = json.loads(render(report(runs, TableOptions(table, by="mask-size")), "json"))
+    records = json.loads(render(make_report(runs, TableOptions(table, by="mask-size")), "json"))
     return {row["section"]: row for row in records if row["metric"] == "psnr"}
 
 
@@ -40,7 +40,7 @@ def test_an_ablation_pairs_inside_and_outside_by_the_inside_mask(tmp_path: Path)
         found = sections(given, "ablation")
         assert {name: row["mean"] for name, row in found.items()} == {"small": 30.0, "medium": 30.0, "large": 25.0}
         assert {row["n_asked"] for row in found.values()} == {2}
-        text = render(report(given, TableOptions("ablation", by="mask-size")), "text")
+        text = render(make_report(given, TableOptions("ablation", by="mask-size")), "text")
         assert "mask sizes are those of the inside masks, also outside" in text
         assert "unknown" not in text
     # On the border of two classes the outside mask's own share is no help: the inside mask decides.
@@ -69,14 +69,14 @@ def test_a_failed_sample_has_the_size_that_another_run_knows(known: str, tmp_pat
         else Made("own", {"psnr": [1.0, 2.0, 3.0]}, split="outside", mask_shares=OUTSIDE)
     )
     runs = [failed, other.write(tmp_path / "other")]
-    records = json.loads(render(report(runs, TableOptions(by="mask-size")), "json"))
+    records = json.loads(render(make_report(runs, TableOptions(by="mask-size")), "json"))
     own = {row["section"]: row for row in records if (row["method"], row["split"]) == ("own", "inside")}
     assert {name: (row["n_scored"], row["n_asked"]) for name, row in own.items()} == {
         "small": (1, 1),
         "medium": (0, 1),
         "large": (1, 1),
     }
-    assert "unknown" not in render(report(runs, TableOptions(by="mask-size")), "text")
+    assert "unknown" not in render(make_report(runs, TableOptions(by="mask-size")), "text")
 
 
 def test_data_sets_of_one_name_do_not_lend_each_other_sizes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from brushbench.reports.formats import render
 from brushbench.reports.multiple_comparisons import beaten
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 
@@ -103,7 +103,7 @@ def test_equally_good_methods_keep_their_marks(methods: int) -> None:
 
 def marked(runs: list[Run], metric: str, **wanted: object) -> set[str]:
     """Methods with the mark of the best."""
-    records = json.loads(render(report(runs, TableOptions(significant=True, **wanted)), "json"))
+    records = json.loads(render(make_report(runs, TableOptions(significant=True, **wanted)), "json"))
     return {row["method"] for row in records if row["metric"] == metric and row["mark"] == "best"}
 
 

@@ -12,9 +12,9 @@ from report_runs import Made, plausible
 
 import brushbench
 from brushbench.reports.formats import render
-from brushbench.reports.published.lint import dominated, findings, swapped
+from brushbench.reports.published.lint import dominated, impossible_numbers, swapped
 from brushbench.reports.published.registry import FILES, OWN, read
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 NONE = {"steps": 50, "guidance": 7.5, "blend": "none"}
@@ -22,7 +22,7 @@ NONE = {"steps": 50, "guidance": 7.5, "blend": "none"}
 
 def test_the_registry_is_sound() -> None:
     numbers = read()
-    assert findings(numbers) == []
+    assert impossible_numbers(numbers) == []
     assert {number.confidence for number in numbers} == {"A", "P", "B", "C"}
 
 
@@ -68,7 +68,7 @@ def test_rows_whose_error_is_that_of_few_images_are_found() -> None:
 
 
 def test_the_widely_copied_swap_of_columns_is_found() -> None:
-    found = findings(swapped(read()))
+    found = impossible_numbers(swapped(read()))
     assert any("BrushBench outside BrushNet none MSE: 15.08 is impossible" in line for line in found)
     assert all("impossible" in line for line in found)
 
@@ -89,7 +89,7 @@ def test_other_mistakes_are_found(change: dict[str, object], finding: str) -> No
     numbers = list(read())
     place = next(place for place, number in enumerate(numbers) if number.metric == "CLIP")
     numbers[place] = replace(numbers[place], **change)
-    assert any(finding in line for line in findings(numbers))
+    assert any(finding in line for line in impossible_numbers(numbers))
 
 
 def test_the_bound_is_jensens(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_bound_is_jensens(tmp_path: Path) -> None:
     numbers = [number for number in read() if number.metric in ("PSNR", "MSE")][:2]
     for error, count in ((10.0, 0), (9.97, 1)):
         psnr, mse = (replace(one, value=value) for one, value in zip(numbers, (20.0, error), strict=True))
-        assert len(findings([psnr, mse])) == count
+        assert len(impossible_numbers([psnr, mse])) == count
 
 
 def test_list_published(brushbench, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def runs(tmp_path: Path) -> list[Run]:
 
 
 def test_published_numbers_stand_beside_measured_ones(runs: list[Run]) -> None:
-    text = render(report(runs, TableOptions("paper", with_published=True)), "text")
-    rows = json.loads(render(report(runs, TableOptions("paper", with_published=True)), "json"))
+    text = render(make_report(runs, TableOptions("paper", with_published=True)), "text")
+    rows = json.loads(render(make_report(runs, TableOptions("paper", with_published=True)), "json"))
     row = next(row for row in rows if (row["method"], row["split"], row["metric"]) == ("brushnet", "inside", "lpips"))
     assert row["published"] == pytest.approx(0.04828)
     assert row["published_confidence"] == "P"
@@ -157,11 +157,11 @@ def test_published_numbers_stand_beside_measured_ones(runs: list[Run]) -> None:
     assert "6.53 (B)" in text
     assert "no published numbers: nothing is published for telea" in text
     assert {row["published"] for row in rows if row["method"] == "telea"} == {None}
-    assert "published" not in render(report(runs, TableOptions("paper")), "csv")
+    assert "published" not in render(make_report(runs, TableOptions("paper")), "csv")
 
 
 def test_the_published_ablation(runs: list[Run]) -> None:
-    text = render(report(runs, TableOptions("ablation", with_published=True)), "text")
+    text = render(make_report(runs, TableOptions("ablation", with_published=True)), "text")
     line = next(line for line in text.splitlines() if line.startswith("published dual branch, base frozen"))
     assert line.split()[-7:] == ["11.59", "27.71", "6.59", "19.86", "16.09", "31.68", "26.91"]
 
@@ -179,11 +179,11 @@ def test_the_published_ablation(runs: list[Run]) -> None:
 )
 def test_why_there_is_none(change: dict[str, object], reason: str, tmp_path: Path) -> None:
     made = replace(Made("brushnet", plausible(4, 1), protocol="paper", options=NONE), **change)
-    found = report([made.write(tmp_path / "run")], TableOptions("paper", with_published=True))
+    found = make_report([made.write(tmp_path / "run")], TableOptions("paper", with_published=True))
     assert reason in render(found, "text")
     assert all(row["published"] is None for row in json.loads(render(found, "json")))
 
 
 def test_no_published_numbers_by_tag(runs: list[Run]) -> None:
     with pytest.raises(brushbench.UserError, match="whole splits"):
-        report(runs, TableOptions("paper", by="source", with_published=True))
+        make_report(runs, TableOptions("paper", by="source", with_published=True))

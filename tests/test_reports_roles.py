@@ -11,7 +11,7 @@ import brushbench as suite
 from brushbench.core.registry import registered
 from brushbench.reports.formats import render
 from brushbench.reports.roles import is_contender, role_of
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
 FLOORS = {"mean-fill", "telea", "navier-stokes", "biharmonic"}
@@ -93,7 +93,7 @@ NAMES = ("brushnet", "my-plug-in", "telea", "copy", "autoencoder", "mean-fill")
 @pytest.mark.parametrize("table", ["summary", "paper", "ablation"])
 @pytest.mark.parametrize("significant", [False, True])
 def test_references_and_floors_are_never_marked(table: str, significant: bool, tmp_path: Path) -> None:
-    found = report(made(tmp_path, NAMES), TableOptions(table, significant=significant))
+    found = make_report(made(tmp_path, NAMES), TableOptions(table, significant=significant))
     records = json.loads(render(found, "json"))
     marks = {name: {row["mark"] for row in records if row["method"] == name} for name in NAMES}
     # All of them are better than both contenders.
@@ -111,7 +111,7 @@ def test_references_and_floors_are_never_marked(table: str, significant: bool, t
 
 
 def test_they_stand_below_a_rule_in_every_format(tmp_path: Path) -> None:
-    found = report(made(tmp_path, NAMES, ["inside"]), TableOptions("paper"))
+    found = make_report(made(tmp_path, NAMES, ["inside"]), TableOptions("paper"))
     lines = {name: render(found, name).splitlines() for name in ("text", "markdown", "latex", "html")}
     for name, rule in {
         "text": lambda line: line and set(line) <= {"-", " "},
@@ -134,23 +134,25 @@ def test_they_stand_below_a_rule_in_every_format(tmp_path: Path) -> None:
 
 
 def test_alone_they_are_shown_without_rule_and_marks(tmp_path: Path) -> None:
-    found = report(made(tmp_path, ("copy", "telea"), ["inside"]), TableOptions("paper"))
+    found = make_report(made(tmp_path, ("copy", "telea"), ["inside"]), TableOptions("paper"))
     text = render(found, "text")
     assert sum(set(line) <= {"-", " "} and bool(line) for line in text.splitlines()) == 1
     assert "best" not in text
     assert "below the rule" not in text
-    single = report(made(tmp_path / "one", ("brushnet", "copy"), ["inside"]), TableOptions("paper"))
+    single = make_report(made(tmp_path / "one", ("brushnet", "copy"), ["inside"]), TableOptions("paper"))
     assert "best" not in render(single, "text")
 
 
 def test_the_table_says_what_they_are(tmp_path: Path) -> None:
-    text = render(report(made(tmp_path / "strict", NAMES, ["inside"]), TableOptions("paper")), "text")
+    text = render(make_report(made(tmp_path / "strict", NAMES, ["inside"]), TableOptions("paper")), "text")
     for part in (
         "references and floors are listed below the rule, neither ranked nor tested",
         "copy is the source itself",
         "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
     ):
         assert part in text
-    paper = render(report(made(tmp_path / "paper", NAMES, ["inside"], protocol="paper"), TableOptions("paper")), "text")
+    paper = render(
+        make_report(made(tmp_path / "paper", NAMES, ["inside"], protocol="paper"), TableOptions("paper")), "text"
+    )
     assert "copy is the source stored as JPEG, like every result: JPEG's ceiling" in paper
     assert "copy is the source itself" not in paper

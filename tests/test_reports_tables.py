@@ -14,7 +14,7 @@ from report_runs import Made, plausible
 import brushbench
 from brushbench.reports.formats import render
 from brushbench.reports.summary import summarise
-from brushbench.reports.tables import TableOptions, report
+from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 
@@ -65,7 +65,7 @@ def test_folders_of_runs_are_runs_too(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_means_and_standard_errors(runs: list[Run]) -> None:
-    rows = json.loads(render(report(runs, TableOptions()), "json"))
+    rows = json.loads(render(make_report(runs, TableOptions()), "json"))
     row = next(row for row in rows if row["method"] == "telea radius=9.0" and row["metric"] == "ssim@whole")
     tidy = brushbench.frame(runs)
     values = (
@@ -79,14 +79,14 @@ def test_means_and_standard_errors(runs: list[Run]) -> None:
 
 
 def test_text_names_everything(runs: list[Run]) -> None:
-    text = render(report(runs, TableOptions()), "text")
+    text = render(make_report(runs, TableOptions()), "text")
     for part in ("brushbench, split inside, protocol strict", "3/4", "PSNR known dB ↑", "MSE known x1e3 ↓", "±"):
         assert part in text
     assert "(3 at the cap) [3/4]" in text
 
 
 def test_csv_can_be_read_back(runs: list[Run]) -> None:
-    rows = list(csv.DictReader(io.StringIO(render(report(runs, TableOptions()), "csv"))))
+    rows = list(csv.DictReader(io.StringIO(render(make_report(runs, TableOptions()), "csv"))))
     # Four metrics, and the PSNR of the mean MSE.
     assert len(rows) == 3 * 5
     assert {row["protocol"] for row in rows} == {"strict"}
@@ -99,7 +99,7 @@ def test_markdown_is_escaped(tmp_path: Path, write_bench) -> None:
     from brushbench.evaluation.evaluate import score_images
 
     run = score_images(root / "images", name, config)[0].run
-    markdown = render(report([run], TableOptions()), "markdown")
+    markdown = render(make_report([run], TableOptions()), "markdown")
     assert "a\\_b\\[c\\]" in markdown
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
     assert len(widths) == 1
@@ -109,9 +109,9 @@ def test_one_sample_has_no_standard_error(tmp_path: Path, write_bench) -> None:
     run = brushbench.run(
         brushbench.RunConfig("telea", "brushbench", write_bench(count=1), output=tmp_path, metrics=["ssim@whole"])
     )
-    rows = json.loads(render(report([run], TableOptions()), "json"))
+    rows = json.loads(render(make_report([run], TableOptions()), "json"))
     assert [row["standard_error"] for row in rows] == [None]
-    assert "±" not in render(report([run], TableOptions()), "text").split("mean with its")[0]
+    assert "±" not in render(make_report([run], TableOptions()), "text").split("mean with its")[0]
 
 
 def test_a_run_that_is_not_scored(tmp_path: Path, write_bench) -> None:
@@ -152,7 +152,7 @@ def test_damaged_files_are_user_errors(tmp_path: Path, write_bench) -> None:
 
 def rows_of(runs: list[Run], wanted: TableOptions) -> dict[tuple[str, str, str], dict[str, object]]:
     """The records of a table, by method, split and metric."""
-    records = json.loads(render(report(runs, wanted), "json"))
+    records = json.loads(render(make_report(runs, wanted), "json"))
     return {(row["method"], row["split"], row["metric"]): row for row in records}
 
 
@@ -169,7 +169,7 @@ def paper_runs(tmp_path: Path) -> list[Run]:
 
 
 def test_the_papers_table_is_laid_out_as_the_paper_prints_it(paper_runs: list[Run]) -> None:
-    found = report(paper_runs, TableOptions("paper"))
+    found = make_report(paper_runs, TableOptions("paper"))
     (table,) = found.tables
     assert table.headings == 2 * (
         *("IR x10 ↑", "HPS x100 ↑", "AS ↑"),
@@ -187,7 +187,7 @@ def test_the_papers_table_is_laid_out_as_the_paper_prints_it(paper_runs: list[Ru
 
 def test_other_splits_have_tables_of_their_own(paper_runs: list[Run], tmp_path: Path) -> None:
     brush = Made("brushnet", plausible(3, 1), split="brush").write(tmp_path / "brush")
-    found = report([brush, *paper_runs], TableOptions("paper"))
+    found = make_report([brush, *paper_runs], TableOptions("paper"))
     assert [table.title.split(", ")[1] for table in found.tables] == ["splits inside and outside", "split brush"]
 
 
@@ -198,7 +198,7 @@ def test_protocols_and_data_sets_are_never_in_one_table(paper_runs: list[Run], t
         Made("brushnet", scores, dataset="photos").write(tmp_path / "d"),
         Made("brushnet", scores, digest="1" * 64).write(tmp_path / "b"),
     ]
-    found = report([*paper_runs, *others], TableOptions("paper"))
+    found = make_report([*paper_runs, *others], TableOptions("paper"))
     assert sorted(table.title for table in found.tables) == [
         "brushbench@00000000, split inside, protocol paper",
         "brushbench@00000000, splits inside and outside, protocol strict",
@@ -218,10 +218,10 @@ def test_an_ablation_is_the_mean_of_the_rows(tmp_path: Path) -> None:
     row = rows["brushnet", "mean of inside and outside", "psnr"]
     assert (row["mean"], row["n_scored"], row["n_asked"]) == (35.0, 5, 6)
     assert "left out, as they aren't scored on both inside and outside: telea" in render(
-        report(runs, TableOptions("ablation")), "text"
+        make_report(runs, TableOptions("ablation")), "text"
     )
     with pytest.raises(brushbench.UserError, match="both inside and outside"):
-        report(runs[:1], TableOptions("ablation"))
+        make_report(runs[:1], TableOptions("ablation"))
 
 
 def test_an_ablations_interval_keeps_the_masks_of_an_image_together(tmp_path: Path) -> None:
@@ -241,41 +241,41 @@ def test_sections_by_tag(tmp_path: Path) -> None:
         ("source", {"artificial": 20.0, "natural": 20.0, "unknown": None}),
         ("mask-size", {"small": 10.0, "medium": 20.0, "large": 30.0, "unknown": None}),
     ):
-        records = json.loads(render(report([run], TableOptions("paper", by=by)), "json"))
+        records = json.loads(render(make_report([run], TableOptions("paper", by=by)), "json"))
         assert {row["section"]: row["mean"] for row in records} == means
-        (table,) = report([run], TableOptions("paper", by=by)).tables
+        (table,) = make_report([run], TableOptions("paper", by=by)).tables
         assert [section.title for section in table.sections] == [f"{by}: {name}" for name in means]
-        assert "0/1 for unknown" in render(report([run], TableOptions(by=by)), "text")
+        assert "0/1 for unknown" in render(make_report([run], TableOptions(by=by)), "text")
     with pytest.raises(brushbench.UserError, match=r"unknown tag 'subject'.* valid: mask-size, source"):
-        report([run], TableOptions(by="subject"))
+        make_report([run], TableOptions(by="subject"))
     old = Made("telea", {"psnr": [10.0]}).write(tmp_path / "old")
     with pytest.raises(brushbench.UserError, match="brushbench score RUN"):
-        report([old], TableOptions(by="mask-size"))
+        make_report([old], TableOptions(by="mask-size"))
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     first = Made("telea", {"psnr": [20.0, math.inf, None], "mse": [0.1, 0.0, None]}).write(tmp_path / "a")
     second = Made("copy", {"psnr": [math.inf] * 2, "mse": [0.0, 0.0]}).write(tmp_path / "b")
-    text = render(report([first, second], TableOptions("paper")), "text")
+    text = render(make_report([first, second], TableOptions("paper")), "text")
     assert "scored/requested: 2/3 for telea; 2/2 for copy" in text
     assert "1 of telea, 2 of copy" in text
     assert text.splitlines()[5].split() == ["copy", "(reference)", ">=", "60", "0.00"]
     assert text.splitlines()[6].split() == ["telea", "(floor)", "40.00", "50.00"]
     assert "the rows are means over different samples" in text
     with pytest.raises(brushbench.UserError, match=r"psnr of telea on brushbench/inside \(2 of 3 samples\)"):
-        report([first, second], TableOptions("paper", strict=True))
-    report([second], TableOptions("paper", strict=True))
+        make_report([first, second], TableOptions("paper", strict=True))
+    make_report([second], TableOptions("paper", strict=True))
 
 
 def test_what_was_never_scored_is_asked_for_too(tmp_path: Path) -> None:
     run = Made("telea", {"psnr": [20.0, 21.0]}).write(tmp_path / "a")
     longer = Run.start(run.path, run.record.identity, 5, {})
     other = Run.start(tmp_path / "b", Made("copy", {"psnr": []}).identity(), 5, {})
-    text = render(report([longer, other], TableOptions("paper")), "text")
+    text = render(make_report([longer, other], TableOptions("paper")), "text")
     assert "scored/requested: 2/5 for each" in text
     assert "left out, as they aren't scored (`brushbench score RUN`): copy on brushbench/inside" in text
     with pytest.raises(brushbench.UserError, match="2 of 5 samples"):
-        report([longer], TableOptions("paper", strict=True))
+        make_report([longer], TableOptions("paper", strict=True))
 
 
 def test_mixed_versions_of_a_metric_are_said(tmp_path: Path) -> None:
@@ -288,12 +288,12 @@ def test_mixed_versions_of_a_metric_are_said(tmp_path: Path) -> None:
     assert scores is not None
     changed = {"psnr": replace(scores.metrics["psnr"], version="2")}
     write_scores(runs[1], replace(scores, metrics=changed))
-    assert "psnr: mixed versions (1, 2)" in render(report(runs, TableOptions()), "text")
+    assert "psnr: mixed versions (1, 2)" in render(make_report(runs, TableOptions()), "text")
 
 
 def test_the_miniature_world_is_labelled(tmp_path: Path) -> None:
     run = Made("telea", {"psnr": [20.0], "papercut-clip": [80.0]}, dataset="papercut").write(tmp_path / "run")
-    text = render(report([run], TableOptions("paper")), "text")
+    text = render(make_report([run], TableOptions("paper")), "text")
     assert "papercut-clip ↑" in text
     assert "CLIP Sim ↑" not in text
     assert "do not compare its numbers with published results" in text
@@ -308,7 +308,7 @@ def test_intervals_are_those_of_the_statistics(paper_runs: list[Run]) -> None:
     row = rows_of(paper_runs, TableOptions())["telea", "inside", "lpips"]
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
     assert f"[{expected.low * 1e3:.2f}, {expected.high * 1e3:.2f}]" in render(
-        report(paper_runs, TableOptions()), "text"
+        make_report(paper_runs, TableOptions()), "text"
     )
 
 

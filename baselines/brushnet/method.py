@@ -17,7 +17,7 @@ from brushbench.baselines.ip_adapter import ImagePrompts
 from brushbench.baselines.kinds import family_of
 from brushbench.baselines.lora import add_lora
 from brushbench.baselines.sdxl import is_sdxl
-from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.stable_diffusion import CHANNELS, EncodedText, Latents, StableDiffusion, Step, to_unit
 from brushbench.core.errors import UserError
 from brushbench.core.types import Batch
 from brushbench.imaging.masks import erase
@@ -99,7 +99,7 @@ class BrushNet:
         return self.options.blended(painted, batch)
 
     def _residuals(
-        self, latents: Latents, step: Step, condition: Float[Tensor, "n 5 h w"], text: Text, weight: float
+        self, latents: Latents, step: Step, condition: Float[Tensor, "n 5 h w"], text: EncodedText, weight: float
     ) -> Residuals:
         """For both halves of the guidance, which share one pass through the branch unless it reads the text: SDXL's."""
         added = self.sd.added_conditions(latents, text)

@@ -18,7 +18,7 @@ from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direc
 from brushbench.baselines.hd_painter.sampling import DDIMStep, check_schedule, prediction_type, schedule
 from brushbench.baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from brushbench.baselines.sd_inpainting import CHANNELS
-from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Text, to_unit
+from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, to_unit
 from brushbench.core.types import Batch
 from brushbench.weights.runtime import Runtime
 
@@ -97,7 +97,7 @@ class HDPainter:
         painted = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
         return options.blended(painted, batch)
 
-    def _subject(self, scene: Batch, text: Text) -> Subject:
+    def _subject(self, scene: Batch, text: EncodedText) -> Subject:
         """What the captions, the second half of the text, name."""
         device = self.sd.runtime.device
         levels = {*LEVELS, guidance_level(self.sd.unet)}
@@ -106,7 +106,7 @@ class HDPainter:
         return Subject(text.embeddings.chunk(text.copies)[-1], words, holes)
 
     def _predict(
-        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: DDIMStep, text: Text, subject: Subject
+        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: DDIMStep, text: EncodedText, subject: Subject
     ) -> tuple[Latents, Latents | None]:
         """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it.
 

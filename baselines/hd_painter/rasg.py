@@ -38,12 +38,12 @@ def noise_and_direction(
     with _cross_attention(unet, level, subject.context) as maps:
         noise = predict(latents)
     with torch.enable_grad():
-        total = score(maps, subject.words, subject.holes[level])
+        total = attention_score(maps, subject.words, subject.holes[level])
     gradient = torch.autograd.grad(total, latents)[0]
     return noise, gradient / gradient.std(dim=(1, 2, 3), keepdim=True)
 
 
-def score(
+def attention_score(
     maps: Sequence[Float[Tensor, "n heads pixels 77"]], words: Float[Tensor, "n 77"], holes: Bool[Tensor, "n 1 h w"]
 ) -> Float[Tensor, ""]:
     """How well the attention to each word, averaged over layers and heads, tells the hole from the rest; at most 0.

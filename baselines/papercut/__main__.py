@@ -16,11 +16,11 @@ positive = click.IntRange(min=1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+def commands() -> None:
     """Train PaperCut's models, and measure them."""
 
 
-@cli.command()
+@commands.command()
 @click.argument("parts", nargs=-1, required=True, metavar="PART...|all")
 @click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Scenes, checkpoints, logs, sheets.")
 @click.option("--output", metavar="DIR", help="Where the weights go.  [default: WORK/weights]")
@@ -34,17 +34,17 @@ def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | 
 
     Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
     """
-    from brushbench.baselines.papercut.recipe import PARTS, SCENES, TrainingContext, check, train_part
+    from brushbench.baselines.papercut.recipe import PARTS, SCENES, TrainingContext, check_weights, train_part
 
     torch.set_num_threads(asked["threads"] or 1)
     shop = TrainingContext(Path(work), Path(output or Path(work) / "weights"), asked["scenes"] or SCENES, _lines)
     chosen = list(PARTS) if "all" in parts else list(parts)
-    check(chosen)
+    check_weights(chosen)
     for name in chosen:
         train_part(name, shop, asked["steps"])
 
 
-@cli.command()
+@commands.command()
 @click.option("--weights", metavar="DIR", help="Weights as `train` writes them.  [default: the shipped ones]")
 @click.option("--limit", type=positive, default=200, show_default=True, metavar="N", help="Only the first N scenes.")
 @click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Of the CPU.")
@@ -56,19 +56,19 @@ def quality(weights: str | None, limit: int, threads: int) -> None:
     click.echo(table(list(Quality(Path(weights) if weights else SHIPPED, limit, _lines).lines())))
 
 
-@cli.command()
+@commands.command()
 @click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Where the parts were trained.")
-def history(work: str) -> None:
+def history_command(work: str) -> None:
     """Print what was trained so far: steps, minutes, and the mean loss of the first and the last lines of the logs."""
-    from brushbench.baselines.papercut.recipe import history
+    from brushbench.baselines.papercut.recipe import training_history
 
-    click.echo(history(Path(work)))
+    click.echo(training_history(Path(work)))
 
 
 def main() -> None:
     """Run the command line and exit: 2 for a mistake, with one line."""
     try:
-        cli(standalone_mode=False)
+        commands(standalone_mode=False)
     except click.ClickException as error:
         _fail(error.format_message())
     except (UserError, OSError) as error:

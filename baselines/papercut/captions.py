@@ -55,7 +55,7 @@ class Captions:
         return ", ".join(filter(None, [fillers, caption] if before else [caption, fillers]))
 
 
-def described(scene: Scene, words: np.random.Generator) -> str:
+def caption_of(scene: Scene, words: np.random.Generator) -> str:
     """A caption of a scene with its object."""
     return write_caption(words, (scene.thing, scene.colour, scene.place), scene.size, scene.style)
 
@@ -66,4 +66,4 @@ def written(scene: Scene, words: np.random.Generator, *, partial: bool = False) 
         return write_empty_caption(words, scene.place)
     if partial:
         return write_partial_caption(words, (scene.thing, scene.colour, scene.place))
-    return described(scene, words)
+    return caption_of(scene, words)

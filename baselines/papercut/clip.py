@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize, pad
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from brushbench.baselines.papercut.captions import described
+from brushbench.baselines.papercut.captions import caption_of
 from brushbench.baselines.papercut.corpus import Corpus
 from brushbench.baselines.papercut.files import save_model
 from brushbench.baselines.papercut.sheets import grid
@@ -123,9 +123,9 @@ class CLIPPart:
         """One caption of a scene, and `WRONG` that aren't its, of combinations that training may show."""
         scene = self._corpus.scenes[index]
         if bool(self._corpus.empty[index]):
-            return [scene.caption, *[described(scene, words) for _ in WRONG]]
+            return [scene.caption, *[caption_of(scene, words) for _ in WRONG]]
         own = (scene.thing, scene.colour, scene.place)
-        return [described(scene, words), *[self._wrong(scene, own, place, words) for place in WRONG]]
+        return [caption_of(scene, words), *[self._wrong(scene, own, place, words) for place in WRONG]]
 
     def _wrong(self, scene: Scene, own: tuple[str, str, str], place: int, words: np.random.Generator) -> str:
         choices = [list(OBJECTS), list(COLOURS), list(PLACES)][place]
@@ -135,7 +135,7 @@ class CLIPPart:
             if value != own[place] and (changed := (*own[:place], value, *own[place + 1 :])) in self._pool
         ]
         thing, colour, where = others[int(words.integers(len(others)))]
-        return described(replace(scene, thing=thing, colour=colour, place=where), words)
+        return caption_of(replace(scene, thing=thing, colour=colour, place=where), words)
 
     def _features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
         mean, std = (

@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from brushbench.baselines.papercut.world.make import FIRST_SEED, widen
-from brushbench.baselines.papercut.world.render import SIDE, render
+from brushbench.baselines.papercut.world.render import SIDE, render_scene
 from brushbench.baselines.papercut.world.scene import Scene, combinations, draw_scene, write_empty_caption
 from brushbench.core.progress import ProgressCallback
 
@@ -86,7 +86,7 @@ def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
 
 def pictures(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
     """Training scenes -> images uint8 [n, 3, 128, 128], and masks bool [n, 1, 128, 128]."""
-    drawn = [render(scene, empty=is_empty(scene.seed)) for scene in scenes]
+    drawn = [render_scene(scene, empty=is_empty(scene.seed)) for scene in scenes]
     images = np.stack([image.transpose(2, 0, 1) for image, _ in drawn])
     return images, np.stack([widen(mask).numpy()[None] for _, mask in drawn])
 

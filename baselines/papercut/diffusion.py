@@ -16,7 +16,7 @@ from brushbench.baselines.papercut.latents import EncodedCorpus
 from brushbench.baselines.papercut.sheets import grid
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.vocabulary import LENGTH
-from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, Text
+from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, Step
 from brushbench.core.types import Batch
 
 RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)
@@ -141,7 +141,7 @@ def text_to_image(
 
 
 def sample(
-    sd: StableDiffusion, text: Text, seeds: Sequence[int], unet: Callable[..., tuple[Tensor]] | None = None
+    sd: StableDiffusion, text: EncodedText, seeds: Sequence[int], unet: Callable[..., tuple[Tensor]] | None = None
 ) -> UInt8[Tensor, "n 3 128 128"]:
     """Pictures from pure noise; `unet` can be the UNet with something added to it."""
     blank = torch.zeros(len(seeds), 3, 128, 128, dtype=torch.uint8)

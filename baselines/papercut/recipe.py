@@ -53,7 +53,7 @@ class TrainingContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedPart:
     """A part of the family."""
 
     recipe: Recipe
@@ -61,42 +61,42 @@ class Planned:
     summary: str
 
 
-PARTS: dict[str, Planned] = {
-    "vae": Planned(vae.RECIPE, lambda shop: vae.VAEPart(shop.corpus(), shop.output), "autoencoder"),
-    "clip": Planned(
+PARTS: dict[str, PlannedPart] = {
+    "vae": PlannedPart(vae.RECIPE, lambda shop: vae.VAEPart(shop.corpus(), shop.output), "autoencoder"),
+    "clip": PlannedPart(
         clip.RECIPE, lambda shop: clip.CLIPPart(shop.corpus(), shop.tokenizer(), shop.output), "CLIP, the judge"
     ),
-    "base": Planned(
+    "base": PlannedPart(
         diffusion.RECIPE,
         lambda shop: diffusion.BasePart(shop.encoded(), shop.tokenizer(), shop.output),
         "text encoder and UNet; needs vae",
     ),
-    "inpainting": Planned(
+    "inpainting": PlannedPart(
         inpainting.RECIPE,
         lambda shop: inpainting.InpaintingPart(shop.encoded(), shop.output),
         "UNet of nine channels; needs base",
     ),
-    "brushnet": Planned(
+    "brushnet": PlannedPart(
         brushnet.SEGMENTATION_RECIPE,
         lambda shop: brushnet.BrushNetPart("brushnet", brushnet.SEGMENTATION, shop.encoded(), shop.output),
         "BrushNet for segmentation masks; needs base",
     ),
-    "brushnet_random": Planned(
+    "brushnet_random": PlannedPart(
         brushnet.RANDOM_RECIPE,
         lambda shop: brushnet.BrushNetPart("brushnet_random", brushnet.RANDOM, shop.encoded(), shop.output),
         "BrushNet for random masks; needs base",
     ),
-    "controlnet": Planned(
+    "controlnet": PlannedPart(
         controlnet.RECIPE,
         lambda shop: controlnet.ControlNetPart(shop.encoded(), shop.output),
         "inpainting ControlNet; needs base",
     ),
-    "powerpaint": Planned(
+    "powerpaint": PlannedPart(
         powerpaint.TOKENS_RECIPE,
         lambda shop: powerpaint.TokensPart(shop.encoded(), shop.output),
         "PowerPaint's task tokens; needs inpainting",
     ),
-    "powerpaint_v2": Planned(
+    "powerpaint_v2": PlannedPart(
         powerpaint.BRANCH_RECIPE,
         lambda shop: powerpaint.BranchPart(shop.encoded(), shop.output),
         "PowerPaint v2's BrushNet and task tokens; needs base",
@@ -105,7 +105,7 @@ PARTS: dict[str, Planned] = {
 """In the order in which they are trained; a part is made from those before it."""
 
 
-def check(names: Sequence[str]) -> None:
+def check_weights(names: Sequence[str]) -> None:
     """Raises `UserError` for a name that is no part."""
     for name in names:
         if name not in PARTS:
@@ -117,7 +117,7 @@ def train_part(name: str, shop: TrainingContext, steps: int | None = None) -> No
 
     Raises `UserError` for a name that is no part, and if a part that it is made from is missing.
     """
-    check([name])
+    check_weights([name])
     planned = PARTS[name]
     recipe = planned.recipe if steps is None else shortened(planned.recipe, steps)
     shop.output.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def train_part(name: str, shop: TrainingContext, steps: int | None = None) -> No
     Training(part, recipe, shop.work)(shop.watch)
 
 
-def history(work: Path) -> str:
+def training_history(work: Path) -> str:
     """A markdown table of what was trained in a work folder, by its logs."""
     rows = []
     for name, planned in PARTS.items():

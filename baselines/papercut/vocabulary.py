@@ -55,7 +55,7 @@ PHRASES = (
 )
 
 
-def words() -> list[str]:
+def vocabulary_words() -> list[str]:
     """Every word that is one token, sorted."""
     places = [wording for wordings in PLACES.values() for wording in wordings]
     texts = [*OBJECTS, *COLOURS, *places, *SIZES, *FILLERS, *PHRASES]
@@ -69,7 +69,7 @@ def write_tokenizer(folder: Path) -> None:
     isn't known becomes several tokens, down to its bytes, so that every text can be read.
     """
     alphabet = sorted(ByteLevel.alphabet())
-    merges = _merges(words())
+    merges = _merges(vocabulary_words())
     tokens = [*alphabet, *(byte + END_OF_WORD for byte in alphabet), *map("".join, merges), START, END]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}

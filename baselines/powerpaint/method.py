@@ -14,15 +14,15 @@ from torch import Tensor
 from brushbench.baselines.brushnet.model import BrushNetModel
 from brushbench.baselines.brushnet.residuals import with_residuals
 from brushbench.baselines.diffusion_options import SampledOptions
-from brushbench.baselines.powerpaint.prompts import Pair, Task, version_1, version_2, version_2_caption
+from brushbench.baselines.powerpaint.prompts import PromptPair, Task, version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import TaskText
 from brushbench.baselines.sd_inpainting import CHANNELS as INPAINTING_CHANNELS
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
-from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, Text, to_unit
+from brushbench.baselines.stable_diffusion import CHANNELS, EncodedText, Latents, StableDiffusion, Step, to_unit
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Batch, Method
 from brushbench.imaging.masks import erase
-from brushbench.weights.formats import called, valid_names
+from brushbench.weights.formats import same_stem, valid_names
 from brushbench.weights.layouts import file_of, stems_of
 from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
@@ -143,18 +143,22 @@ class PowerPaintBranch:
         return options.blended(self.sd.decode(self.sd.denoise(noise, options.steps, predict)), batch)
 
 
-def _task_text(text: TaskText, pairs: Sequence[tuple[Pair, Pair]], options: PowerPaintOptions) -> Text:
+def _task_text(
+    text: TaskText, pairs: Sequence[tuple[PromptPair, PromptPair]], options: PowerPaintOptions
+) -> EncodedText:
     """What is not to be painted first, as guidance has it."""
     painted, removed = zip(*pairs, strict=True)
     wanted = [*removed, *painted] if options.guidance > 1 else painted
     first, second = [pair.first for pair in wanted], [pair.second for pair in wanted]
-    return Text(text.mixed(first, second, options.fitting), options.guidance)
+    return EncodedText(text.mixed(first, second, options.fitting), options.guidance)
 
 
 def _existing(folder: Path, stems: Sequence[str]) -> Path:
     if file := _file(folder, stems):
         return file
-    raise UserError(one_line(f"{folder} has no {valid_names(called(*stems))}, which this version of PowerPaint needs"))
+    raise UserError(
+        one_line(f"{folder} has no {valid_names(same_stem(*stems))}, which this version of PowerPaint needs")
+    )
 
 
 def _file(folder: Path, stems: Sequence[str]) -> Path | None:

@@ -11,28 +11,28 @@ EMPTY = "empty scene blur"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PromptPair:
     """Two prompts, mixed by the fitting degree after the encoder: all of the first at 1."""
 
     first: Prompt
     second: Prompt
 
 
-def version_1(task: Task, caption: str, negative: str) -> tuple[Pair, Pair]:
+def version_1(task: Task, caption: str, negative: str) -> tuple[PromptPair, PromptPair]:
     """(what is to be painted, what is not): the text encoder of version 1 reads caption and task together."""
     if task == "text-guided":
         one, against = Prompt(caption, OBJECT), Prompt(negative, OBJECT, behind=QUALITY)
-        return Pair(one, one), Pair(against, against)
+        return PromptPair(one, one), PromptPair(against, against)
     if task == "shape-guided":
         return (
-            Pair(Prompt(caption, SHAPE), Prompt(caption, CONTEXT)),
-            Pair(Prompt(negative, SHAPE, behind=QUALITY), Prompt(negative, CONTEXT, behind=QUALITY)),
+            PromptPair(Prompt(caption, SHAPE), Prompt(caption, CONTEXT)),
+            PromptPair(Prompt(negative, SHAPE, behind=QUALITY), Prompt(negative, CONTEXT, behind=QUALITY)),
         )
     one, against = Prompt(caption, CONTEXT, before=EMPTY), Prompt(negative, OBJECT)
-    return Pair(one, one), Pair(against, against)
+    return PromptPair(one, one), PromptPair(against, against)
 
 
-def version_2(task: Task) -> tuple[Pair, Pair]:
+def version_2(task: Task) -> tuple[PromptPair, PromptPair]:
     """The prompts of a task for the branch of version 2, which reads the task alone."""
     one, other = {
         "text-guided": (OBJECT, OBJECT),
@@ -40,9 +40,9 @@ def version_2(task: Task) -> tuple[Pair, Pair]:
         "object-removal": (CONTEXT, CONTEXT),
         "image-outpainting": (CONTEXT, CONTEXT),
     }[task]
-    painted = Pair(Prompt("", one), Prompt("", other))
+    painted = PromptPair(Prompt("", one), Prompt("", other))
     removed = Prompt("", OBJECT)
-    return painted, Pair(removed, removed) if one == CONTEXT else painted
+    return painted, PromptPair(removed, removed) if one == CONTEXT else painted
 
 
 def version_2_caption(task: Task, caption: str) -> str:

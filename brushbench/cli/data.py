@@ -32,7 +32,7 @@ def data() -> None:
 @click.option("--split", metavar="S[,S...]", help="Splits to check. Default: all splits with stored masks.")
 @click.option("--format", "report_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
-def verify(
+def verify_command(
     dataset: str | None, root: str | None, split: str | None, report_format: str, options: tuple[str, ...]
 ) -> int:
     """Check every file and sample of a data set, and print its digest.
@@ -41,13 +41,13 @@ def verify(
     """
     if report_format not in FORMATS:
         raise unknown("format", report_format, FORMATS)
-    from brushbench.cli.progress import shown
+    from brushbench.cli.progress import showing_progress
     from brushbench.core.options import parse_pairs
     from brushbench.curation import verify_report
-    from brushbench.curation.verify import verify as look
+    from brushbench.curation.verify import verify_dataset as look
     from brushbench.runs.config import split_names
 
-    with shown(partial(click.echo, err=True)) as watch:
+    with showing_progress(partial(click.echo, err=True)) as watch:
         names = split_names(split) if split is not None else None
         found = look(dataset, root, names, watch, parse_pairs(options))
     click.echo(verify_report.as_json(found) if report_format == "json" else verify_report.as_text(found))
@@ -65,7 +65,7 @@ def verify(
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out samples that cannot be read.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
-def convert(
+def convert_command(
     dataset: str | None,
     root: str | None,
     output: str,
@@ -86,10 +86,10 @@ def convert(
     Ids, captions, tags, pixels and masks stay what they are. Image files are copied if they are plain RGB, and else
     become PNG. TARGET is written completely or not at all.
     """
-    from brushbench.cli.progress import shown
+    from brushbench.cli.progress import showing_progress
     from brushbench.core.options import parse_pairs
     from brushbench.curation.convert import Conversion
-    from brushbench.curation.convert import convert as work
+    from brushbench.curation.convert import convert_dataset as work
     from brushbench.runs.config import split_names
 
     asked = Conversion(
@@ -102,7 +102,7 @@ def convert(
         skip_damaged=skip_damaged,
         options=parse_pairs(options),
     )
-    with shown(partial(click.echo, err=True)) as watch:
+    with showing_progress(partial(click.echo, err=True)) as watch:
         done = work(asked, watch)
     state = "was there already, the same" if done.unchanged else "written"
     click.echo(f"{output}: {state}: {done.count} samples of {done.name}, {', '.join(done.splits)}, as {done.to}")
@@ -120,7 +120,7 @@ def convert(
 )
 @click.option("--output", metavar="FILE.png", help="Picture to write. Default: D-SPLIT.png in the current folder.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
-def show(
+def show_command(
     dataset: str | None, root: str | None, split: str, samples: int, output: str | None, options: tuple[str, ...]
 ) -> int:
     """Draw a sheet of samples, with the outlines of their masks and their captions.
@@ -143,7 +143,7 @@ def show(
 
 @data.command("list")
 @click.option("--format", "list_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
-def list_(list_format: str) -> None:
+def list_command(list_format: str) -> None:
     """List the data sets: location on this machine, number of samples, licence, citation."""
     if list_format not in FORMATS:
         raise unknown("format", list_format, FORMATS)
@@ -176,7 +176,7 @@ def list_(list_format: str) -> None:
 @click.option("--archive", metavar="FILE", help="A local archive to unpack.")
 @click.option("--hub", metavar="OWNER/NAME", help="A dataset repository on the Hugging Face hub.")
 @click.option("--revision", metavar="R", help="Revision of the repository.")
-def get(
+def get_command(
     name: str | None,
     dataset: str | None,
     root: str | None,
@@ -194,7 +194,7 @@ def get(
     """
     from brushbench.core.registry import check_name, dataset_info
     from brushbench.curation.fetch.get import Origin
-    from brushbench.curation.fetch.get import get as fetch
+    from brushbench.curation.fetch.get import get_dataset as fetch
 
     if name is not None and dataset not in (None, name):
         raise UserError(one_line(f"{name!r} and --dataset {dataset}: valid is one of the two"))
@@ -208,10 +208,10 @@ def get(
         if url is None and sha256 is None:
             click.echo("\n".join(here or _steps(name, where)))
             return 0
-    from brushbench.cli.progress import bytes_shown
+    from brushbench.cli.progress import showing_bytes
 
     origin = Origin(url, Path(archive) if archive is not None else None, hub, sha256, revision)
-    with bytes_shown(partial(click.echo, err=True)) as tell:
+    with showing_bytes(partial(click.echo, err=True)) as tell:
         got = fetch(name, where, origin, tell)
     if got.sha256 is not None and sha256 is None:
         click.echo(f"SHA-256 of the archive: {got.sha256}", err=True)
@@ -242,11 +242,11 @@ def _steps(name: str, root: Path | None) -> Sequence[str]:
 
 def _verified(name: str, root: Path) -> int:
     """Print what is in a data set that was just got; the exit code."""
-    from brushbench.cli.progress import shown
+    from brushbench.cli.progress import showing_progress
     from brushbench.curation import verify_report
-    from brushbench.curation.verify import verify as look
+    from brushbench.curation.verify import verify_dataset as look
 
-    with shown(partial(click.echo, err=True)) as watch:
+    with showing_progress(partial(click.echo, err=True)) as watch:
         found = look(name, root, None, watch)
     click.echo(verify_report.summary(found))
     click.echo(one_line(f"all of it: brushbench data verify --dataset {name} --root {root}"))

@@ -13,13 +13,13 @@ from brushbench import __version__
 from brushbench.core.capture import Failure, capture
 from brushbench.core.installed import PACKAGES, version_of
 from brushbench.datasets.locate import locate
-from brushbench.datasets.places import SETTINGS, VARIABLE, find, found_by_name, looked_in
+from brushbench.datasets.places import SETTINGS, VARIABLE, find_place, found_by_name, looked_in
 from brushbench.weights import families, read_family
 from brushbench.weights.manifest import Manifest, manifests
 from brushbench.weights.sources import HubFiles, Source, WebFile
 
 
-def findings() -> dict[str, str]:
+def diagnose() -> dict[str, str]:
     """One line for each thing that a run depends on."""
     return {
         "brushbench": __version__,
@@ -49,7 +49,7 @@ def _data() -> dict[str, str]:
     """Where the data sets are that are looked for, and by which setting they are found."""
     states = {}
     for name in found_by_name():
-        place = capture(find, name)
+        place = capture(find_place, name)
         if isinstance(place, Failure):
             states[name] = place.error
         elif place is None:

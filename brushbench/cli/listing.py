@@ -7,7 +7,7 @@ import click
 from brushbench.core.errors import UserError
 from brushbench.core.method_info import MethodInfo
 from brushbench.core.metric_info import MetricInfo
-from brushbench.core.registry import Kind, by_name, is_built_in, metric_info, registered
+from brushbench.core.registry import PluginKind, by_name, is_built_in, metric_info, registered
 
 PUBLISHED = "brushbench.reports.commands.published:print_published"
 
@@ -16,7 +16,7 @@ PUBLISHED = "brushbench.reports.commands.published:print_published"
 @click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights", "published"]))
 @click.option("--lint", is_flag=True, help="With `published`: look for numbers that cannot be right.")
 @click.option("--file", metavar="FILE.csv", help="With `published`: a CSV file to read instead of the built-in one.")
-def list_(kind: str, lint: bool, file: str | None) -> int:
+def list_command(kind: str, lint: bool, file: str | None) -> int:
     """List what is available; for weights also what is on this machine and how much would be downloaded.
 
     `published` prints the published numbers, each with source and confidence.
@@ -26,11 +26,11 @@ def list_(kind: str, lint: bool, file: str | None) -> int:
         return code
     if lint or file:
         raise UserError("--lint and --file are for `list published`")
-    kinds: dict[str, Kind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
+    kinds: dict[str, PluginKind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
-        from brushbench.weights.inventory import lines
+        from brushbench.weights.inventory import weights_table
 
-        click.echo("\n".join(lines()))
+        click.echo("\n".join(weights_table()))
         return 0
     if kind == "metrics":
         click.echo("\n".join(metric_lines(_plugged_metrics())))

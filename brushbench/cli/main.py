@@ -18,17 +18,17 @@ from brushbench.core.registry import by_name
 PACKAGE = "brushbench"
 MISTAKE, INTERRUPTED = 2, 130
 COMMANDS = {
-    "run": "brushbench.cli.run:run",
-    "generate": "brushbench.cli.run:generate",
-    "sweep": "brushbench.cli.sweep:sweep",
-    "score": "brushbench.cli.score:score",
-    "report": "brushbench.reports.commands.report:report",
-    "compare": "brushbench.reports.commands.report:compare",
-    "check": "brushbench.reports.commands.check:check",
+    "run": "brushbench.cli.run:run_command",
+    "generate": "brushbench.cli.run:generate_command",
+    "sweep": "brushbench.cli.sweep:sweep_command",
+    "score": "brushbench.cli.score:score_command",
+    "report": "brushbench.reports.commands.report:report_command",
+    "compare": "brushbench.reports.commands.report:compare_command",
+    "check": "brushbench.reports.commands.check:check_command",
     "data": "brushbench.cli.data:data",
-    "validate": "brushbench.cli.validate:validate",
-    "list": "brushbench.cli.listing:list_",
-    "doctor": "brushbench.cli.doctor:doctor",
+    "validate": "brushbench.cli.validate:validate_command",
+    "list": "brushbench.cli.listing:list_command",
+    "doctor": "brushbench.cli.doctor:doctor_command",
 }
 """Each is imported when it is called, or when its help is printed."""
 

@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def shown(write: Callable[[str], None]) -> Iterator[ProgressCallback]:
+def showing_progress(write: Callable[[str], None]) -> Iterator[ProgressCallback]:
     """A watcher that shows every stage: images done, images per second, time left. `write` takes the plain lines."""
     if not sys.stderr.isatty():
         yield Lines(write)
@@ -41,7 +41,7 @@ def shown(write: Callable[[str], None]) -> Iterator[ProgressCallback]:
 
 
 @contextmanager
-def bytes_shown(write: Callable[[str], None]) -> Iterator[Callable[[int, int | None], None]]:
+def showing_bytes(write: Callable[[str], None]) -> Iterator[Callable[[int, int | None], None]]:
     """Takes how many bytes of a download are there, and of how many; shown as above."""
     if not sys.stderr.isatty():
         yield _bytes_in_lines(write)

@@ -29,11 +29,11 @@ def named_metrics(config: "RunConfig") -> list[str]:
 def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value]]") -> list[str]:
     """What metrics are called where scores are; those of files say it themselves."""
     from brushbench.core.metric_info import parted
-    from brushbench.core.plugins.files import file_of
+    from brushbench.core.plugins.files import plugin_file
     from brushbench.evaluation.select_metrics import load_metric
 
     return [
-        load_metric(name, **options.get(base, {})).info.name if file_of(base := parted(name)[0]) else name
+        load_metric(name, **options.get(base, {})).info.name if plugin_file(base := parted(name)[0]) else name
         for name in names
     ]
 
@@ -50,7 +50,7 @@ def data_line(task: "Task") -> str:
     return f"BrushBench not found; using the built-in PaperCut data. {remedy}"
 
 
-def write_contact_sheet(run: "Run", dataset: "Dataset") -> None:
+def add_contact_sheet(run: "Run", dataset: "Dataset") -> None:
     """Draw some samples of a run into its folder."""
     by_name(CONTACT_SHEET)(run, dataset)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
-from brushbench.cli.results import data_line, named_metrics, tables, write_contact_sheet
+from brushbench.cli.results import add_contact_sheet, data_line, named_metrics, tables
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @metrics_options
 @partial_option
 # Any: what click has parsed, by option.
-def run(**asked: Any) -> int:
+def run_command(**asked: Any) -> int:
     """Inpaint every sample with a method, score the results and print a table. Rerun to resume."""
     return _all_jobs(asked, scored=True)
 
@@ -36,7 +36,7 @@ def run(**asked: Any) -> int:
 @data_options
 @partial_option
 # Any: likewise.
-def generate(**asked: Any) -> int:
+def generate_command(**asked: Any) -> int:
     """Inpaint every sample with a method and store the images. Rerun to resume."""
     return _all_jobs(asked | {"metrics": None, "metric_options": ()}, scored=False)
 
@@ -62,16 +62,16 @@ def all_done(
     options. Not `scored`: images are generated, no more. What libraries warn of beside the making of a single run is a
     note of all.
     """
-    from brushbench.evaluation.evaluate import checked
+    from brushbench.evaluation.evaluate import preflight
     from brushbench.evaluation.resolve import task_of
 
     with hearing() as notes:
         # Every group has the same splits, of the same data.
-        tasks = {config.split: checked(task_of(config, scored=scored)) for config in jobs[0]}
+        tasks = {config.split: preflight(task_of(config, scored=scored)) for config in jobs[0]}
         finished = _finished(tasks, jobs, headings, lenient)
         for run, task in finished:
             with run.noting():
-                write_contact_sheet(run, task.dataset)
+                add_contact_sheet(run, task.dataset)
     notes += [note for task in tasks.values() for note in task.notes]
     for run, _ in finished:
         run.add_notes(notes)
@@ -82,11 +82,11 @@ def _finished(
     tasks: "Mapping[str, Task]", jobs: "Sequence[Sequence[RunConfig]]", headings: Sequence[str], lenient: bool
 ) -> "list[tuple[Run, Task]]":
     """The runs that could be made, each with what it was made of."""
-    from brushbench.cli.progress import Headed, shown
+    from brushbench.cli.progress import Headed, showing_progress
     from brushbench.evaluation.evaluate import make
 
     finished: list[tuple[Run, Task]] = []
-    with shown(write := partial(click.echo, err=True)) as shower:
+    with showing_progress(write := partial(click.echo, err=True)) as shower:
         watch = Headed(shower, write)
         watch.announce(data_line(next(iter(tasks.values()))))
         told = ""
@@ -117,12 +117,12 @@ def _loaded(tasks: "Sequence[Task]") -> "list[tuple[str, LoadedMethod | None, li
 
     All are loaded before anything is generated: a branch that isn't on this machine is told of at once.
     """
-    from brushbench.evaluation.resolve import find, load
+    from brushbench.evaluation.resolve import find_configured, load_configured
 
-    found = [(find(task), task) for task in tasks]
+    found = [(find_configured(task), task) for task in tasks]
     by_branch = groupby(found, key=lambda pair: pair[0].branch(pair[1].config.method_options()))
     groups = [(branch, list(pairs)) for branch, pairs in by_branch]
     here = tasks[0].config.engine == "local"
     firsts = {branch: pairs[0] for branch, pairs in reversed(groups)} if here else {}
-    methods = {branch: load(task.config, method) for branch, (method, task) in firsts.items()}
+    methods = {branch: load_configured(task.config, method) for branch, (method, task) in firsts.items()}
     return [(branch, methods.get(branch), [task for _, task in pairs]) for branch, pairs in groups]

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from brushbench.cli.options import data_options, metrics_options, partial_option
-from brushbench.cli.results import SOME_FAILED, columns_of, data_line, named_metrics, tables, write_contact_sheet
+from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
 from brushbench.core.errors import UserError, one_line
 
 
@@ -19,9 +19,9 @@ from brushbench.core.errors import UserError, one_line
 @data_options
 @metrics_options
 @partial_option
-def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
+def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
     """Score run folders, or images made elsewhere (--images), and print a table."""
-    from brushbench.cli.progress import shown
+    from brushbench.cli.progress import showing_progress
     from brushbench.core.options import parse_metric_pairs, parse_pairs
     from brushbench.evaluation.evaluate import score as score_run
     from brushbench.evaluation.evaluate import score_images
@@ -34,7 +34,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
         _check_only_of_runs()
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     asked["dataset_options"] = parse_pairs(asked["dataset_options"])
-    with shown(partial(click.echo, err=True)) as watch:
+    with showing_progress(partial(click.echo, err=True)) as watch:
         if images is None:
             names = split_names(asked["metrics"]) if asked["metrics"] else None
             options = asked["metric_options"]
@@ -45,7 +45,7 @@ def score(runs: tuple[str, ...], images: str | None, name: str, allow_partial: b
         imported, wrong_sizes, task = score_images(Path(images), name, config, watch)
     click.echo(data_line(task), err=True)
     with imported.run.noting():
-        write_contact_sheet(imported.run, task.dataset)
+        add_contact_sheet(imported.run, task.dataset)
     code = tables([imported.run], requested=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, told in (

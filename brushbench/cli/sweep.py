@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from brushbench.runs.folder import Run
 
 CHECK_SUFFIX = "brushbench.reports.figures:check_suffix"
-POINT = "brushbench.reports.trade_off:Named"
+POINT = "brushbench.reports.trade_off:CurvePoint"
 TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 
 
@@ -35,7 +35,7 @@ TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 @data_options
 @metrics_options
 @partial_option
-def sweep(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
+def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     """Run a method with several values of an option, and plot preservation against text alignment.
 
     \b

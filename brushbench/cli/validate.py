@@ -25,7 +25,7 @@ MEANING = {
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16.")
 @click.option("--root", metavar="DIR", help="Folder of the data set, for a data set.")
 @click.option("--split", metavar="S[,S...]", help="Splits, for a data set. Default: all that it declares, or inside.")
-def validate(
+def validate_command(
     plug_in: str,
     kind: str | None,
     options: tuple[str, ...],
@@ -48,7 +48,7 @@ def validate(
     from brushbench.core.options import parse_pairs
     from brushbench.evaluation.validation.findings import Asked
     from brushbench.evaluation.validation.kinds import KINDS, kind_of
-    from brushbench.evaluation.validation.kinds import validate as look
+    from brushbench.evaluation.validation.kinds import validate_plug_in as look
     from brushbench.runs.config import split_names
     from brushbench.weights.runtime import device_named
 

@@ -76,7 +76,7 @@ def file_digest(path: Path) -> str:
     """
     try:
         found = check_file(path)
-        version = version_of(found)
+        version = file_version(found)
         # A file that has only just changed may change again without a trace in its times.
         settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
         return _remembered(path.resolve(), version) if settled else _read_digest(path)
@@ -84,7 +84,7 @@ def file_digest(path: Path) -> str:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
 
-def version_of(found: os.stat_result) -> tuple[int, ...]:
+def file_version(found: os.stat_result) -> tuple[int, ...]:
     """What is another when a file is: its place on the disk, its size and its times."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 

@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.options import Value, checked, made_of, parameters
-from brushbench.core.registry import resolve
+from brushbench.core.registry import load_class
 
 DEVICE = "device"
 """A field or parameter of a method without weights that is no option: where the run computes."""
@@ -64,7 +64,7 @@ def check_options(method: str, cls: Any, options: Mapping[str, Value]) -> dict[s
 
 def default_options(method: str) -> dict[str, JsonValue]:
     """The options of a method, all at their default: the official value. Options `ADDED` later are among them."""
-    target = options_type(resolve("method", method))
+    target = options_type(load_class("method", method))
     built = made_of(method, target, {})
     added = cast(dict[str, JsonValue], to_jsonable_python(_added(target)))
     return stored_options(method, target, built, {}) | added

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 Region = Literal["known", "painted", "whole"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 """Those that can be asked for."""
-Place = Region | Literal["border"]
+ScoredRegion = Region | Literal["border"]
 """Where a metric looks: also the pixels along the border of the mask."""
 Compared = Literal["difference", "ratio"]
 IDENTICAL = "identical"
@@ -25,7 +25,7 @@ class MetricInfo:
     unit: str
     """For example `dB`; empty for a pure number."""
     higher_is_better: bool
-    region: Place
+    region: ScoredRegion
     """Which pixels count."""
     version: str
     """Changes whenever the number that the metric gives on the same pixels changes. With weights: also their digest."""
@@ -50,7 +50,7 @@ class MetricInfo:
         """Whether the two give the same number on the same pixels."""
         return (self.name, self.region, self.version) == (other.name, other.region, other.version)
 
-    def named(self, region: Place, version: str) -> "MetricInfo":
+    def named(self, region: ScoredRegion, version: str) -> "MetricInfo":
         """This metric on a region, by the name it is asked for then, and of a version."""
         name = self.name if region == self.region else f"{self.name}@{region}"
         return replace(self, name=name, region=region, version=version)

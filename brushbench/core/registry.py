@@ -19,11 +19,11 @@ from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_info import ROLES, MethodInfo, Role
 from brushbench.core.metric_info import MetricInfo
-from brushbench.core.plugins.files import SUFFIX, check_file, file_of, module_of, public_names
+from brushbench.core.plugins.files import SUFFIX, check_plugin_file, module_of, plugin_file, public_names
 from brushbench.core.registered import Registered
 
-Kind = Literal["method", "metric", "dataset"]
-CATALOGUES: Mapping[Kind, str] = {
+PluginKind = Literal["method", "metric", "dataset"]
+CATALOGUES: Mapping[PluginKind, str] = {
     "method": "brushbench.baselines.catalogue:METHODS",
     "metric": "brushbench.metrics.catalogue:METRICS",
     "dataset": "brushbench.datasets.catalogue:DATASETS",
@@ -38,7 +38,7 @@ def by_name(target: str) -> Any:
 
 
 @cache
-def built_in(kind: Kind) -> Mapping[str, Registered[MethodInfo | MetricInfo | DatasetInfo]]:
+def built_in(kind: PluginKind) -> Mapping[str, Registered[MethodInfo | MetricInfo | DatasetInfo]]:
     """The suite's own, by name."""
     return {entry.name: entry for entry in by_name(CATALOGUES[kind])}
 
@@ -67,7 +67,7 @@ def mask_kind(dataset: str, split: str) -> MaskKind:
 
 
 @cache
-def registered(kind: Kind) -> dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]]:
+def registered(kind: PluginKind) -> dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]]:
     """Every name of that kind. The suite's own names can't be taken by an entry point."""
     entries: dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]] = {
         point.name: Registered(point.name, f"{point.module}:{point.attr}", f"plug-in {point.value}", None)
@@ -77,10 +77,10 @@ def registered(kind: Kind) -> dict[str, Registered[MethodInfo | MetricInfo | Dat
     return dict(sorted(entries.items()))
 
 
-def check_name(kind: Kind, name: str) -> None:
+def check_name(kind: PluginKind, name: str) -> None:
     """Raise `UserError`, with the nearest valid name, unless `name` is registered or a file that exists."""
-    if file := file_of(name):
-        check_file(name, file)
+    if file := plugin_file(name):
+        check_plugin_file(name, file)
         if is_built_in(kind, own := short_name(name)):
             raise UserError(one_line(f"{name}: {own!r} is the name of a {kind} of the suite; valid is any other name"))
     elif name.endswith(SUFFIX) and Path(name).is_file():
@@ -91,22 +91,22 @@ def check_name(kind: Kind, name: str) -> None:
 
 def short_name(name: str) -> str:
     """What a plug-in is called in folders and tables: a registered one by its name, a file by the class in it."""
-    return name.rpartition(":")[2] if file_of(name) else name
+    return name.rpartition(":")[2] if plugin_file(name) else name
 
 
-def is_built_in(kind: Kind, name: str) -> bool:
+def is_built_in(kind: PluginKind, name: str) -> bool:
     """Whether it is the suite's own."""
     return name in built_in(kind)
 
 
 # Any: the caller checks what the class is.
-def resolve(kind: Kind, name: str) -> Any:
+def load_class(kind: PluginKind, name: str) -> Any:
     """Import and return the class, or a method's function, behind a name.
 
     Raises `UserError` if there is none or it can't be imported.
     """
     check_name(kind, name)
-    if file := file_of(name):
+    if file := plugin_file(name):
         return _named(module_of(file), name, str(file))
     target = registered(kind)[name].target
     path = target.partition(":")[0]

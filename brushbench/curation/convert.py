@@ -12,7 +12,7 @@ from brushbench.core.options import Value
 from brushbench.core.progress import ProgressCallback, silent
 from brushbench.core.registry import short_name
 from brushbench.curation.rows import rows_of, tag_names
-from brushbench.curation.sources import find, needed_splits, open_splits, splits_of
+from brushbench.curation.sources import find_meant, needed_splits, open_splits, splits_of
 from brushbench.curation.targets import FORMATS, Format
 from brushbench.datasets.parquet import SUFFIX
 
@@ -54,7 +54,7 @@ class Converted:
     """The target was there already, the same byte by byte."""
 
 
-def convert(asked: Conversion, watch: ProgressCallback = silent) -> Converted:
+def convert_dataset(asked: Conversion, watch: ProgressCallback = silent) -> Converted:
     """Convert a data set; killed midway, the target is as it was.
 
     Raises `UserError` for a data set that can't be read, for a format that can't hold it, and for a target that is
@@ -63,7 +63,7 @@ def convert(asked: Conversion, watch: ProgressCallback = silent) -> Converted:
     to = asked.to or ("parquet" if asked.target.suffix == SUFFIX else "brushbench")
     if to not in FORMATS:
         raise unknown("format", to, FORMATS)
-    name, root = find(asked.dataset, asked.root)
+    name, root = find_meant(asked.dataset, asked.root)
     splits = _splits(name, root, asked.splits, to)
     _check_target(asked.target, root, FORMATS[to], to)
     datasets = open_splits(name, root, splits, asked.options)

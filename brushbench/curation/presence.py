@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.errors import UserError
-from brushbench.core.registry import dataset_info, is_built_in, registered, resolve
+from brushbench.core.registry import dataset_info, is_built_in, load_class, registered
 from brushbench.datasets.locate import locate
 from brushbench.datasets.open import load_dataset
 from brushbench.datasets.plug_in import info_of
@@ -55,7 +55,7 @@ def _of_plug_in(name: str, summary: str) -> Presence:
     root = locate(name, None)[1]
     info = DatasetInfo()
     try:
-        info = info_of(name, resolve("dataset", name))
+        info = info_of(name, load_class("dataset", name))
         split = info.splits[0] if info.splits else "inside"
         samples = len(load_dataset(name, root=root, split=split))
     except UserError as error:

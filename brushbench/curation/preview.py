@@ -18,7 +18,7 @@ from brushbench.core.options import Value
 from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset, Sample
 from brushbench.curation.fonts import Font, covered, font_for
-from brushbench.curation.sources import find, open_splits, splits_of
+from brushbench.curation.sources import find_meant, open_splits, splits_of
 from brushbench.imaging.sheets import GREY, INK, PAPER, evenly, fitting
 
 SUFFIX = ".png"
@@ -66,7 +66,7 @@ def write_sheet(
     of the data set. Raises `UserError` for another format than PNG, and for a data set of which none of these samples
     can be read.
     """
-    name, folder = find(name, root)
+    name, folder = find_meant(name, root)
     splits = splits_of(name, folder, splits or ["inside"])
     shown_name = short_name(name)
     file = file or Path(f"{shown_name}-{'-'.join(splits)}{SUFFIX}")
@@ -81,13 +81,13 @@ def write_sheet(
     total = len(next(iter(datasets.values())))
     title = f"{shown_name}, {' and '.join(splits)}: {len(samples) // len(splits)} of {total} samples"
     buffer = io.BytesIO()
-    draw_sheet(samples, title).save(buffer, format="PNG", optimize=True)
+    draw_preview(samples, title).save(buffer, format="PNG", optimize=True)
     atomic.write(file.absolute(), buffer.getvalue())
     no_font = [sample.id for _, sample in samples if not covered(one_line(sample.caption), TEXT)]
     return Sheet(file, shown_name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
 
 
-def draw_sheet(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Image:
+def draw_preview(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Image:
     """Every sample with its split's name, `ACROSS` of them in a row at most."""
     blocks = [_block(sample, split) for split, sample in samples]
     across = min(ACROSS, len(blocks), max(1, math.ceil(math.sqrt(len(blocks)))))

@@ -6,7 +6,7 @@ from pathlib import Path
 from brushbench.core.dataset_info import STROKES
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.options import Value
-from brushbench.core.registry import check_name, dataset_info, is_built_in, resolve
+from brushbench.core.registry import check_name, dataset_info, is_built_in, load_class
 from brushbench.core.types import Dataset
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.folder import CAPTION_FILES
@@ -23,7 +23,7 @@ MADE = (STROKES,)
 """Splits whose masks are drawn when they are read."""
 
 
-def find(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
+def find_meant(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
     """Name and folder of the data set that is meant; with no name, the one that is in `root`.
 
     Raises `UserError` for an unknown name, and for a folder that isn't there or in which there is no data set.
@@ -46,7 +46,7 @@ def open_splits(
 def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:
     """Those asked for, or all whose masks are stored. Raises `UserError` for one that the data set doesn't have."""
     if not is_built_in("dataset", name):
-        stated = info_of(name, resolve("dataset", name)).splits
+        stated = info_of(name, load_class("dataset", name)).splits
         for split in asked or ():
             if stated:
                 check_split(split, stated)

@@ -15,12 +15,12 @@ from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset
 from brushbench.curation.captions import comparable
 from brushbench.curation.inspection import Seen, inspect_files, read_sample
-from brushbench.curation.sources import STORED, find, open_splits, splits_of
+from brushbench.curation.sources import STORED, find_meant, open_splits, splits_of
 from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.defects import KINDS, DataFinding, Report, unreadable
 from brushbench.datasets.editbench_layouts import ALL, PROMPTS, find_layout, read_tables
 from brushbench.datasets.folder import read_folder
-from brushbench.datasets.listing import Listing
+from brushbench.datasets.listing import DatasetListing
 from brushbench.datasets.mapping import COMPLETE, read_mapping
 from brushbench.datasets.papercut import DATA
 from brushbench.datasets.source import usual_size
@@ -65,7 +65,7 @@ class Verification:
         return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
 
 
-def verify(
+def verify_dataset(
     name: str | None,
     root: str | Path | None,
     splits: Sequence[str] | None = None,
@@ -77,7 +77,7 @@ def verify(
     With no name, the data set is the one found in `root`; with no splits, all whose masks are stored. `options` are
     those of the data set.
     """
-    name, folder = find(name, root)
+    name, folder = find_meant(name, root)
     # Opening one tells what is valid in a file without masks.
     checked = splits_of(name, folder, splits) or STORED[:1]
     findings: list[DataFinding] = []
@@ -110,7 +110,7 @@ def verify(
 
 def _listing(
     name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
-) -> Listing | None:
+) -> DatasetListing | None:
     """None for a data set whose files are its reader's business."""
     if name == "papercut":
         return read_mapping(DATA / "mapping_file.json", splits, report)
@@ -129,7 +129,7 @@ def _listing(
 
 
 def _samples(
-    listing: Listing | None, datasets: Mapping[str, Dataset], bad: set[str], watch: ProgressCallback
+    listing: DatasetListing | None, datasets: Mapping[str, Dataset], bad: set[str], watch: ProgressCallback
 ) -> list[Seen]:
     if listing is None:
         count = len(next(iter(datasets.values())))

@@ -15,7 +15,7 @@ from brushbench.core.types import Sample
 from brushbench.datasets.defects import refuse
 from brushbench.datasets.listing import ListedSample
 from brushbench.datasets.mapping import MAPPING_FILES, MASK_KEYS, MISSPELT, read_mapping
-from brushbench.datasets.source import check_painted, check_split, digest_of, existing_folder, iterate, usual_size
+from brushbench.datasets.source import check_painted, check_split, digest_of_parts, existing_folder, iterate, usual_size
 from brushbench.imaging.images import Size, read_image, size_or_none
 from brushbench.imaging.masks import brush_strokes
 
@@ -68,7 +68,7 @@ class BrushBench:
 
     def digest(self) -> str:
         """Hash of the mapping file and of every image that it names."""
-        return digest_of([self._mapping_file, *map(_image_of, self._samples)])
+        return digest_of_parts([self._mapping_file, *map(_image_of, self._samples)])
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -13,9 +13,9 @@ from brushbench.core.concurrency import THREADS
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
-from brushbench.datasets.editbench_layouts import FOLDER, Table, find_layout
+from brushbench.datasets.editbench_layouts import FOLDER, AnnotationTable, find_layout
 from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
-from brushbench.datasets.source import Indexed, check_painted, check_split, digest_of, existing_folder, iterate
+from brushbench.datasets.source import Indexed, check_painted, check_split, digest_of_parts, existing_folder, iterate
 
 SPLITS = ("inside", "outside", BRUSH)
 MAX_SIDE = 4096
@@ -89,8 +89,8 @@ class EditBench:
         if layout.kind == "A":
             if len(layout.files) == 1 and options.subset == "all":
                 _LOG.warning(one_line(f"editbench: half of it is missing: there is only {layout.files[0]}"))
-            return cls(Table(layout, options.prompt), split, options, enlarge=True)
-        table = Table(layout, options.prompt)
+            return cls(AnnotationTable(layout, options.prompt), split, options, enlarge=True)
+        table = AnnotationTable(layout, options.prompt)
         dataset = cls(table, split, options, enlarge=True)
         if split != BRUSH:
             _LOG.warning(dataset.warning_of_black(table))
@@ -107,7 +107,7 @@ class EditBench:
 
     def digest(self) -> str:
         """Hash of the options, and of every table, image and mask."""
-        return digest_of([repr(self._options).encode(), self._source.digest().encode()])
+        return digest_of_parts([repr(self._options).encode(), self._source.digest().encode()])
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -128,7 +128,7 @@ class EditBench:
         check_painted(mask)
         return Sample(stored.id, image, mask, stored.caption, stored.tags)
 
-    def warning_of_black(self, table: Table) -> str:
+    def warning_of_black(self, table: AnnotationTable) -> str:
         """How much the masks of layout B are to be trusted, in one line. Decodes every masked image once."""
         files = {table.ids[index]: table.mask_file(index) for index in self._kept}
         with ThreadPoolExecutor(THREADS) as pool:

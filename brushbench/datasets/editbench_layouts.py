@@ -23,8 +23,8 @@ from brushbench.datasets.editbench_masks import black_mask
 from brushbench.datasets.listing import (
     INSIDE,
     OUTSIDE,
+    DatasetListing,
     ListedSample,
-    Listing,
     MaskFile,
     id_findings,
     repeated,
@@ -32,7 +32,7 @@ from brushbench.datasets.listing import (
 )
 from brushbench.datasets.mapping import MAPPING_FILES
 from brushbench.datasets.names import check_one_form, one_form
-from brushbench.datasets.source import digest_of
+from brushbench.datasets.source import digest_of_parts
 from brushbench.datasets.tables import read_csv
 from brushbench.imaging.images import read_image, read_mask
 
@@ -59,7 +59,7 @@ class _Line:
 
 
 @final
-class Table:
+class AnnotationTable:
     """Layout A or B: pictures and masks as they are stored, by the lines of tables.
 
     A damaged table raises `UserError` when it is opened, a damaged picture `SampleError` when its sample is asked for.
@@ -83,7 +83,7 @@ class Table:
     def digest(self) -> str:
         """Hash of the tables and of every image and mask."""
         pictures = (file for k, each in enumerate(self._samples) for file in (each.image_or_none(), self.mask_file(k)))
-        return digest_of([*self._files, *pictures])
+        return digest_of_parts([*self._files, *pictures])
 
     def mask_file(self, index: int) -> Path | None:
         """The file that a sample's mask is made from; None if it is outside the data set's folder."""
@@ -136,7 +136,9 @@ def has_tables(root: Path) -> bool:
     return layout is not None and layout.kind != "C"
 
 
-def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL) -> Listing:
+def read_tables(
+    layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL
+) -> DatasetListing:
     """The samples of layout A or B. A table that can't be read is reported, and a picture that is there twice.
 
     Raises `UserError` for a prompt that no line of layout B has.
@@ -150,7 +152,7 @@ def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Re
     kept = (line for line in lines if subset in (ALL, line.tags.get("subset")))
     samples = [_sample(root, line, split, black=black) for line in kept]
     further = partial(id_findings, [sample.id for sample in samples])
-    return Listing(layout.files, samples, further, list(_notes(layout)))
+    return DatasetListing(layout.files, samples, further, list(_notes(layout)))
 
 
 def _sample(root: Path, line: _Line, split: str, *, black: bool) -> ListedSample:

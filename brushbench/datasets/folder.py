@@ -14,8 +14,8 @@ from brushbench.datasets.defects import DataFinding, Report, refuse, unreadable
 from brushbench.datasets.listing import (
     INSIDE,
     OUTSIDE,
+    DatasetListing,
     ListedSample,
-    Listing,
     MaskFile,
     extra_files,
     id_findings,
@@ -27,13 +27,13 @@ from brushbench.datasets.resized import FolderOptions, Resized
 from brushbench.datasets.source import (
     check_painted,
     check_split,
-    digest_of,
+    digest_of_parts,
     existing_folder,
     images_in,
     iterate,
     unread_in,
 )
-from brushbench.datasets.tables import read_csv, read_json, read_text
+from brushbench.datasets.tables import read_csv, read_description_text, read_json
 from brushbench.imaging.images import SUFFIXES, read_image
 
 SPLITS = (INSIDE, OUTSIDE)
@@ -45,7 +45,7 @@ KEYS = ("id", "image")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class CaptionRecord:
     """What the captions' file says of one image."""
 
     caption: str
@@ -107,7 +107,7 @@ class Folder:
             (sample.id.encode(), self.image_file(index), self._mask_file(sample))
             for index, sample in enumerate(self._samples)
         )
-        return digest_of([self._caption_file, *(part for parts in files for part in parts)])
+        return digest_of_parts([self._caption_file, *(part for parts in files for part in parts)])
 
     def _mask_file(self, sample: ListedSample) -> Path | None:
         source = sample.masks.get(self.split)
@@ -128,19 +128,19 @@ class Folder:
         return Sample(sample.id, image, mask[None], caption, sample.tags)
 
 
-def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[Listing, str]:
+def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[DatasetListing, str]:
     """The samples of images/, masks/ and the captions, and what is left out for its format, to read."""
     split = stored_split(splits)
     images, masks = (images_in(root / name, report) for name in ("images", "masks"))
     left_out = _left_out(root, {"images": images, "masks": masks}, report)
     file, texts = _read_captions(root, images, report)
     samples = [_sample(path, split, masks.get(name), file, texts) for name, path in images.items()]
-    listing = Listing([file] if file else [], samples, partial(_further, root, images, masks, texts))
+    listing = DatasetListing([file] if file else [], samples, partial(_further, root, images, masks, texts))
     return listing, left_out
 
 
 def _sample(
-    image: Path, split: str, mask: Path | None, file: Path | None, texts: Mapping[str, Text] | None
+    image: Path, split: str, mask: Path | None, file: Path | None, texts: Mapping[str, CaptionRecord] | None
 ) -> ListedSample:
     name = one_form(image.stem)
     text = (texts or {}).get(name)
@@ -156,7 +156,7 @@ def _sample(
 
 
 def _further(
-    root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], texts: Mapping[str, Text] | None
+    root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], texts: Mapping[str, CaptionRecord] | None
 ) -> Iterator[DataFinding]:
     """What belongs to no sample."""
     yield from id_findings(list(images))
@@ -185,7 +185,7 @@ def _left_out(root: Path, pictures: Mapping[str, Mapping[str, Path]], report: Re
 
 def _read_captions(
     root: Path, images: Mapping[str, Path], report: Report
-) -> tuple[Path | None, Mapping[str, Text] | None]:
+) -> tuple[Path | None, Mapping[str, CaptionRecord] | None]:
     """The file of captions, and what it says by id; None for what can't be known."""
     file = None
     try:
@@ -212,10 +212,10 @@ def _caption_file(root: Path) -> Path:
     return found[0]
 
 
-def _from_lines(path: Path, images: Mapping[str, Path], report: Report) -> list[tuple[str, Text]] | None:
+def _from_lines(path: Path, images: Mapping[str, Path], report: Report) -> list[tuple[str, CaptionRecord]] | None:
     """A caption for each image, in the order of their names; None if programs sort these differently."""
     # Not splitlines, which breaks a caption also at Unicode's own kinds of line ends.
-    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    lines = read_description_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     lines = [] if lines == [""] else lines
     if problem := order_problem(images):
         why = (
@@ -228,27 +228,27 @@ def _from_lines(path: Path, images: Mapping[str, Path], report: Report) -> list[
         raise UserError(
             one_line(f"{path}: {len(lines)} lines for {len(images)} images; valid is one caption per image")
         )
-    return [(name, Text(line)) for name, line in zip(images, lines, strict=True)]
+    return [(name, CaptionRecord(line)) for name, line in zip(images, lines, strict=True)]
 
 
-def _from_csv(path: Path) -> list[tuple[str, Text]]:
+def _from_csv(path: Path) -> list[tuple[str, CaptionRecord]]:
     columns, rows = read_csv(path)
     key = next((name for name in KEYS if name in columns), None)
     if key is None or "caption" not in columns:
         raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; needed are id (or image) and caption"))
-    return [(_stem(row[key]), Text(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
+    return [(_stem(row[key]), CaptionRecord(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
 
 
 def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
     return {column: value for column, value in row.items() if value and column not in others}
 
 
-def _from_json(path: Path) -> list[tuple[str, Text]]:
+def _from_json(path: Path) -> list[tuple[str, CaptionRecord]]:
     # Of an object its pairs: a dict would hide what occurs twice.
     content = read_json(path, tuple)
     if not isinstance(content, tuple) or not all(isinstance(caption, str) for _, caption in content):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
-    return [(_stem(name), Text(caption)) for name, caption in content]
+    return [(_stem(name), CaptionRecord(caption)) for name, caption in content]
 
 
 def _stem(name: str) -> str:

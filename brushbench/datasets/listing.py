@@ -102,7 +102,7 @@ class ListedSample:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class DatasetListing:
     """All samples of a data set."""
 
     files: Sequence[Path]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from brushbench.core.registry import dataset_info
-from brushbench.datasets.places import find, holds
+from brushbench.datasets.places import find_place, holds
 
 PAPER, OTHER, EMBEDDED = "brushbench", "editbench", "papercut"
 
@@ -19,7 +19,7 @@ def locate(name: str | None, root: str | Path | None) -> tuple[str, Path | None]
         return (OTHER if holds(given, OTHER) and not holds(given, PAPER) else PAPER), given
     if name is not None and dataset_info(name).embedded:
         return name, None if root is None else Path(root)
-    place = find(name or PAPER, root)
+    place = find_place(name or PAPER, root)
     folder = place.folder if place else None
     if name is not None:
         return name, folder

@@ -11,7 +11,7 @@ from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import stored_options
 from brushbench.core.options import Value, build, checked
-from brushbench.core.registry import dataset_info, is_built_in, resolve
+from brushbench.core.registry import dataset_info, is_built_in, load_class
 from brushbench.core.types import Dataset
 from brushbench.datasets.locate import locate
 from brushbench.datasets.places import looked_in
@@ -56,7 +56,7 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     Raises `UserError` as `load_dataset` does.
     """
     found, folder = locate(name, root)
-    cls = resolve("dataset", found)
+    cls = load_class("dataset", found)
     built = _built_options(found, cls, options)
     if folder is None and dataset_info(found).download:
         raise UserError(one_line(f"data set {found!r} needs its folder: --root DIR; it is not in {looked_in(found)}"))
@@ -71,7 +71,7 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     """All options of a data set as run.json holds them, also the ones left at their default."""
-    cls = resolve("dataset", name)
+    cls = load_class("dataset", name)
     return _stored(name, cls, _built_options(name, cls, options), options)
 
 

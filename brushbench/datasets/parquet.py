@@ -19,7 +19,7 @@ from brushbench.datasets.defects import DataFinding
 from brushbench.datasets.listing import ListedSample
 from brushbench.datasets.names import check_one_form, one_form, order_problem
 from brushbench.datasets.parquet_columns import CAPTIONS, ID, IMAGE, MASKS, TAGS, mask_column
-from brushbench.datasets.source import check_mask_size, check_painted, digest_of, existing_folder, iterate
+from brushbench.datasets.source import check_mask_size, check_painted, digest_of_parts, existing_folder, iterate
 from brushbench.imaging.images import EncodedImage, read_image, read_mask
 
 SUFFIX = ".parquet"
@@ -90,7 +90,7 @@ class Parquet:
 
     def digest(self) -> str:
         """Hash of the files."""
-        return digest_of(self._paths)
+        return digest_of_parts(self._paths)
 
     def __len__(self) -> int:
         return len(self._ids)

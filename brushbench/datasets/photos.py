@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from brushbench.core.errors import UserError
 from brushbench.core.types import Sample
-from brushbench.datasets.source import check_split, digest_of, iterate
+from brushbench.datasets.source import check_split, digest_of_parts, iterate
 
 SPLITS = ("inside", "outside")
 _DESCRIPTION = Path(__file__).with_name("photos.json")
@@ -69,7 +69,7 @@ class Photos:
 
     def digest(self) -> str:
         """Hash of the description and of scikit-image's files."""
-        return digest_of([_DESCRIPTION, *(_SOURCES / photo.file for photo in self._photos)])
+        return digest_of_parts([_DESCRIPTION, *(_SOURCES / photo.file for photo in self._photos)])
 
     def __len__(self) -> int:
         return len(self._photos)

@@ -22,7 +22,7 @@ SETTINGS = "brushbench.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DataFolder:
     """A folder to look in, and who named it."""
 
     folder: Path
@@ -32,7 +32,7 @@ class Place:
     """It is named for one data set; False: for all, so that it may be another one's."""
 
 
-def find(name: str, root: str | Path | None = None) -> Place | None:
+def find_place(name: str, root: str | Path | None = None) -> DataFolder | None:
     """The first place in which a data set is; None if it is in none.
 
     A place that is named for this data set alone is taken whatever it holds: the reader tells what is missing there.
@@ -40,18 +40,18 @@ def find(name: str, root: str | Path | None = None) -> Place | None:
     be a disk that isn't mounted, and something else than what was meant must not take its place.
     """
     if root is not None:
-        return Place(Path(root), "--root", own=True)
+        return DataFolder(Path(root), "--root", own=True)
     return next((place for place in places(name) if place.own or holds(place.folder, name)), None)
 
 
-def places(name: str) -> Iterator[Place]:
+def places(name: str) -> Iterator[DataFolder]:
     """Where a data set is looked for without `--root`, in order. Raises `UserError` as `find` does."""
     if (named := os.environ.get(VARIABLE)) and name in found_by_name():
-        yield _there(Place(Path(named), VARIABLE, own=False))
+        yield _there(DataFolder(Path(named), VARIABLE, own=False))
     if setting := _settings(Path(SETTINGS)).get(name):
         yield _there(setting)
     if name in found_by_name():
-        yield Place(data_folder(), "the platform's data folder", own=False)
+        yield DataFolder(data_folder(), "the platform's data folder", own=False)
 
 
 def found_by_name() -> list[str]:
@@ -59,7 +59,7 @@ def found_by_name() -> list[str]:
     return [name for name in built_in("dataset") if dataset_info(name).download]
 
 
-def _there(place: Place) -> Place:
+def _there(place: DataFolder) -> DataFolder:
     """The place. One for a single data set may be a file: Parquet is one."""
     check_unicode(Path(place.origin), [str(place.folder)])
     if not (exists(place.folder) and (place.own or place.folder.is_dir())):
@@ -93,7 +93,7 @@ def holds(folder: Path, name: str) -> bool:
     return find_layout(below) is not None or has_tables(folder)
 
 
-def _settings(file: Path) -> dict[str, Place]:
+def _settings(file: Path) -> dict[str, DataFolder]:
     """What `brushbench.toml` says, by data set.
 
     `data = "DIR"` is for all that are found by name; a table `[data]` has a folder for each: `brushbench = "DIR"`.
@@ -109,7 +109,7 @@ def _settings(file: Path) -> dict[str, Place]:
             raise _wrong(file, unknown("key", key, ["data"]))
     data = content.get("data", {})
     if isinstance(data, str):
-        place = Place(_folder(file, data), SETTINGS, own=False)
+        place = DataFolder(_folder(file, data), SETTINGS, own=False)
         return dict.fromkeys(found_by_name(), place)
     if not isinstance(data, dict):
         raise UserError(one_line(f'{file}: data: valid is data = "DIR", or a table [data] with name = "DIR"'))
@@ -120,7 +120,7 @@ def _settings(file: Path) -> dict[str, Place]:
             raise _wrong(file, unknown("data set", name, valid))
         if not isinstance(folder, str):
             raise UserError(one_line(f'{file}: data.{name}: valid is a folder, {name} = "DIR"'))
-        found[name] = Place(_folder(file, folder), SETTINGS, own=True)
+        found[name] = DataFolder(_folder(file, folder), SETTINGS, own=True)
     return found
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from brushbench.core.errors import SampleError, UserError
 from brushbench.core.types import Dataset, Sample
-from brushbench.datasets.source import digest_of, iterate
+from brushbench.datasets.source import digest_of_parts, iterate
 from brushbench.imaging.padding import mirrored
 
 SMALLEST, LARGEST = 8, 4096
@@ -77,7 +77,7 @@ class Resized:
 
     def digest(self) -> str:
         """Hash of the options and of every byte of the data set."""
-        return digest_of([repr(self._options).encode(), self._inner.digest().encode()])
+        return digest_of_parts([repr(self._options).encode(), self._inner.digest().encode()])
 
     def __len__(self) -> int:
         return len(self._inner)

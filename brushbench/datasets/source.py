@@ -185,7 +185,7 @@ def _said_two(first: Path, other: Path) -> str:
     return said_alike(first.name, other.name) if alike else f"{first.name} and {other.name}"
 
 
-def digest_of(parts: Iterable[bytes | Path | None]) -> str:
+def digest_of_parts(parts: Iterable[bytes | Path | None]) -> str:
     """SHA-256 over the SHA-256 of every part: bytes, or a file's; a missing file counts as such."""
     total = hashlib.sha256()
     for part in parts:

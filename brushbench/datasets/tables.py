@@ -15,22 +15,22 @@ MAX_BYTES = 256 << 20
 _CSV_PROBLEMS = (csv.Error, ValueError)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_description(path: Path) -> bytes:
     """A whole file. Raises `UserError` if it can't be read, or is larger than any description of a data set."""
     return files.read_bytes(path, MAX_BYTES)
 
 
-def read_text(path: Path) -> str:
+def read_description_text(path: Path) -> str:
     """UTF-8, with or without a byte order mark. Raises `UserError` for anything else."""
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return read_description(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(one_line(f"{path}: can't be read as UTF-8 text ({error})")) from error
 
 
 def read_json(path: Path, pairs_hook: Callable[[list[tuple[str, object]]], object] | None = None) -> object:
     """What a JSON file holds; `pairs_hook` as in `json.loads`. Raises `UserError` for what isn't JSON."""
-    content = read_bytes(path)
+    content = read_description(path)
     try:
         text = content.decode(json.detect_encoding(content), "surrogatepass")
         # What a large file needs most of the memory for is there only once.
@@ -47,7 +47,7 @@ def read_csv(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
 
     Raises `UserError` for a file that has no header, a column twice, or a row with more cells than the header.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_description_text(path), newline=""), strict=True)
     try:
         columns = tuple(name.strip() for name in next(reader, []))
         if not any(columns):

@@ -13,7 +13,7 @@ from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.ray import generate_on_cluster
-from brushbench.evaluation.resolve import Task, find, job_of, load, task_of
+from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, task_of
 from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.adoption import check_ledger
@@ -29,7 +29,7 @@ def run(config: RunConfig, watch: ProgressCallback = silent) -> Run:
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
-    return _alone(checked(task_of(config)), watch)
+    return _alone(preflight(task_of(config)), watch)
 
 
 def generate(config: RunConfig, watch: ProgressCallback = silent) -> Run:
@@ -39,7 +39,7 @@ def generate(config: RunConfig, watch: ProgressCallback = silent) -> Run:
 
 def _alone(task: Task, watch: ProgressCallback) -> Run:
     here = task.config.engine == "local"
-    return make(task, load(task.config, find(task)) if here else None, watch)
+    return make(task, load_configured(task.config, find_configured(task)) if here else None, watch)
 
 
 def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
@@ -84,7 +84,7 @@ def score_images(
     Returns the run, by id both sizes of each sample whose image has another one, and the task. Of the configuration,
     what says how to inpaint means nothing here. Raises `UserError` if no file belongs to a sample.
     """
-    task = checked(task_of(config), keep=True)
+    task = preflight(task_of(config), keep=True)
     with hearing() as notes:
         imported = import_images(folder, name, task.opened, config)
     imported.run.add_notes([*task.notes, *notes])
@@ -94,7 +94,7 @@ def score_images(
     return imported, scoring.wrong_sizes, task
 
 
-def checked(task: Task, *, keep: bool = False) -> Task:
+def preflight(task: Task, *, keep: bool = False) -> Task:
     """The task, its metrics' networks loaded to see whether they can be; raises `UserError` if one can't.
 
     With `keep` they stay in memory where there is room, as they are needed next.

@@ -25,7 +25,7 @@ from brushbench.imaging.images import Size, encode_image
 from brushbench.imaging.padding import cut_back, padded, padded_size
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
@@ -54,7 +54,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GenerationOutcome:
     """How a generation ended."""
 
     failures: dict[str, Failure]
@@ -97,14 +97,14 @@ class Generation:
         self.stored = 0
         """Images that were added to the run."""
 
-    def __call__(self, watch: ProgressCallback) -> Outcome:
+    def __call__(self, watch: ProgressCallback) -> GenerationOutcome:
         """Run to the end, or until too many samples failed."""
         positions = self._plan.positions()
         finished = sum(self._dataset.ids[index] in self._done for index in positions)
         method = self._run.record.identity.method.name
         advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
         with ThreadPoolExecutor(THREADS) as pool:
-            storing: deque[list[tuple[Entry, Future[str] | None]]] = deque()
+            storing: deque[list[tuple[LedgerEntry, Future[str] | None]]] = deque()
             try:
                 for slots in prefetch(self._decoded(pool)):
                     results = self._painted(slots)
@@ -117,7 +117,7 @@ class Generation:
                 # Also when it was interrupted: what is painted is kept.
                 while storing:
                     advance(*self._commit(storing.popleft()))
-        return Outcome(self._failures, self._too_many())
+        return GenerationOutcome(self._failures, self._too_many())
 
     def _decoded(self, pool: ThreadPoolExecutor) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
         """The unfinished samples of each chunk, by their place in it."""
@@ -190,13 +190,13 @@ class Generation:
             raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
         return multiple
 
-    def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[Entry, Future[str] | None]:
+    def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[LedgerEntry, Future[str] | None]:
         if isinstance(result.image, Failure):
             self._failures[result.sample_id] = result.image
-            return Entry(id=result.sample_id, status="failed", error=result.image.error), None
+            return LedgerEntry(id=result.sample_id, status="failed", error=result.image.error), None
         name = result.sample_id + SUFFIX[self._protocol.image_format]
         seconds = round(result.seconds, 4)
-        entry = Entry(
+        entry = LedgerEntry(
             id=result.sample_id,
             status="done",
             image=name,
@@ -209,7 +209,7 @@ class Generation:
     def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:
         return self._run.write_image(name, encode_image(image, self._protocol.image_format))
 
-    def _commit(self, stored: Sequence[tuple[Entry, Future[str] | None]]) -> tuple[int, int]:
+    def _commit(self, stored: Sequence[tuple[LedgerEntry, Future[str] | None]]) -> tuple[int, int]:
         for pending, future in stored:
             entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
             if entry.status == "failed":
@@ -234,5 +234,5 @@ def _file_name(sample_id: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"
 
 
-def _explained(entry: Entry, failure: Failure) -> str:
+def _explained(entry: LedgerEntry, failure: Failure) -> str:
     return f"{entry.id}: {failure.error}\n\n{failure.traceback}"

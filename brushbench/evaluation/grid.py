@@ -7,7 +7,7 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import check_options, loads_weights, option_names
 from brushbench.core.options import Value
-from brushbench.core.registry import is_built_in, registered, resolve
+from brushbench.core.registry import is_built_in, load_class, registered
 from brushbench.runs.config import RunConfig
 
 ALL = "all"
@@ -36,10 +36,10 @@ def expand_jobs(
         raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
     options = template.method_options()
     strict = [method for method in methods if not lenient or is_built_in("method", method)]
-    known = {method: option_names(resolve("method", method)) for method in strict}
-    weighty = {method: loads_weights(resolve("method", method)) for method in strict}
+    known = {method: option_names(load_class("method", method)) for method in strict}
+    weighty = {method: loads_weights(load_class("method", method)) for method in strict}
     for method in set(methods) - set(strict):
-        cls = capture(resolve, "method", method)
+        cls = capture(load_class, "method", method)
         names = cls if isinstance(cls, Failure) else capture(option_names, cls)
         known[method] = set() if isinstance(names, Failure) else names
         weighty[method] = loads_weights(cls)
@@ -52,7 +52,7 @@ def expand_jobs(
     for method in methods:
         own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
         if method in strict:
-            check_options(method, resolve("method", method), own)
+            check_options(method, load_class("method", method), own)
         weights = template.weights if weighty[method] else None
         config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])

@@ -7,7 +7,7 @@ import torch
 
 from brushbench import __version__
 from brushbench.core.installed import PACKAGES, version_of
-from brushbench.core.plugins.files import file_of
+from brushbench.core.plugins.files import plugin_file
 from brushbench.core.protocol import protocol_named
 from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset
@@ -46,7 +46,7 @@ def provenance_of(opened: OpenedDataset, device: str) -> dict[str, str]:
     """Where and with what a run was made."""
     versions = {name: version_of(name) for name in PACKAGES}
     root = {"root": str(opened.root.absolute())} if opened.root is not None else {}
-    if file := file_of(opened.name):
+    if file := plugin_file(opened.name):
         root |= {DATASET_FILE: f"{file.absolute()}:{short_name(opened.name)}"}
     return {
         "python": platform.python_version(),

@@ -17,12 +17,12 @@ from brushbench.core.protocol import Protocol, protocol_named
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.names import one_form
 from brushbench.datasets.open import OpenedDataset
-from brushbench.datasets.source import check_id, digest_of, images_in
+from brushbench.datasets.source import check_id, digest_of_parts, images_in
 from brushbench.evaluation.identity import identity_of, provenance_of, run_path
 from brushbench.imaging.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import MethodIdentity
 
 CHUNK = 32
@@ -73,7 +73,7 @@ def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunCon
         raise UserError(one_line(f"{folder} has no image for any sample; the first would be {wanted[0]}.png"))
     _check_opaque(folder, [path for path in images.values() if path])
     protocol = protocol_named(config.protocol)
-    digest = digest_of(part for key, path in images.items() for part in (key.encode(), path))
+    digest = digest_of_parts(part for key, path in images.items() for part in (key.encode(), path))
     method = MethodIdentity(name=name, options={}, digests={"images": digest})
     identity = identity_of(config, opened, method, dtype="")
     path, provenance = run_path(config, dataset, name), provenance_of(opened, device="none")
@@ -141,16 +141,16 @@ def _remarks(image: UInt8[Tensor, "3 h w"], sample: Sample | None) -> list[str]:
     return found
 
 
-def _stored(run: Run, sample_id: str, picture: _Picture | Failure) -> Entry:
+def _stored(run: Run, sample_id: str, picture: _Picture | Failure) -> LedgerEntry:
     if isinstance(picture, Failure):
-        return Entry(id=sample_id, status="failed", error=picture.error)
+        return LedgerEntry(id=sample_id, status="failed", error=picture.error)
     name = f"{sample_id}{picture.suffix}"
     digest = run.write_image(name, picture.content)
     note = "; ".join(f"the picture is {remark}" for remark in picture.remarks)
-    return Entry(id=sample_id, status="done", image=name, sha256=digest, note=note or None)
+    return LedgerEntry(id=sample_id, status="done", image=name, sha256=digest, note=note or None)
 
 
-def _record(run: Run, old: Entry | None, entry: Entry) -> None:
+def _record(run: Run, old: LedgerEntry | None, entry: LedgerEntry) -> None:
     """Add the entry to the ledger if it says anything new; a file that it has no use for goes."""
     if entry.same_outcome(old):
         return

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from brushbench.core.errors import KEPT, UserError, doing, one_line
-from brushbench.core.plugins.files import file_of
+from brushbench.core.plugins.files import plugin_file
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import protocol_named
-from brushbench.evaluation.generate import Generation, Outcome, Plan
+from brushbench.evaluation.generate import Generation, GenerationOutcome, Plan
 from brushbench.evaluation.identity import provenance_of
 from brushbench.evaluation.resolve import Job
 from brushbench.runs.adoption import adopt
@@ -56,13 +56,13 @@ def _plan(job: Job) -> Plan:
 
 def _where(config: RunConfig) -> dict[str, str]:
     """What this process is doing, and on which state of the user's own repository."""
-    file = file_of(config.method)
+    file = plugin_file(config.method)
     commit = commit_of(file.parent if file else Path.cwd())
     shard = config.part()
     return {"shard": f"{shard.index}/{shard.count}"} | ({"commit": commit} if commit else {})
 
 
-def _judge(run: Run, outcome: Outcome) -> None:
+def _judge(run: Run, outcome: GenerationOutcome) -> None:
     """Nothing at all could be made of what was asked: then it was asked wrongly."""
     done = {name for name, entry in run.ledger().items() if entry.status == "done"}
     if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):

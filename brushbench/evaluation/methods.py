@@ -17,10 +17,10 @@ from brushbench.core.method_info import Role
 from brushbench.core.method_options import DEVICE, loads_weights, option_names, options_type, stored_options, supplied
 from brushbench.core.options import Value, build, checked, made_of
 from brushbench.core.plugins.code import digest_of_place, distribution_digests, imported_files, is_local
-from brushbench.core.plugins.files import file_of
-from brushbench.core.registry import built_in_version, distribution_of, is_built_in, resolve, role_of_class
+from brushbench.core.plugins.files import plugin_file
+from brushbench.core.registry import built_in_version, distribution_of, is_built_in, load_class, role_of_class
 from brushbench.core.types import Method
-from brushbench.datasets.source import digest_of
+from brushbench.datasets.source import digest_of_parts
 from brushbench.imaging.padding import side_multiple
 from brushbench.runs.record import FILE
 from brushbench.weights import Weights
@@ -89,7 +89,7 @@ def find_method(name: str, *, weights: str | Path | None, masks: MaskKind = "seg
 
     Raises `UserError` for an unknown name, for weights of a method that has none, and for those that aren't there.
     """
-    cls = resolve("method", name)
+    cls = load_class("method", name)
     if loads_weights(cls):
         return FoundMethod(name, cls, Weights(weights, name, masks))
     if weights is not None:
@@ -159,9 +159,9 @@ def _from_weights(
 # Any: the class of a method.
 def _own_digests(name: str, cls: Any) -> dict[str, str]:
     """The digests of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
-    if file := file_of(name):
+    if file := plugin_file(name):
         own = {module: digest_of_place(path) for module, path in imported_files(file).items()}
-        return {FILE: digest_of([file])} | own
+        return {FILE: digest_of_parts([file])} | own
     distribution = distribution_of(name)
     if distribution is None:
         return {}

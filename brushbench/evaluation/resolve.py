@@ -7,7 +7,7 @@ from pathlib import Path
 from brushbench.core.capture import Failure, capture
 from brushbench.core.method_options import loads_weights
 from brushbench.core.notes import hearing
-from brushbench.core.registry import resolve as class_of
+from brushbench.core.registry import load_class as class_of
 from brushbench.core.types import Dataset
 from brushbench.datasets.open import OpenedDataset, open_dataset
 from brushbench.evaluation.identity import identity_of, identity_of_method, run_path
@@ -67,7 +67,7 @@ def resolve(config: RunConfig, *, scored: bool = True) -> Job:
     Not `scored`: the metrics are left alone.
     """
     task = task_of(config, scored=scored)
-    return job_of(task, load(config, find(task)))
+    return job_of(task, load_configured(config, find_configured(task)))
 
 
 def task_of(config: RunConfig, *, scored: bool = True) -> Task:
@@ -87,7 +87,7 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
     return Job(task, method, identity, batch_size, (*method.notes, *notes))
 
 
-def find(task: Task) -> FoundMethod:
+def find_configured(task: Task) -> FoundMethod:
     """The task's method; with no weights named, with those that belong to the data set and its masks."""
     config, weights = task.config, task.config.weights
     if weights is None and task.opened.info.weights and loads_weights(class_of("method", config.method)):
@@ -95,7 +95,7 @@ def find(task: Task) -> FoundMethod:
     return find_method(config.method, weights=weights, masks=task.opened.masks)
 
 
-def load(config: RunConfig, found: FoundMethod) -> LoadedMethod:
+def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:
     """The method, loaded as configured. What libraries warn of meanwhile is in its notes."""
     with hearing() as notes:
         method = found.load(device=config.device, dtype=config.dtype, options=config.method_options())

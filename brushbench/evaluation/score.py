@@ -23,7 +23,7 @@ from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.select_metrics import Selection
 from brushbench.imaging.images import EncodedImage, read_image
 from brushbench.runs.folder import CHANGED, DELETED, Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.scores import (
     MASK_SHARE,
     SIZE,
@@ -37,7 +37,7 @@ from brushbench.runs.scores import (
 from brushbench.weights.memory import release
 
 CHUNK = 8
-Pair = tuple[Sample, UInt8[Tensor, "3 h w"]]
+SampleWithImage = tuple[Sample, UInt8[Tensor, "3 h w"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class Scoring:
             write_scores(self._run, scores)
             return scores
 
-    def _entries(self) -> dict[str, Entry | None]:
+    def _entries(self) -> dict[str, LedgerEntry | None]:
         ledger = self._run.ledger()
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
 
-    def _is_complete(self, name: str, kept: Mapping[str, Score], entry: Entry | None) -> bool:
+    def _is_complete(self, name: str, kept: Mapping[str, Score], entry: LedgerEntry | None) -> bool:
         """Whether all is known of a sample; of one that was painted also how large it and its mask are."""
         painted = entry is not None and entry.status == "done"
         described = name in self._mask_shares and name in self._sizes
@@ -122,7 +122,7 @@ class Scoring:
         return pd.DataFrame(columns).set_axis(pd.Index(ids, name="id", dtype="string"))
 
     def _kept(
-        self, entries: Mapping[str, Entry | None], stored: Scores | None
+        self, entries: Mapping[str, LedgerEntry | None], stored: Scores | None
     ) -> tuple[dict[str, dict[str, Score]], dict[str, MetricInfo]]:
         """The scores on disk that hold: of the same image, by a metric that hasn't changed."""
         kept: dict[str, dict[str, Score]] = {name: {} for name in entries}
@@ -145,7 +145,7 @@ class Scoring:
         return kept, same
 
     def _scored(
-        self, entries: Mapping[str, Entry | None], kept: Mapping[str, Mapping[str, Score]], advance: Advance
+        self, entries: Mapping[str, LedgerEntry | None], kept: Mapping[str, Mapping[str, Score]], advance: Advance
     ) -> Iterator[tuple[str, dict[str, Score]]]:
         positions = {name: index for index, name in enumerate(self._dataset.ids)}
         names = self._dataset.ids
@@ -168,14 +168,14 @@ class Scoring:
                 yield from ((names[index], found) for index, found in scores.items())
 
     def _decoding(
-        self, pool: ThreadPoolExecutor, entries: Mapping[int, Entry | None]
-    ) -> Iterator[dict[int, Future[Pair | Failure]]]:
+        self, pool: ThreadPoolExecutor, entries: Mapping[int, LedgerEntry | None]
+    ) -> Iterator[dict[int, Future[SampleWithImage | Failure]]]:
         indices = list(entries)
         for start in range(0, len(indices), CHUNK):
             chunk = indices[start : start + CHUNK]
             yield {index: pool.submit(capture, self._pair, index, entries[index]) for index in chunk}
 
-    def _pair(self, index: int, entry: Entry | None) -> Pair:
+    def _pair(self, index: int, entry: LedgerEntry | None) -> SampleWithImage:
         if entry is None or entry.status == "failed":
             # It is asked for all the same, and counted among those with masks of its size.
             capture(self._described, index)
@@ -191,7 +191,7 @@ class Scoring:
             raise SampleError(f"the image is {own}, its source is {source}")
         return sample, image
 
-    def _content(self, entry: Entry) -> EncodedImage:
+    def _content(self, entry: LedgerEntry) -> EncodedImage:
         """The bytes that were stored: what is scored is what the digest in the table says."""
         path = self._run.image_path(entry)
         if not exists(path):
@@ -208,7 +208,9 @@ class Scoring:
         self._sizes[sample.id] = f"{sample.image.shape[1]}x{sample.image.shape[2]}"
         return sample
 
-    def _score_chunk(self, pairs: Mapping[int, Pair | Failure], metrics: Sequence[str]) -> dict[int, dict[str, Score]]:
+    def _score_chunk(
+        self, pairs: Mapping[int, SampleWithImage | Failure], metrics: Sequence[str]
+    ) -> dict[int, dict[str, Score]]:
         scores = {
             index: {metric: Score(None, pair.error) for metric in metrics}
             for index, pair in pairs.items()
@@ -226,13 +228,16 @@ class Scoring:
 
 
 def _lacking(
-    metric: str, pairs: Mapping[int, Pair | Failure], names: Sequence[str], kept: Mapping[str, Mapping[str, Score]]
+    metric: str,
+    pairs: Mapping[int, SampleWithImage | Failure],
+    names: Sequence[str],
+    kept: Mapping[str, Mapping[str, Score]],
 ) -> bool:
     """Whether one of the samples has no score of the metric that holds."""
     return any(metric not in kept[names[index]] for index in pairs)
 
 
-def _bytes_of(pairs: Mapping[int, Pair | Failure]) -> int:
+def _bytes_of(pairs: Mapping[int, SampleWithImage | Failure]) -> int:
     return sum(
         part.nbytes
         for pair in pairs.values()
@@ -241,7 +246,7 @@ def _bytes_of(pairs: Mapping[int, Pair | Failure]) -> int:
     )
 
 
-def _stacked(pairs: Iterable[Pair]) -> UInt8[Tensor, "n 3 h w"]:
+def _stacked(pairs: Iterable[SampleWithImage]) -> UInt8[Tensor, "n 3 h w"]:
     return torch.stack([image for _, image in pairs])
 
 
@@ -260,7 +265,7 @@ def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -
             for place in range(len(batch))
             for score in _scores_of(metric, batch.take([place]), images[place : place + 1])
         ]
-    notes = capture(notes_of, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
+    notes = capture(notes_of_metric, metric, batch) if isinstance(metric, Noting) else [""] * len(batch)
     told = [notes.error] * len(batch) if isinstance(notes, Failure) else notes
     return [
         Score(None, why) if (why := unscored(value)) else Score(value, note=note)
@@ -277,7 +282,7 @@ def _values(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> l
     return values.double().tolist()
 
 
-def notes_of(metric: Noting, batch: Batch) -> list[str]:
+def notes_of_metric(metric: Noting, batch: Batch) -> list[str]:
     """One for each sample. Raises `SampleError` where a metric has another number of them."""
     notes = [str(note) for note in metric.notes(batch)]
     if len(notes) != len(batch):
@@ -286,7 +291,7 @@ def notes_of(metric: Noting, batch: Batch) -> list[str]:
 
 
 def _table(
-    entries: Mapping[str, Entry | None], rows: Mapping[str, Mapping[str, Score]], metrics: Sequence[str]
+    entries: Mapping[str, LedgerEntry | None], rows: Mapping[str, Mapping[str, Score]], metrics: Sequence[str]
 ) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {
         "sha256": pd.Series([entry.sha256 if entry else None for entry in entries.values()], dtype="string")

@@ -9,7 +9,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import REGIONS, parted
 from brushbench.core.options import Value, build, parameters
 from brushbench.core.plugins.metrics import checked_metric
-from brushbench.core.registry import check_name, is_built_in, resolve
+from brushbench.core.registry import check_name, is_built_in, load_class
 from brushbench.core.types import Metric
 from brushbench.weights.metrics import unavailable_reason
 from brushbench.weights.runtime import device_named
@@ -89,7 +89,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
 
 def _loaded(name: str, setting: Setting) -> Metric:
     base = parted(name)[0]
-    known = parameters(base, resolve("metric", base))
+    known = parameters(base, load_class("metric", base))
     # The suite's own find out what `auto` is when they need it.
     device = setting.device if is_built_in("metric", base) else str(device_named(setting.device))
     given: dict[str, Value] = {"protocol": setting.protocol, "device": device, "masks": setting.masks}
@@ -105,7 +105,7 @@ def load_metric(name: str, **options: Value) -> Metric:
     >>> metric = load_metric("psnr", protocol="paper")
     """
     base, region = parted(name)
-    cls = resolve("metric", base)
+    cls = load_class("metric", base)
     if region or base != name:
         if region not in REGIONS:
             raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))

@@ -12,7 +12,7 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import check_options, option_names
 from brushbench.core.options import Value
-from brushbench.core.registry import resolve
+from brushbench.core.registry import load_class
 from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
 from brushbench.runs.config import RunConfig
 
@@ -108,7 +108,7 @@ def _range(text: str, given: str) -> list[str]:
 
 
 def _planned(template: RunConfig, method: str, splits: Sequence[str], variations: Sequence[Variation]) -> list[Planned]:
-    cls = resolve("method", method)
+    cls = load_class("method", method)
     for variation in variations:
         if variation.option not in option_names(cls):
             raise unknown(f"option of {method}", variation.option, option_names(cls))
@@ -140,7 +140,7 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
 
 def _known(method: str) -> set[str]:
     """Its options; none of a plug-in that can't be imported."""
-    names = capture(lambda: option_names(resolve("method", method)))
+    names = capture(lambda: option_names(load_class("method", method)))
     return set() if isinstance(names, Failure) else names
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from brushbench.core.errors import SampleError, one_line
-from brushbench.core.files import version_of
+from brushbench.core.files import file_version
 from brushbench.imaging.mask_files import white
 
 Size = tuple[int, int]
@@ -113,7 +113,7 @@ def size_or_none(path: Path | None) -> Size | None:
     A header is read again only when its file has changed: one data set is opened several times in a run.
     """
     try:
-        return _size_of_version(path, version_of(path.stat())) if path else None
+        return _size_of_version(path, file_version(path.stat())) if path else None
     except (OSError, SampleError):
         return None
 

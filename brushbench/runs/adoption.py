@@ -2,7 +2,7 @@
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.scores import stored_digests
 
 
@@ -12,7 +12,7 @@ def adopt(run: Run) -> int:
     found = 0
     for name, digest in missing.items():
         if run.digest_of(name) == digest:
-            run.append(Entry(id=_id_of(name), status="done", image=name, sha256=digest))
+            run.append(LedgerEntry(id=_id_of(name), status="done", image=name, sha256=digest))
             found += 1
     return found
 

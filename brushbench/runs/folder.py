@@ -36,7 +36,7 @@ from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
 from brushbench.core.notes import hearing
 from brushbench.runs import ledger, owners
-from brushbench.runs.ledger import Entry
+from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import Identity, RunRecord, differences
 
 FOLDERS = ("images", "errors", ".partial", ".owners")
@@ -173,11 +173,11 @@ class Run:
         title = f"Run of {identity.method.name}"
         return html_of(title, {name: one_line(fact, 1000) for name, fact in facts.items() if fact})
 
-    def ledger(self) -> dict[str, Entry]:
+    def ledger(self) -> dict[str, LedgerEntry]:
         """The last entry of every id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
-    def intact(self) -> dict[str, Entry]:
+    def intact(self) -> dict[str, LedgerEntry]:
         """The entries that are done and whose image is still the one that was stored."""
         return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
 
@@ -228,7 +228,7 @@ class Run:
         path.parent.mkdir(exist_ok=True)
         atomic.write(path, text.encode(errors="replace"))
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: LedgerEntry) -> None:
         """Add a line to the ledger, on the disk when this returns.
 
         Raises `UserError` if the folder has become another run's meanwhile.
@@ -241,7 +241,7 @@ class Run:
                 _append(self.path / SUMS, f"{entry.sha256}  images/{entry.image}")
             _append(self.ledger_path(), line)
 
-    def image_path(self, entry: Entry) -> Path:
+    def image_path(self, entry: LedgerEntry) -> Path:
         """Where the image of a finished sample is. Raises `UserError` if the entry has none."""
         if entry.image is None or Path(entry.image).name != entry.image:
             raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
@@ -302,7 +302,7 @@ class Run:
         failed = sum(entry.status == "failed" for entry in ledger.values())
         return f"{len(ledger) - failed} of {self.record.asked} done" + (f", {failed} failed" if failed else "")
 
-    def _is_intact(self, entry: Entry) -> bool:
+    def _is_intact(self, entry: LedgerEntry) -> bool:
         if entry.status != "done":
             return False
         return self.digest_of(self.image_path(entry).name) == entry.sha256

@@ -10,7 +10,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_bytes
 
 
-class Entry(BaseModel, extra="forbid", frozen=True):
+class LedgerEntry(BaseModel, extra="forbid", frozen=True):
     """A line of the ledger."""
 
     id: str
@@ -29,13 +29,13 @@ class Entry(BaseModel, extra="forbid", frozen=True):
     fingerprint: str | None = None
     """The fingerprint of the run that it was made for; None in runs from before lines had it."""
 
-    def same_outcome(self, other: "Entry | None") -> bool:
+    def same_outcome(self, other: "LedgerEntry | None") -> bool:
         """Equal in everything but the time it took, and whether it says for which run."""
         apart = {"seconds", "fingerprint"}
         return other is not None and self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
-def entries(file: Path, fingerprint: str) -> Iterator[Entry]:
+def entries(file: Path, fingerprint: str) -> Iterator[LedgerEntry]:
     """The lines of this run, in order; lines of another one don't count. Raises `UserError` for a damaged line."""
     lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
     for number, line in enumerate(lines, start=1):
@@ -43,7 +43,7 @@ def entries(file: Path, fingerprint: str) -> Iterator[Entry]:
         if not (text := line.strip(b"\0")):
             continue
         try:
-            entry = Entry.model_validate_json(text)
+            entry = LedgerEntry.model_validate_json(text)
         except ValidationError as error:
             raise UserError(one_line(f"{file}: line {number} is damaged; remove it to have it made again")) from error
         if entry.fingerprint in (None, fingerprint):
@@ -57,7 +57,7 @@ def mend(file: Path) -> None:
     end = content.rfind(b"\n") + 1
     tail = content[end:].strip(b"\0")
     try:
-        Entry.model_validate_json(tail)
+        LedgerEntry.model_validate_json(tail)
     except ValidationError:
         with file.open("r+b") as opened:
             opened.truncate(end)

@@ -89,7 +89,7 @@ def read_scores(run: Run) -> Scores | None:
     return dataclasses.replace(scores, table=table)
 
 
-def readable(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
+def readable_runs(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
     """The runs in these folders whose record, ledger and scores can be read, and what is wrong with each other one.
 
     Raises `UserError` if there is none.

@@ -16,7 +16,7 @@ from brushbench.weights.family import Component, families, read_family
 from brushbench.weights.hub import Choose
 from brushbench.weights.layouts import Listing, Reads, Request, reads_of
 from brushbench.weights.manifest import Manifest, manifests
-from brushbench.weights.repository import Named, NoRevisionError, Repository, look
+from brushbench.weights.repository import NamedFiles, NoRevisionError, Repository, look
 
 _PATIENCE_SECONDS = 10.0
 
@@ -83,13 +83,13 @@ def _readers(components: Sequence[Component], manifest: Manifest) -> Iterator[Ch
 
 def _named(reads: Reads, request: Request, listing: Listing) -> list[str]:
     """By names alone, so that not even an index is downloaded."""
-    return reads(Named(listing.names), request)
+    return reads(NamedFiles(listing.names), request)
 
 
 def _changes(manifest: Manifest, live: Repository, choose: Choose) -> Iterator[str]:
     """What is read today, and was to be read by the manifest; nothing of a download."""
     known = {file.path: file for file in manifest.files}
-    before, now = capture(choose, Named(known)), capture(choose, live)
+    before, now = capture(choose, NamedFiles(known)), capture(choose, live)
     if isinstance(now, Failure):
         yield f"{now.error}, which is read"
         return

@@ -53,7 +53,7 @@ def weight_files(names: Collection[str], stems: Stems = EITHER, variant: str | N
     return None
 
 
-def called(*names: str) -> Stems:
+def same_stem(*names: str) -> Stems:
     """Files that are called the same with every suffix."""
     return {SAFE: names, PICKLE: names}
 

@@ -21,7 +21,7 @@ from brushbench.weights.lock import Locked
 from brushbench.weights.manifest import canonical, manifest_of, names_of
 from brushbench.weights.repository import (
     Cached,
-    Named,
+    NamedFiles,
     NoRevisionError,
     Repository,
     UnavailableError,
@@ -75,7 +75,7 @@ class HubFolder:
     def size(self) -> int:
         """Bytes that a download takes, as the hub says. Raises `UserError` with the reason if it doesn't in 3 s."""
         listed = look(self.source, self.revision, _PATIENCE_SECONDS)
-        return sum(listed.entries[name].size for name in self.choose(Named(listed.names)))
+        return sum(listed.entries[name].size for name in self.choose(NamedFiles(listed.names)))
 
     def published_size(self) -> int | None:
         """The same as its manifest says; None if there is none, or the size of a large file isn't known."""
@@ -87,7 +87,7 @@ class HubFolder:
         manifest = manifest_of(self.source)
         if manifest is None:
             return []
-        chosen = capture(self.choose, Named({file.path for file in manifest.files}))
+        chosen = capture(self.choose, NamedFiles({file.path for file in manifest.files}))
         return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:

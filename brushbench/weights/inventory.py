@@ -10,7 +10,7 @@ from brushbench.weights.lock import lock_path
 from brushbench.weights.manifest import Manifest, manifest_of, manifests, pinned
 
 
-def lines() -> list[str]:
+def weights_table() -> list[str]:
     """Every family, below it its components: here or not, how large, from where, and whether it is pinned.
 
     Then what metrics are computed with, and where downloads go.

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from brushbench.core.errors import UserError, one_line
-from brushbench.weights.formats import WeightFiles, called, valid_names, weight_files
+from brushbench.weights.formats import WeightFiles, same_stem, valid_names, weight_files
 
 INDEX = "model_index.json"
 CONFIG = "config.json"
@@ -149,7 +149,7 @@ def file_of(names: Collection[str], stems: Collection[str]) -> str | None:
     for stem in stems:
         parent, plain = PurePosixPath(stem).parent, PurePosixPath(stem).name
         beside = {PurePosixPath(name).name: name for name in names if PurePosixPath(name).parent == parent}
-        if found := weight_files(beside, called(plain)):
+        if found := weight_files(beside, same_stem(plain)):
             return beside[found.names[0]]
     return None
 
@@ -164,7 +164,7 @@ def _files(listing: Listing, request: Request, part: str, optional: Collection[s
     for alternatives in _FILES[part]:
         names = _named(listing, request, alternatives)
         if not names and not set(alternatives) & set(optional):
-            raise UserError(one_line(f"{_lacks(request)} {valid_names(called(*alternatives))}"))
+            raise UserError(one_line(f"{_lacks(request)} {valid_names(same_stem(*alternatives))}"))
         found += names
     return [] if request.configs_only else found
 

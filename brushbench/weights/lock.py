@@ -55,7 +55,7 @@ def lock_path() -> Path:
     return cache.with_name(f"{cache.name}.brushbench.lock.json")
 
 
-def check(component: Locked) -> bool:
+def check_locked(component: Locked) -> bool:
     """Whether the component is locked; raises `UserError` if it was another one then, or the file is broken."""
     return _same(component, _read())
 
@@ -78,7 +78,7 @@ def hold(component: Locked) -> str:
     Says why it can't be locked, if it can't: that keeps nobody from working. A cache that many share may be read-only.
     """
     try:
-        if not check(component):
+        if not check_locked(component):
             add(component)
     except OSError as error:
         return f"not locked: {lock_path()} can't be written ({error.strerror})"

@@ -18,7 +18,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Confidence = Literal["read", "copied", "derived", "remembered"]
 
 
-class Source(BaseModel, extra="forbid", frozen=True):
+class Reference(BaseModel, extra="forbid", frozen=True):
     """Where a fact was found."""
 
     where: str
@@ -80,7 +80,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     licence: Fact
     gated: Gate | None = None
     """None: not known."""
-    sources: dict[str, Source]
+    sources: dict[str, Reference]
     files: tuple[Listed, ...]
 
     @model_validator(mode="after")

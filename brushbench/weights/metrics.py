@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from brushbench.core.capture import Failure, capture, plugged
 from brushbench.core.errors import UserError
-from brushbench.core.metric_info import MetricInfo, Place
+from brushbench.core.metric_info import MetricInfo, ScoredRegion
 from brushbench.core.types import Metric
-from brushbench.weights.sources import Source, digest_of
+from brushbench.weights.sources import Source, digest_of_files
 
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
@@ -55,7 +55,7 @@ def unavailable_reason(metric: Metric, *, download: bool) -> str:
 
 
 def described(
-    info: MetricInfo, region: Place, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
+    info: MetricInfo, region: ScoredRegion, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
 ) -> MetricInfo:
     """The metric's info with the digest of the files that it loads in the version, if all are here.
 
@@ -71,4 +71,4 @@ def described(
             return info.named(region, number)
         files += found
     loaded = [*files, *others]
-    return info.named(region, f"{number} {digest_of(loaded)[:DIGITS]}" if loaded else number)
+    return info.named(region, f"{number} {digest_of_files(loaded)[:DIGITS]}" if loaded else number)

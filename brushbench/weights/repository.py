@@ -37,7 +37,7 @@ class WrongFilesError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedFile:
     """A file as the hub lists it."""
 
     size: int
@@ -58,7 +58,7 @@ class Repository:
     gated: bool
     licence: str
     """Empty if its card states none."""
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ListedFile]
 
     @property
     def names(self) -> Collection[str]:
@@ -89,7 +89,7 @@ class Cached:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedFiles:
     """Names of files, and nothing of what is in them."""
 
     names: Collection[str]
@@ -137,7 +137,7 @@ def _listed(name: str, revision: str | None, patience: float) -> Repository:
         gated=bool(info.gated),
         licence=str(card.license or "") if card else "",
         entries={
-            file.rfilename: Entry(file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
+            file.rfilename: ListedFile(file.size or 0, file.lfs.sha256 if file.lfs else file.blob_id or "")
             for file in info.siblings or []
         },
     )

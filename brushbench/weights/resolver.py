@@ -192,7 +192,7 @@ class Weights:
             self._halved.append(name)
         component = self._to_lock(name, files, variant, digest)
         if component is not None:
-            lock.check(component)
+            lock.check_locked(component)
         yield
         if component is not None:
             self._unlocked += filter(None, [lock.hold(component)])

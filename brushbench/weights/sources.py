@@ -14,9 +14,9 @@ from brushbench.core.files import file_digest
 from brushbench.weights.formats import TRANSFORMERS, valid_names, weight_files
 from brushbench.weights.hub import Choose, HubFolder
 from brushbench.weights.layouts import Listing
-from brushbench.weights.lock import Locked, check, hold, lock_path
+from brushbench.weights.lock import Locked, check_locked, hold, lock_path
 from brushbench.weights.manifest import canonical, manifest_of
-from brushbench.weights.repository import Cached, Named, NoRevisionError, WrongFilesError
+from brushbench.weights.repository import Cached, NamedFiles, NoRevisionError, WrongFilesError
 
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -169,7 +169,7 @@ class HubFiles:
         found = where.here()
         if isinstance(where, HubFolder) and found is not None:
             needed = [file for file in where.files() if file.name not in self.optional]
-            total = _total([digest_of([file]) for file in needed])
+            total = _total([digest_of_files([file]) for file in needed])
             _hold(where.entry(found, needed, METRIC, total), lock_path(), where, found)
         return found
 
@@ -185,7 +185,7 @@ class HubFiles:
     def how_to_get_it(self) -> str:
         """See `Source`."""
         manifest = manifest_of(self.source)
-        chosen = capture(self.choose, Named({file.path for file in manifest.files})) if manifest else None
+        chosen = capture(self.choose, NamedFiles({file.path for file in manifest.files})) if manifest else None
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
         names = usual if chosen is None or isinstance(chosen, Failure) else chosen
         revision = f" --revision {self.revision}" if self.revision else ""
@@ -313,7 +313,7 @@ def _hold(entry: Locked, _lock_file: Path, hub: HubFolder | None = None, folder:
     Raises `UserError` if it isn't what it was at its first use, or then isn't what it should be.
     """
     # The names that the hub's cache gives its files are trusted from the second use on.
-    if hub is not None and not check(entry):
+    if hub is not None and not check_locked(entry):
         for name in entry.files:
             hub.checked_digest(folder, folder / name)
     hold(entry)
@@ -323,7 +323,7 @@ def _total(digests: Sequence[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def digest_of(files: Sequence[Path]) -> str:
+def digest_of_files(files: Sequence[Path]) -> str:
     """SHA-256 of files in this order; of one alone its own."""
     digests = [_digest_of(file.resolve()) for file in files]
     return digests[0] if len(digests) == 1 else _total(digests)

@@ -42,7 +42,7 @@ FORMATS = ("text", "markdown", "json", "junit")
     help="What to do when a metric has too few samples to decide; `fail` is exit code 4.",
 )
 @click.option("--format", "table_format", type=click.Choice(FORMATS), default="text", show_default=True)
-def check(
+def check_command(
     runs: tuple[str, ...],
     target: str | None,
     against: str | None,
@@ -65,7 +65,7 @@ def check(
     """
     from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
     from brushbench.reports.baseline_making import baseline_of
-    from brushbench.reports.gate_formats import STYLES, Outcome, described, render
+    from brushbench.reports.gate_formats import STYLES, Outcome, describe_baseline, render_gate
     from brushbench.reports.regression import check_runs
     from brushbench.runs.config import split_names
     from brushbench.runs.folders import expand
@@ -86,13 +86,13 @@ def check(
         baseline = baseline_of(found, repeated, split_names(metrics) if metrics else None, {})
         baseline = with_margins(baseline, _unscaled(asked, baseline))
         write_baseline(Path(target), baseline)
-        click.echo(described(baseline, table_format))
+        click.echo(describe_baseline(baseline, table_format))
         click.echo(f"\nbaseline: {target}")
         return 0
     baseline = read_baseline(Path(against or ""))
     checked, extra = check_runs(found, with_margins(baseline, _unscaled(asked, baseline)))
     outcome = Outcome(checked, extra, "pass" if undecided == "pass" else "fail")
-    click.echo(render(outcome, table_format))
+    click.echo(render_gate(outcome, table_format))
     for name in extra:
         click.echo(one_line(f"not in the baseline, and not checked: {name}"), err=True)
     return SOME_FAILED if changed else {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]

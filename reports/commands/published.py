@@ -7,20 +7,20 @@ import click
 
 def print_published(file: str | None, *, lint: bool) -> int:
     """The published numbers, or what can't be right with them: then the exit code is 1."""
-    from brushbench.reports.published.lint import dominated, findings, swapped
-    from brushbench.reports.published.registry import FILES, lines, read
+    from brushbench.reports.published.lint import dominated, impossible_numbers, swapped
+    from brushbench.reports.published.registry import FILES, published_table, read
 
     files = (Path(file),) if file else FILES
     if not lint:
-        click.echo("\n".join(lines(files)))
+        click.echo("\n".join(published_table(files)))
         return 0
     numbers = read(files)
-    found = findings(numbers)
+    found = impossible_numbers(numbers)
     click.echo("\n".join(found or [f"{len(numbers)} published numbers: nothing is impossible"]))
     if suspicious := dominated(numbers):
         click.echo("possible, but not what the method usually does:")
         click.echo("\n".join(f"  {line}" for line in suspicious))
     if not file:
         click.echo("the same with the columns MSE and LPIPS swapped, as they are widely copied:")
-        click.echo("\n".join(f"  {finding}" for finding in findings(swapped(numbers))))
+        click.echo("\n".join(f"  {finding}" for finding in impossible_numbers(swapped(numbers))))
     return 1 if found else 0

@@ -40,7 +40,7 @@ FIGURES = ("distributions", "trade-off")
 )
 @click.option("--figure", metavar="FILE", help="Also plot the numbers: .png, .svg or .pdf.")
 @click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Kind of figure.")
-def report(
+def report_command(
     runs: tuple[str, ...],
     table_format: str,
     table: str,
@@ -57,14 +57,14 @@ def report(
     from brushbench.reports import tables
     from brushbench.reports.formats import render
     from brushbench.reports.frame import distinct
-    from brushbench.runs.scores import readable
+    from brushbench.runs.scores import readable_runs
 
-    usable, damaged = readable(runs)
+    usable, damaged = readable_runs(runs)
     found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.TableOptions(table, by, significant, with_published, strict)
-    printed = render(tables.report(found, wanted), table_format)
+    printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
 
@@ -98,20 +98,20 @@ def report(
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Seed of the bootstrap."
 )
-def compare(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
+def compare_command(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
     """Compare runs sample by sample. A and B are run folders, or folders that contain them.
 
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
     from brushbench.reports import comparison
-    from brushbench.reports.comparison_tables import extremes, file_name, render
+    from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
     from brushbench.reports.extremes_sheet import write_extremes
-    from brushbench.runs.scores import readable
+    from brushbench.runs.scores import readable_runs
 
-    (before, damaged), (after, also_damaged) = readable([a]), readable([b])
+    (before, damaged), (after, also_damaged) = readable_runs([a]), readable_runs([b])
     found = comparison.compare(before, after, seed)
-    table = render(found, table_format)
+    table = render_comparison(found, table_format)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
     click.echo(table)
@@ -132,10 +132,9 @@ def compare(a: str, b: str, table_format: str, metric: str | None, samples: int,
 def text_table(runs: "Sequence[Run]") -> str:
     """The table that commands print when their runs have ended."""
     from brushbench.reports.formats import render
-    from brushbench.reports.tables import TableOptions
-    from brushbench.reports.tables import report as report_on
+    from brushbench.reports.tables import TableOptions, make_report
 
-    return render(report_on(runs, TableOptions()), "text")
+    return render(make_report(runs, TableOptions()), "text")
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ kernel, by which the file knows that it is `\input`; that document needs the pac
 from collections.abc import Sequence
 
 from brushbench.reports.formats.escaping import each_word, latex
-from brushbench.reports.layout import AT_LEAST, Cell, Kind, Mark, Row, Section, Table
+from brushbench.reports.layout import AT_LEAST, Cell, CellKind, Mark, Section, Table, TableRow
 
 BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs,graphicx}.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass
@@ -90,12 +90,12 @@ def _sections(sections: Sequence[Section], columns: int) -> list[str]:
     return lines
 
 
-def _row(row: Row) -> str:
+def _row(row: TableRow) -> str:
     label = latex(row.label) if row.kind == "measured" else rf"\quad {latex(row.label)}"
     return " & ".join([label, *(_marked(cell, row.kind) for cell in row.cells)]) + r" \\"
 
 
-def _marked(cell: Cell, kind: Kind) -> str:
+def _marked(cell: Cell, kind: CellKind) -> str:
     number = "--" if cell.text == "-" else _number(cell.text)
     if kind == "published" and cell.remark:
         # Beside the column, so that the numbers stay below each other.

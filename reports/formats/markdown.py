@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from brushbench.reports.formats.escaping import each_word, markdown
-from brushbench.reports.layout import BESIDE, FEWER, Cell, Mark, Row, Table
+from brushbench.reports.layout import BESIDE, FEWER, Cell, Mark, Table, TableRow
 
 # GitHub drops <u>; <ins> is underlined there.
 MARKS: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}
@@ -44,7 +44,7 @@ def _groups(table: Table) -> list[str]:
     return ["; ".join(groups)] if groups else []
 
 
-def _row(row: Row) -> str:
+def _row(row: TableRow) -> str:
     return _line([markdown(row.label), *map(_marked, row.cells)])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from brushbench.reports.formats.escaping import plain, words
-from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Mark, Row, Section, Table
+from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Mark, Section, Table, TableRow
 
 MARKS: dict[Mark, str] = {"": "{}", "best": "*{}*", "second": "_{}_"}
 GAP = "  "
@@ -41,7 +41,7 @@ def _rule(widths: Sequence[int]) -> str:
     return GAP.join("-" * width for width in widths)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: TableRow) -> tuple[str, ...]:
     return (plain(row.label), *map(_marked, row.cells))
 
 

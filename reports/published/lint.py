@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from brushbench.reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, Row
+from brushbench.reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, PublishedRow
 
 ROUNDING = 0.005
 """Half a unit of what is printed."""
@@ -41,7 +41,7 @@ LARGEST_GAP = 3.0
 SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
 
 
-def findings(numbers: Iterable[Published]) -> list[str]:
+def impossible_numbers(numbers: Iterable[Published]) -> list[str]:
     """One line for each number that can't be right; none for a registry without any."""
     numbers = list(numbers)
     found = [problem for number in numbers if (problem := _alone(number))]
@@ -82,7 +82,7 @@ def dominated(numbers: Iterable[Published]) -> list[str]:
     ]
 
 
-def dominated_rows(numbers: Iterable[Published]) -> dict[Row, float]:
+def dominated_rows(numbers: Iterable[Published]) -> dict[PublishedRow, float]:
     """How far apart they are, dB, in each such row."""
     gaps = {
         row: values["PSNR"] - 10 * math.log10(1000 / max(values["MSE"], ROUNDING))
@@ -104,9 +104,9 @@ def _impossible_errors(numbers: Sequence[Published]) -> list[str]:
     return found
 
 
-def _with_both(numbers: Iterable[Published]) -> dict[Row, dict[str, float]]:
+def _with_both(numbers: Iterable[Published]) -> dict[PublishedRow, dict[str, float]]:
     """The values of the rows that have both a PSNR and an MSE."""
-    rows: dict[Row, dict[str, float]] = {}
+    rows: dict[PublishedRow, dict[str, float]] = {}
     for number in numbers:
         rows.setdefault(number.row, {})[number.metric] = number.value
     return {row: values for row, values in rows.items() if {"PSNR", "MSE"} <= values.keys()}

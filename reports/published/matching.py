@@ -21,11 +21,11 @@ VARIANTS = {
 """The variants in the ablation tables that are runs of the suite's methods."""
 BLUR, VERSION = 21, 1
 """The published blending's kernel, and the published PowerPaint."""
-Key = tuple[str, str, str, str, str]
+PublishedKey = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Benchmarked:
     """Where a measured number was measured."""
 
     dataset: str
@@ -38,17 +38,17 @@ class Place:
 class Registry:
     """The published numbers by what they are numbers of."""
 
-    numbers: Mapping[Key, Published] = field(
+    numbers: Mapping[PublishedKey, Published] = field(
         default_factory=lambda: {(*number.row[:4], METRICS[number.metric]): number for number in read(OWN)}
     )
 
-    def find(self, place: Place, method: MethodIdentity, metric: str) -> Published | None:
+    def find(self, place: Benchmarked, method: MethodIdentity, metric: str) -> Published | None:
         """The number, None if there is none."""
         if self.obstacle(place, method) or metric == "ssim":
             return None
         return self.numbers.get((*self._row(place, method), metric))
 
-    def obstacle(self, place: Place, method: MethodIdentity) -> str:
+    def obstacle(self, place: Benchmarked, method: MethodIdentity) -> str:
         """Why nothing is published of a method there; empty if something is."""
         if BENCHMARKS.get(place.dataset) is None:
             return f"nothing is published for the data set {place.dataset}"
@@ -61,7 +61,7 @@ class Registry:
             return f"nothing is published for {method.name} with blend={method.options.get('blend', 'none')} {where}"
         return ""
 
-    def _row(self, place: Place, method: MethodIdentity) -> tuple[str, str, str, str]:
+    def _row(self, place: Benchmarked, method: MethodIdentity) -> tuple[str, str, str, str]:
         benchmark, blend = BENCHMARKS[place.dataset], str(method.options.get("blend", "none"))
         if place.split == BOTH:
             return benchmark, "mean(inside,outside)", VARIANTS.get((method.name, blend), ""), ""

@@ -48,7 +48,7 @@ CONFIDENCE = {
 }
 SEPARATOR = "; "
 """Between two sources of one number."""
-Row = tuple[str, str, str, str, str]
+PublishedRow = tuple[str, str, str, str, str]
 """Benchmark, split, method, blend and set-up."""
 
 
@@ -76,7 +76,7 @@ class Published:
     """With what another paper measured it; empty for the authors' own."""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> PublishedRow:
         """The row of the table that it stands in."""
         return self.benchmark, self.split, self.method, self.blend, self.setup
 
@@ -96,7 +96,7 @@ def read(files: Sequence[Path] = FILES) -> tuple[Published, ...]:
     return tuple(number for file in files for number in _numbers(file))
 
 
-def lines(files: Sequence[Path] = FILES) -> list[str]:
+def published_table(files: Sequence[Path] = FILES) -> list[str]:
     """A table of all numbers, its heading first."""
     heading = "benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "note"
     cells: list[tuple[str, ...]] = [

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from brushbench.baselines.papercut.world.render import render
+from brushbench.baselines.papercut.world.render import render_scene
 from brushbench.baselines.papercut.world.scene import STYLES, Scene, combinations, draw_scene
 from brushbench.imaging.masks import encode_rle
 
@@ -34,13 +34,13 @@ def test_scenes() -> Iterator[Scene]:
         yield draw_scene(FIRST_SEED + index, pool[order[index // 2]])
 
 
-def write(folder: Path) -> None:
+def write_test_scenes(folder: Path) -> None:
     """`images/` and `mapping_file.json`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     mapping = {}
     for index, scene in enumerate(test_scenes()):
         name = f"{index:09d}"
-        image, mask = render(scene)
+        image, mask = render_scene(scene)
         Image.fromarray(image).save(folder / "images" / f"{name}.png", optimize=True)
         widened = widen(mask)
         mapping[name] = {
@@ -66,4 +66,4 @@ def widen(mask: np.ndarray) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write_test_scenes(Path(sys.argv[1]))

@@ -19,7 +19,7 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Backdrop:
     """The papers of a place."""
 
     sky: tuple[Colour, Colour]
@@ -38,7 +38,7 @@ class Setting:
 
 
 SETTINGS = {
-    "meadow": Setting(
+    "meadow": Backdrop(
         ((126, 190, 232), (214, 236, 244)),
         ((150, 196, 106), (118, 172, 82), (94, 148, 70)),
         0.62,
@@ -47,7 +47,7 @@ SETTINGS = {
         (164, 204, 160),
         clouds=True,
     ),
-    "beach": Setting(
+    "beach": Backdrop(
         ((120, 200, 228), (222, 242, 240)),
         ((84, 168, 196), (242, 220, 168), (230, 202, 144)),
         0.55,
@@ -55,14 +55,14 @@ SETTINGS = {
         (255, 232, 140),
         clouds=True,
     ),
-    "desert": Setting(
+    "desert": Backdrop(
         ((240, 196, 130), (252, 230, 186)),
         ((226, 170, 104), (208, 146, 84), (190, 124, 70)),
         0.58,
         0.07,
         (255, 244, 200),
     ),
-    "night": Setting(
+    "night": Backdrop(
         ((22, 26, 64), (62, 66, 120)),
         ((44, 52, 88), (32, 40, 70), (24, 30, 54)),
         0.68,
@@ -71,7 +71,7 @@ SETTINGS = {
         (52, 58, 104),
         stars=True,
     ),
-    "snow": Setting(
+    "snow": Backdrop(
         ((168, 196, 220), (226, 236, 244)),
         ((232, 240, 248), (214, 228, 240), (196, 214, 232)),
         0.6,
@@ -80,7 +80,7 @@ SETTINGS = {
         (198, 214, 230),
         stars=True,
     ),
-    "sea": Setting(
+    "sea": Backdrop(
         ((134, 186, 216), (230, 240, 240)),
         ((66, 136, 176), (48, 114, 158), (36, 94, 138)),
         0.5,
@@ -88,7 +88,7 @@ SETTINGS = {
         (255, 238, 170),
         clouds=True,
     ),
-    "sunset": Setting(
+    "sunset": Backdrop(
         ((96, 70, 130), (252, 158, 92)),
         ((122, 74, 104), (94, 56, 92), (70, 42, 78)),
         0.64,
@@ -96,7 +96,7 @@ SETTINGS = {
         (255, 206, 110),
         (172, 96, 112),
     ),
-    "mountains": Setting(
+    "mountains": Backdrop(
         ((150, 196, 224), (226, 238, 240)),
         ((122, 158, 130), (98, 136, 112), (76, 112, 96)),
         0.7,
@@ -108,7 +108,7 @@ SETTINGS = {
 }
 
 
-def render(scene: Scene, *, empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def render_scene(scene: Scene, *, empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The picture, uint8 [128, 128, 3], and the object's mask, bool [128, 128].
 
     `empty` leaves the object and its shadow out; the mask is still where it would be.
@@ -140,14 +140,14 @@ def _background(scene: Scene, draw: np.random.Generator) -> Image.Image:
     return picture
 
 
-def _sky(setting: Setting) -> Image.Image:
+def _sky(setting: Backdrop) -> Image.Image:
     weight = np.clip(np.linspace(0, 1 / setting.horizon, LARGE), 0, 1)[:, None, None]
     top, bottom = (np.array(colour, dtype=float) for colour in setting.sky)
     column = top * (1 - weight) + bottom * weight
     return Image.fromarray(np.broadcast_to(column, (LARGE, LARGE, 3)).round().astype(np.uint8))
 
 
-def _sun(picture: Image.Image, setting: Setting, draw: np.random.Generator) -> Image.Image:
+def _sun(picture: Image.Image, setting: Backdrop, draw: np.random.Generator) -> Image.Image:
     layer = _empty()
     x, y = float(draw.uniform(0.15, 0.85)), float(draw.uniform(0.12, setting.horizon - 0.08))
     radius = float(draw.uniform(0.06, 0.1))
@@ -156,7 +156,7 @@ def _sun(picture: Image.Image, setting: Setting, draw: np.random.Generator) -> I
     return _laid_on(picture, layer, blur=14, offset=0)
 
 
-def _sprinkle(picture: Image.Image, setting: Setting, draw: np.random.Generator) -> None:
+def _sprinkle(picture: Image.Image, setting: Backdrop, draw: np.random.Generator) -> None:
     brush = ImageDraw.Draw(picture)
     for _ in range(int(draw.integers(22, 40))):
         x, y = draw.uniform(0, 1), draw.uniform(0, setting.horizon)
@@ -177,13 +177,13 @@ def _clouds(picture: Image.Image, draw: np.random.Generator) -> Image.Image:
     return picture
 
 
-def _hills(picture: Image.Image, setting: Setting, draw: np.random.Generator) -> Image.Image:
+def _hills(picture: Image.Image, setting: Backdrop, draw: np.random.Generator) -> Image.Image:
     if setting.hills is None:
         return picture
     return _laid_on(picture, _wavy_sheet(setting.hills, setting.horizon - 0.1, 0.09, draw), blur=6, offset=-3)
 
 
-def _peaks(picture: Image.Image, setting: Setting, draw: np.random.Generator) -> Image.Image:
+def _peaks(picture: Image.Image, setting: Backdrop, draw: np.random.Generator) -> Image.Image:
     for shade in (1.12, 0.94):
         layer = _empty()
         brush = ImageDraw.Draw(layer)

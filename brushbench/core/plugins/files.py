@@ -31,13 +31,13 @@ _foreign: dict[Path, Mapping[str, ModuleType]] = {}
 """By folder, modules that were there before any file of the folder was executed: somebody else has imported them."""
 
 
-def file_of(name: str) -> Path | None:
+def plugin_file(name: str) -> Path | None:
     """The file of `path/to/file.py:Name`, None for any other name."""
     path, separator, _ = name.rpartition(":")
     return Path(path) if separator and path.endswith(SUFFIX) else None
 
 
-def check_file(name: str, file: Path) -> None:
+def check_plugin_file(name: str, file: Path) -> None:
     """Raises `UserError` for a file that isn't there, and where no name in it is given."""
     if not name.rpartition(":")[2]:
         raise UserError(one_line(f"{name!r} names no class or function of the file; valid is {file}:NAME"))

@@ -7,7 +7,7 @@ from brushbench.core.capture import plugged
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo, parted
 from brushbench.core.options import parameters
-from brushbench.core.plugins.files import file_of
+from brushbench.core.plugins.files import plugin_file
 from brushbench.core.plugins.info import checked_info
 from brushbench.core.registry import is_built_in
 from brushbench.core.types import Metric
@@ -27,7 +27,7 @@ def checked_metric(name: str, cls: Any, metric: Any) -> Metric:
     checked_info(what, info)
     base, region = parted(name)
     own = info.name.partition("@")[0]
-    if not file_of(base) and own != base:
+    if not plugin_file(base) and own != base:
         raise UserError(one_line(f"{what}: its info.name is {info.name!r}, must begin with {base!r}, as registered"))
     if is_built_in("metric", own) or not _NAME.fullmatch(own):
         valid = "letters, digits, - and _, and no name of a metric of the suite"

@@ -71,17 +71,19 @@ def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
     else:
         there = part.stat().st_size if part.is_file() else 0
         what = f"broke off after {there} bytes ({problem}); the same command goes on from there"
-        raise UserError(one_line(f"{shown(url)}: {what if there else f'can not be reached ({problem})'}"))
+        raise UserError(one_line(f"{without_secrets(url)}: {what if there else f'can not be reached ({problem})'}"))
     found = file_digest(part)
     _note(part).unlink(missing_ok=True)
     if wanted not in (None, found):
         part.unlink()
-        raise UserError(one_line(f"{shown(url)}: its SHA-256 is {found}, not {wanted}; what was downloaded is removed"))
+        raise UserError(
+            one_line(f"{without_secrets(url)}: its SHA-256 is {found}, not {wanted}; what was downloaded is removed")
+        )
     part.replace(target)
     return found
 
 
-def shown(url: str) -> str:
+def without_secrets(url: str) -> str:
     """An address without what may be secret in it: user, password, query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
@@ -115,15 +117,19 @@ def _go_on(url: str, part: Path, tell: Tell) -> None:
                 return None
             part.unlink()
             return _go_on(url, part, tell)
-        raise UserError(one_line(f"{shown(url)}: the server answers {error.code} ({error.reason})")) from error
+        raise UserError(
+            one_line(f"{without_secrets(url)}: the server answers {error.code} ({error.reason})")
+        ) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, _BROKEN):
             raise ConnectionError(str(error.reason)) from error
-        raise UserError(one_line(f"{shown(url)}: can not be reached ({error.reason})")) from error
+        raise UserError(one_line(f"{without_secrets(url)}: can not be reached ({error.reason})")) from error
     with response:
         answer = _answer(response, url)
         if answer.start not in (0, there):
-            raise UserError(one_line(f"{shown(url)}: the server sends bytes from {answer.start}, asked was {there}"))
+            raise UserError(
+                one_line(f"{without_secrets(url)}: the server sends bytes from {answer.start}, asked was {there}")
+            )
         _check_room(part, answer)
         try:
             atomic.write(_note(part), json.dumps({"url": url, "version": answer.version}).encode())
@@ -141,7 +147,7 @@ def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     request = urllib.request.Request(url, headers=dict(headers))
     response = _OPENER.open(request, timeout=PATIENCE_SECONDS)
     if not isinstance(response, HTTPResponse):
-        raise UserError(one_line(f"{shown(url)}: leads to an address that isn't http or https"))
+        raise UserError(one_line(f"{without_secrets(url)}: leads to an address that isn't http or https"))
     return response
 
 
@@ -152,14 +158,16 @@ def _answer(response: HTTPResponse, url: str) -> _Answer:
     version = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
     if response.status == http.client.PARTIAL_CONTENT:
         if not (found := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))):
-            raise UserError(one_line(f"{shown(url)}: the server sends a part of the file and doesn't say which"))
+            raise UserError(
+                one_line(f"{without_secrets(url)}: the server sends a part of the file and doesn't say which")
+            )
         return _Answer(int(found[1]), None if found[2] == "*" else int(found[2]), version)
     length = headers.get("Content-Length", "")
     return _Answer(0, int(length) if length.isdecimal() else None, version)
 
 
 def _copy(response: HTTPResponse, file: BinaryIO, answer: _Answer, tell: Tell) -> None:
-    there, pace = answer.start, _Pace(shown(response.geturl()))
+    there, pace = answer.start, _Pace(without_secrets(response.geturl()))
     # What has come, without waiting for a whole chunk: that may be days from a server that sends byte after byte.
     while chunk := pace.timed(lambda: response.read1(_CHUNK)):
         file.write(chunk)

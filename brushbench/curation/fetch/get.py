@@ -10,7 +10,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.curation.fetch.archives import extract
 from brushbench.curation.fetch.download import Tell, download
 from brushbench.curation.instructions import place_of, remedy
-from brushbench.curation.sources import find
+from brushbench.curation.sources import find_meant
 from brushbench.datasets.open import load_dataset
 from brushbench.weights.repository import dataset_into
 
@@ -44,7 +44,7 @@ class Got:
     """The digest of the archive that was downloaded; None if there was none, or nothing was left to do."""
 
 
-def get(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got:
+def get_dataset(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got:
     """Get a data set into `root`, or to its usual place.
 
     If it is there already, nothing is done. Raises `UserError` for an origin that can't be had or unpacked, and for a
@@ -77,7 +77,7 @@ def recognise(folder: Path) -> tuple[str, Path] | None:
     """Name and folder of the data set in a folder or not far below it, None if there is none."""
     for candidate in _folders(folder, DEPTH):
         try:
-            return next((name, root) for name, root in [find(None, candidate)] if root)
+            return next((name, root) for name, root in [find_meant(None, candidate)] if root)
         except UserError:
             continue
     return None

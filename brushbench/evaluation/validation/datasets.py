@@ -6,20 +6,20 @@ import torch
 
 from brushbench.core.concurrency import THREADS
 from brushbench.core.options import checked
-from brushbench.core.registry import is_built_in, resolve
+from brushbench.core.registry import is_built_in, load_class
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.open import open_dataset
 from brushbench.datasets.plug_in import info_of
-from brushbench.evaluation.validation.findings import Asked, Finding, default_findings, tried
+from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
 
 MOST = 8
 """Samples that are looked at, evenly from the first to the last; `data verify` looks at all."""
 
 
-def findings(asked: Asked) -> list[Finding]:
+def dataset_violations(asked: Asked) -> list[Violation]:
     """What is wrong with a data set. Raises `UserError` for options that it hasn't, or of no value."""
-    found: list[Finding] = []
-    cls = tried(found, "loading", "", resolve, "dataset", asked.name)
+    found: list[Violation] = []
+    cls = tried(found, "loading", "", load_class, "dataset", asked.name)
     if cls is None:
         return found
     if hasattr(cls, "Options"):
@@ -36,8 +36,8 @@ def findings(asked: Asked) -> list[Finding]:
     return list(dict.fromkeys(found))
 
 
-def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Finding]:
-    found: list[Finding] = []
+def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Violation]:
+    found: list[Violation] = []
     count = len(dataset)
     places = sorted({round(k * (count - 1) / max(1, MOST - 1)) for k in range(MOST)} & {*range(count)})
     samples: dict[int, Sample] = {}
@@ -50,17 +50,17 @@ def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Finding]:
     for sample, other in zip(samples.values(), again, strict=True):
         if other is None or not _same(sample, other):
             text = f"{split}: sample {sample.id!r} is another one when it is asked for again, by several threads"
-            found.append(Finding("determinism", text))
+            found.append(Violation("determinism", text))
     other_digest = tried(found, "error", f"{split}: ", _digest, asked, split)
     digest = tried(found, "error", f"{split}: ", dataset.digest)
     if digest is not None and other_digest is not None and digest != other_digest:
-        found.append(Finding("determinism", f"{split}: digest() is another one when the data set is opened again"))
+        found.append(Violation("determinism", f"{split}: digest() is another one when the data set is opened again"))
     tags = tried(found, "error", f"{split}: ", dataset.tags)
     other_tags = [
         sample.id for sample in samples.values() if tags is not None and {**tags.get(sample.id, {})} != {**sample.tags}
     ]
     if other_tags:
-        found.append(Finding("value", f"{split}: sample {other_tags[0]!r} has other tags than tags() says"))
+        found.append(Violation("value", f"{split}: sample {other_tags[0]!r} has other tags than tags() says"))
     return found
 
 

@@ -8,14 +8,14 @@ from typing import Any, Literal, TypeVar
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import one_line
 from brushbench.core.options import Value, default_problem, parameters
-from brushbench.core.registry import Kind
+from brushbench.core.registry import PluginKind
 
 T = TypeVar("T")
 Check = Literal["loading", "options", "error", "dtype", "shape", "value", "determinism", "independence", "input"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Violation:
     """One thing that is wrong."""
 
     check: Check
@@ -32,7 +32,7 @@ class Asked:
 
     name: str
     """Registered, or `path/to/file.py:Name`."""
-    kind: Kind
+    kind: PluginKind
     options: Mapping[str, Value] = field(default_factory=dict)
     weights: str | None = None
     device: str = "auto"
@@ -42,19 +42,19 @@ class Asked:
     """The splits of a data set to try; none: all that it says it has, or `inside`."""
 
 
-def tried(found: list[Finding], check: Check, what: str, make: Callable[..., T], *arguments: object) -> T | None:
+def tried(found: list[Violation], check: Check, what: str, make: Callable[..., T], *arguments: object) -> T | None:
     """What `make` returns; None, and a finding, if anything goes wrong in it."""
     made = capture(make, *arguments)
     if isinstance(made, Failure):
         place = f" ({made.place})" if made.place and not made.by_user else ""
-        found.append(Finding(check, one_line(f"{what}{made.error}{place}")))
+        found.append(Violation(check, one_line(f"{what}{made.error}{place}")))
         return None
     return made
 
 
 # Any: the class or function whose options they are.
-def default_findings(owner: str, target: Any) -> Iterator[Finding]:
+def default_findings(owner: str, target: Any) -> Iterator[Violation]:
     """Options whose default is of another type than they state."""
     for key, parameter in parameters(owner, target).items():
         if problem := default_problem(owner, key, parameter):
-            yield Finding("options", one_line(f"the default of {key}, {parameter.default!r}, isn't valid: {problem}"))
+            yield Violation("options", one_line(f"the default of {key}, {parameter.default!r}, isn't valid: {problem}"))

@@ -7,31 +7,31 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import parted
-from brushbench.core.plugins.files import check_file, file_of
-from brushbench.core.registry import Kind, check_name, registered, resolve
+from brushbench.core.plugins.files import check_plugin_file, plugin_file
+from brushbench.core.registry import PluginKind, check_name, load_class, registered
 from brushbench.evaluation.validation import datasets, methods, metrics
-from brushbench.evaluation.validation.findings import Asked, Finding
+from brushbench.evaluation.validation.findings import Asked, Violation
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
-FINDINGS: Mapping[Kind, Callable[[Asked], list[Finding]]] = {
-    "method": methods.findings,
-    "metric": metrics.findings,
-    "dataset": datasets.findings,
+KINDS: tuple[PluginKind, ...] = get_args(PluginKind)
+FINDINGS: Mapping[PluginKind, Callable[[Asked], list[Violation]]] = {
+    "method": methods.method_violations,
+    "metric": metrics.metric_violations,
+    "dataset": datasets.dataset_violations,
 }
 
 
-def validate(asked: Asked) -> list[Finding]:
+def validate_plug_in(asked: Asked) -> list[Violation]:
     """Everything that is wrong with a plug-in. Raises `UserError` for a name or an option that doesn't exist."""
     check_name(asked.kind, parted(asked.name)[0])
     return FINDINGS[asked.kind](asked)
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> PluginKind:
     """What a name stands for. Raises `UserError` for one that is nothing, or more than one thing."""
     base = parted(name)[0]
-    if file := file_of(base):
-        check_file(base, file)
-        return _kind_of_class(capture(resolve, "method", base))
+    if file := plugin_file(base):
+        check_plugin_file(base, file)
+        return _kind_of_class(capture(load_class, "method", base))
     kinds = [kind for kind in KINDS if base in registered(kind)]
     if not kinds:
         raise unknown("method, metric or data set", base, [each for kind in KINDS for each in registered(kind)])
@@ -41,7 +41,7 @@ def kind_of(name: str) -> Kind:
 
 
 # Any: a class or a function; a failure is told of later, by whatever kind.
-def _kind_of_class(cls: Any) -> Kind:
+def _kind_of_class(cls: Any) -> PluginKind:
     if isinstance(cls, Failure):
         return "method"
     info = getattr(cls, "info", None)

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 
 from brushbench.core.method_options import check_options, loads_weights, options_type
-from brushbench.core.registry import resolve
+from brushbench.core.registry import load_class
 from brushbench.core.types import Method
 from brushbench.evaluation.methods import LoadedMethod, open_method
-from brushbench.evaluation.validation.findings import Asked, Finding, default_findings, tried
+from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
 from brushbench.evaluation.validation.probe import (
     COUNT,
     KEPT,
     Probe,
     copied,
-    described,
+    describe_returned,
     is_changed,
     probe,
     with_other_neighbours,
@@ -24,10 +24,10 @@ LEVELS = 2
 """By so much may a pixel differ where a sample stands in another place: kernels round differently there."""
 
 
-def findings(asked: Asked) -> list[Finding]:
+def method_violations(asked: Asked) -> list[Violation]:
     """What is wrong with a method. Raises `UserError` for options that it hasn't, that are missing, or of no value."""
-    found: list[Finding] = []
-    cls = tried(found, "loading", "", resolve, "method", asked.name)
+    found: list[Violation] = []
+    cls = tried(found, "loading", "", load_class, "method", asked.name)
     if cls is None:
         return found
     check_options(asked.name, cls, asked.options)
@@ -41,49 +41,49 @@ def _loaded(asked: Asked, weights: str | None) -> LoadedMethod:
     return open_method(asked.name, weights=weights, device=asked.device, dtype=asked.dtype, options=asked.options)
 
 
-def _called(method: Method, side_multiple: int) -> list[Finding]:
-    found: list[Finding] = []
+def _called(method: Method, side_multiple: int) -> list[Violation]:
+    found: list[Violation] = []
     first = probe()
     # As a run gives it what it can't paint.
     first = Probe(padded(first.batch, side_multiple), first.seeds)
     given = copied(first.batch)
     images = _images(found, method, Probe(given, first.seeds), "")
     if is_changed(given, first.batch):
-        found.append(Finding("input", "it changes the tensors of the batch, which belong to the suite"))
+        found.append(Violation("input", "it changes the tensors of the batch, which belong to the suite"))
     if images is None:
         return found
     again = _images(found, method, first, "called again: ")
     if again is not None and not torch.equal(images, again):
-        found.append(Finding("determinism", f"with the same batch and seeds, {_difference(images, again)}"))
+        found.append(Violation("determinism", f"with the same batch and seeds, {_difference(images, again)}"))
         return found
     others = _images(found, method, with_other_neighbours(first), "with other samples: ")
     if others is not None and not torch.equal(images[KEPT], others[KEPT]):
         told = _difference(images[KEPT], others[KEPT])
-        found.append(Finding("independence", f"with other samples in the batch, {told} for the one that stayed"))
+        found.append(Violation("independence", f"with other samples in the batch, {told} for the one that stayed"))
         return found
     order = list(reversed(range(COUNT)))
     turned = _images(found, method, first.take(order), "in another order: ")
     if turned is not None and _largest(images, turned[order]) > LEVELS:
         told = _difference(images, turned[order])
-        found.append(Finding("independence", f"with its samples in another order, {told}"))
+        found.append(Violation("independence", f"with its samples in another order, {told}"))
     _images(found, method, first.take([0]), "with a batch of one: ")
     return found
 
 
-def _images(found: list[Finding], method: Method, one: Probe, when: str) -> Tensor | None:
+def _images(found: list[Violation], method: Method, one: Probe, when: str) -> Tensor | None:
     """What it paints; None, and a finding, if that can't be used."""
     # Whatever it returns is looked at, so that its type isn't taken for granted.
     images: object = tried(found, "error", when, method, copied(one.batch) if when else one.batch, list(one.seeds))
     if images is None:
         if not found or found[-1].check != "error":
-            found.append(Finding("shape", f"{when}it returns None, must be a tensor"))
+            found.append(Violation("shape", f"{when}it returns None, must be a tensor"))
         return None
     wanted = list(one.batch.images.shape)
     if not isinstance(images, Tensor) or list(images.shape) != wanted:
-        found.append(Finding("shape", f"{when}it returns {described(images)}, must be uint8 {wanted}"))
+        found.append(Violation("shape", f"{when}it returns {describe_returned(images)}, must be uint8 {wanted}"))
         return None
     if images.dtype != torch.uint8:
-        found.append(Finding("dtype", f"{when}it returns {described(images)}, must be uint8 {wanted}"))
+        found.append(Violation("dtype", f"{when}it returns {describe_returned(images)}, must be uint8 {wanted}"))
         return None
     return images.detach().cpu().clone()
 

@@ -6,16 +6,16 @@ from torch import Tensor
 from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.metric_info import REGIONS, MetricInfo, parted
 from brushbench.core.options import checked, parameters
-from brushbench.core.registry import resolve
+from brushbench.core.registry import load_class
 from brushbench.core.types import Batch, Metric, Noting
-from brushbench.evaluation.score import notes_of
+from brushbench.evaluation.score import notes_of_metric
 from brushbench.evaluation.select_metrics import Setting, select
-from brushbench.evaluation.validation.findings import Asked, Finding, default_findings, tried
+from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
 from brushbench.evaluation.validation.probe import (
     COUNT,
     KEPT,
     copied,
-    described,
+    describe_returned,
     is_changed,
     probe,
     with_other_neighbours,
@@ -26,11 +26,11 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6
 """By so much may a score differ where an image is in another batch: networks compute in float32."""
 
 
-def findings(asked: Asked) -> list[Finding]:
+def metric_violations(asked: Asked) -> list[Violation]:
     """What is wrong with a metric. Raises `UserError` for options that it hasn't, that are missing, or of no value."""
-    found: list[Finding] = []
+    found: list[Violation] = []
     base, region = parted(asked.name)
-    cls = tried(found, "loading", "", resolve, "metric", base)
+    cls = tried(found, "loading", "", load_class, "metric", base)
     if cls is None:
         return found
     checked(base, cls, asked.options)
@@ -51,39 +51,39 @@ def _loaded(name: str, asked: Asked) -> Metric:
     return metric
 
 
-def _called(metric: Metric, when: str) -> list[Finding]:
-    found: list[Finding] = []
+def _called(metric: Metric, when: str) -> list[Violation]:
+    found: list[Violation] = []
     if not metric.info.version:
         found.append(
-            Finding("value", f"{when}info.version is empty: scores of another version could not be told apart")
+            Violation("value", f"{when}info.version is empty: scores of another version could not be told apart")
         )
     if isinstance(metric, Networked):
         tried(found, "loading", f"{when}load_network(): ", metric.load_network)
     if isinstance(metric, Noting):
-        tried(found, "error", f"{when}notes(): ", notes_of, metric, probe().batch)
+        tried(found, "error", f"{when}notes(): ", notes_of_metric, metric, probe().batch)
     first, images = probe().batch, _images()
     given, own = copied(first), images.clone()
     scores = _scores(found, metric, given, own, when)
     if is_changed(given, first) or not torch.equal(own, images):
-        found.append(Finding("input", f"{when}it changes the tensors that it is given, which belong to the suite"))
+        found.append(Violation("input", f"{when}it changes the tensors that it is given, which belong to the suite"))
     if scores is None:
         return found
     found += _out_of_range(metric.info, scores, when)
     again = _scores(found, metric, first, images, f"{when}called again: ")
     if again is not None and not torch.equal(scores.nan_to_num(-1), again.nan_to_num(-1)):
-        found.append(Finding("determinism", f"{when}the same images have other scores when it is called again"))
+        found.append(Violation("determinism", f"{when}the same images have other scores when it is called again"))
         return found
     others = with_other_neighbours(probe()).batch
     mixed = torch.where(torch.arange(COUNT)[:, None, None, None] == KEPT, images, 255 - images)
     beside = _scores(found, metric, others, mixed, f"{when}with other images: ")
     if beside is not None and not _close(scores[KEPT], beside[KEPT]):
         told = f"{scores[KEPT].item():.6g} is {beside[KEPT].item():.6g} with other images in the batch"
-        found.append(Finding("independence", f"{when}a score depends on the other images: {told}"))
+        found.append(Violation("independence", f"{when}a score depends on the other images: {told}"))
         return found
     order = list(reversed(range(COUNT)))
     turned = _scores(found, metric, first.take(order), images[order], f"{when}in another order: ")
     if turned is not None and not _close(scores, turned[order]):
-        found.append(Finding("independence", f"{when}scores depend on the place of an image in the batch"))
+        found.append(Violation("independence", f"{when}scores depend on the place of an image in the batch"))
     _scores(found, metric, first.take([0]), images[:1], f"{when}with a batch of one: ")
     _scores(found, metric, first, first.images, f"{when}with images that are their sources: ")
     for filled in (False, True):
@@ -101,7 +101,7 @@ def _images() -> Tensor:
     return torch.where(batch.masks, slope, batch.images.clamp(8, 240))
 
 
-def _scores(found: list[Finding], metric: Metric, batch: Batch, images: Tensor, when: str) -> Tensor | None:
+def _scores(found: list[Violation], metric: Metric, batch: Batch, images: Tensor, when: str) -> Tensor | None:
     """What it says; None, and a finding, if that can't be used."""
     # Whatever it returns is looked at, so that its type isn't taken for granted.
     scores: object = tried(found, "error", when, lambda: [metric(batch, images)])
@@ -109,15 +109,15 @@ def _scores(found: list[Finding], metric: Metric, batch: Batch, images: Tensor, 
         return None
     score = scores[0]
     if not isinstance(score, Tensor) or list(score.shape) != [len(batch)]:
-        found.append(Finding("shape", f"{when}it returns {described(score)}, must be float64 [{len(batch)}]"))
+        found.append(Violation("shape", f"{when}it returns {describe_returned(score)}, must be float64 [{len(batch)}]"))
         return None
     if score.dtype != torch.float64:
-        found.append(Finding("dtype", f"{when}it returns {described(score)}, must be float64 [{len(batch)}]"))
+        found.append(Violation("dtype", f"{when}it returns {describe_returned(score)}, must be float64 [{len(batch)}]"))
         return None
     return score.detach().cpu().clone()
 
 
-def _out_of_range(info: MetricInfo, scores: Tensor, when: str) -> list[Finding]:
+def _out_of_range(info: MetricInfo, scores: Tensor, when: str) -> list[Violation]:
     known = scores[scores.isfinite()].tolist()
     low = [
         f"{value:.6g} is below info.lowest, {info.lowest:.6g}"
@@ -129,7 +129,7 @@ def _out_of_range(info: MetricInfo, scores: Tensor, when: str) -> list[Finding]:
         for value in known
         if info.highest is not None and value > info.highest
     ]
-    return [Finding("value", f"{when}a score of {told}") for told in (*low, *high)][:1]
+    return [Violation("value", f"{when}a score of {told}") for told in (*low, *high)][:1]
 
 
 def _close(one: Tensor, other: Tensor) -> bool:

@@ -64,7 +64,7 @@ def is_changed(batch: Batch, before: Batch) -> bool:
     return not (torch.equal(batch.images, before.images) and torch.equal(batch.masks, before.masks))
 
 
-def described(found: object) -> str:
+def describe_returned(found: object) -> str:
     """What a plug-in has returned, to read."""
     if not isinstance(found, Tensor):
         return f"an object of type {type(found).__name__}"
