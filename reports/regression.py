@@ -189,8 +189,8 @@ def _check_identity(key: RunKey, before: RunBaseline, after: Identity) -> None:
         raise UserError(
             one_line(
                 f"not comparable: {described_key(key)} has seed {after.seed}, in the baseline it is "
-                f"{before.identity.seed}; valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, a "
-                "run for each seed)"
+                f"{before.identity.seed}; valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, "
+                "a run for each seed)"
             )
         )
 

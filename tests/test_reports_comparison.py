@@ -19,6 +19,7 @@ from support import assert_one_line
 import brushbench as library
 from brushbench.reports.comparison import Change, Comparison, compare, improvements
 from brushbench.reports.comparison_tables import file_name, render_comparison
+from brushbench.reports.pairing import RunPair
 from brushbench.reports.statistics import bootstrap_test, holm, wilcoxon_test
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
@@ -306,9 +307,7 @@ def test_another_version_of_a_metric_is_not_compared(pair: tuple[Run, Run]) -> N
 
 
 def test_improvements_are_ranked(pair: tuple[Run, Run]) -> None:
-    from brushbench.reports.comparison import Pair
-
-    one = Pair(*pair, "telea", "brushnet")
+    one = RunPair(*pair, "telea", "brushnet")
     ranked = improvements(one, "psnr")
     assert list(ranked) == pytest.approx(sorted(STEP, reverse=True))
     assert list(improvements(one, "lpips").index) == list(ranked.index[::-1])
@@ -326,9 +325,7 @@ def test_formats_say_the_same(pair: tuple[Run, Run]) -> None:
 
 
 def test_file_names_are_harmless_and_differ(pair: tuple[Run, Run]) -> None:
-    from brushbench.reports.comparison import Pair
-
-    names = [file_name(Pair(*pair, label, "b"), "psnr") for label in ("../../x", "..?..?x", "a b", "x" * 500)]
+    names = [file_name(RunPair(*pair, label, "b"), "psnr") for label in ("../../x", "..?..?x", "a b", "x" * 500)]
     assert len(set(names)) == 4
     assert all(Path(name).name == name and len(name) < 200 and name.isascii() for name in names)
 

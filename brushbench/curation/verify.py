@@ -20,7 +20,7 @@ from brushbench.datasets.brushbench import find_mapping_file
 from brushbench.datasets.defects import KINDS, DataFinding, Report, unreadable
 from brushbench.datasets.editbench_layouts import ALL, PROMPTS, find_layout, read_tables
 from brushbench.datasets.folder import read_folder
-from brushbench.datasets.listing import DatasetListing
+from brushbench.datasets.listing import DataListing
 from brushbench.datasets.mapping import COMPLETE, read_mapping
 from brushbench.datasets.papercut import DATA
 from brushbench.datasets.source import usual_size
@@ -110,7 +110,7 @@ def verify_dataset(
 
 def _listing(
     name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
-) -> DatasetListing | None:
+) -> DataListing | None:
     """None for a data set whose files are its reader's business."""
     if name == "papercut":
         return read_mapping(DATA / "mapping_file.json", splits, report)
@@ -129,7 +129,7 @@ def _listing(
 
 
 def _samples(
-    listing: DatasetListing | None, datasets: Mapping[str, Dataset], bad: set[str], watch: ProgressCallback
+    listing: DataListing | None, datasets: Mapping[str, Dataset], bad: set[str], watch: ProgressCallback
 ) -> list[Seen]:
     if listing is None:
         count = len(next(iter(datasets.values())))

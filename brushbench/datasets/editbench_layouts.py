@@ -23,7 +23,7 @@ from brushbench.datasets.editbench_masks import black_mask
 from brushbench.datasets.listing import (
     INSIDE,
     OUTSIDE,
-    DatasetListing,
+    DataListing,
     ListedSample,
     MaskFile,
     id_findings,
@@ -136,9 +136,7 @@ def has_tables(root: Path) -> bool:
     return layout is not None and layout.kind != "C"
 
 
-def read_tables(
-    layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL
-) -> DatasetListing:
+def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL) -> DataListing:
     """The samples of layout A or B. A table that can't be read is reported, and a picture that is there twice.
 
     Raises `UserError` for a prompt that no line of layout B has.
@@ -152,7 +150,7 @@ def read_tables(
     kept = (line for line in lines if subset in (ALL, line.tags.get("subset")))
     samples = [_sample(root, line, split, black=black) for line in kept]
     further = partial(id_findings, [sample.id for sample in samples])
-    return DatasetListing(layout.files, samples, further, list(_notes(layout)))
+    return DataListing(layout.files, samples, further, list(_notes(layout)))
 
 
 def _sample(root: Path, line: _Line, split: str, *, black: bool) -> ListedSample:

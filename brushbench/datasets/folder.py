@@ -14,7 +14,7 @@ from brushbench.datasets.defects import DataFinding, Report, refuse, unreadable
 from brushbench.datasets.listing import (
     INSIDE,
     OUTSIDE,
-    DatasetListing,
+    DataListing,
     ListedSample,
     MaskFile,
     extra_files,
@@ -128,14 +128,14 @@ class Folder:
         return Sample(sample.id, image, mask[None], caption, sample.tags)
 
 
-def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[DatasetListing, str]:
+def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[DataListing, str]:
     """The samples of images/, masks/ and the captions, and what is left out for its format, to read."""
     split = stored_split(splits)
     images, masks = (images_in(root / name, report) for name in ("images", "masks"))
     left_out = _left_out(root, {"images": images, "masks": masks}, report)
     file, texts = _read_captions(root, images, report)
     samples = [_sample(path, split, masks.get(name), file, texts) for name, path in images.items()]
-    listing = DatasetListing([file] if file else [], samples, partial(_further, root, images, masks, texts))
+    listing = DataListing([file] if file else [], samples, partial(_further, root, images, masks, texts))
     return listing, left_out
 
 

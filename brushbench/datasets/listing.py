@@ -102,7 +102,7 @@ class ListedSample:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetListing:
+class DataListing:
     """All samples of a data set."""
 
     files: Sequence[Path]

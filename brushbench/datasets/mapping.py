@@ -15,7 +15,7 @@ from pydantic import BaseModel, StrictStr, ValidationError
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.datasets.defects import DataFinding, Report
-from brushbench.datasets.listing import DatasetListing, ListedSample, Runs, extra_files, id_findings, repeated
+from brushbench.datasets.listing import DataListing, ListedSample, Runs, extra_files, id_findings, repeated
 from brushbench.datasets.names import check_one_form, one_form
 from brushbench.datasets.sidecar import FILE, VALUES, read_sidecar
 from brushbench.datasets.source import check_unicode
@@ -37,7 +37,7 @@ class _Record(BaseModel):
     tags: dict[str, str] = {}
 
 
-def read_mapping(path: Path, splits: Collection[str], report: Report, complete: int | None = None) -> DatasetListing:
+def read_mapping(path: Path, splits: Collection[str], report: Report, complete: int | None = None) -> DataListing:
     """Its samples, with the masks of these splits; `complete` is how many it should have, if that is known."""
     keys = [MASK_KEYS[split] for split in splits if split in MASK_KEYS]
     records = _read_records(path, keys, report)
@@ -50,7 +50,7 @@ def read_mapping(path: Path, splits: Collection[str], report: Report, complete: 
         # A cell without a value says nothing.
         whole = sum(len([*filter(None, tags.values())]) == len(VALUES) for n, tags in sidecar.items() if n in records)
         notes.append(f"{FILE} has all tags of {whole} of {len(records)} samples")
-    return DatasetListing([path], samples, partial(_further, path.parent, samples), notes, one_size=True)
+    return DataListing([path], samples, partial(_further, path.parent, samples), notes, one_size=True)
 
 
 class _Packed:
