@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from brushbench.baselines.diffusion_options import Offload
-from brushbench.baselines.sources import base_source
+from brushbench.baselines.sources import base_checkpoint
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.core.errors import SampleError, UserError
 from brushbench.core.method_options import NOT_IN_FINGERPRINT
@@ -45,8 +45,8 @@ class Autoencoder:
     def load(cls, options: AutoencoderOptions, runtime: Runtime) -> "Autoencoder":
         """Load the VAE of the base and nothing else. Raises `UserError` if it can't be used."""
         exact = replace(runtime, dtype=torch.float32)
-        source = base_source(exact, options.base, only=frozenset({"vae"}))
-        return cls(source.model(AutoencoderKL, "vae", exact), exact)
+        checkpoint = base_checkpoint(exact, options.base, only=frozenset({"vae"}))
+        return cls(checkpoint.model(AutoencoderKL, "vae", exact), exact)
 
     @property
     def side_multiple(self) -> int:

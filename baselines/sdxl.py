@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from brushbench.baselines.captions import token_ids
 from brushbench.baselines.checkpoints import load_pipeline_index, load_tokenizer
-from brushbench.baselines.sources import BaseModelSource
+from brushbench.baselines.sources import BaseCheckpoint
 from brushbench.weights.runtime import Runtime
 
 EMBEDDING = "text_time"
@@ -37,16 +37,16 @@ class TextPair:
     """What has been encoded so far."""
 
     @classmethod
-    def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], source: BaseModelSource, runtime: Runtime) -> "TextPair":
+    def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], base: BaseCheckpoint, runtime: Runtime) -> "TextPair":
         """The second pair beside the first.
 
         Raises `UserError` for what is missing or can't be used.
         """
         # A folder without an index is a pipeline of the default settings.
-        index = load_pipeline_index(source.folder("model_index.json"), runtime)
+        index = load_pipeline_index(base.folder("model_index.json"), runtime)
         return cls(
-            tokenizers=(first[0], load_tokenizer(source.folder("tokenizer_2"), runtime, "tokenizer_2")),
-            encoders=(first[1], source.model(CLIPTextModelWithProjection, "text_encoder_2", runtime)),
+            tokenizers=(first[0], load_tokenizer(base.folder("tokenizer_2"), runtime, "tokenizer_2")),
+            encoders=(first[1], base.model(CLIPTextModelWithProjection, "text_encoder_2", runtime)),
             zeros_for_nothing=bool(index.get("force_zeros_for_empty_prompt", True)),
         )
 

@@ -29,7 +29,7 @@ FIRST_KEYS = (f"{PLAIN}input_blocks.0.0.weight", "conv_in.weight")
 
 
 @runtime_checkable
-class BaseModelSource(Protocol):
+class BaseCheckpoint(Protocol):
     """The components by their names in diffusers layout."""
 
     def folder(self, name: str) -> Path:
@@ -49,10 +49,10 @@ class BaseModelSource(Protocol):
         ...
 
 
-def base_source(
+def base_checkpoint(
     runtime: Runtime, base: str | None, part: str = BASE, *, ema: bool = False, only: frozenset[str] | None = None
-) -> BaseModelSource:
-    """The source of the base model that weights and the option `base` say; `part` is what the family calls it.
+) -> BaseCheckpoint:
+    """The checkpoint of the base model that weights and the option `base` say; `part` is what the family calls it.
 
     `only` are the components that will be asked for; None: all.
 

@@ -19,7 +19,7 @@ from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_con
 from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
 from brushbench.baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
 from brushbench.baselines.sdxl import TextPair, added_conditions, is_sdxl
-from brushbench.baselines.sources import BaseModelSource, base_source
+from brushbench.baselines.sources import BaseCheckpoint, base_checkpoint
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Batch
 from brushbench.weights import BASE
@@ -118,26 +118,27 @@ class StableDiffusion:
         too, `ema` that the EMA weights of a single file are to be taken. Raises `UserError` for a component that is
         missing or can't be used, and for an SDXL that isn't asked for.
         """
-        source = base_source(runtime, base, part, ema=ema)
-        config = load_scheduler_config(source.folder("scheduler"), runtime) | source.scheduler_changes
+        checkpoint = base_checkpoint(runtime, base, part, ema=ema)
+        config = load_scheduler_config(checkpoint.folder("scheduler"), runtime) | checkpoint.scheduler_changes
         name, changes = SAMPLERS[sampler] if sampler else (str(config.get("_class_name")), {})
         config = config | changes
-        checked_scheduler(name, config, source.folder("scheduler"))
-        unet = source.model(UNet2DConditionModel, "unet", runtime)
+        checked_scheduler(name, config, checkpoint.folder("scheduler"))
+        unet = checkpoint.model(UNet2DConditionModel, "unet", runtime)
         xl = is_sdxl(unet)
         if xl and not sdxl:
-            raise UserError(one_line(f"{source.folder('unet')} is SDXL's, which this method can't use; brushnet can"))
-        tokenizer = load_tokenizer(source.folder("tokenizer"), runtime)
-        text_encoder = source.model(CLIPTextModel, "text_encoder", runtime)
+            folder = checkpoint.folder("unet")
+            raise UserError(one_line(f"{folder} is SDXL's, which this method can't use; brushnet can"))
+        tokenizer = load_tokenizer(checkpoint.folder("tokenizer"), runtime)
+        text_encoder = checkpoint.model(CLIPTextModel, "text_encoder", runtime)
         return cls(
             tokenizer=tokenizer,
             text_encoder=text_encoder,
             unet=unet,
-            vae=_load_vae(source, runtime, sdxl=xl),
+            vae=_load_vae(checkpoint, runtime, sdxl=xl),
             scheduler_config=config,
             sampler=name,
             runtime=runtime,
-            text_pair=TextPair.load((tokenizer, text_encoder), source, runtime) if xl else None,
+            text_pair=TextPair.load((tokenizer, text_encoder), checkpoint, runtime) if xl else None,
         )
 
     def check_channels(self, method: str, channels: int) -> None:
@@ -280,14 +281,14 @@ class NoiseSource:
         return noise.to(self.runtime.device, self.runtime.dtype)
 
 
-def _load_vae(source: BaseModelSource, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
+def _load_vae(checkpoint: BaseCheckpoint, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
     """In float32 if the config of an SDXL VAE says that it overflows in half precision.
 
     Configs of other VAEs say the same, by default, of models that don't.
     """
     if not sdxl:
-        return source.model(AutoencoderKL, "vae", runtime)
-    vae = source.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32))
+        return checkpoint.model(AutoencoderKL, "vae", runtime)
+    vae = checkpoint.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32))
     return vae if vae.config.force_upcast else vae.to(runtime.dtype)
 
 

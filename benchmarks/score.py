@@ -32,6 +32,7 @@ from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores
 from brushbench.weights.runtime import device_named
+from brushbench.weights.sources import digest_of_files
 
 BASIC = ["psnr", "mse", "lpips", "clip", "aesthetic"]
 ALL = [*BASIC, "image-reward", "hps"]
@@ -92,7 +93,7 @@ def bare_seconds(networks: Networks, names: list[str], captions: list[str]) -> d
         ids = tokens(lambda texts: clip.tokenizer(texts, padding=True, return_tensors="pt").input_ids)
         timed("clip", lambda read: net.text_projection(net.text_model(read).pooler_output), ids)
     if "lpips" in names:
-        judge = perceptual._judge("squeeze", networks.squeeze, perceptual.digest_of(networks.squeeze), device)
+        judge = perceptual._judge("squeeze", networks.squeeze, digest_of_files([networks.squeeze]), device)
         timed("lpips", lambda seen: _through(judge.stages, seen), pixels(512, times=2))
     if "hps" in names:
         hps = _hps(networks)
@@ -101,7 +102,7 @@ def bare_seconds(networks: Networks, names: list[str], captions: list[str]) -> d
     if "image-reward" in names:
         file = networks.reward / "ImageReward.safetensors"
         vocabulary = networks.reward / "tokenizer" / "vocab.txt"
-        reward = preference._reward(file, preference.digest_of(file), vocabulary, device)
+        reward = preference._reward(file, digest_of_files([file]), vocabulary, device)
         read = iter(tokens(lambda texts: reward.tokenizer(texts, padding=True, return_tensors="pt").input_ids))
         timed("image-reward", lambda seen: _judged(reward.net, seen, next(read)), pixels(side))
     return seconds
@@ -116,7 +117,7 @@ def forget_captions(networks: Networks, names: list[str]) -> None:
 
 
 def _hps(networks: Networks) -> preference._Preference:
-    digest = preference.digest_of(networks.hps)
+    digest = digest_of_files([networks.hps])
     return preference._preference(networks.hps, digest, networks.hps_model, device_named("cpu"))
 
 

@@ -218,8 +218,7 @@ def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Ju
 def _feature_layers(file: Path) -> dict[str, Tensor]:
     """By the names that they have in `features` of a torchvision model; the classifier behind them is left out."""
     tensors = read_tensors(file, for_scores=True)
-    taken = [name for name in tensors if not name.startswith("classifier.")]
-    return {name.removeprefix("features."): tensors[name] for name in taken}
+    return {name.removeprefix("features."): tensors[name] for name in tensors if not name.startswith("classifier.")}
 
 
 def _linear_layers(name: NetName) -> Path:

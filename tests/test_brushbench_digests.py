@@ -27,7 +27,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         return real(file, digest)
 
     monkeypatch.setattr(hashlib, "file_digest", counting)
-    files._remembered.cache_clear()
+    files._digest_of_version.cache_clear()
     return found
 
 

@@ -79,7 +79,8 @@ def file_digest(path: Path) -> str:
         version = file_version(found)
         # A file that has only just changed may change again without a trace in its times.
         settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
-        return _remembered(path.resolve(), version) if settled else _read_digest(path)
+        digest = _digest_of_version if settled else _digest_of_version.__wrapped__
+        return digest(path.resolve(), version)
     except OSError as error:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
@@ -90,11 +91,7 @@ def file_version(found: os.stat_result) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _remembered(path: Path, _version: tuple[int, ...]) -> str:
-    return _read_digest(path)
-
-
-def _read_digest(path: Path) -> str:
+def _digest_of_version(path: Path, _version: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

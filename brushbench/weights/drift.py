@@ -13,8 +13,8 @@ from huggingface_hub import constants
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError
 from brushbench.weights.family import Component, families, read_family
-from brushbench.weights.hub import Choose
-from brushbench.weights.layouts import Listing, Reads, Request, reads_of
+from brushbench.weights.hub import Choose, HubFolder
+from brushbench.weights.layouts import Listing
 from brushbench.weights.manifest import Manifest, manifests
 from brushbench.weights.repository import NamedFiles, NoRevisionError, Repository, look
 
@@ -76,14 +76,14 @@ def _drift(components: Sequence[Component], manifest: Manifest) -> Drift:
 def _readers(components: Sequence[Component], manifest: Manifest) -> Iterator[Choose]:
     for part in components:
         if part.source in manifest.names:
-            yield partial(_named, reads_of(part.part), Request(part.subfolder))
+            yield partial(_named, part.on_hub)
     if manifest.reads:
         yield lambda listing: [name for name in manifest.reads if name in listing.names]
 
 
-def _named(reads: Reads, request: Request, listing: Listing) -> list[str]:
+def _named(on_hub: HubFolder, listing: Listing) -> list[str]:
     """By names alone, so that not even an index is downloaded."""
-    return reads(NamedFiles(listing.names), request)
+    return on_hub.choose(NamedFiles(listing.names))
 
 
 def _changes(manifest: Manifest, live: Repository, choose: Choose) -> Iterator[str]:

@@ -41,20 +41,17 @@ class Component(BaseModel, extra="forbid"):
     @property
     def on_hub(self) -> HubFolder:
         """Where it is, if its source is no local folder."""
-        return self._on_hub(self.part, Request())
+        return HubFolder(self.source, self.revision, Request(self.subfolder), reads_of(self.part))
 
     @property
     def taken_from(self) -> Source:
         """Where it is."""
-        return self.asked_for(self.part, Request())
+        return Local(self.local) if self.local else self.on_hub
 
     def asked_for(self, part: str, request: Request) -> Source:
         """Where it is, as a method's part reads it."""
-        return Local(self.local) if self.local else self._on_hub(part, request)
-
-    def _on_hub(self, part: str, request: Request) -> HubFolder:
         inside = dataclasses.replace(request, subfolder=self.subfolder)
-        return HubFolder(self.source, self.revision, inside, reads_of(part))
+        return Local(self.local) if self.local else HubFolder(self.source, self.revision, inside, reads_of(part))
 
     @property
     def local(self) -> Path | None:

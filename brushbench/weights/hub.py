@@ -100,8 +100,17 @@ class HubFolder:
 
     def checked_digest(self, folder: Path, file: Path) -> str:
         """The SHA-256 of a downloaded file. Raises `UserError` if it is damaged, or isn't the published one."""
-        digest = file_digest(file)
-        check_download(self.source, self._root(folder), file, digest)
+        digest, announced = file_digest(file), file.resolve().name
+        # The hub's cache names its files by what the hub announced; a damaged one is removed.
+        if file.is_symlink() and announced != digest:
+            check_announced(file, announced)
+        root, manifest = self._root(folder), manifest_of(self.source)
+        name = file.relative_to(root).as_posix()
+        known = manifest is not None and manifest.commit == root.name and not name.endswith(SMALL)
+        published = manifest.digest(name) if known and manifest else None
+        if published and published != digest:
+            told = f"{file} is not the published file: SHA-256 {published} was, it has {digest}"
+            raise WrongFilesError(one_line(told))
         return digest
 
     def entry(self, folder: Path, files: Sequence[Path], component: str, sha256: str, variant: str = "") -> Locked:
@@ -202,22 +211,6 @@ def check_announced(file: Path, digest: str) -> None:
                 f"the same command downloads it again"
             )
         )
-
-
-def check_download(source: str, root: Path, file: Path, digest: str) -> None:
-    """Raises `UserError` if a file below the root of a repository in the cache has another digest than it should have.
-
-    That is the one it is named by there, and the one published for this commit, if it is a file of weights. A damaged
-    file is removed.
-    """
-    announced = file.resolve().name
-    if file.is_symlink() and announced != digest:
-        check_announced(file, announced)
-    manifest, name = manifest_of(source), file.relative_to(root).as_posix()
-    known = manifest is not None and manifest.commit == root.name and not name.endswith(SMALL)
-    published = manifest.digest(name) if known and manifest else None
-    if published and published != digest:
-        raise WrongFilesError(one_line(f"{file} is not the published file: SHA-256 {published} was, it has {digest}"))
 
 
 def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:

@@ -18,7 +18,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Confidence = Literal["read", "copied", "derived", "remembered"]
 
 
-class Reference(BaseModel, extra="forbid", frozen=True):
+class Evidence(BaseModel, extra="forbid", frozen=True):
     """Where a fact was found."""
 
     where: str
@@ -80,7 +80,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     licence: Fact
     gated: Gate | None = None
     """None: not known."""
-    sources: dict[str, Reference]
+    sources: dict[str, Evidence]
     files: tuple[Listed, ...]
 
     @model_validator(mode="after")

@@ -61,14 +61,14 @@ def described(
 
     `others` are files that it loads from somewhere else.
     """
-    files: list[Path] = []
+    loaded: list[Path] = []
     for source in sources:
         try:
-            found = source.files()
+            files = source.files()
         except UserError:
-            found = ()
-        if not found:
+            files = ()
+        if not files:
             return info.named(region, number)
-        files += found
-    loaded = [*files, *others]
+        loaded += files
+    loaded += others
     return info.named(region, f"{number} {digest_of_files(loaded)[:DIGITS]}" if loaded else number)

@@ -20,7 +20,7 @@ from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, famil
 from brushbench.weights.formats import HALF
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import Request, reads_of
-from brushbench.weights.sources import Local, Source, got, is_hub_id, named
+from brushbench.weights.sources import HUB_ID, Local, Source, got, named
 
 _WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
@@ -248,6 +248,6 @@ def _given(override: str, option: str, hub: HubFolder) -> Source:
     """What the user gives in a component's place: a folder, or else on the hub. Raises `UserError` for neither."""
     if Path(override).is_dir():
         return Local(Path(override))
-    if not is_hub_id(override):
+    if not HUB_ID.fullmatch(override):
         raise UserError(one_line(f"{option}={override}: no such folder, and not a hub id of the form owner/name"))
     return hub

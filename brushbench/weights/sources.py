@@ -16,9 +16,9 @@ from brushbench.weights.hub import Choose, HubFolder
 from brushbench.weights.layouts import Listing
 from brushbench.weights.lock import Locked, check_locked, hold, lock_path
 from brushbench.weights.manifest import canonical, manifest_of
-from brushbench.weights.repository import Cached, NamedFiles, NoRevisionError, WrongFilesError
+from brushbench.weights.repository import Cached, NoRevisionError, WrongFilesError
 
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 METRIC = "metric"
 """As what the lock file has all that metrics load."""
@@ -67,11 +67,6 @@ class Source(Protocol):
 def named(source: Source) -> str:
     """Where a source is, with its revision."""
     return f"{source.place}@{source.revision}" if source.revision else source.place
-
-
-def is_hub_id(source: str) -> bool:
-    """Whether it is of the form owner/name."""
-    return bool(_HUB_ID.fullmatch(source))
 
 
 def got(source: Source, what: str, instead: str, *, how: str = "", main: str = "") -> Path:
@@ -168,8 +163,8 @@ class HubFiles:
         where = self._where()
         found = where.here()
         if isinstance(where, HubFolder) and found is not None:
-            needed = [file for file in where.files() if file.name not in self.optional]
-            total = _total([digest_of_files([file]) for file in needed])
+            needed = [found / name for name in self.choose(Cached(found)) if name not in self.optional]
+            total = _total([_digest_of(file.resolve()) for file in needed])
             _hold(where.entry(found, needed, METRIC, total), lock_path(), where, found)
         return found
 
@@ -180,14 +175,13 @@ class HubFiles:
 
     def files(self) -> tuple[Path, ...]:
         """See `Source`."""
-        return self._where().files() if self.here() else ()
+        found = self.here()
+        return () if found is None else Local(found, self.choose).files()
 
     def how_to_get_it(self) -> str:
         """See `Source`."""
-        manifest = manifest_of(self.source)
-        chosen = capture(self.choose, NamedFiles({file.path for file in manifest.files})) if manifest else None
         usual = dict.fromkeys(names[0] if names else "model.safetensors" for names in self.needed)
-        names = usual if chosen is None or isinstance(chosen, Failure) else chosen
+        names = self._on_hub().published_names() or usual
         revision = f" --revision {self.revision}" if self.revision else ""
         return f"hf download {canonical(self.source)} {' '.join(names)}{revision}"
 
@@ -216,9 +210,12 @@ class HubFiles:
             except UserError as error:
                 raise UserError(one_line(f"{self.option}={self.source}: the folder {error}")) from error
             return Local(path, self.choose)
-        if not is_hub_id(self.source):
+        if not HUB_ID.fullmatch(self.source):
             valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
             raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
+        return self._on_hub()
+
+    def _on_hub(self) -> HubFolder:
         return HubFolder(self.source, self.revision, reads=lambda listing, _: self.choose(listing))
 
 
