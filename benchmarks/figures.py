@@ -20,7 +20,16 @@ LONG = 50
 """Lines of a function."""
 NESTING = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 SUPPRESSIONS = re.compile(r"#\s*(noqa|type:\s*ignore|pragma)")
-TRACED = ("locate", "open_dataset", "resolve", "file_digest", "_digest_of_version", "image_size", "open_method")
+TRACED = (
+    "locate",
+    "open_dataset",
+    "load_class",
+    "_built_in_class",
+    "file_digest",
+    "_read_digest",
+    "image_size",
+    "load_configured",
+)
 TRACE = """
 import collections, sys
 calls = collections.Counter()

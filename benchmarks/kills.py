@@ -33,7 +33,7 @@ from brushbench.runs.folders import expand
 MODULES = (
     *(
         "brushbench.evaluation.evaluate",
-        "brushbench.evaluation.sweep",
+        "brushbench.evaluation.grid",
         "brushbench.evaluation.grid",
         "brushbench.cli.progress",
         "brushbench.curation.convert",

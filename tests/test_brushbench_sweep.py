@@ -8,7 +8,7 @@ import pytest
 from support import assert_one_line
 
 from brushbench import RunConfig, UserError
-from brushbench.evaluation.sweep import parse_variation, plan
+from brushbench.evaluation.grid import parse_variation, plan
 
 STEPS = """
 from dataclasses import dataclass

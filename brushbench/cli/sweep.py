@@ -13,7 +13,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
 
 if TYPE_CHECKING:
-    from brushbench.evaluation.sweep import Planned
+    from brushbench.evaluation.grid import Planned
     from brushbench.runs.folder import Run
 
 CHECK_SUFFIX = "brushbench.reports.figures:check_suffix"
@@ -46,7 +46,7 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     Every value is a run in OUTPUT/sweep; interrupted, the same command goes on. The figure is known-region PSNR against
     text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
     """
-    from brushbench.evaluation.sweep import blended, parse_variation, plan
+    from brushbench.evaluation.grid import blended, parse_variation, plan
 
     parsed = [parse_variation(text) for text in variations]
     if figure:

@@ -108,6 +108,17 @@ def load_class(kind: PluginKind, name: str) -> Any:
     check_name(kind, name)
     if file := plugin_file(name):
         return _named(module_of(file), name, str(file))
+    return _built_in_class(kind, name) if is_built_in(kind, name) else _imported(kind, name)
+
+
+# Any: likewise.
+@cache
+def _built_in_class(kind: PluginKind, name: str) -> Any:
+    return _imported(kind, name)
+
+
+# Any: likewise.
+def _imported(kind: PluginKind, name: str) -> Any:
     target = registered(kind)[name].target
     path = target.partition(":")[0]
     module = plugged(f"{kind} {name!r} can't be imported", importlib.import_module, path)

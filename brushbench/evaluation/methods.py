@@ -84,14 +84,16 @@ class FoundMethod:
         return replace(method, branch=self.branch(options))
 
 
-def find_method(name: str, *, weights: str | Path | None, masks: MaskKind = "segmentation") -> FoundMethod:
-    """A method by name, and its weights by the name of a family, a file or a folder.
+def find_method(
+    name: str, *, weights: str | Path | None, usual: str = "", masks: MaskKind = "segmentation"
+) -> FoundMethod:
+    """A method by name, and its weights by the name of a family, a file or a folder; none named: the `usual` ones.
 
     Raises `UserError` for an unknown name, for weights of a method that has none, and for those that aren't there.
     """
     cls = load_class("method", name)
     if loads_weights(cls):
-        return FoundMethod(name, cls, Weights(weights, name, masks))
+        return FoundMethod(name, cls, Weights(usual or None if weights is None else weights, name, masks))
     if weights is not None:
         raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
     return FoundMethod(name, cls, None)

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brushbench.core.capture import Failure, capture
-from brushbench.core.method_options import loads_weights
 from brushbench.core.notes import hearing
-from brushbench.core.registry import load_class as class_of
 from brushbench.core.types import Dataset
 from brushbench.datasets.open import OpenedDataset, open_dataset
 from brushbench.evaluation.identity import identity_of, identity_of_method, run_path
@@ -89,10 +87,8 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
 
 def find_configured(task: Task) -> FoundMethod:
     """The task's method; with no weights named, with those that belong to the data set and its masks."""
-    config, weights = task.config, task.config.weights
-    if weights is None and task.opened.info.weights and loads_weights(class_of("method", config.method)):
-        weights = task.opened.info.weights
-    return find_method(config.method, weights=weights, masks=task.opened.masks)
+    config, opened = task.config, task.opened
+    return find_method(config.method, weights=config.weights, usual=opened.info.weights, masks=opened.masks)
 
 
 def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line
@@ -89,12 +89,13 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
 
 def _loaded(name: str, setting: Setting) -> Metric:
     base = parted(name)[0]
-    known = parameters(base, load_class("metric", base))
+    cls = load_class("metric", base)
+    known = parameters(base, cls)
     # The suite's own find out what `auto` is when they need it.
     device = setting.device if is_built_in("metric", base) else str(device_named(setting.device))
     given: dict[str, Value] = {"protocol": setting.protocol, "device": device, "masks": setting.masks}
     own = {key: value for key, value in given.items() if key in known}
-    return load_metric(name, **{**own, **setting.options.get(base, {})})
+    return _built(name, cls, {**own, **setting.options.get(base, {})})
 
 
 def load_metric(name: str, **options: Value) -> Metric:
@@ -104,8 +105,12 @@ def load_metric(name: str, **options: Value) -> Metric:
 
     >>> metric = load_metric("psnr", protocol="paper")
     """
+    return _built(name, load_class("metric", parted(name)[0]), options)
+
+
+# Any: the class of a metric.
+def _built(name: str, cls: Any, options: Mapping[str, Value]) -> Metric:
     base, region = parted(name)
-    cls = load_class("metric", base)
     if region or base != name:
         if region not in REGIONS:
             raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))
