@@ -5,11 +5,13 @@ ROOT is another checkout to compare with. Only the ast and pyproject.toml are re
 """
 
 import ast
+import io
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import tokenize
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -64,6 +66,16 @@ def depth(node: ast.AST, level: int = 0) -> int:
     return max([level, *inner])
 
 
+def lines_of_code(text: str, tree: ast.Module) -> int:
+    """Lines with code: no blank lines, comments or docstrings."""
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in silent]
+    code = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
+    said = {line for node in texts for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return len(code - said)
+
+
 def public_names(tree: ast.Module) -> list[str]:
     """Classes and functions of a module that don't begin with an underscore."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -89,6 +101,7 @@ def figures(root: Path) -> dict[str, object]:
     return {
         "files": len(files),
         "lines": total,
+        "lines of code": sum(lines_of_code(texts[path], trees[path]) for path in files),
         "lines of a file, median": statistics.median(lines.values()),
         "largest file": f"{lines[largest]} ({largest.relative_to(root.resolve())})",
         "functions": len(functions),
