@@ -39,6 +39,7 @@ from brushbench.reports.regression import check_runs
 from brushbench.reports.tables import TABLES, TableOptions, make_report
 from brushbench.runs.folder import Identity, Run
 from brushbench.weights import Weights, families, read_family
+from brushbench.weights.sources import named
 
 SPLITS = ("inside", "outside", "brush")
 SLOW = 0.05
@@ -137,7 +138,7 @@ class Fuzz(fuzzing.Fuzz):
         assert weights.defaults is not None
         assert weights.origin
         for component in family.components.values():
-            assert component.place
+            assert named(component.taken_from)
         weights.branches({})
 
     def _parquet(self, draw: random.Random) -> None:
