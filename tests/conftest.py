@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
-from forked import Running, started
+from forked import Running, scripted, started
 from hub_server import Content, Hub
 
 from brushbench.cli.main import main
@@ -102,7 +102,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "
     def folder(kind: str) -> Path:
         with FileLock(root / f"{kind}.lock"), without_bars():
             if not (root / kind).exists():
-                make(kind, root / f"{kind}.partial", tiny_weights / "tokenizer").rename(root / kind)
+                make(kind, root / f"{kind}.partial", tiny_weights / "tokenizer" / "vocab.json").rename(root / kind)
         return root / kind
 
     return folder
@@ -217,6 +217,12 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
             return running
 
         yield start
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], tuple[int, str, str]]:
+    """Run a script in a process of its own, where shapes and types aren't checked: exit code, stdout, stderr."""
+    return lambda code: scripted(code, tmp_path).result()
 
 
 @pytest.fixture(scope="session")

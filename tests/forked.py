@@ -1,12 +1,13 @@
-"""The command line in processes that are forked from one that has imported everything: they begin at once.
+"""The command line, or a script, in processes that are forked from one that has imported all: they begin at once.
 
 Python's fork server is that process. It starts afresh, without the tests' threads, and ends with them.
 """
 
 import os
+import runpy
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -64,14 +65,36 @@ def started(arguments: Sequence[str], folder: Path, site: Path | None = None) ->
 
     It also imports from the folder `site`, as if `PYTHONPATH` had it, and nothing that lies beside the tests.
     """
-    process = CONTEXT.Process(target=_run, args=(arguments, folder, site, dict(os.environ), Path.cwd()))
+    return _begun(_command, (arguments, folder, site, dict(os.environ), Path.cwd()), folder)
+
+
+def scripted(code: str, folder: Path) -> Running:
+    """A script of this text, likewise; it imports nothing that lies beside the tests either."""
+    (folder / "script.py").write_text(code)
+    return _begun(_script, (folder, dict(os.environ), Path.cwd()), folder)
+
+
+def _begun(target: Callable[..., None], arguments: tuple[object, ...], folder: Path) -> Running:
+    process = CONTEXT.Process(target=target, args=arguments)
     process.start()
     return Running(process, folder)
 
 
-def _run(
+def _command(
     arguments: Sequence[str], folder: Path, site: Path | None, environment: Mapping[str, str], working: Path
 ) -> None:
+    _settle(folder, site, environment, working)
+    from brushbench.cli.main import main
+
+    main(list(arguments))
+
+
+def _script(folder: Path, environment: Mapping[str, str], working: Path) -> None:
+    _settle(folder, None, environment, working)
+    runpy.run_path(str(folder / "script.py"), run_name="__main__")
+
+
+def _settle(folder: Path, site: Path | None, environment: Mapping[str, str], working: Path) -> None:
     sys.path[:] = [*([str(site)] if site else []), *(path for path in sys.path if path != str(Path(__file__).parent))]
     for number, name in enumerate(("stdout", "stderr"), start=1):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), number)
@@ -80,6 +103,3 @@ def _run(
     os.chdir(working)
     # Where the tests run in the background, they ignore the signal, and their processes with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from brushbench.cli.main import main
-
-    main(list(arguments))

@@ -361,12 +361,11 @@ def test_the_doctor_imports_no_library_of_models() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=offline)
 
 
-@pytest.mark.first
-def test_a_pipe_is_not_a_terminal(tmp_path: Path, write_bench) -> None:
-    command = [sys.executable, "-m", "brushbench", *map(str, run_on(write_bench(count=2), tmp_path / "runs"))]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "\x1b" not in result.stdout + result.stderr
-    assert "generating mean-fill, brushbench/inside: 2/2 images" in result.stderr
+def test_what_is_no_terminal_gets_no_escape_codes(tmp_path: Path, write_bench, forked) -> None:
+    code, out, err = forked(*run_on(write_bench(count=2), tmp_path / "runs")).result()
+    assert code == 0, err
+    assert "\x1b" not in out + err
+    assert "generating mean-fill, brushbench/inside: 2/2 images" in err
 
 
 def test_asymmetric_rle_reaches_the_method_unturned(tmp_path: Path, write_bench, brushbench) -> None:

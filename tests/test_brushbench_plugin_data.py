@@ -1,8 +1,6 @@
 """Data sets and metrics that are a file, with as little in them as may be, and with what can be wrong."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -133,14 +131,13 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
         ),
     ],
 )
-def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path: Path) -> None:
+def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path: Path, forked) -> None:
     """In a process of its own, where types aren't checked before ours."""
     file = written(tmp_path / "squares.py", text.replace("import Sample", "import DatasetInfo, Sample"))
-    asked = [sys.executable, "-m", "brushbench", "data", "show", "--dataset", f"{file}:Squares"]
-    result = subprocess.run(asked, check=False, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 2
-    assert part in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    code, _, err = forked("data", "show", "--dataset", f"{file}:Squares", "--output", tmp_path / "shown.png").result()
+    assert code == 2
+    assert part in err
+    assert len(err.splitlines()) == 1
 
 
 def test_one_bad_sample_fails_alone(tmp_path: Path, brushbench) -> None:

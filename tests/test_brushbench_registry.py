@@ -1,7 +1,6 @@
 """Names, options and plug-ins."""
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,15 +184,14 @@ def test_samples_and_batches_check_their_shapes() -> None:
         Batch.of([])
 
 
-def test_samples_of_another_shape_are_user_errors() -> None:
+def test_samples_of_another_shape_are_user_errors(script) -> None:
     """In a process of its own, where shapes aren't checked before ours."""
     code = (
         "import torch, brushbench\n"
         "try: brushbench.Sample('a', torch.zeros(3, 8, 8).byte(), torch.ones(1, 4, 8).bool(), '')\n"
         "except brushbench.UserError as error: print(error)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert result.stdout.strip() == "sample 'a': mask is bool [1, 4, 8], must be bool [1, 8, 8]"
+    assert script(code) == (0, "sample 'a': mask is bool [1, 4, 8], must be bool [1, 8, 8]\n", "")
 
 
 def test_every_public_name_is_there() -> None:

@@ -1,5 +1,6 @@
 """Real pipelines of diffusers, tiny and random, saved as their makers publish them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,8 @@ Folders = Callable[[str], Path]
 """From one of `KINDS` to the folder of such a pipeline."""
 WIDTH = 16
 """The width of every text encoder."""
+START = 512
+"""The token that starts a text, and how many letters there are: each byte alone, and each byte at the end of a word."""
 VAE_BLOCKS = {"block_out_channels": (8, 8, 8, 8), "norm_num_groups": 4, "latent_channels": 4}
 VAE_TYPES = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -41,26 +44,34 @@ VAE_TYPES = {
 }
 
 
-def make(kind: str, folder: Path, clip_tokenizer: Path) -> Path:
+def make(kind: str, folder: Path, clip_vocabulary: Path) -> Path:
     """One of `KINDS`."""
     torch.manual_seed(0)
-    name, components = KINDS[kind](CLIPTokenizer.from_pretrained(clip_tokenizer))
+    name, components = KINDS[kind](clip_tokenizer(clip_vocabulary))
     getattr(diffusers, name)(**components).save_pretrained(folder)
     return folder
+
+
+def clip_tokenizer(vocabulary: Path) -> CLIPTokenizer:
+    """CLIP's tokenizer with its letters alone: to read the whole vocabulary takes as long as all else of a pipeline."""
+    numbers = json.loads(vocabulary.read_text())
+    letters = sorted(numbers, key=numbers.get)[:START]
+    tokens = [*letters, "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(vocab={token: index for index, token in enumerate(tokens)}, model_max_length=77)
 
 
 def text_encoder(cls: type = CLIPTextModel) -> CLIPTextModel:
     # CLIP's end of text is found by its id.
     config = CLIPTextConfig(
-        vocab_size=49408,
+        vocab_size=START + 2,
         hidden_size=WIDTH,
         intermediate_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         projection_dim=WIDTH,
-        bos_token_id=49406,
-        eos_token_id=49407,
-        pad_token_id=49407,
+        bos_token_id=START,
+        eos_token_id=START + 1,
+        pad_token_id=START + 1,
     )
     return cls(config).eval()
 

@@ -1,10 +1,12 @@
 """The libraries that a run is made with, and which versions of them are installed."""
 
 import importlib.metadata
+from functools import cache
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "scikit-image", "pillow")
 
 
+@cache
 def version_of(package: str) -> str:
     """The version of an installed distribution."""
     try:

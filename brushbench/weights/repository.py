@@ -5,7 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -160,7 +160,8 @@ def dataset_into(folder: Path, source: str, revision: str | None) -> None:
 
 def _pulled(pull: "partial[str]", *, local: bool = False) -> Path:
     try:
-        with _without_retries():
+        # What isn't asked isn't retried; and to set a logger's level costs more than all of such a look into the cache.
+        with nullcontext() if local else _without_retries():
             return Path(pull(local_files_only=local))
     except OSError as error:
         raise UnavailableError(_reason_of(error)) from error

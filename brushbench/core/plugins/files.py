@@ -102,18 +102,16 @@ def _beside(folder: Path) -> Iterator[None]:
 
 def _sources(file: Path) -> dict[Path, str]:
     """The digests of the file and of the modules beside it that are imported."""
-    places = (vars(module).get("__file__") for module in _neighbours(file.parent).values())
+    places = (vars(module).get("__file__") for module in _neighbours(file.parent, dict(sys.modules)).values())
     files = [file, *(Path(place) for place in places if place)]
     return {path: file_digest(path) for path in files if path.is_file()}
 
 
-def _neighbours(folder: Path) -> dict[str, ModuleType]:
-    """Modules imported from a folder by its files."""
+def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
+    """Those of the modules that were imported from a folder by its files."""
     foreign = _foreign[folder]
     return {
-        name: module
-        for name, module in [*sys.modules.items()]
-        if foreign.get(name) is not module and _is_in(folder, module)
+        name: module for name, module in modules.items() if foreign.get(name) is not module and _is_in(folder, module)
     }
 
 
@@ -128,7 +126,8 @@ def _is_in(folder: Path, module: ModuleType) -> bool:
 def _forget_neighbours(folder: Path) -> None:
     """Those of this folder, which may have been edited, and those of others that have names of modules in this one."""
     own = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == SUFFIX}
+    modules = dict(sys.modules)
+    alike = {name: module for name, module in modules.items() if name.partition(".")[0] in own}
     for other in _foreign:
-        for name in _neighbours(other):
-            if other == folder or name.partition(".")[0] in own:
-                sys.modules.pop(name, None)
+        for name in _neighbours(other, modules if other == folder else alike):
+            sys.modules.pop(name, None)
