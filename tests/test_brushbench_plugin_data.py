@@ -1,6 +1,7 @@
 """Data sets and metrics that are a file, with as little in them as may be, and with what can be wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,8 @@ import torch
 from support import assert_one_line, run_on
 
 import brushbench as library
+from brushbench.evaluation.resolve import find_configured, task_of
+from brushbench.runs.config import RunConfig
 
 SQUARES = """
 import torch
@@ -138,6 +141,22 @@ def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path
     assert code == 2
     assert part in err
     assert len(err.splitlines()) == 1
+
+
+def test_what_a_data_set_says_of_itself_decides_on_weights_branch_and_metrics(tmp_path: Path) -> None:
+    """As for the suite's own: strokes in place of objects, a world of its own with its weights and its metric."""
+    stated = 'info = DatasetInfo(masks="random", weights="papercut", learned=("papercut-clip",))'
+    text = changed("class Squares:", f"class Squares:\n    {stated}").replace(
+        "import Sample", "import DatasetInfo, Sample"
+    )
+    config = RunConfig(method="brushnet", dataset=f"{written(tmp_path / 'squares.py', text)}:Squares", device="cpu")
+    task = task_of(config)
+    assert find_configured(task).branch({}) == "papercut-brushnet-random, for random masks"
+    assert task.selection
+    metrics = [metric.info.name for metric in task.selection.metrics]
+    assert metrics == ["psnr", "mse", "ssim", "ssim@whole", "papercut-clip", "seam"]
+    silent = replace(config, dataset=f"{written(tmp_path / 'plain.py', SQUARES)}:Squares")
+    assert find_configured(task_of(silent, scored=False)).branch({}).endswith(", for segmentation masks")
 
 
 def test_one_bad_sample_fails_alone(tmp_path: Path, brushbench) -> None:
