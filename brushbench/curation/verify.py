@@ -11,18 +11,13 @@ from brushbench.core.concurrency import THREADS
 from brushbench.core.errors import UserError
 from brushbench.core.options import Value
 from brushbench.core.progress import ProgressCallback, silent
-from brushbench.core.registry import short_name
+from brushbench.core.registry import load_class, short_name
 from brushbench.core.types import Dataset
 from brushbench.curation.captions import comparable
 from brushbench.curation.inspection import Seen, inspect_files, read_sample
 from brushbench.curation.sources import STORED, find_meant, open_splits, splits_of
-from brushbench.datasets.brushbench import find_mapping_file
-from brushbench.datasets.defects import KINDS, DataFinding, Report, unreadable
-from brushbench.datasets.editbench_layouts import ALL, PROMPTS, find_layout, read_tables
-from brushbench.datasets.folder import read_folder
-from brushbench.datasets.listing import DataListing
-from brushbench.datasets.mapping import COMPLETE, read_mapping
-from brushbench.datasets.papercut import DATA
+from brushbench.datasets.defects import KINDS, DataFinding, unreadable
+from brushbench.datasets.listing import DataListing, Listable
 from brushbench.datasets.source import usual_size
 from brushbench.imaging.images import Size, size_or_none
 
@@ -81,7 +76,10 @@ def verify_dataset(
     # Opening one tells what is valid in a file without masks.
     checked = splits_of(name, folder, splits) or STORED[:1]
     findings: list[DataFinding] = []
-    listing = _listing(name, folder, checked, options or {}, findings.append)
+    reader = load_class("dataset", name)
+    # The files of any other data set are its reader's business.
+    listed = isinstance(reader, Listable)
+    listing = reader.listed(folder, checked, options or {}, findings.append) if listed else None
     datasets: Mapping[str, Dataset] = {}
     try:
         datasets = open_splits(name, folder, checked, options or {})
@@ -106,26 +104,6 @@ def verify_dataset(
     order = {kind: place for place, kind in enumerate(KINDS)}
     findings.sort(key=lambda finding: order[finding.kind])
     return Verification(short_name(name), folder, checked, digest, seen, tags, notes, findings)
-
-
-def _listing(
-    name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
-) -> DataListing | None:
-    """None for a data set whose files are its reader's business."""
-    if name == "papercut":
-        return read_mapping(DATA / "mapping_file.json", splits, report)
-    if name == "editbench" and root is not None:
-        layout, subset = find_layout(root), str(options.get("subset", ALL))
-        if layout and layout.kind != "C":
-            return read_tables(layout, str(options.get("prompt", PROMPTS[0])), splits, report, subset)
-        # Files of a subset of layout C would seem to belong to nothing.
-        return read_mapping(layout.files[0], splits, report) if layout and subset == ALL else None
-    if name not in ("brushbench", "folder") or root is None:
-        return None
-    if mapping_file := root if root.is_file() else find_mapping_file(root):
-        return read_mapping(mapping_file, splits, report, COMPLETE if name == "brushbench" else None)
-    whole = name == "folder" and (root / "images").is_dir() and (root / "masks").is_dir()
-    return read_folder(root, splits, report)[0] if whole else None
 
 
 def _samples(

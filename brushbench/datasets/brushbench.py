@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from brushbench.core.errors import SampleError, UserError, one_line
+from brushbench.core.options import Value
 from brushbench.core.types import Sample
-from brushbench.datasets.defects import refuse
-from brushbench.datasets.listing import ListedSample
-from brushbench.datasets.mapping import MAPPING_FILES, MASK_KEYS, MISSPELT, read_mapping
+from brushbench.datasets.defects import Report, refuse
+from brushbench.datasets.listing import DataListing, ListedSample
+from brushbench.datasets.mapping import COMPLETE, MAPPING_FILES, MASK_KEYS, MISSPELT, read_mapping
 from brushbench.datasets.source import check_painted, check_split, digest_of_parts, existing_folder, iterate, usual_size
 from brushbench.imaging.images import Size, read_image, size_or_none
 from brushbench.imaging.masks import brush_strokes
@@ -43,6 +44,14 @@ class BrushBench:
         self._mapping_file = mapping_file
         self._samples = read_mapping(mapping_file, [split], refuse).samples
         self._ids = tuple(sample.id for sample in self._samples)
+
+    @staticmethod
+    def listed(
+        root: Path | None, splits: Sequence[str], _options: Mapping[str, Value], report: Report
+    ) -> DataListing | None:
+        """See `Listable`; of the very data set also whether all of it is there."""
+        mapping_file = root if root is None or root.is_file() else find_mapping_file(root)
+        return read_mapping(mapping_file, splits, report, COMPLETE) if mapping_file else None
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> "BrushBench":

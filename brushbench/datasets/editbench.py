@@ -11,10 +11,14 @@ from pydantic import Field
 
 from brushbench.core.concurrency import THREADS
 from brushbench.core.errors import UserError, one_line
+from brushbench.core.options import Value
 from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
-from brushbench.datasets.editbench_layouts import FOLDER, AnnotationTable, find_layout
+from brushbench.datasets.defects import Report
+from brushbench.datasets.editbench_layouts import ALL, FOLDER, PROMPTS, AnnotationTable, find_layout, read_tables
 from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
+from brushbench.datasets.listing import DataListing
+from brushbench.datasets.mapping import read_mapping
 from brushbench.datasets.source import Indexed, check_painted, check_split, digest_of_parts, existing_folder, iterate
 
 SPLITS = ("inside", "outside", BRUSH)
@@ -69,6 +73,17 @@ class EditBench:
             raise UserError(
                 f"data set 'editbench': no {wanted} pictures in this copy; valid: {', '.join(['all', *found])}"
             )
+
+    @staticmethod
+    def listed(
+        root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
+    ) -> DataListing | None:
+        """See `Listable`."""
+        layout, subset = find_layout(root) if root else None, str(options.get("subset", ALL))
+        if layout and layout.kind != "C":
+            return read_tables(layout, str(options.get("prompt", PROMPTS[0])), splits, report, subset)
+        # Files of a subset of layout C would seem to belong to nothing.
+        return read_mapping(layout.files[0], splits, report) if layout and subset == ALL else None
 
     @classmethod
     def open(cls, root: str | Path | None, split: str, options: EditBenchOptions) -> "EditBench":

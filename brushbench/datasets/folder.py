@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from brushbench.core.errors import UserError, one_line
+from brushbench.core.options import Value
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.brushbench import BrushBench, find_mapping_file
 from brushbench.datasets.defects import DataFinding, Report, refuse, unreadable
@@ -22,6 +23,7 @@ from brushbench.datasets.listing import (
     repeated,
     stored_split,
 )
+from brushbench.datasets.mapping import read_mapping
 from brushbench.datasets.names import check_one_form, one_form, order_problem
 from brushbench.datasets.resized import FolderOptions, Resized
 from brushbench.datasets.source import (
@@ -79,6 +81,18 @@ class Folder:
         (self._caption_file,) = listing.files
         self._samples = listing.samples
         self._ids = tuple(sample.id for sample in self._samples)
+
+    @staticmethod
+    def listed(
+        root: Path | None, splits: Sequence[str], _options: Mapping[str, Value], report: Report
+    ) -> DataListing | None:
+        """See `Listable`."""
+        if root is None:
+            return None
+        if mapping_file := root if root.is_file() else find_mapping_file(root):
+            return read_mapping(mapping_file, splits, report)
+        whole = (root / "images").is_dir() and (root / "masks").is_dir()
+        return read_folder(root, splits, report)[0] if whole else None
 
     @classmethod
     def open(cls, root: str | Path | None, split: str, options: FolderOptions | None = None) -> Dataset:

@@ -4,13 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
 from brushbench.core.errors import SampleError, UserError, one_line
-from brushbench.datasets.defects import DataFinding, DefectError
+from brushbench.core.options import Value
+from brushbench.datasets.defects import DataFinding, DefectError, Report
 from brushbench.datasets.names import one_form
 from brushbench.datasets.source import check_caption, check_id, check_mask_size, inside_root
 from brushbench.imaging.images import Size, read_mask
@@ -19,6 +21,17 @@ from brushbench.imaging.masks import decode_rle
 INSIDE, OUTSIDE = "inside", "outside"
 _OF_RUNS = {"out of bounds": "rle-out-of-bounds", "overlap": "rle-overlap"}
 """By what `decode_rle` says."""
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """The class of a data set whose files can be listed without opening it."""
+
+    def listed(
+        self, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
+    ) -> "DataListing | None":
+        """What the files say, each defect reported; None for a layout that only its reader knows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 The 200 test scenes are shipped in BrushBench's own format and read by its reader; `make` draws them again.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
 from brushbench.core.errors import UserError
+from brushbench.core.options import Value
 from brushbench.core.types import Dataset
 from brushbench.datasets.brushbench import BrushBench
+from brushbench.datasets.defects import Report
+from brushbench.datasets.listing import DataListing
+from brushbench.datasets.mapping import read_mapping
 
 DATA = Path(__file__).parent / "data"
 
@@ -16,6 +21,13 @@ DATA = Path(__file__).parent / "data"
 @final
 class PaperCut:
     """The test scenes, 128x128; a miniature world that says nothing about real photographs."""
+
+    @staticmethod
+    def listed(
+        _root: Path | None, splits: Sequence[str], _options: Mapping[str, Value], report: Report
+    ) -> DataListing | None:
+        """See `Listable`."""
+        return read_mapping(DATA / "mapping_file.json", splits, report)
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> Dataset:
