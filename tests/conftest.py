@@ -53,9 +53,18 @@ def golden() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_weights() -> Path:
+def golden_weights() -> Path:
     """Stable Diffusion 1.5 and BrushNet in miniature, random: a folder in diffusers layout."""
     return GOLDEN / "brushnet" / "weights"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(golden_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with fewer layers and words, where no golden picture is asked for."""
+    from tiny_weights import halved
+
+    with without_bars():
+        return halved(golden_weights, tmp_path_factory.mktemp("tiny") / "weights")
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +100,7 @@ def sdxl_weights(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "Folders":
+def pipelines(tmp_path_factory: pytest.TempPathFactory, golden_weights: Path) -> "Folders":
     """The folder of a tiny pipeline of diffusers, made when it is first asked for, once for all workers."""
     from tiny_pipelines import make
 
@@ -102,7 +111,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> "
     def folder(kind: str) -> Path:
         with FileLock(root / f"{kind}.lock"), without_bars():
             if not (root / kind).exists():
-                make(kind, root / f"{kind}.partial", tiny_weights / "tokenizer" / "vocab.json").rename(root / kind)
+                make(kind, root / f"{kind}.partial", golden_weights / "tokenizer" / "vocab.json").rename(root / kind)
         return root / kind
 
     return folder

@@ -156,7 +156,7 @@ def tiny_sources(golden: Path, sd: Path, inpainting: Path, sdxl: Path, root: Pat
             "models": adapter_folder(sd, root / "adapter", "ip-adapter_sd15"),
             "sdxl_models": adapter_folder(sdxl, root / "adapter-xl", "ip-adapter_sdxl"),
         },
-        **_powerpaint(golden / "powerpaint", sd / "tokenizer", root, index),
+        **_powerpaint(golden / "powerpaint", golden / "brushnet" / "weights" / "tokenizer", root, index),
         "stabilityai/stable-diffusion-xl-base-1.0": {"": xl},
         "Regulus0725/random_mask_brushnet_ckpt_sdxl_regulus_v1": {"": sdxl / "brushnet"},
         **_metrics(golden, root),

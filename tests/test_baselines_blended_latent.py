@@ -19,9 +19,9 @@ CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_
 
 
 @pytest.fixture(scope="module")
-def weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(golden_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden model; its tokenizer is the one of the other golden models."""
-    return unpacked(GOLDEN / "weights", tiny_weights / "tokenizer", tmp_path_factory.mktemp("blended") / "weights")
+    return unpacked(GOLDEN / "weights", golden_weights / "tokenizer", tmp_path_factory.mktemp("blended") / "weights")
 
 
 def batch_of(case: dict[str, object], arrays: dict[str, Tensor]) -> Batch:

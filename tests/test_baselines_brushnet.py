@@ -31,18 +31,18 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def runtime(tiny_weights: Path) -> Runtime:
-    return Runtime(torch.device("cpu"), torch.float32, Weights(tiny_weights, "brushnet"))
+def runtime(golden_weights: Path) -> Runtime:
+    return Runtime(torch.device("cpu"), torch.float32, Weights(golden_weights, "brushnet"))
 
 
 @pytest.fixture(scope="module")
-def branch(tiny_weights: Path, runtime: Runtime) -> BrushNetModel:
-    return load_model(BrushNetModel, tiny_weights / "brushnet", "brushnet", runtime)
+def branch(golden_weights: Path, runtime: Runtime) -> BrushNetModel:
+    return load_model(BrushNetModel, golden_weights / "brushnet", "brushnet", runtime)
 
 
 @pytest.fixture(scope="module")
-def unet(tiny_weights: Path, runtime: Runtime) -> UNet2DConditionModel:
-    return load_model(UNet2DConditionModel, tiny_weights / "unet", "unet", runtime)
+def unet(golden_weights: Path, runtime: Runtime) -> UNet2DConditionModel:
+    return load_model(UNet2DConditionModel, golden_weights / "unet", "unet", runtime)
 
 
 def painted(unet: UNet2DConditionModel, inputs: dict[str, Tensor], residuals: Residuals) -> Tensor:
@@ -83,13 +83,13 @@ def test_the_unet_is_as_before_afterwards(golden: Path, branch: BrushNetModel, u
 
 @pytest.mark.parametrize("name", WHOLE_RUNS)
 def test_whole_runs_are_the_official_ones(
-    name: str, golden: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, golden: Path, golden_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = golden / "brushnet"
     case = whole_run(folder, name)
     options = {OPTIONS[key]: value for key, value in case["call"].items() if key in OPTIONS}
     options |= {"negative_prompt": case["call"].get("negative_prompt", [""])[0]}
-    method = brushbench.load_method("brushnet", weights=tiny_weights, device="cpu", dtype="float32", **options)
+    method = brushbench.load_method("brushnet", weights=golden_weights, device="cpu", dtype="float32", **options)
     assert_whole_run(method, case, folder, folder / "inputs", monkeypatch)
 
 
@@ -155,18 +155,20 @@ def test_guidance_start_and_end_choose_whole_steps(start: float, end: float, ste
     assert weights == [0.5 if index in steps else 0.0 for index in range(10)]
 
 
-def test_tokens_are_those_of_clip_with_ftfy(golden: Path, tiny_weights: Path) -> None:
-    method = brushbench.load_method("brushnet", weights=tiny_weights, device="cpu", steps=1)
+def test_tokens_are_those_of_clip_with_ftfy(golden: Path, golden_weights: Path) -> None:
+    method = brushbench.load_method("brushnet", weights=golden_weights, device="cpu", steps=1)
     for case in json.loads((golden / "brushnet/forward/tokenizer.json").read_text()):
         text = method.sd.tokenizer(cleaned(case["text"]), padding="max_length", max_length=77, truncation=True)
         assert text.input_ids == case["padded77"], case["text"]
 
 
-def test_scale_zero_is_the_base_model_alone(tiny_weights: Path, write_bench) -> None:
+def test_scale_zero_is_the_base_model_alone(golden_weights: Path, write_bench) -> None:
     dataset = brushbench.load_dataset("brushbench", root=write_bench(count=1))
     batch = brushbench.Batch.of([dataset[0]])
     images = {
-        scale: brushbench.load_method("brushnet", weights=tiny_weights, device="cpu", steps=2, scale=scale)(batch, [7])
+        scale: brushbench.load_method("brushnet", weights=golden_weights, device="cpu", steps=2, scale=scale)(
+            batch, [7]
+        )
         for scale in (0.0, 1e-9, 1.0)
     }
     assert (images[0.0].int() - images[1e-9].int()).abs().max() <= 1
@@ -174,10 +176,10 @@ def test_scale_zero_is_the_base_model_alone(tiny_weights: Path, write_bench) -> 
 
 
 @pytest.mark.parametrize("sampler", ["unipc", "ddim", "pndm", "dpm++", "euler"])
-def test_every_sampler_ends_in_an_image(sampler: str, tiny_weights: Path, write_bench) -> None:
+def test_every_sampler_ends_in_an_image(sampler: str, golden_weights: Path, write_bench) -> None:
     dataset = brushbench.load_dataset("brushbench", root=write_bench(count=1))
     batch = brushbench.Batch.of([dataset[0]])
-    method = brushbench.load_method("brushnet", weights=tiny_weights, device="cpu", steps=3, sampler=sampler)
+    method = brushbench.load_method("brushnet", weights=golden_weights, device="cpu", steps=3, sampler=sampler)
     images = method(batch, [7])
     assert images.shape == batch.images.shape
     assert torch.equal(images, method(batch, [7]))

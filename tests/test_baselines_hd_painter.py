@@ -33,14 +33,14 @@ TOP, LEFT = 140, 160
 
 
 @pytest.fixture(scope="module")
-def weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(golden_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden model; its tokenizer is the one of the other golden models."""
-    return unpacked(GOLDEN / "weights", tiny_weights / "tokenizer", tmp_path_factory.mktemp("hd_painter") / "weights")
+    return unpacked(GOLDEN / "weights", golden_weights / "tokenizer", tmp_path_factory.mktemp("hd_painter") / "weights")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_weights: Path) -> CLIPTokenizer:
-    return CLIPTokenizer.from_pretrained(tiny_weights / "tokenizer")
+def tokenizer(golden_weights: Path) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(golden_weights / "tokenizer")
 
 
 @pytest.fixture(scope="module")
@@ -300,9 +300,9 @@ def test_a_unet_of_fewer_levels(weights: Path, three_levels: Path, write_bench) 
     assert levels == [0, 0, 1, 1, 2, 2, 3, 2, 2, 2, 1, 1, 1, 0, 0, 0]
 
 
-def test_what_is_refused(weights: Path, tiny_weights: Path) -> None:
+def test_what_is_refused(weights: Path, golden_weights: Path) -> None:
     with pytest.raises(brushbench.UserError, match="hd-painter needs a UNet of 9 input channels, this one has 4"):
-        method_of(tiny_weights)
+        method_of(golden_weights)
     with pytest.raises(brushbench.UserError, match="eta=2"):
         method_of(weights, eta=2)
     with pytest.raises(brushbench.UserError, match="sampler"):

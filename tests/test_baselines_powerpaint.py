@@ -25,12 +25,12 @@ CASES = {case["name"]: case for case in json.loads((GOLDEN / "cases.json").read_
 
 
 @pytest.fixture(scope="module")
-def folders(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(golden_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The golden models in the published layouts: both bases and both checkpoints."""
     root = tmp_path_factory.mktemp("powerpaint")
     for name in ("v1", "v2"):
         shutil.copytree(GOLDEN / "models" / name, root / name, ignore=shutil.ignore_patterns("unet.safetensors"))
-        shutil.copytree(tiny_weights / "tokenizer", root / name / "tokenizer")
+        shutil.copytree(golden_weights / "tokenizer", root / name / "tokenizer")
         save_file(
             with_whole_vocabulary(GOLDEN / "models" / "v2_text_encoder.safetensors"),
             root / name / "text_encoder" / "model.safetensors",

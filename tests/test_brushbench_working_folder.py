@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-@pytest.fixture(params=["checkout", "wheel"])
+@pytest.fixture(params=["checkout", pytest.param("wheel", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest) -> Path:
     """Where the suite is imported from."""
     return ROOT if request.param == "checkout" else request.getfixturevalue("installed")

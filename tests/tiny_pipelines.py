@@ -54,10 +54,14 @@ def make(kind: str, folder: Path, clip_vocabulary: Path) -> Path:
 
 def clip_tokenizer(vocabulary: Path) -> CLIPTokenizer:
     """CLIP's tokenizer with its letters alone: to read the whole vocabulary takes as long as all else of a pipeline."""
+    return CLIPTokenizer(vocab=letters(vocabulary), model_max_length=77)
+
+
+def letters(vocabulary: Path) -> dict[str, int]:
+    """The letters of a vocabulary, and the tokens that start and end a text."""
     numbers = json.loads(vocabulary.read_text())
-    letters = sorted(numbers, key=numbers.get)[:START]
-    tokens = [*letters, "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={token: index for index, token in enumerate(tokens)}, model_max_length=77)
+    tokens = [*sorted(numbers, key=numbers.get)[:START], "<|startoftext|>", "<|endoftext|>"]
+    return {token: index for index, token in enumerate(tokens)}
 
 
 def text_encoder(cls: type = CLIPTextModel) -> CLIPTextModel:
@@ -77,8 +81,8 @@ def text_encoder(cls: type = CLIPTextModel) -> CLIPTextModel:
 
 
 def t5() -> dict[str, object]:
-    letters = [(letter, -3.0) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0), *letters]
+    characters = [(character, -3.0) for character in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), ("▁", -2.0), *characters]
     config = T5Config(vocab_size=len(pieces), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     return {
         "text_encoder_2": T5EncoderModel(config).eval(),
