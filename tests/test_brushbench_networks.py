@@ -249,7 +249,7 @@ def test_a_metric_by_name_without_any_score_never_ends_with_0(
     name: str, reason: str, brushbench, write_bench, tmp_path: Path
 ) -> None:
     run = tmp_path / "runs/brushbench-inside/mean-fill"
-    said = f"no score: {name} of all 4 samples in {run}: {reason}\n"
+    said = f"no score: {name} for any of 4 samples in {run}: {reason}\n"
     code, out, err = brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", f"psnr,{name}"))
     assert (code, err.count(said)) == (3, 1)
     assert "[0/4]" in out
