@@ -137,7 +137,7 @@ class Fuzz(fuzzing.Fuzz):
         assert weights.defaults is not None
         assert weights.origin
         for component in family.components.values():
-            assert component.place
+            assert component.on_hub.place
         weights.branches({})
 
     def _parquet(self, draw: random.Random) -> None:

@@ -269,11 +269,11 @@ def test_no_baseline_is_made_of_a_metric_without_a_score(brushbench, write_bench
     brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr,broken"))
     target = tmp_path / "baseline.json"
     result = brushbench("check", tmp_path / "runs", "--write", target, "--metrics", "psnr,broken")
-    assert_one_line(result, "has no score of broken at all: ValueError: no such tensor")
+    assert_one_line(result, "has no score for broken at all: ValueError: no such tensor")
     assert not target.exists()
     code, _, err = brushbench("check", tmp_path / "runs", "--write", target)
     assert code == 0
-    assert "no score of broken at all" in err
+    assert "no score for broken at all" in err
     assert "left out of the baseline" in err
     assert [list(run["metrics"]) for run in json.loads(target.read_text())["runs"]] == [["psnr"]]
 

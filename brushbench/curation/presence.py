@@ -52,7 +52,7 @@ def _found(name: str, info: DatasetInfo) -> tuple[str, int | None]:
 
 
 def _of_plug_in(name: str, summary: str) -> Presence:
-    """A plug-in that needs no folder can be opened; the error of any other says what it needs."""
+    """Find the data set of a plug-in by opening it; if that fails, the error says what it needs."""
     root = locate(name, None)[1]
     info = DatasetInfo()
     try:
