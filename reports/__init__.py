@@ -1,1 +1,1 @@
-"""Reports: runs -> one tidy pandas frame -> tables."""
+"""Turn runs into one tidy pandas frame, and the frame into tables and figures."""

@@ -1,13 +1,12 @@
 """A baseline: the scores of some runs, sample by sample, with the margin by which each metric may get worse.
 
-It is a JSON file to be kept under version control. How a margin is made:
+It is a JSON file to be kept under version control. A margin is computed as
 
     margin = noise + 0.05 x standard deviation of the scores between samples + 1e-6 x |mean|
 
-`noise` is what a rerun on another machine, or with another dtype, changes the mean by: measured by
-`benchmarks/gate_noise.py` for the metrics in `NOISE`, or on the reruns that are given; and, for a baseline of several
-seeds, what another seed changes it by. A twentieth of a standard deviation is an effect too small to be seen in any
-picture.
+`noise` is how much a rerun on another machine, or with another dtype, changes the mean. It is measured by
+`benchmarks/gate_noise.py` for the metrics in `NOISE`, or on given reruns; a baseline of several seeds adds how much
+another seed changes the mean. A twentieth of a standard deviation is an effect too small to be seen in any picture.
 """
 
 from collections.abc import Mapping
@@ -22,15 +21,15 @@ from brushbench.core.files import read_bytes
 from brushbench.runs.record import Identity
 
 LARGEST_FILE = 1 << 28
-"""Bytes."""
+"""Most bytes of a baseline file."""
 Scored = float | str
-"""A score, or why there is none."""
+"""A score, or the reason why there is none."""
 RunKey = tuple[str, str, str, str]
-"""Data set, split, protocol and method."""
+"""Data set, split, protocol and method of a run."""
 
 
 class MetricBaseline(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False):
-    """The scores of one metric."""
+    """The scores of one metric in the baseline."""
 
     version: str
     region: str
@@ -38,22 +37,22 @@ class MetricBaseline(BaseModel, extra="forbid", frozen=True, allow_inf_nan=False
     higher_is_better: bool
     scale: float
     margin: Annotated[float, Field(ge=0)]
-    """By so much the mean may get worse, in the metric's own unit, before `scale`."""
+    """How much worse the mean may get, in the metric's own unit, before `scale`."""
     scores: list[Scored]
-    """One per sample; of several seeds their mean."""
+    """One score per sample; the mean over several seeds."""
     noise: Annotated[float, Field(ge=0)] | None = None
-    """Standard deviation of what another seed changes a sample's score by, from the mean of the baseline's seeds; None
-    where there is one seed."""
+    """Standard deviation of a sample's score under another seed around the mean of the baseline's seeds; None for one
+    seed."""
 
 
 class RunBaseline(BaseModel, extra="forbid", frozen=True):
-    """The scores of one run, and what it was."""
+    """The scores and the identity of one run."""
 
     fingerprint: str
     identity: Identity
     provenance: dict[str, str]
     seeds: list[int] = []
-    """All of them; empty in files of schema version 1, whose runs have that of the identity."""
+    """All seeds; empty in files of schema version 1, whose runs have the seed of the identity."""
     samples: Annotated[list[str], Field(min_length=1)]
     metrics: Annotated[dict[str, MetricBaseline], Field(min_length=1)]
 
@@ -65,12 +64,12 @@ class RunBaseline(BaseModel, extra="forbid", frozen=True):
             if len(metric.scores) != len(self.samples):
                 raise ValueError(f"{name} has {len(metric.scores)} scores for {len(self.samples)} samples")
         if self.fingerprint != self.identity.fingerprint():
-            raise ValueError("the fingerprint doesn't fit; the file was changed by hand")
+            raise ValueError("the fingerprint does not match; the file was edited by hand")
         return self
 
 
 class Baseline(BaseModel, extra="forbid", frozen=True):
-    """The file."""
+    """The content of a baseline file."""
 
     schema_version: Literal[1, 2] = 2
     runs: Annotated[list[RunBaseline], Field(min_length=1)]
@@ -83,17 +82,17 @@ class Baseline(BaseModel, extra="forbid", frozen=True):
 
 
 def key_of(identity: Identity) -> RunKey:
-    """What a run is matched by."""
+    """Return the key by which a run is matched with its baseline."""
     return identity.dataset.name, identity.dataset.split, identity.protocol, identity.method.name
 
 
 def described_key(key: RunKey) -> str:
-    """To read."""
+    """Describe a key for messages."""
     return f"{key[3]} on {key[0]}/{key[1]}, protocol {key[2]}"
 
 
 def read_baseline(file: Path) -> Baseline:
-    """Raises `UserError` for a file that isn't there, or isn't a baseline."""
+    """Read a baseline. Raises `UserError` for a file that does not exist or is not a baseline."""
     try:
         return Baseline.model_validate_json(read_bytes(file, LARGEST_FILE))
     except UserError as error:
@@ -101,18 +100,18 @@ def read_baseline(file: Path) -> Baseline:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(one_line(f"{file} is no baseline: {where}{': ' if where else ''}{first['msg']}")) from error
+        raise UserError(one_line(f"{file} is not a baseline: {where}{': ' if where else ''}{first['msg']}")) from error
 
 
 def write_baseline(file: Path, baseline: Baseline) -> None:
-    """In one step. Raises `UserError` if there is no such folder."""
+    """Write a baseline atomically. Raises `UserError` if its folder does not exist."""
     if not file.parent.is_dir():
-        raise UserError(one_line(f"{file}: there is no folder {file.parent}"))
+        raise UserError(one_line(f"{file}: no such folder: {file.parent}"))
     atomic.write(file, (baseline.model_dump_json(indent=1) + "\n").encode())
 
 
 def with_margins(baseline: Baseline, margins: Mapping[str, float]) -> Baseline:
-    """The baseline with other margins. Raises `UserError` for a metric that no run of it has."""
+    """Return the baseline with other margins. Raises `UserError` for a metric that none of its runs has."""
     known = {name for run in baseline.runs for name in run.metrics}
     for name in margins:
         if name not in known:
@@ -129,7 +128,7 @@ def _with_margins(run: RunBaseline, margins: Mapping[str, float]) -> RunBaseline
 
 
 def changes(before: Identity, after: Identity) -> list[str]:
-    """What is another in the method: name, options, weights, dtype; one text for each."""
+    """List the changes of a method: name, options, weights and dtype, one text for each."""
     plain = (("method", before.method.name, after.method.name), ("dtype", before.dtype, after.dtype))
     found = [one_line(f"{what} {old} -> {new}", 200) for what, old, new in plain if old != new]
     pairs: list[tuple[str, Mapping[str, JsonValue], Mapping[str, JsonValue]]] = [

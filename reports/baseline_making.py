@@ -1,4 +1,4 @@
-"""Runs to a baseline: which runs belong together, what their scores are, and how much worse is still fine."""
+"""Make a baseline of runs: group them by seed, collect their scores, and compute how much worse is acceptable."""
 
 import logging
 import math
@@ -30,22 +30,22 @@ from brushbench.runs.scores import read_scores, status_column
 
 SPREAD, RELATIVE = 0.05, 1e-6
 NOISE = {"psnr": 0.02, "mse": 1e-5, "ssim": 3e-4, "seam": 0.02, "papercut-clip": 0.15}
-"""By metric, whatever its region."""
+"""Numerical noise of the mean of each metric, whatever its region."""
 LEVEL, POWER = 0.95, 0.99
-"""The level of the check's bound; how often an unchanged run under another seed is to pass each metric."""
+"""Level of the check's bound, and how often an unchanged run under another seed shall pass each metric."""
 CHANGED = "its image is missing, or isn't the one that was scored"
 _LOG = logging.getLogger("brushbench.baseline")
 Numbers = Float64[np.ndarray, " n"]
 
 
 def scores_by_metric(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[str, list[Scored]]]:
-    """Samples, metrics, and the scores of images that are still the ones that were scored.
+    """Return the samples, metrics and scores of a run; an image that has changed since has a reason, not a score.
 
-    Raises `UserError` if the run isn't scored.
+    Raises `UserError` if the run is not scored.
     """
     scores = read_scores(run)
     if scores is None or not scores.metrics:
-        raise UserError(one_line(f"{run.path} isn't scored; run `brushbench score {run.path}` first"))
+        raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
     intact = {name: entry.sha256 for name, entry in run.intact().items()}
     samples = [str(name) for name in scores.table.index]
     hashes = scores.table["sha256"].fillna("")
@@ -61,19 +61,19 @@ def scores_by_metric(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[s
 
 
 def numbers(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> Numbers:
-    """The scores as they count, see `brushbench.reports.counting`; NaN where there is none."""
+    """Return the scores as they count (see `brushbench.reports.counting`), NaN where there is none."""
     return counted(*_parts(scores), info, protocol)
 
 
 def numbers_of_baseline(scores: Sequence[Scored], metric: str, protocol: str) -> Numbers:
-    """Those that are numbers, of a metric that a file tells no more of than its name."""
+    """Return the scores that are numbers, of a metric that a file knows only by name."""
     values, statuses = _parts(scores)
     info = metric_info(metric)
     return _known(counted(values, statuses, info, protocol) if info else values)
 
 
 def capped(scores: Sequence[Scored], info: MetricInfo, protocol: str) -> int:
-    """How many of them count as the metric's ceiling."""
+    """Count the scores that count as the metric's ceiling."""
     return int(is_capped(*_parts(scores), info, protocol).sum())
 
 
@@ -83,9 +83,9 @@ def _parts(scores: Sequence[Scored]) -> tuple[Numbers, np.ndarray]:
 
 
 def samples_needed(deviation: float, margin: float, power: float = POWER) -> int | None:
-    """So many pairs with differences of this standard deviation prove "not worse", where nothing is, so often.
+    """Return how many pairs it takes to prove "not worse" with this power if nothing is worse.
 
-    None where no number of them does.
+    `deviation` is the standard deviation of the differences. None if no number of pairs is enough.
     """
     if margin <= 0:
         return 0 if deviation == 0 else None
@@ -99,24 +99,24 @@ def _quantiles(power: float) -> float:
 def baseline_of(
     runs: Sequence[Run], reruns: Sequence[Run], metrics: Sequence[str] | None, margins: Mapping[str, float]
 ) -> Baseline:
-    """The baseline of these runs, on these metrics (None: all that are scored), with noise also from the reruns.
+    """Make a baseline of runs, on `metrics` (None for all scored metrics), with noise also from the reruns.
 
-    Several runs of one method that differ in nothing but their seeds are one entry, with their seeds' noise. `margins`
-    take the place of those that are computed. Raises `UserError` for runs that aren't scored, two of one method on one
-    split that differ in more, or are of one seed, reruns of something else, and metrics that aren't scored.
+    Runs of one method that differ only in their seeds become one entry, with the noise of these seeds. `margins`
+    replace the computed ones. Raises `UserError` for unscored runs, for two runs of one method on one split with the
+    same seed or with other differences, for reruns of something else, and for metrics that are not scored.
     """
     chosen = _by_seeds(runs)
     repeated: dict[RunKey, list[Run]] = {}
     for rerun in reruns:
         if (key := key_of(rerun.record.identity)) not in chosen:
-            raise UserError(one_line(f"{rerun.path} is a rerun of none of the runs: it is {described_key(key)}"))
+            raise UserError(one_line(f"{rerun.path} is not a rerun of any of the runs: it is {described_key(key)}"))
         repeated.setdefault(key, []).append(rerun)
     found = Baseline(runs=[_run_baseline(same, repeated.get(key, []), metrics) for key, same in chosen.items()])
     return with_margins(found, margins) if margins else found
 
 
 def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
-    """The runs of each method on each split, one for each seed."""
+    """Group the runs by method and split, with one run for each seed."""
     found: dict[RunKey, list[Run]] = {}
     for run in runs:
         same = found.setdefault(key_of(run.record.identity), [])
@@ -126,7 +126,7 @@ def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
                 raise UserError(
                     one_line(
                         f"two runs are {described_key(key_of(first))}: {other.path} and {run.path}; "
-                        "give one of them, or runs that differ in nothing but their seeds"
+                        "give one of them, or runs that differ only in their seeds"
                     )
                 )
         same.append(run)
@@ -134,7 +134,7 @@ def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
 
 
 def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[str] | None) -> RunBaseline:
-    """The baseline of runs under different seeds, of which the first one's identity is kept."""
+    """Make the baseline of runs under different seeds, with the identity of the first."""
     first = runs[0]
     protocol = first.record.identity.protocol
     read = [scores_by_metric(run) for run in runs]
@@ -145,16 +145,16 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
             if name not in other_infos:
                 raise unknown(f"metric of {run.path}", name, other_infos)
             if not other_infos[name].same_numbers(infos[name]):
-                raise UserError(one_line(f"{name} of {run.path} has another version than that of {first.path}"))
+                raise UserError(one_line(f"{name} has different versions in {run.path} and {first.path}"))
     if not any(np.isfinite(numbers(column, infos[name], protocol)).any() for name, column in columns.items()):
-        raise UserError(one_line(f"{first.path} has no score at all: that is no baseline"))
+        raise UserError(one_line(f"{first.path} has no score at all, so it cannot be a baseline"))
     repeats = [scores_by_metric(rerun) for rerun in reruns]
     metrics = {}
     for name in wanted or infos:
         info = infos[name]
         by_seed = [scored[name] for _, _, scored in read]
         table = np.stack([numbers(column, info, protocol) for column in by_seed])
-        if not _has_scores(first, name, by_seed[0], table, asked=wanted is not None):
+        if not _has_scores(first, name, by_seed[0], table, requested=wanted is not None):
             continue
         noise = [NOISE.get(name.partition("@")[0], 0.0)]
         for other, _, scored in repeats:
@@ -173,7 +173,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
             scores=scores,
             noise=deviation,
         )
-    # Not the folder of the data: it says where something is on one machine.
+    # Without the folder of the data, which means nothing on another machine.
     provenance = {key: value for key, value in first.record.provenance.items() if not _is_circumstance(key, value)}
     return RunBaseline(
         fingerprint=first.record.fingerprint,
@@ -187,22 +187,22 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
 
 def _check_alike(first: Run, samples: Sequence[str], run: Run, others: Sequence[str]) -> None:
     if list(others) != list(samples):
-        raise UserError(one_line(f"{run.path} has other samples than {first.path}; valid: runs of the same samples"))
+        raise UserError(one_line(f"{run.path} has other samples than {first.path}; give runs of the same samples"))
 
 
-def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray, *, asked: bool) -> bool:
-    """Whether there is anything to hold later scores against; raises `UserError` if not and the metric is asked for."""
+def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray, *, requested: bool) -> bool:
+    """Tell whether later scores can be compared with any; raises `UserError` if not and the metric is requested."""
     if np.isfinite(table).any() or IDENTICAL in scores:
         return True
-    why = one_line(f"{run.path} has no score of {name} at all: {scores[0]}")
-    if asked:
-        raise UserError(f"{why}; that is no baseline")
-    _LOG.warning("%s; it is left out of the baseline", why)
+    why = one_line(f"{run.path} has no score for {name} at all: {scores[0]}")
+    if requested:
+        raise UserError(f"{why}; it cannot be part of a baseline")
+    _LOG.warning("%s; the metric is left out of the baseline", why)
     return False
 
 
 def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
-    """Each sample's mean over the seeds that have a score of it; else why the first one has none."""
+    """Return each sample's mean over the seeds that have a score, or the first seed's reason if none has."""
     if len(by_seed) == 1:
         return list(by_seed[0])
     known = np.isfinite(table)
@@ -213,7 +213,7 @@ def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Score
 
 
 def _seed_noise(table: np.ndarray) -> float | None:
-    """The standard deviation of a sample's score under one more seed, less the mean of these; None for one seed."""
+    """Return the standard deviation of a sample's score under another seed, less the seeds' mean; None for one seed."""
     seeds = len(table)
     complete = table[:, np.isfinite(table).all(axis=0)]
     if seeds < 2 or not complete.size:
@@ -222,10 +222,10 @@ def _seed_noise(table: np.ndarray) -> float | None:
 
 
 def _moved(table: np.ndarray, deviation: float | None) -> float:
-    """By so much the mean may seem worse under another seed where nothing is: with it, `POWER` of such runs pass.
+    """Return how much worse the mean may seem under another seed if nothing is: with it, `POWER` of such runs pass.
 
-    From the samples' own noise, or from the means of the seeds where these differ by more: samples that share their
-    noise, as under `paper`, move together.
+    It is computed from the samples' own noise, or from the means of the seeds if these differ by more: samples that
+    share their noise, as under `paper`, move together.
     """
     if deviation is None:
         return 0.0
@@ -239,12 +239,12 @@ def _margin(scores: Numbers, noise: float, moved: float) -> float:
     if not len(scores):
         return noise
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
-    # Four digits: nobody should have to read more.
+    # Four digits are enough to read.
     return float(f"{noise + moved + SPREAD * spread + RELATIVE * abs(float(np.mean(scores))):.4g}")
 
 
 def _noise(scores: Numbers, again: Numbers) -> float:
-    """How far from 0 the mean difference to a rerun may be, at the level of the intervals."""
+    """Return how far from 0 the mean difference to a rerun may be, at the level of the intervals."""
     differences = _known(again - scores)
     if not len(differences):
         return 0.0
@@ -259,5 +259,5 @@ def _known(values: Numbers) -> Numbers:
 
 
 def _is_circumstance(key: str, value: str) -> bool:
-    """Whether it is a time, or a folder on the machine of the run, which mean nothing where the baseline is read."""
+    """Tell whether a fact is a time or a folder on the run's machine, which mean nothing to readers of the baseline."""
     return key in ("root", "begun") or (key.startswith(WEIGHTS) and Path(value).is_absolute())

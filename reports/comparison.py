@@ -1,8 +1,8 @@
-"""Two runs, or two sets of them, sample by sample: what changed, how surely, and where most.
+"""Compare two runs, or two sets of runs, sample by sample: what changed, how surely, and where most.
 
-Improvements are of B over A: positive is better, whether high or low scores are. Everything is computed on the samples
-that both have a score for; how many only one has is part of the result. How a metric is tested, and when it gets a
-verdict, is in `brushbench.reports.verdicts`.
+Improvements are those of B over A: positive is better, whether higher or lower scores are. Everything is computed on
+the samples scored on both sides; how many only one side has is part of the result. `brushbench.reports.verdicts` says
+how a metric is tested, and when it gets a verdict.
 """
 
 import math
@@ -33,64 +33,64 @@ from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores
 
 USUAL = ("clip", "papercut-clip", "image-reward", "psnr")
-"""Metrics by which samples are ranked, the first that is there."""
+"""Metrics to rank samples by; the first one that is scored is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One metric of one pair."""
+    """The change of one metric between the runs of a pair."""
 
     dataset: str
     split: str
-    """Or `summary.BOTH`: inside and outside count alike, and the two masks of an image are a cluster."""
+    """The split, or `summary.BOTH`: inside and outside count alike, and the two masks of an image are a cluster."""
     protocol: str
     a: str
-    """Labels."""
+    """Label of the first run."""
     b: str
     info: MetricInfo
     mean_a: float
-    """On the shared samples, like all that follows; not scaled."""
+    """Mean over the shared samples, as is everything that follows; not scaled."""
     mean_b: float
     difference: Estimate
     """How much better B is than A, with its 95 % interval by the bootstrap.
 
-    On the scale of the test: of a metric that is compared by a ratio, the logarithm of how many times better.
+    It is on the scale of the test: for a metric that is compared by a ratio, the logarithm of how many times better.
     """
     bootstrap: float
-    """p-values, as they are."""
+    """p-value of the bootstrap, not corrected; `wilcoxon` is that of Wilcoxon's test."""
     wilcoxon: float
     family: int
-    """Tests that the p-values are corrected for; 0: outside of the family, not corrected."""
+    """Number of tests that the p-values are corrected for; 0 if the metric is outside the family, so not corrected."""
     bootstrap_holm: float
-    """The bootstrap's p-value, corrected by Holm for the size of the family; NaN outside of it."""
+    """The bootstrap's p-value, corrected by Holm for the size of the family; NaN outside the family."""
     wilcoxon_holm: float
     better: int
-    """Samples on which B is better, is the same in the printed digits, is worse."""
+    """Samples on which B is better; on those of `same`, the printed digits are equal."""
     same: int
     worse: int
     detectable: float
     """The smallest true improvement found with a power of 80 % at 5 %, corrected for the family (by Bonferroni)."""
     only_a: int
-    """Samples that only one side has a score for; they are in no number here."""
+    """Samples that only A has a score for; like those of `only_b`, they enter no other number."""
     only_b: int
     neither: int
-    """Asked for, and scored by neither."""
+    """Requested samples that neither side has a score for."""
     capped_a: int
-    """Samples that count as the metric's ceiling."""
+    """Samples of A that count as the metric's ceiling."""
     capped_b: int
     unsafe: str
-    """Why there is no verdict; empty if there is one."""
+    """Why no verdict is possible; empty if one is."""
 
     @property
     def tested(self) -> bool:
-        """Whether there are samples enough for any statement; if not, both p-values are 1."""
+        """Tell whether there are enough samples for a test; if not, both p-values are 1."""
         return self.difference.clusters > 1
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, empty for neither at 5 %, or `no verdict`.
+        """Return `better`, `worse`, empty for neither at 5 %, or `no verdict`.
 
-        By the corrected bootstrap p-value; outside of the family by the p-value as it is.
+        The corrected p-value of the bootstrap decides; outside the family, the uncorrected one.
         """
         if self.unsafe:
             return "no verdict"
@@ -101,9 +101,9 @@ class Change:
 
     @property
     def ratio(self) -> tuple[float, float, float] | None:
-        """Geometric mean of B / of A with its interval, for a metric that is compared so; of errors, below 1 is better.
+        """Return geometric mean of B / geometric mean of A and its interval, for a metric that is compared by a ratio.
 
-        NaN where there is none.
+        For errors, below 1 is better. NaN if it cannot be computed.
         """
         if self.info.compared != "ratio":
             return None
@@ -115,25 +115,25 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All changes, and what could not be compared."""
+    """All changes between two sets of runs, and what could not be compared."""
 
     changes: tuple[Change, ...]
     pairs: tuple[RunPair, ...]
     remarks: tuple[str, ...]
     seed: int
     draws: int
-    """How many draws the bootstrap has."""
+    """Number of draws of the bootstrap."""
 
 
 Part = tuple[RunPair, Scores, Scores]
 
 
 def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
-    """Pair the runs of both sides and compare every metric that both of a pair have.
+    """Pair the runs of both sides and compare every metric that both runs of a pair have.
 
-    Runs pair as in `pairing.paired`. Each pair is a family of tests of its own, and so is the mean of its inside and
-    outside: the primary metrics of the data set, whether or not they are scored. Raises `UserError` if no runs pair, or
-    if no pair shares a metric.
+    Runs are paired as in `pairing.paired`. Each pair is a family of tests of its own, and so is the mean of its inside
+    and outside: the primary metrics of the data set, whether or not they are scored. Raises `UserError` if no runs can
+    be paired, or if no pair shares a metric.
     """
     pairs, remarks = paired(a, b)
     changes: list[Change] = []
@@ -142,7 +142,7 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
         own, other = paired_scores(pair.a), paired_scores(pair.b)
         remarks += list(differing(pair, own, other))
         if pair.standing:
-            remarks.append(f"in no family of tests, as it doesn't compete: {pair.standing}")
+            remarks.append(f"in no family of tests, as only contenders are tested: {pair.standing}")
         groups.append([(pair, own, other)])
     groups += [
         [(pair, paired_scores(pair.a), paired_scores(pair.b)) for pair in both] for both in pairs_of_both_splits(pairs)
@@ -157,7 +157,7 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
 
 
 def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
-    """The changes of one pair, corrected for its family; one without a verdict counts as a test that finds nothing."""
+    """Correct the changes of one pair for its family; one without a verdict counts as a test that finds nothing."""
     own = [change for change in changes if change.family]
     size = own[0].family if own else 0
     bootstrap, wilcoxon = (
@@ -172,9 +172,9 @@ def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
 
 
 def improvements(pair: RunPair, metric: str) -> pd.Series:
-    """By sample that both have, the best for B first; positive is better, not scaled.
+    """Return how much B improves each shared sample, the best for B first; positive is better, not scaled.
 
-    Raises `UserError` for a metric that they don't share.
+    Raises `UserError` for a metric that the two runs do not share.
     """
     a, b = paired_scores(pair.a), paired_scores(pair.b)
     if metric not in common(a, b):
@@ -185,7 +185,7 @@ def improvements(pair: RunPair, metric: str) -> pd.Series:
 
 
 def usual_metric(pair: RunPair) -> str:
-    """The one to rank samples by when none is asked for."""
+    """Return the metric to rank samples by if none is requested."""
     names = common(paired_scores(pair.a), paired_scores(pair.b))
     return next((name for name in USUAL if name in names), names[0] if names else "")
 

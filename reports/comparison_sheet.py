@@ -1,4 +1,4 @@
-"""Methods side by side: source, masked input and what each method painted there, for some samples of every split."""
+"""Draw methods side by side: source, masked input and each method's image, for some samples of every split."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import DatasetIdentity
 
 Finished = Sequence[tuple[Run, Mapping[str, LedgerEntry]]]
-"""Runs, each with what it has painted."""
+"""Runs, each with its finished samples."""
 LETTERS = TEXT - 2
-"""Height of a letter, pixels."""
+"""Height of a letter, in pixels."""
 DOTS = 100
-"""Pixels of a sheet in an inch of SVG and PDF."""
+"""Pixels of a sheet per inch of SVG and PDF."""
 LONGEST = 2000
-"""Characters of a text, before it is cut to its place."""
+"""Most characters of a text, before it is cut to its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Pictures and texts in their places, pixels from the top left corner."""
+    """Pictures and texts at their positions, in pixels from the top left corner."""
 
     width: int
     height: int
@@ -51,10 +51,10 @@ class _Part:
 
 
 def write_comparison(runs: Sequence[Run], file: Path, count: int) -> None:
-    """Write the picture: for each data set and split `count` samples, evenly from those that all its runs have.
+    """Draw, for each data set and split, `count` samples evenly spaced among those that all of its runs have.
 
-    PNG, or SVG and PDF with every picture in its own pixels and the text as outlines. Raises `UserError` for another
-    format, for data that isn't what it was or can't be read, and if no sample is in all runs.
+    The file is PNG, or SVG or PDF with every picture at its own resolution and text as outlines. Raises `UserError` for
+    any other format, for data that have changed or cannot be read, and if no sample is in all runs.
     """
     suffix = check_suffix(file)
     groups: dict[DatasetIdentity, list[Run]] = {}
@@ -95,7 +95,7 @@ def _text(left: int, top: int, text: str, width: int, colour: tuple[int, int, in
 
 
 def _stacked(parts: Sequence[_Part]) -> _Part:
-    """One below the other."""
+    """Stack the parts below each other."""
     sheet = _Part(max(part.width for part in parts), sum(part.height for part in parts), [], [])
     top = 0
     for part in parts:
@@ -126,7 +126,7 @@ def _vector(sheet: _Part) -> Figure:
         axis.imshow(np.asarray(picture), extent=extent, interpolation="none", origin="upper")
     for text in sheet.texts:
         colour = tuple(part / 255 for part in text.colour)
-        # Letters in points, of which an inch has 72.
+        # Letters are sized in points, 72 per inch.
         axis.text(
             text.left, text.top + 2, text.text.replace("$", r"\$"), color=colour, fontsize=LETTERS * 72 / DOTS, va="top"
         )

@@ -1,4 +1,4 @@
-"""A comparison as text, Markdown, CSV or JSON."""
+"""Render a comparison as text, Markdown, CSV or JSON."""
 
 import hashlib
 import json
@@ -24,19 +24,19 @@ Value = str | int | float | bool | None
 
 
 def render_comparison(comparison: Comparison, table_format: str) -> str:
-    """Without a line break at its end. Raises `UserError` for an unknown format."""
+    """Render a comparison without a final line break. Raises `UserError` for an unknown format."""
     if table_format not in FORMATS:
         raise unknown("format", table_format, FORMATS)
     return FORMATS[table_format](comparison)
 
 
 def extremes(pair: RunPair, metric: str, count: int) -> str:
-    """The samples that improved most, and those that got worst, as lines."""
+    """List the samples that improved most and those that worsened most, as lines."""
     changes = improvements(pair, metric)
     best, worst = ends(changes, count)
     dataset, split, _ = pair.place
     title = f"{metric} from {pair.label_a} to {pair.label_b} on {dataset}/{split}"
-    lines = [f"{words(title)}, improvement by sample; {len(changes)} samples that both have"]
+    lines = [f"{words(title)}: improvement by sample, over {len(changes)} shared samples"]
     for name, own in (("best", best), ("worst", worst)):
         shown = ", ".join(f"{plain(str(sample))} {value:+.4g}" for sample, value in own.items())
         lines.append(f"{name}: {shown or 'none'}")
@@ -44,7 +44,7 @@ def extremes(pair: RunPair, metric: str, count: int) -> str:
 
 
 def ends(changes: pd.Series, count: int) -> tuple[pd.Series, pd.Series]:
-    """The best that improved, and the worst, worst first, that got worse: at most so many of each."""
+    """Return the samples that improved most and those that worsened most, worst first, at most `count` of each."""
     return changes[changes > 0].head(count), changes[changes < 0].iloc[::-1].head(count)
 
 
@@ -90,7 +90,7 @@ def _row(change: Change, escape: Callable[[str], str]) -> list[str]:
 
 
 def _differences(change: Change, column: Column) -> tuple[str, str, str]:
-    """Improvement, its interval, and what is detectable."""
+    """Return the cells of improvement, interval and detectable change."""
     found = change.difference
     told = _number(found.mean, column)
     interval = f"[{_number(found.low, column)}, {_number(found.high, column)}]"
@@ -99,7 +99,7 @@ def _differences(change: Change, column: Column) -> tuple[str, str, str]:
 
 
 def _ratios(change: Change) -> tuple[str, str, str]:
-    """The cells of a metric that is compared by the ratio of geometric means: `x0.930 (+7.0 %)`."""
+    """Return these cells for a metric that is compared by the ratio of geometric means: `x0.930 (+7.0 %)`."""
     ratio, low, high = change.ratio or (math.nan,) * 3
     percent = (ratio - 1) * (100 if change.info.higher_is_better else -100)
     told = _known(f"x{_factor(ratio)} ({percent + 0.0:+.1f} %)", ratio)
@@ -126,20 +126,20 @@ def _p(value: float) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     changes = comparison.changes
     notes = [
-        "change: B minus A, signed so that positive is better; over the samples that both have scored; "
-        "only A/only B: left out, as the other side has none",
+        "change: B minus A, signed so that positive is better, over the samples scored on both sides; "
+        "only A/only B: left out, as the other side has no score",
         *_ratio_notes(changes),
         *_family_notes(changes),
         f"p and interval: paired bootstrap-t, {comparison.draws} draws, seed {comparison.seed}; detectable: the "
-        "smallest true change found with a power of 80 % at the corrected level; same: equal in the printed digits",
+        "smallest true change found with 80 % power at the corrected level; same: equal in the printed digits",
     ]
     if any(change.difference.count != change.difference.clusters for change in changes):
-        notes.append("where inside and outside are together, the two masks of an image are one cluster")
+        notes.append("for the mean of inside and outside, the two masks of an image are one cluster")
     for reason, names in _by_reason(changes).items():
         notes.append(f"no verdict on {', '.join(names)}: {reason}")
     if any(change.neither for change in changes):
         each = {f"{one.info.name} {one.neither}": None for one in changes if one.neither}
-        notes.append(f"scored by neither: {', '.join(each)}")
+        notes.append(f"scored on neither side: {', '.join(each)}")
     return [*notes, *comparison.remarks]
 
 
@@ -147,11 +147,11 @@ def _ratio_notes(changes: Sequence[Change]) -> Iterator[str]:
     infos = {one.info.name: (one.info, one.protocol) for one in changes if one.ratio is not None}
     if infos:
         floors = ", ".join(
-            f"{name} at least {floor_of(info, protocol) * info.scale:g}" for name, (info, protocol) in infos.items()
+            f"{name} {floor_of(info, protocol) * info.scale:g}" for name, (info, protocol) in infos.items()
         )
         yield (
-            f"xR: geometric mean of B / geometric mean of A, tested on the log scale (each score counts as {floors}); "
-            "where ↓, below x1 is better; A and B are the arithmetic means of the tables, which few large values move"
+            "xR: geometric mean of B / geometric mean of A, tested on the log scale (scores count as at least "
+            f"{floors}); for ↓, below x1 is better; A and B are arithmetic means, which a few large values move"
         )
 
 
@@ -160,10 +160,10 @@ def _family_notes(changes: Sequence[Change]) -> Iterator[str]:
     for names, size in families.items():
         yield (
             f"corrected: by Holm within each pair for its {size} primary metrics, scored or not ({', '.join(names)}); "
-            "B is better or worse: the corrected p bootstrap is at most 5 %"
+            "B is better or worse if the corrected p bootstrap is at most 5 %"
         )
     if any(not one.family for one in changes):
-        yield "(better), (worse): outside of the family, p not corrected"
+        yield "(better), (worse): outside the family, p not corrected"
 
 
 def _by_reason(changes: Sequence[Change]) -> dict[str, list[str]]:
@@ -205,7 +205,7 @@ def _record(one: Change) -> dict[str, Value]:
         "ratio": _finite(ratio),
         "ratio_low": _finite(ratio_low),
         "ratio_high": _finite(ratio_high),
-        # A p-value that can't be believed is none.
+        # A p-value that cannot be trusted is left out.
         **(dict.fromkeys(p_values) if one.unsafe else p_values),
         "family": one.family,
         "verdict": one.verdict,
@@ -240,11 +240,11 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {"text": _text, "markdown": _m
 
 
 def file_name(pair: RunPair, metric: str) -> str:
-    """The file name of the pair's picture: nothing but letters, digits and a few signs."""
+    """Return the file name of the pair's picture, made only of letters, digits and a few signs."""
     dataset, split, _ = pair.place
     parts: Sequence[str] = (dataset, split, pair.label_a, "to", pair.label_b, metric)
     name = "-".join(part.replace(" ", "_") for part in parts)
     safe = "".join(c if (c.isalnum() and c.isascii()) or c in "-._=" else "_" for c in name)[:160]
-    # What had to be changed might be another's name then.
+    # Two names may become the same, so a changed one gets a digest.
     digest = "" if safe == name else f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return f"{safe}{digest}.png"

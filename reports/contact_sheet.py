@@ -1,4 +1,4 @@
-"""A run at a glance: source, mask, masked input, result and caption of some of its samples, as one picture."""
+"""Draw a run at a glance: source, mask, masked input, result and caption of some of its samples."""
 
 import io
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from brushbench.runs.folder import Run
 
 NAME = "contact_sheet.png"
 SHOWN = 12
-"""Samples, two in a row."""
+"""Number of samples, two in a row."""
 COLUMNS = ("source", "mask", "masked input", "result")
 Shown = tuple[Sample, UInt8[Tensor, "3 _ _"]]
-"""A sample and the picture for it, which may have another size when it was made elsewhere."""
+"""A sample and its result, which may have another size if it was made elsewhere."""
 
 
 def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
-    """Write contact_sheet.png into the run folder: samples evenly from the first to the last that has an image.
+    """Write contact_sheet.png into the run folder, with samples evenly spaced among those that have an image.
 
-    `dataset` is the one of the run. None if no sample has an image.
+    `dataset` is the data set of the run. Returns None if no sample has an image.
     """
     entries = run.intact()
     finished = [index for index, name in enumerate(dataset.ids) if name in entries]
@@ -35,7 +35,7 @@ def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
         try:
             shown.append((dataset[index], read_image(run.image_path(entries[dataset.ids[index]]))))
         except SampleError:
-            # Neither can be shown; the ledger or the scores say why.
+            # The sample or its image cannot be read; the ledger or the scores say why.
             continue
     if not shown:
         return None
@@ -45,7 +45,7 @@ def write_contact_sheet(run: Run, dataset: Dataset) -> Path | None:
 
 
 def draw_sheet(shown: Sequence[Shown], title: str) -> Image.Image:
-    """Two samples in a row, each with its caption below."""
+    """Draw two samples in a row, each with its caption below."""
     font = ImageFont.load_default(TEXT)
     blocks = [_block(sample, result, font) for sample, result in shown]
     width, height = (max(sides) for sides in zip(*(block.size for block in blocks), strict=True))

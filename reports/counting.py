@@ -1,4 +1,4 @@
-"""How scores count in means, comparisons, marks, figures and the gate: one rule for all of them."""
+"""The rule for how scores count in means, comparisons, marks, figures and the gate."""
 
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
@@ -10,12 +10,12 @@ Statuses = Shaped[np.ndarray, " n"]
 
 
 def ceiling_of(info: MetricInfo, protocol: str) -> float | None:
-    """From which value on a score counts as that value. None under `paper`, which keeps the official numbers."""
+    """Return the most that a score can count as. None under `paper`, which keeps the official numbers."""
     return None if protocol == "paper" else info.ceiling
 
 
 def counted(values: Values, statuses: Statuses, info: MetricInfo, protocol: str) -> Values:
-    """The scores as they count: at most the metric's ceiling, which `identical` counts as too; NaN where none is."""
+    """Cap the scores at the metric's ceiling, which `identical` counts as too; NaN where there is no score."""
     ceiling = ceiling_of(info, protocol)
     if ceiling is None:
         return values
@@ -24,7 +24,7 @@ def counted(values: Values, statuses: Statuses, info: MetricInfo, protocol: str)
 
 
 def is_capped(values: Values, statuses: Statuses, info: MetricInfo, protocol: str) -> Bool[np.ndarray, " n"]:
-    """Which of the samples count as the ceiling."""
+    """Tell which samples count as the ceiling."""
     ceiling = ceiling_of(info, protocol)
     if ceiling is None:
         return np.zeros(len(values), dtype=bool)

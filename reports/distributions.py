@@ -1,4 +1,4 @@
-"""How the scores of each method are spread: a box for every method, a panel for every metric."""
+"""Draw how the scores of each method are distributed: a box for every method, a panel for every metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from brushbench.reports.summary import GROUP
 from brushbench.runs.folder import Run
 
 ACROSS = 3
-"""Panels in a row."""
+"""Number of panels in a row."""
 PANEL, GAP, ROW, LABEL, HEADING = 2.0, 0.2, 0.17, 0.55, 0.3
-"""Inches: a panel's width, the gap between two, the height of a method, of the label below, of a group's title."""
+"""In inches: width of a panel, gap between panels, and heights of a method, of the label below and of a title."""
 LETTER = 0.065
-"""Inches, of the methods' names."""
+"""Width of a letter of the methods' names, in inches."""
 LARGEST = 100
-"""Inches; higher, a PNG file would have more rows than the renderer can draw."""
+"""Largest height in inches; a higher PNG file would have more rows than the renderer can draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class _Group:
 
     @property
     def down(self) -> int:
-        """Rows of panels."""
+        """Number of rows of panels."""
         return -(-len(self.metrics) // ACROSS)
 
     @property
     def height(self) -> float:
-        """Inches."""
+        """Height in inches."""
         return HEADING + self.down * (ROW * (len(self.methods) + 0.5) + LABEL)
 
 
 def write_distributions(runs: Sequence[Run], file: Path) -> None:
-    """Write the figure: the middle half of the scores as a box, a line at the median, whiskers from 5 to 95 %.
+    """Draw the middle half of the scores as a box, with a line at the median and whiskers from 5 to 95 %.
 
     Each data set, split and protocol has a block of panels. Raises `UserError` if none of the runs is scored, and for
-    a file that `brushbench.reports.figures.write_figure` can't write.
+    a file that `brushbench.reports.figures.write_figure` cannot write.
     """
     tidy, infos = frame_of(runs), metrics_of(runs)
     if tidy.empty:
@@ -61,7 +61,7 @@ def write_distributions(runs: Sequence[Run], file: Path) -> None:
 
 
 def title_of(key: object) -> str:
-    """The heading of a group, as figures show it."""
+    """Return the heading of a group, as figures show it."""
     dataset, split, protocol = key if isinstance(key, tuple) else (key, "", "")
     return readable(f"{dataset}, split {split}, protocol {protocol}", 80)
 
@@ -122,7 +122,7 @@ def _panel(axis: Axes, group: _Group, info: MetricInfo) -> None:
 
 
 def _counted(rows: pd.DataFrame, info: MetricInfo) -> tuple[pd.Series, int]:
-    """The scores as they count, scaled; and how many of them count as the metric's ceiling."""
+    """Return the scores as they count, scaled, and how many of them count as the metric's ceiling."""
     values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
     protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
     capped = int(is_capped(values, statuses, info, protocol).sum())

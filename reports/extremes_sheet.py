@@ -1,4 +1,4 @@
-"""The samples that changed most between two runs, as thumbnails: source, masked input, A and B."""
+"""Draw the samples that changed most between two runs: source, masked input, A and B as thumbnails."""
 
 import io
 from pathlib import Path
@@ -19,14 +19,14 @@ from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 
 SIDE = 144
-"""The longer side of the thumbnails, pixels."""
+"""Longer side of a thumbnail, in pixels."""
 NAMES = ("source", "masked input")
 
 
 def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
-    """Write the picture: the best of B on the left, the worst on the right; whether there was anything to draw.
+    """Draw the samples best for B on the left, the worst on the right; return whether there was anything to draw.
 
-    Raises `UserError` if the data set isn't there, or is another one now.
+    Raises `UserError` if the data set is missing or has changed.
     """
     dataset = dataset_of(pair.a)
     best, worst = ends(improvements(pair, metric), count)
@@ -74,7 +74,7 @@ def _part(title: str, changes: pd.Series, pair: RunPair, dataset: Dataset) -> Im
 def _pictures(
     sample_id: str, dataset: Dataset, indices: dict[str, int], pair: RunPair
 ) -> tuple[str, list[Image.Image]]:
-    """The caption and four pictures; grey ones for what can't be read any more."""
+    """Return the caption and four pictures; those that can no longer be read are grey."""
     try:
         sample = dataset[indices[sample_id]]
     except SampleError as error:
@@ -89,7 +89,7 @@ def _painted(run: Run, sample_id: str) -> Image.Image:
     try:
         return reduced(read_image(run.image_path(entry))) if entry else _missing()
     except UserError:
-        # The scores outlive the images.
+        # Scores may outlive images.
         return _missing()
 
 

@@ -1,6 +1,6 @@
-"""Figures as files: one style, text from anywhere, the same bytes for the same numbers.
+"""Write figures to files: in one style, safe with any text, and with the same bytes for the same numbers.
 
-Nothing here uses pyplot, whose figures are global; a figure is an object, and the style holds while it is made.
+Nothing here uses pyplot, whose figures are global; a figure is an object, and the style applies while it is drawn.
 """
 
 import io
@@ -17,14 +17,14 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-"""Comes with matplotlib, so figures look alike on all machines."""
+"""A font that comes with matplotlib, so that figures look alike on all machines."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
-"""Okabe and Ito's, to be told apart by everyone; the eighth in place of their yellow, which is lost on white."""
+"""Colours by Okabe and Ito, which everyone can tell apart; the eighth replaces their yellow, which is lost on white."""
 MARKERS = "os^DvPX*"
 MISSING = "\N{WHITE SQUARE}"
-"""Stands for a character that the font hasn't."""
+"""Sign for a character that the font lacks."""
 LONGEST = 40
-"""Characters of a name."""
+"""Most characters of a name."""
 SUPERSCRIPT = {10.0: "×10", 100.0: "×100", 1000.0: "×10³"}
 PLACES = {"known": "known region", "painted": "painted region", "whole": "whole image", "border": "border of the mask"}
 _METADATA: dict[str, dict[str, str | None]] = {
@@ -32,7 +32,7 @@ _METADATA: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-"""By suffix: what would change from day to day, or with matplotlib's version, is left out."""
+"""By suffix, the metadata to leave out, as they change from day to day or with matplotlib's version."""
 _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -51,24 +51,24 @@ _STYLE = {
     "ytick.labelsize": 7,
     "figure.dpi": 100,
     "savefig.dpi": 200,
-    # Fonts as journals ask for them, and names in SVG that don't depend on chance.
+    # Fonts as journals require them, and reproducible names in SVG.
     "pdf.fonttype": 42,
     "svg.hashsalt": "brushbench",
 }
 
 
 def check_suffix(file: Path) -> str:
-    """The format by the file's suffix. Raises `UserError` for another than PNG, SVG and PDF, or for no such folder."""
+    """Return the file's suffix. Raises `UserError` unless it is PNG, SVG or PDF, and if the folder does not exist."""
     suffix = file.suffix.lower()
     if suffix not in _METADATA:
-        raise UserError(one_line(f"{file}: a figure is a file that ends in {', '.join(_METADATA)}"))
+        raise UserError(one_line(f"{file}: a figure must end in {', '.join(_METADATA)}"))
     if not file.parent.is_dir():
-        raise UserError(one_line(f"{file}: there is no folder {file.parent}"))
+        raise UserError(one_line(f"{file}: no such folder: {file.parent}"))
     return suffix
 
 
 def write_figure(file: Path, draw: Callable[[], Figure]) -> None:
-    """Draw a figure in the suite's style and write it, in one step. Raises `UserError` as `check_suffix` does."""
+    """Draw a figure in the suite's style and write it atomically. Raises `UserError` as `check_suffix` does."""
     suffix = check_suffix(file)
     buffer = io.BytesIO()
     with matplotlib.rc_context():
@@ -80,14 +80,14 @@ def write_figure(file: Path, draw: Callable[[], Figure]) -> None:
 
 
 def readable(text: str, limit: int = LONGEST) -> str:
-    """A name or caption as a figure shows it: one line, cut, no markup; `MISSING` for what the font hasn't."""
+    """Return a name or caption for a figure: one line, cut, without markup, `MISSING` for what the font lacks."""
     line = "".join(c if ord(c) in _characters() else MISSING for c in one_line(text, limit))
     # Two dollars would begin a formula.
     return line.replace("$", r"\$")
 
 
 def axis_label(info: MetricInfo) -> str:
-    """What an axis with a metric's values shows, for example `PSNR, known region (dB), higher is better`."""
+    """Return the label of a metric's axis, for example `PSNR, known region (dB), higher is better`."""
     name, _, region = info.name.partition("@")
     scale = f" {SUPERSCRIPT.get(info.scale, f'×{info.scale:g}')}" if info.scale != 1 else ""
     unit = f" ({info.unit})" if info.unit else ""
@@ -96,7 +96,7 @@ def axis_label(info: MetricInfo) -> str:
 
 
 def mark_of(index: int) -> tuple[str, str]:
-    """Colour and marker of the series at this place, different for the first 64."""
+    """Return colour and marker of the series at this position, different for the first 64."""
     return COLOURS[index % len(COLOURS)], MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
 
 

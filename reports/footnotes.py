@@ -1,4 +1,4 @@
-"""What stands below a table: how to read it, of how many samples it is, and what is missing from it and why."""
+"""Write the notes below a table: how to read it, how many samples it covers, and what is missing and why."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -15,23 +15,23 @@ from brushbench.reports.storage import of_rows, protocol_notes
 from brushbench.reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
 PROTOCOLS = {
-    "paper": "protocol paper: JPEG storage and x3 squared errors, as the official script, for published tables",
+    "paper": "protocol paper: JPEG storage and squared errors x3, as in the official script and published tables",
     "strict": "protocol strict: lossless storage, means over pixels and channels; not comparable with published tables",
 }
 STAND_IN = "papercut-clip replaces CLIP similarity on PaperCut; its scale differs"
 ONE_SEED = (
-    "all samples of protocol paper share one seed, and so their noise: they aren't independent, as intervals and tests "
-    "assume"
+    "all samples of protocol paper share one seed and thus their noise, so they are not independent, although "
+    "intervals and tests assume that they are"
 )
 READING = {
-    "summary": "mean with its 95 % interval: ± where it is symmetric, else [low, high]; none below 6 samples",
+    "summary": "mean with 95 % interval: ± if symmetric, else [low, high]; none below 6 samples",
     "paper": "means, as the paper prints them",
-    "ablation": "means of the inside and the outside row",
+    "ablation": "means of the inside and outside rows",
 }
 
 
 def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]:
-    """The notes below one table; `rows` are those of the summary that it prints."""
+    """Yield the notes below one table; `rows` are those of the summary that it prints."""
     protocol, dataset = (str(rows.iloc[0][name]) for name in ("protocol", "dataset"))
     yield counts(rows)
     yield from protocol_notes(PROTOCOLS[protocol], protocol, of_rows(summary.stored, rows))
@@ -40,9 +40,9 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
         yield ONE_SEED
     yield from _roles(rows, protocol)
     if rows[FEWER].any():
-        yield f"{MARK}: without samples that others in its column have, so not ranked by its mean"
+        yield f"{MARK}: mean lacks samples that other methods have, so not ranked"
     if summary.by.replace("-", "_") == MASK_SIZE and {"outside", BOTH} & set(rows["split"]):
-        yield "mask sizes are those of the inside masks, also outside"
+        yield "mask sizes are those of the inside masks, also for outside"
     yield from _capped(summary, rows, in_cells=table == "summary")
     yield from _official(summary, rows)
     yield from _derived(summary, rows)
@@ -53,20 +53,20 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
         yield STAND_IN
     for name, versions in summary.versions.items():
         if name in set(rows["metric"]):
-            yield f"{name}: mixed versions ({', '.join(versions)}) that may differ in their numbers; score again"
+            yield f"{name}: mixed versions ({', '.join(versions)}), whose numbers may differ; score the runs again"
     if summary.left_out:
         yield f"left out, as they aren't scored on both inside and outside: {', '.join(summary.left_out)}"
     if summary.not_scored:
         yield f"left out, as they aren't scored (`brushbench score RUN`): {', '.join(summary.not_scored)}"
     if _differ(summary, rows):
-        yield "the rows are means over different samples; --significant and `brushbench compare` take shared ones"
+        yield "the rows are means over different samples; --significant and `brushbench compare` use shared samples"
     yield from _remarks(summary, rows)
     yield from note_lines(summary.run_notes, rows, any_split=BOTH in set(rows["split"]))
     yield from _not_scored(summary)
 
 
 def counts(rows: pd.DataFrame) -> str:
-    """Samples with a score / samples asked for, of every method, split and section, said as shortly as it can be."""
+    """Say how many samples are scored and requested for every method, split and section, as briefly as possible."""
     keys = (SECTION, "split", "method")
     scored = rows[~rows["metric"].map(is_derived)]
     found = {tuple(map(str, key)): _count(own) for key, own in scored.groupby(list(keys), sort=False)}
@@ -90,7 +90,7 @@ def _told(found: Mapping[tuple[str, ...], str]) -> str:
 
 
 def _differ(summary: Summary, rows: pd.DataFrame) -> bool:
-    """Whether one method was asked for other samples than another."""
+    """Tell whether the methods were run on different samples."""
     tidy = summary.tidy.merge(rows[[*GROUP, SECTION]].drop_duplicates(), on=[*GROUP, SECTION])
     samples = tidy[[*GROUP, SECTION, "method", "sample"]].drop_duplicates()
     by_method = samples.groupby([*GROUP, SECTION, "method"])["sample"].agg(frozenset)
@@ -109,7 +109,7 @@ def _count(rows: pd.DataFrame) -> str:
 
 
 def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
-    """What stands below the rule."""
+    """Explain the rows below the rule."""
     beside = rows[rows["role"] != "contender"].drop_duplicates("method")
     if beside.empty:
         return
@@ -123,25 +123,25 @@ def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
 
 
 def _of_method(info: MethodInfo, protocol: str) -> str:
-    """What tables say of a method's row; empty for most."""
+    """Return the footnote of a method; empty for most."""
     return info.paper_footnote or info.footnote if protocol == "paper" else info.footnote
 
 
 def _capped(summary: Summary, rows: pd.DataFrame, *, in_cells: bool) -> Iterator[str]:
-    """Which means hold samples that count as their metric's ceiling."""
+    """Say which means include samples that count as their metric's ceiling."""
     capped = rows[(rows["n_capped"] > 0) & ~rows["metric"].map(is_derived)]
     ceilings: dict[str, dict[str, None]] = {}
     for metric in dict.fromkeys(capped["metric"]):
         info = summary.metrics[metric]
         ceilings.setdefault(f"{info.ceiling:g} {info.unit}".strip(), {})[metric] = None
     for ceiling, metrics in ceilings.items():
-        rule = f"{', '.join(metrics)}: each sample is capped at {ceiling}, also where it equals the source"
+        rule = f"{', '.join(metrics)}: each sample is capped at {ceiling}, also if it equals the source"
         counts = "" if in_cells else f"; at that cap: {_by_method(capped[capped['metric'].isin(metrics)], 'n_capped')}"
         yield f"{rule}{counts}"
 
 
 def _official(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
-    """Where the official script's 1000 dB is in a mean."""
+    """Say which means include the official script's 1000 dB."""
     tidy = summary.tidy[(summary.tidy["protocol"] == "paper") & (summary.tidy["value"] >= OFFICIAL)]
     for metric in dict.fromkeys(rows["metric"]):
         if metric.partition("@")[0] == "psnr":
@@ -149,7 +149,7 @@ def _official(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
             if len(own):
                 found = own.groupby(["split", "method"], sort=False).size().rename("count").reset_index()
                 told = _by_method(found, "count")
-                yield f"{metric}: nothing differs in {told}; each counts as {OFFICIAL:g} dB, as in the official script"
+                yield f"{metric}: no pixel differs in {told}; each counts as {OFFICIAL:g} dB, as in the official script"
 
 
 def _derived(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
@@ -161,7 +161,7 @@ def _derived(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _by_method(rows: pd.DataFrame, count: str) -> str:
-    """So many of each method, and where there are several splits also of which."""
+    """Say how many samples of each method, and of which split if there are several."""
     several = rows["split"].nunique() > 1
     totals = rows.groupby(["split", "method"], sort=False)[count].sum().reset_index()
     return ", ".join(
@@ -170,14 +170,14 @@ def _by_method(rows: pd.DataFrame, count: str) -> str:
 
 
 def _remarks(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
-    """What the metrics say of single scores, counted."""
+    """Yield the metrics' notes on single scores, with their counts."""
     places = rows[[*GROUP, "metric"]].drop_duplicates()
     for row in summary.notes.merge(places, on=[*GROUP, "metric"]).to_dict("records"):
         yield f"{row['metric']}: {row['count']} of the scores: {row['note']}"
 
 
 def _not_scored(summary: Summary) -> Iterator[str]:
-    """The usual metrics that are missing from the table, by reason."""
+    """Yield the usual metrics that are missing from the table, by reason."""
     names: dict[str, list[str]] = {}
     for name, reason in summary.unscored.items():
         names.setdefault(reason, []).append(name)

@@ -1,4 +1,4 @@
-"""Runs to one tidy frame."""
+"""Turn runs into one tidy frame."""
 
 import os
 from collections.abc import Sequence
@@ -14,32 +14,31 @@ from brushbench.runs.folders import expand
 from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 
 DIGEST = "@"
-"""Behind the name of what a digest is of."""
+"""Suffix of the name of whatever a digest identifies."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
 
 
 def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
-    """One row per data set, split, protocol, method, sample and metric.
+    """Return a frame with one row per data set, split, protocol, method, sample and metric.
 
-    `runs` are run folders, or folders that hold some. `value` is the stored score, missing where a sample isn't scored,
-    and `status` says why; it is empty for a score, of which `note` says what a reader must know. The PSNR of a sample
-    without any difference is missing too, with the status `identical`; reports count it as 60 dB (`counting.counted`).
-    A run that isn't scored has no rows.
-    Runs of one method are told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`. So are
-    data sets of one name: `folder@1f0c2a94`.
+    `runs` are run folders, or folders that contain them; a run that is not scored has no rows. `value` is the stored
+    score. If a sample has none, `value` is missing and `status` says why; if it has one, `status` is empty and `note`
+    says what a reader must know about it. The PSNR of a sample without any difference is missing too, with the status
+    `identical`; reports count it as 60 dB (`counting.counted`). Runs of one method are told apart by whatever differs,
+    be it options, seed, dtype or weights: `brushnet scale=0.5`. So are data sets of one name: `folder@1f0c2a94`.
 
-    After these columns come the samples' tags, by their names (`tag.` before one that is the name of another column),
-    and, unless it is known of no sample, `mask_share`, the share of the pixels that is to be painted, and `mask_size`,
-    the class of the mask: `small` up to 21.5 %, `medium` up to 36.9 %, `large`. Outside is classed by the inside mask
-    of the same image, so that both halves of an image are in one class. They are missing where they aren't known.
+    After these columns come the samples' tags, by name (with the prefix `tag.` if another column has that name), and,
+    if it is known for any sample, `mask_share`, the share of the pixels to inpaint, and `mask_size`, the class of the
+    mask: `small` up to 21.5 %, `medium` up to 36.9 %, `large`. Outside is classed by the inside mask of the same image,
+    so that both halves of an image are in one class. Unknown values are missing.
 
-    Raises `UserError` for a folder that holds no run, or a run that can't be read.
+    Raises `UserError` for a folder without runs, and for a run that cannot be read.
     """
     return frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
 
 
 def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> pd.DataFrame:
-    """The tidy frame of opened runs; `scores` are theirs, if they have been read already."""
+    """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already."""
     read = scores_of(runs) if scores is None else scores
     places = list(zip(runs, read, labels_of(runs), datasets_of(runs), strict=True))
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
@@ -51,23 +50,23 @@ def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None)
     if not filled:
         return pd.DataFrame(columns=list(COLUMNS))
     tidy = pd.concat(filled, ignore_index=True)
-    # Runs may have different tags; the mask's size stays last.
+    # Runs may have different tags; the columns of the mask stay last.
     last = [name for name in (MASK_SHARE, MASK_SIZE) if name in tidy]
     return tidy[[name for name in tidy.columns if name not in last] + last]
 
 
 def scores_of(runs: Sequence[Run]) -> list[Scores | None]:
-    """The scores of every run, None if it isn't scored."""
+    """Read the scores of every run, None for a run that is not scored."""
     return [read_scores(run) for run in runs]
 
 
 def tags_of(tidy: pd.DataFrame) -> list[str]:
-    """The columns of a frame that samples can be grouped by."""
+    """Return the columns of a frame that samples can be grouped by."""
     return [name for name in tidy.columns if name not in COLUMNS and name != MASK_SHARE]
 
 
 def metrics_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> dict[str, MetricInfo]:
-    """What the metrics of these runs are, by column, in the order in which they first occur."""
+    """Describe the metrics of these runs, by column, in the order in which they first occur."""
     infos: dict[str, MetricInfo] = {}
     for own in filter(None, scores_of(runs) if scores is None else scores):
         infos |= {name: info for name, info in own.metrics.items() if name not in infos}
@@ -75,7 +74,7 @@ def metrics_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = Non
 
 
 def versions_of(scores: Sequence[Scores | None]) -> dict[str, tuple[str, ...]]:
-    """Metrics that some of these runs have in one version and some in another, each with its versions."""
+    """Return the metrics that have different versions in these runs, each with its versions."""
     found: dict[str, dict[str, None]] = {}
     for own in filter(None, scores):
         for name, info in own.metrics.items():
@@ -84,7 +83,7 @@ def versions_of(scores: Sequence[Scores | None]) -> dict[str, tuple[str, ...]]:
 
 
 def unscored_of(scores: Sequence[Scores | None]) -> dict[str, str]:
-    """Usual metrics that couldn't be computed for one of these runs, and for no other could: each with the reason."""
+    """Return the usual metrics that could not be computed for any of these runs, each with the reason."""
     scored = {name for own in filter(None, scores) for name in own.metrics}
     reasons: dict[str, str] = {}
     for own in filter(None, scores):
@@ -113,7 +112,7 @@ def _rows(run: Run, scores: Scores, method: str, dataset: str) -> pd.DataFrame:
 
 
 def _descriptions(run: Run, scores: Scores, dataset: str, shares: MaskShares) -> dict[str, pd.Series]:
-    """Tags and the mask's size, by their column in the frame, once for every metric."""
+    """Return the columns of tags and mask sizes, repeated for every metric."""
     table = scores.table.reset_index(drop=True)
     columns: dict[str, pd.Series] = {}
     for name in table.columns:
@@ -125,7 +124,7 @@ def _descriptions(run: Run, scores: Scores, dataset: str, shares: MaskShares) ->
 
 
 def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """The run with most samples of each fingerprint, as runs with one have the same images; the others, to read."""
+    """Keep the run with the most samples of each fingerprint, whose runs have the same images; describe the others."""
     best: dict[str, Run] = {}
     for run in runs:
         known = best.get(run.record.fingerprint)
@@ -133,13 +132,13 @@ def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             best[run.record.fingerprint] = run
     kept = [run for run in runs if best[run.record.fingerprint] is run]
     others = [run for run in runs if best[run.record.fingerprint] is not run]
-    return kept, [f"{run.path} has the images of {best[run.record.fingerprint].path}" for run in others]
+    return kept, [f"{run.path} has the same images as {best[run.record.fingerprint].path}" for run in others]
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:
-    """Method names, with whatever tells runs of one method on one data set apart, on whichever split.
+    """Return method names, with whatever tells the runs of one method on one data set apart, on any split.
 
-    Digests tell runs apart on splits with one kind of masks: for another kind a method may take other weights.
+    Digests are compared between splits with the same kind of masks, as a method may use other weights for another kind.
     """
     facts = [_facts(run) for run in runs]
     keys = [
@@ -160,9 +159,9 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
 
 
 def datasets_of(runs: Sequence[Run]) -> list[str]:
-    """Names of the data sets, with the beginning of the digest where one split of that name has two.
+    """Return the names of the data sets, with the start of the digest if one split of that name has several.
 
-    Not where the data set's options differ: these tell its runs apart by their labels.
+    Digests that differ because of the data set's options do not count, as the labels of its runs name the options.
     """
     digests: dict[str, dict[str, set[str]]] = {}
     for run in runs:
@@ -177,7 +176,7 @@ def datasets_of(runs: Sequence[Run]) -> list[str]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Options of method and data set, seed, dtype, and the beginnings of the digests of the weights."""
+    """Return the options of method and data set, seed, dtype, and the start of each digest of the weights."""
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
     options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}

@@ -1,4 +1,4 @@
-"""What the gate found, for people (text, Markdown), programs (JSON) and CI systems (JUnit's XML)."""
+"""Render what the gate found, for people (text, Markdown), programs (JSON) and CI systems (JUnit's XML)."""
 
 import json
 import math
@@ -17,30 +17,30 @@ from brushbench.reports.regression import Checked, MetricChange, verdict_of
 
 STYLES = {"text": "simple", "markdown": "pipe"}
 SHOWN = 3
-"""Lost samples that are named."""
+"""Number of lost samples that are named."""
 WORDS = {"better": "same", "not worse": "same", "worse": "WORSE", "undecided": "UNDECIDED"}
 HEADER = ("metric", "baseline", "now", "change (positive = better)", "95 % bound", "margin", "")
 Undecided = Literal["pass", "fail"]
-"""What undecided metrics do."""
+"""What an undecided metric leads to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that the gate found."""
+    """Everything that the gate found."""
 
     checked: Sequence[Checked]
     extra: Sequence[str] = ()
-    """Runs that the baseline doesn't have, to read."""
+    """Descriptions of runs that the baseline lacks."""
     undecided: Undecided = "fail"
 
     @property
     def verdict(self) -> str:
-        """`passed`, `failed` or `undecided`."""
+        """Return `passed`, `failed` or `undecided`."""
         found = verdict_of(self.checked)
         return "passed" if found == "undecided" and self.undecided == "pass" else found
 
     def summary(self) -> str:
-        """One line: the verdict, with its counts."""
+        """Return one line with the verdict and its counts."""
         findings = [finding for part in self.checked for finding in part.findings]
         counts = {
             "missing runs": sum(part.lost is None for part in self.checked),
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def render_gate(outcome: Outcome, table_format: str) -> str:
-    """The outcome as `text`, `markdown`, `json` or `junit`."""
+    """Render the outcome as `text`, `markdown`, `json` or `junit`."""
     return FORMATS[table_format](outcome)
 
 
@@ -76,21 +76,21 @@ def _read(outcome: Outcome, style: str) -> str:
 def _table(part: Checked, style: str) -> str:
     title = one_line(described_key(part.key))
     if part.lost is None:
-        return f"{title}: is in the baseline, and not among the runs"
+        return f"{title}: in the baseline, but not among the runs"
     rows = [_row(finding) for finding in part.findings]
     table = tabulate(rows, HEADER, tablefmt=STYLES[style], disable_numparse=True, stralign="left")
     count = max((finding.count for finding in part.findings), default=0)
-    notes = [f"{count} samples; the bound of the change must not be below -margin"]
+    notes = [f"{count} samples; a metric passes if the bound of its change is not below -margin"]
     notes += [f"changed: {one_line(', '.join(part.changed), 1000)}"] if part.changed else []
     if part.lost:
         named = "; ".join(f"{name}: {reason}" for name, reason in list(part.lost.items())[:SHOWN])
         notes.append(one_line(f"lost their score: {len(part.lost)} samples: {named}", 1000))
     if part.added:
-        notes.append(f"{part.added} samples have no score in the baseline, and are not compared")
+        notes.append(f"{part.added} samples have no score in the baseline and are not compared")
     for finding in part.findings:
         if any(finding.capped):
             before, after = finding.capped
-            notes.append(f"{finding.metric}: {after} samples count as the ceiling of 60 dB, {before} in the baseline")
+            notes.append(f"{finding.metric}: {after} samples are at the ceiling of 60 dB, {before} in the baseline")
         if needed := finding.samples_needed:
             notes.append(f"{finding.metric} is undecided: about {needed} samples, or a larger --margin, would decide")
     return "\n\n".join([f"**{title}**" if style == "markdown" else title, table, "\n".join(notes)])
@@ -100,7 +100,7 @@ def _row(finding: MetricChange) -> list[str]:
     metric, result = finding.baseline, finding.result
     values = [finding.before, finding.after, result.mean, result.low, result.margin]
     texts = ["-" if math.isnan(value) else f"{value * metric.scale:.4g}" for value in values]
-    # Where all of the samples are at the ceiling, their mean is no more than that they are.
+    # If all samples are at the ceiling, their true mean is only known to be no less.
     for place, at_ceiling in enumerate(finding.capped):
         if finding.count and at_ceiling == finding.count:
             texts[place] = f">= {texts[place]}"
@@ -111,7 +111,7 @@ def _row(finding: MetricChange) -> list[str]:
 
 
 def _json(outcome: Outcome) -> str:
-    """Numbers are as printed: multiplied by the metric's scale, and the change positive where it is better."""
+    """Render the outcome as JSON, with numbers as printed: multiplied by the scale, a positive change being better."""
     content: JsonValue = {
         "schema_version": 1,
         "verdict": outcome.verdict,
@@ -165,13 +165,13 @@ def _metric(finding: MetricChange) -> dict[str, JsonValue]:
 
 
 def _junit(outcome: Outcome) -> str:
-    """A suite for each run, a case for each metric, and one for the samples."""
+    """Render the outcome with a suite for each run, a case for each metric, and one for the samples."""
     root = ElementTree.Element("testsuites", name=outcome.summary())
     for part in outcome.checked:
         suite = ElementTree.SubElement(root, "testsuite", name=_xml(described_key(part.key)))
         complete = ElementTree.SubElement(suite, "testcase", classname=_xml(described_key(part.key)), name="samples")
         if part.lost is None:
-            _failure(complete, "missing", "is in the baseline, and not among the runs")
+            _failure(complete, "missing", "in the baseline, but not among the runs")
         elif part.lost:
             told = "\n".join(f"{name}: {reason}" for name, reason in part.lost.items())
             _failure(complete, "lost", f"{len(part.lost)} samples lost their score", told)
@@ -198,7 +198,7 @@ def _failure(case: ElementTree.Element, kind: str, message: str, text: str = "")
 
 
 def _xml(text: str) -> str:
-    """Without characters that XML can't hold, also not escaped."""
+    """Remove characters that XML does not allow, even escaped."""
     return "".join(c for c in text if c in "\t\n" or (c.isprintable() and not 0xD800 <= ord(c) <= 0xDFFF))
 
 
@@ -211,7 +211,7 @@ FORMATS: dict[str, Callable[[Outcome], str]] = {
 
 
 def describe_baseline(baseline: Baseline, style: str) -> str:
-    """What a baseline holds, and how many samples each of its metrics needs for its margin."""
+    """Describe what a baseline holds, and how many samples each of its metrics needs for its margin."""
     rows, few = [], []
     for run in baseline.runs:
         for name, metric in run.metrics.items():
@@ -244,6 +244,6 @@ def _reading(baseline: Baseline) -> str:
     if all(len(run.seeds) > 1 for run in baseline.runs):
         return f"samples needed: for an unchanged method under another seed {passing}, by the noise of these seeds"
     return (
-        f"samples needed: for a method that paints other pictures just as well {passing}, at most; fewer where only "
-        "some of a score changes, and none where the pictures stay. Runs under several seeds tell how many"
+        f"samples needed: at most, for a method that generates other images just as well {passing}; fewer if scores "
+        "change only in part, and none if the images stay the same. Runs under several seeds tell how many"
     )

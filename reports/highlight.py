@@ -1,4 +1,4 @@
-"""Which cells of a column are the best, and which the second best."""
+"""Mark the best and the second best cells of a column."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from brushbench.reports.verdicts import on_test_scale
 
 
 def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:
-    """By what is printed, so that equal numbers have equal marks; none where all are equal, or there is only one."""
+    """Rank by printed numbers, so that equal ones have equal marks; none if all are equal or there is only one."""
     printed = {method: float(column.printed(mean)) for method, mean in means.items() if not np.isnan(mean)}
     order = sorted(set(printed.values()), reverse=column.info.higher_is_better)
     if len(order) < 2:
@@ -24,11 +24,11 @@ def by_rank(means: Mapping[str, float], column: Column) -> dict[str, Mark]:
 
 
 def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataFrame) -> dict[str, Mark]:
-    """`best` for the best mean, and for every method that no other is significantly better than.
+    """Mark as `best` the best mean, and every method that no other is significantly better than.
 
-    Max-t over joint sign flips of all pairs of the methods in `means` (`multiple_comparisons.beaten`), each on the
-    samples that both have, at 5 %, on the scale on which the metric is tested. Of fewer than six images none loses its
-    mark. `scores` are the rows of the tidy frame that the column is made of.
+    The test is max-t over joint sign flips of all pairs of the methods in `means` (`multiple_comparisons.beaten`), each
+    on the samples that both have, at 5 %, on the scale on which the metric is tested. With fewer than six images no
+    method loses its mark. `scores` are the rows of the tidy frame that the column is made of.
     """
     known = {method: mean for method, mean in means.items() if not np.isnan(mean)}
     if not known:
@@ -43,7 +43,7 @@ def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataF
 
 
 def _tested(scores: pd.DataFrame, column: Column) -> Values:
-    """The scores on the scale of the test, higher is better."""
+    """Return the scores on the scale of the test, higher is better."""
     values, info = scores["value"].to_numpy(np.float64, na_value=np.nan), column.info
     protocol = str(scores["protocol"].iloc[0])
     found = on_test_scale(counted(values, scores["status"].to_numpy(str), info, protocol), info, protocol)

@@ -1,4 +1,4 @@
-"""The interval of a mean as tables print it and figures draw it: one rule for both."""
+"""The interval of a mean, by one rule for tables and figures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,14 +10,14 @@ from brushbench.reports.counting import ceiling_of
 from brushbench.reports.statistics import Clusters, Estimate, Values, mean_interval
 
 FEWEST = 6
-"""Samples, or images where the masks of an image are together; of fewer there is no interval."""
+"""Fewest samples for an interval, or fewest images if an image's masks are together."""
 
 
 def table_interval(values: Values, clusters: Clusters | None, info: MetricInfo, protocol: str = "strict") -> Estimate:
-    """The mean with its 95 % interval, clipped to what the metric can be; no ends below `FEWEST` clusters.
+    """Return the mean with its 95 % interval, clipped to the metric's range; without ends below `FEWEST` clusters.
 
-    `values` are scores as they count (`counting.counted`). Nothing that counts is above the metric's ceiling, so the
-    interval ends there too.
+    `values` are scores as they count (`counting.counted`). No score counts as more than the metric's ceiling, so the
+    interval ends there as well.
     """
     found = mean_interval(values, clusters)
     if found.clusters < FEWEST:
@@ -28,7 +28,7 @@ def table_interval(values: Values, clusters: Clusters | None, info: MetricInfo, 
 
 
 def range_of(info: MetricInfo, protocol: str) -> tuple[float, float]:
-    """The smallest and the largest value that a score can count as, infinite where there is no bound."""
+    """Return the smallest and the largest value that a score can count as, infinite if unbounded."""
     lowest = -np.inf if info.lowest is None else info.lowest
     highest = np.inf if info.highest is None else info.highest
     ceiling = ceiling_of(info, protocol)
@@ -36,7 +36,7 @@ def range_of(info: MetricInfo, protocol: str) -> tuple[float, float]:
 
 
 def printed_interval(mean: float, low: float, high: float, printed: Callable[[float], str]) -> str:
-    """`± 0.40`; `[24.10, 42.90]` where the two sides differ in the printed digits; empty without an interval."""
+    """Return `± 0.40`, or `[24.10, 42.90]` if the sides differ in the printed digits; empty without an interval."""
     if np.isnan(low) or np.isnan(high):
         return ""
     upper, lower = printed(high - mean), printed(mean - low)

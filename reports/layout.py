@@ -1,6 +1,6 @@
-"""What a table is before it has a format: headings, rows of cells with marks, and what stands below it.
+"""A table before it has a format: headings, rows of cells with marks, and the notes below.
 
-Nothing in here is escaped; every format does that in its own way.
+Nothing here is escaped; every format does that in its own way.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ NAMES = {
     "papercut-clip": "papercut-clip",
     "psnr-of-mean-mse": "PSNR of mean MSE",
 }
-"""How the paper's columns, and names that would be hard to read, are printed; any other name stands in capitals."""
+"""Headings of the paper's columns, and of names that would be hard to read; any other name is printed in capitals."""
 FEWER = "†"
-"""Behind a number that is a mean over fewer samples than others of its column."""
+"""Sign behind a mean over fewer samples than others in its column."""
 BESIDE = "references and floors, not ranked"
-"""What stands below the rule."""
+"""Description of the rows below the rule."""
 AT_LEAST = "≥"
-"""Before a ceiling that every sample of a mean counts as."""
+"""Sign before a mean whose samples all count as the ceiling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +34,27 @@ class Column:
 
     split: str
     group: str
-    """The group of metrics over which a heading stands; may be empty."""
+    """Heading of the group of metrics that the column belongs to; may be empty."""
     info: MetricInfo
 
     @property
     def name(self) -> str:
-        """As in the heading, without what follows it."""
+        """Return the name in the heading, without region, scale and unit."""
         name = self.info.name.partition("@")[0]
         return NAMES.get(name, name.upper())
 
     @property
     def digits(self) -> int:
-        """After the point."""
+        """Return the number of digits after the point."""
         return 2 if self.info.unit or self.info.scale != 1 or self.info.name.partition("@")[0] in NAMES else 4
 
     def printed(self, value: float) -> str:
-        """A value of the metric, scaled as papers do; never a negative zero."""
+        """Print a value of the metric, scaled as in papers; never a negative zero."""
         text = f"{value * self.info.scale:.{self.digits}f}"
         return text.removeprefix("-") if not float(text) else text
 
     def ceiling(self, value: float) -> str:
-        """A value of which only the metric's ceiling is known: that the true one is no less."""
+        """Print a value at the metric's ceiling, whose true value is no less."""
         return f"{AT_LEAST} {value * self.info.scale:g}"
 
 
@@ -65,20 +65,20 @@ class Cell:
     text: str
     mark: Mark = ""
     remark: str = ""
-    """What follows it, without the mark."""
+    """Text after the number, which is not marked."""
     interval: str = ""
-    """Before the remark: `± 0.40` or `[24.10, 42.90]`; may be empty."""
+    """Interval before the remark: `± 0.40` or `[24.10, 42.90]`; may be empty."""
     fewer: bool = False
-    """Whether it is a mean over fewer samples than others of its column."""
+    """Whether the number is a mean over fewer samples than others in its column."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One method, or what is published of it."""
+    """The row of a method, or of its published numbers."""
 
     label: str
     cells: tuple[Cell, ...]
-    """One per column."""
+    """One cell per column."""
     kind: CellKind = "measured"
 
 
@@ -89,11 +89,11 @@ class Section:
     title: str
     rows: tuple[TableRow, ...]
     beside: tuple[TableRow, ...] = ()
-    """References and floors, which stand below a rule and take no part in the comparison."""
+    """References and floors, which are below a rule and take no part in the comparison."""
 
     @property
     def groups(self) -> list[tuple[TableRow, ...]]:
-        """Those that aren't empty, a rule between."""
+        """Return the groups that are not empty, which rules separate."""
         return [rows for rows in (self.rows, self.beside) if rows]
 
 
@@ -104,17 +104,17 @@ class Table:
     title: str
     columns: tuple[Column, ...]
     headings: tuple[str, ...]
-    """One per column."""
+    """One heading per column."""
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
-    """Below the table, each a sentence or two."""
+    """Notes below the table, each a sentence or two."""
     legend: tuple[tuple[Mark, str], ...] = ()
-    """What the marks mean, of those that occur."""
+    """Marks that occur, with their meanings."""
 
     def levels(self) -> list[list[tuple[str, int]]]:
-        """The lines of headings above the headings: splits, if there are several, and groups.
+        """Return the lines above the headings: splits, if there are several, and groups.
 
-        Each heading is there with the number of columns that it stands over.
+        Each title comes with the number of columns that it spans.
         """
         splits = [(column.split, column.split) for column in self.columns]
         groups = [(f"{column.split}/{column.group}", column.group) for column in self.columns]
@@ -126,7 +126,7 @@ class Table:
 
 
 def heading(info: MetricInfo, name: str, *, place: bool) -> str:
-    """Name, region if asked for, scale, unit, and an arrow to where it is better."""
+    """Return name, region (if `place`), scale and unit, with an arrow towards better values."""
     _, _, region = info.name.partition("@")
     scale = f"x{info.scale:g}".replace("1000", "1e3") if info.scale != 1 else ""
     arrow = "↑" if info.higher_is_better else "↓"

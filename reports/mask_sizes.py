@@ -1,4 +1,4 @@
-"""How large the masks of a data set are, known from all of its runs together."""
+"""Find how large the masks of a data set are, from all of its runs together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from brushbench.runs.scores import MASK_SHARE, Scores
 
 MASK_SIZE = "mask_size"
 MASK_SIZES = (("small", 0.215), ("medium", 0.369), ("large", 1.0))
-"""Classes of masks, each with the largest share of the pixels to paint: those of EditBench (arXiv:2212.06909)."""
+"""EditBench's classes of masks (arXiv:2212.06909), each with its largest share of the pixels to inpaint."""
 OPPOSITE = {"inside": "outside", "outside": "inside"}
 Values = Float64[np.ndarray, " n"]
 SampleKey = tuple[str, str, str]
-"""Data set, its options, split."""
+"""Data set, options of the data set, and split."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskShares:
-    """The share of the pixels to paint, by split and sample, wherever one of the runs knows it.
+    """The share of the pixels to inpaint, by split and sample, if any run knows it.
 
-    A run doesn't know it of a sample whose image was never looked at; another run of the same data may.
+    A run does not know it for a sample whose image it never read; another run of the same data may.
     """
 
     known: Mapping[SampleKey, Mapping[str, float]]
 
     @classmethod
     def of(cls, runs: Sequence[tuple[Run, str, Scores]]) -> "MaskShares":
-        """The shares of the masks of runs, each with the label of its data set and its scores."""
+        """Collect the shares from runs, each given with the label of its data set and its scores."""
         known: dict[SampleKey, dict[str, float]] = {}
         for run, dataset, scores in runs:
             if MASK_SHARE in scores.table:
@@ -41,9 +41,9 @@ class MaskShares:
         return cls(known)
 
     def columns(self, run: Run, dataset: str, names: Sequence[str]) -> dict[str, pd.Series]:
-        """`mask_share` and `mask_size` of a run's samples, missing where they aren't known; none if of no sample.
+        """Return `mask_share` and `mask_size` of a run's samples, missing if unknown; no columns if all are unknown.
 
-        The class is that of the inside mask, also outside, where the share is what that mask leaves.
+        The class is that of the inside mask, also for outside, whose share is what the inside mask leaves.
         """
         data, options, split = _place(run, dataset)
         own = self._shares((data, options, split), names)

@@ -1,4 +1,4 @@
-"""The PSNR of the mean MSE: beside the mean of PSNRs, the one that no single perfect sample can lift."""
+"""Compute the PSNR of the mean MSE, which, unlike the mean PSNR, no single perfect sample can raise."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,21 +12,21 @@ from brushbench.reports.counting import ceiling_of
 NAME = "psnr-of-mean-mse"
 PSNR, MSE = "psnr", "mse"
 OFFICIAL = 1000.0
-"""dB: what the official script calls the PSNR of no error, `paper`'s ceiling."""
+"""The official script's PSNR of an image without error, in dB, which is the ceiling under `paper`."""
 
 
 def is_derived(metric: str) -> bool:
-    """Whether a column is computed from another one's mean, so that no sample has a score of it."""
+    """Tell whether a column is computed from another column's mean, so that no sample has a score in it."""
     return metric.partition("@")[0] == NAME
 
 
 def with_psnr_of_mean(
     rows: pd.DataFrame, metrics: Mapping[str, MetricInfo]
 ) -> tuple[pd.DataFrame, dict[str, MetricInfo]]:
-    """The rows of a summary, and its metrics, with this one behind every PSNR whose region has an MSE too.
+    """Add the PSNR of the mean MSE to rows and metrics of a summary, after every PSNR whose region also has an MSE.
 
-    10 log10(1 / mean MSE), of the MSE of the same protocol; the ends of its interval are those of the mean MSE. It
-    counts as at most the PSNR's ceiling, like the PSNR of a sample: an error of 0 has none.
+    It is 10 log10(1 / mean MSE), with the MSE of the same protocol; the ends of its interval are those of the mean MSE.
+    Like the PSNR of a sample it is capped at the metric's ceiling, as an error of 0 has no finite PSNR.
     """
     pairs = {name: name.replace(PSNR, MSE, 1) for name in metrics if name.partition("@")[0] == PSNR}
     pairs = {psnr: mse for psnr, mse in pairs.items() if mse in metrics}
@@ -49,7 +49,7 @@ def _inserted(metrics: Mapping[str, MetricInfo], pairs: Mapping[str, str]) -> It
 
 # Any row of the frame is a record by its columns.
 def _of_both(rows: pd.DataFrame, psnr: str, mse: str) -> list[dict[str, object]]:
-    """The rows of the MSE, where the same split has the PSNR."""
+    """Return the rows of the MSE on splits that also have the PSNR."""
     splits = rows.loc[rows["metric"] == psnr, ["dataset", "split", "protocol"]].drop_duplicates()
     errors = rows[rows["metric"] == mse].merge(splits, on=["dataset", "split", "protocol"])
     return [{str(key): value for key, value in row.items()} for row in errors.to_dict("records")]

@@ -1,11 +1,11 @@
-"""Which of several methods may be the best: multiple comparisons by max-t over joint sign flips.
+"""Find which of several methods may be the best: multiple comparisons by max-t over joint sign flips.
 
-Choosing the best by the data and then testing the others against it finds differences that are not there, the more
-often the more methods there are. Here all pairs are tested together. If no two methods differ, the differences of
-every image might as well have the other sign, those of all pairs at once; the largest |t| over all pairs, with the
-signs of whole images drawn at random, is what the |t| of every pair is held against (Westfall and Young,
-Resampling-Based Multiple Testing, 1993; multiple comparisons with the best: Hsu, Ann. Statist. 12, 1984). A method
-stays among the best as long as no other is significantly better.
+Choosing the best method by the data and then testing the others against it finds differences that do not exist, and
+the more methods there are, the more often. Here all pairs are tested together. If no two methods differ, the
+differences of every image might as well have the opposite sign, for all pairs at once. The |t| of every pair is
+therefore compared with the largest |t| over all pairs when the signs of whole images are drawn at random (Westfall and
+Young, Resampling-Based Multiple Testing, 1993; multiple comparisons with the best: Hsu, Ann. Statist. 12, 1984). A
+method stays among the best as long as no other is significantly better.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, Shaped
 from brushbench.reports.statistics import AT_ONCE, DRAWS, balanced
 
 NEARLY_ONE = 1 - 1e-9
-"""Shares above it are those of equal differences, whose t has no end."""
+"""Shares above it belong to equal differences, whose t is infinite."""
 Scores = Float64[np.ndarray, "samples methods"]
 
 
@@ -29,11 +29,11 @@ def beaten(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Float64[np.ndarray, " methods"]:
-    """For each method the p-value of some other being better, corrected for all pairs of methods; 1 for none better.
+    """Return, for each method, the p-value of some other being better, corrected for all pairs; 1 if none is better.
 
-    Higher scores are better; NaN is no score. Each pair is compared on the samples that both have, every stratum
-    counting alike, and the signs of a cluster are flipped together for all pairs. Where there are few clusters all
-    signs are enumerated: no p-value is below 2 / 2^clusters.
+    Higher scores are better; NaN means no score. Each pair is compared on the samples that both have, every stratum
+    counts alike, and the signs of a cluster are flipped together for all pairs. With few clusters all signs are
+    enumerated, so no p-value is below 2 / 2^clusters.
     """
     pairs = list(combinations(range(scores.shape[1]), 2))
     found = np.ones(scores.shape[1])
@@ -63,7 +63,7 @@ def _sums(
     strata: Shaped[np.ndarray, " samples"],
     members: Bool[np.ndarray, "clusters samples"],
 ) -> tuple[Float64[np.ndarray, "clusters pairs"], Shaped[np.ndarray, " pairs"]]:
-    """The sum of each cluster's differences, by pair; and how many clusters of a pair have some."""
+    """Return the sum of each cluster's differences, by pair, and how many clusters of each pair have any."""
     known = ~np.isnan(differences)
     values = np.where(known, differences, 0.0)
     if len(np.unique(strata)) > 1:
@@ -77,9 +77,9 @@ def _squares(
     sums: Float64[np.ndarray, "clusters pairs"],
     sizes: Shaped[np.ndarray, " pairs"],
 ) -> Float64[np.ndarray, "*draws pairs"]:
-    """t^2 of every pair: (n - 1) r / (1 - r), r = total^2 / (n sum of squares), which flipping signs leaves alone.
+    """Return t^2 of every pair: (n - 1) r / (1 - r), r = total^2 / (n sum of squares); flips keep the sum of squares.
 
-    From r nothing cancels, however close to each other the differences are.
+    Computed from r, nothing cancels, however close to each other the differences are.
     """
     squares = sizes * (sums**2).sum(axis=0)
     shares = np.minimum(totals**2 / np.where(squares > 0, squares, 1.0), NEARLY_ONE)
@@ -88,7 +88,7 @@ def _squares(
 
 
 def _all_signs(clusters: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
-    """Half of all signs, the first of them positive: the others are their opposites, with the same |t|."""
+    """Return the half of all signs whose first is positive; the other half has the opposite signs and the same |t|."""
     numbers = np.arange(2 ** (clusters - 1))[:, None]
     bits = (numbers >> np.arange(clusters - 1)) & 1
     yield np.concatenate([np.ones((len(numbers), 1)), 1.0 - 2.0 * bits], axis=1)

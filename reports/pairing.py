@@ -1,4 +1,4 @@
-"""Which runs are compared with which, and the scores that both have."""
+"""Decide which runs are compared, and find the scores that both have."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,22 +26,22 @@ class RunPair:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Data set, split, protocol."""
+        """Return data set, split and protocol."""
         identity = self.a.record.identity
         return identity.dataset.name, identity.dataset.split, identity.protocol
 
     @property
     def standing(self) -> str:
-        """Why the two are in no family of tests, empty for two contenders: a reference or a floor doesn't compete."""
+        """Say which of the two is a reference or a floor, and so in no family of tests; empty for two contenders."""
         roles = {label: role_of(run) for label, run in ((self.label_a, self.a), (self.label_b, self.b))}
         return ", ".join(f"{label} is a {role}" for label, role in roles.items() if role != "contender")
 
 
 def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[RunPair], list[str]]:
-    """The pairs, and what is in none.
+    """Return the pairs of runs, and a remark on each run that is in no pair.
 
-    On the same data set (to the byte), split and protocol: where one side has only one run there, with each of the
-    other; else those of one method. Raises `UserError` if there are none.
+    Both runs have the same data set (to the byte), split and protocol. If either side has only one such run, it is
+    paired with each run of the other side; else runs of the same method are paired. Raises `UserError` for no pair.
     """
     labels = labels_of([*a, *b])
     sides = [list(zip(runs, own, strict=True)) for runs, own in ((a, labels[: len(a)]), (b, labels[len(a) :]))]
@@ -65,13 +65,13 @@ def paired(a: Sequence[Run], b: Sequence[Run]) -> tuple[list[RunPair], list[str]
     ]
     if not pairs:
         raise UserError(
-            one_line(f"nothing to compare: no run of A and B is of the same data, split and protocol. {remarks}", 2000)
+            one_line(f"nothing to compare: no run of A has the data, split and protocol of a run of B. {remarks}", 2000)
         )
     return pairs, remarks
 
 
 def pairs_of_both_splits(pairs: Sequence[RunPair]) -> list[list[RunPair]]:
-    """Pairs of the same two methods on inside and on outside."""
+    """Return the pairs of the same two methods on inside and on outside."""
     found: dict[tuple[str, str, str, str], list[RunPair]] = {}
     for pair in pairs:
         dataset, split, protocol = pair.place
@@ -81,7 +81,7 @@ def pairs_of_both_splits(pairs: Sequence[RunPair]) -> list[list[RunPair]]:
 
 
 def paired_scores(run: Run) -> Scores:
-    """Raises `UserError` for a run that isn't scored."""
+    """Read the scores of a run. Raises `UserError` if it is not scored."""
     scores = read_scores(run)
     if scores is None:
         raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
@@ -89,14 +89,14 @@ def paired_scores(run: Run) -> Scores:
 
 
 def common(a: Scores, b: Scores) -> list[str]:
-    """Metrics that give the same number on the same pixels."""
+    """Return the metrics of both that give the same number on the same pixels."""
     return [name for name, info in a.metrics.items() if name in b.metrics and info.same_numbers(b.metrics[name])]
 
 
 def shared(a: Scores, b: Scores, metric: str, protocol: str) -> pd.DataFrame:
-    """Columns a and b by sample, as scores count, missing where a side has none; all samples of either side.
+    """Return the scores of both sides as they count, in columns a and b, for all samples of either side.
 
-    `a.capped` and `b.capped` say which count as the metric's ceiling.
+    A missing score is NaN. `a.capped` and `b.capped` say which scores count as the metric's ceiling.
     """
     columns = {}
     for side, scores in (("a", a), ("b", b)):
@@ -110,7 +110,7 @@ def shared(a: Scores, b: Scores, metric: str, protocol: str) -> pd.DataFrame:
 
 
 def differing(pair: RunPair, a: Scores, b: Scores) -> Iterator[str]:
-    """What a reader must know of a pair: metrics that aren't compared, and scores that count as a ceiling."""
+    """Yield what a reader must know about a pair: metrics that are not compared, and scores at the ceiling."""
     where, protocol = f"{pair.label_a} and {pair.label_b} on {'/'.join(pair.place[:2])}", pair.place[2]
     for name, info in a.metrics.items():
         if name in b.metrics and not info.same_numbers(b.metrics[name]):
@@ -121,12 +121,12 @@ def differing(pair: RunPair, a: Scores, b: Scores) -> Iterator[str]:
         if capped[["a.capped", "b.capped"]].any(axis=None):
             info = a.metrics[name]
             told = f"{ceiling_of(info, protocol):g} {info.unit}".strip()
-            yield f"{name}: identical and better images count as {told}: {', '.join(counts)}; {where}"
+            yield f"{name}: identical images and those above {told} count as {told}: {', '.join(counts)}; {where}"
     for side, own, other in (("A", a, b), ("B", b, a)):
         for name in common(a, b):
             count = int((own.table[status_column(name)] == IDENTICAL).sum())
             if count and ceiling_of(own.metrics[name], protocol) is None:
-                yield f"{name}: {count} images of {side} are identical to their source, and have none: {where}"
+                yield f"{name}: {count} images of {side} are identical to their source and have no score: {where}"
         if missing := [name for name in own.metrics if name not in other.metrics]:
             yield f"only {side} has {', '.join(missing)}: {where}"
 

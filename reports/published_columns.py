@@ -1,6 +1,6 @@
-"""Published numbers beside measured ones: rows of a table with both and their difference, and why there is none.
+"""Put published numbers beside measured ones: table rows with both and their difference, or why there is none.
 
-A difference is printed where the measured run is like the published one in everything that the registry knows of.
+A difference is printed if the measured run agrees with the published one in everything that the registry knows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,20 +22,20 @@ from brushbench.runs.record import MethodIdentity, RunRecord
 
 NEVER = Stored((), ())
 NAMED = 3
-"""So many of the things that are unlike stand in the row itself."""
+"""How many of the things that differ are named in the row itself."""
 READ = {"A", "P"}
-"""How sure a number is that has no mark: read in the full text of a paper."""
+"""Confidence of a number without a mark: read in the full text of a paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The mean of a cell, unscaled, with its interval; what can't be had is NaN."""
+    """The mean of a cell, unscaled, with its interval; NaN for what cannot be computed."""
 
     mean: float
     low: float
     high: float
     scored: int
-    """Samples of the mean."""
+    """Number of samples in the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Beside:
 
     summary: Summary
     dataset: str
-    """As in the summary's rows: its name, with a digest where that is needed."""
+    """Name of the data set in the summary's rows, with a digest if needed."""
     protocol: str
     registry: Registry = field(default_factory=Registry)
 
     def rows(
         self, method: str, columns: Sequence[Column], measured: Mapping[tuple[str, str], Measured]
     ) -> tuple[TableRow, ...]:
-        """What is published of a method, and how far what was measured, by split and metric, is from it."""
+        """Return the published numbers of a method, and the differences of `measured` (by split and metric) to them."""
         found = [
             (column, self._find(method, column.split, column.info.name), measured.get((column.split, column.info.name)))
             for column in columns
@@ -73,18 +73,18 @@ class Beside:
         )
         names = list(dict.fromkeys(one.name for others in compared.values() for one in others))
         compares = any(not others for others in compared.values())
-        label = "measured - published" if compares else f"not compared, unlike in {_some(names)}"
+        label = "measured - published" if compares else f"not compared, differs in {_some(names)}"
         return (
             TableRow(f"published {' and '.join(called)}", numbers, "published"),
             TableRow(label, differences, "difference"),
         )
 
     def records(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a summary with what is published, unscaled as they are."""
+        """Return the rows of a summary with the published numbers, unscaled as well."""
         return rows.assign(**pd.DataFrame([self._record(row) for row in _records(rows)], rows.index, dtype="object"))
 
     def notes(self, rows: pd.DataFrame) -> Iterator[str]:
-        """Where the numbers are from, how a difference reads, and why some have none."""
+        """Say where the published numbers are from, how to read a difference, and why some have none."""
         places = [(str(row["method"]), str(row["split"]), str(row["metric"]), _measured(row)) for row in _records(rows)]
         numbers = [number for method, split, metric, _ in places if (number := self._find(method, split, metric))]
         if numbers:
@@ -99,7 +99,7 @@ class Beside:
                 yield f"no published numbers: {reason}"
 
     def _differences(self, places: Sequence[tuple[str, str, str, Measured]]) -> Iterator[str]:
-        """How a difference reads, if there is one, and of which methods there is none, with everything unlike."""
+        """Say how to read a difference, if there is one, and for which methods there is none, with all that differs."""
         found: dict[tuple[str, str], dict[str, list[str]]] = {}
         for method, split, metric, own in places:
             if self._find(method, split, metric) and not np.isnan(own.mean):
@@ -108,7 +108,7 @@ class Beside:
         if any("" in reasons for reasons in found.values()):
             yield (
                 "measured - published has the 95 % interval of the measured mean; within: the published number, which "
-                "has no interval of its own, lies in it"
+                "has no interval of its own, is inside it"
             )
         told: dict[str, list[str]] = {}
         for (method, split), reasons in found.items():
@@ -117,7 +117,7 @@ class Beside:
                 told.setdefault(reason, []).append(f"{method} ({split}{which})")
         for reason, methods in told.items():
             if reason:
-                yield f"no difference is printed for {', '.join(methods)}, unlike in {reason}"
+                yield f"no difference is printed for {', '.join(methods)}, whose set-up differs: {reason}"
 
     def _few_images(self, numbers: Sequence[Published]) -> Iterator[str]:
         gaps = dominated_rows(self.registry.numbers.values())
@@ -126,7 +126,7 @@ class Beside:
                 called = next(number.called for number in numbers if number.row == row)
                 yield (
                     f"published {called} ({row[1]}): the mean PSNR is {gaps[row]:.1f} dB above that of the mean MSE, "
-                    "which is dominated by few images"
+                    "which a few images dominate"
                 )
 
     def _record(self, row: Mapping[str, float | str]) -> dict[str, object]:
@@ -153,7 +153,7 @@ class Beside:
 
     def _unlike(self, method: str, split: str, own: Measured) -> list[Unlike]:
         runs = self._runs(method, split)
-        # A mean over both splits is of as many samples of each.
+        # A mean over both splits has the same number of samples of each.
         scored = own.scored // max(len(runs), 1)
         found = [
             one for key, record in runs.items() for one in unlike(record, self.summary.stored.get(key, NEVER), scored)
@@ -188,11 +188,11 @@ PUBLISHED = (
     "published_is_within",
     "published_unlike",
 )
-"""Columns of a record."""
+"""Columns that a record gets."""
 
 
 def measured(rows: pd.DataFrame) -> dict[tuple[str, str], Measured]:
-    """The cells of one method, by split and metric."""
+    """Return the cells of one method, by split and metric."""
     return {(str(row["split"]), str(row["metric"])): _measured(row) for row in _records(rows)}
 
 
@@ -205,7 +205,7 @@ def _measured(row: Mapping[str, float | str]) -> Measured:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The footnote has them all: a longer label would widen the table."""
+    """Join the first few names; the footnote has all of them, and a longer label would widen the table."""
     more = len(names) - NAMED
     return f"{', '.join(names[:NAMED])} and {more} more" if more > 0 else ", ".join(names)
 
@@ -217,7 +217,7 @@ def _published(number: Published | None) -> Cell:
 
 
 def _difference(number: Published, column: Column, own: Measured) -> Cell:
-    """`+0.12 ± 0.30 within`."""
+    """Return the cell of a difference: `+0.12 ± 0.30 within`."""
     if np.isnan(own.mean):
         return Cell("-")
     value = number.value / column.info.scale

@@ -3,8 +3,8 @@
 For every metric the paired differences of the samples decide, by a one-sided 95 % bound of their mean
 (non-inferiority): a run passes a metric when it is proven not to be worse by more than the margin. All metrics of all
 runs must pass, so a run that is worse in any of them gets through in at most 5 % of the cases, however many metrics
-there are. What can't be proven either way, because samples differ widely and are few, is `undecided`. Every sample that
-had a score must have one.
+there are. A metric that cannot be proven either way, because samples are few and differ widely, is `undecided`. Every
+sample that had a score must still have one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,28 +26,28 @@ NOT_THERE = "not scored"
 
 @dataclass(frozen=True, slots=True)
 class MetricChange:
-    """One metric of one run."""
+    """The change of one metric of one run."""
 
     metric: str
     baseline: MetricBaseline
     before: float
-    """Mean over the pairs, likewise `after`; NaN without any."""
+    """Mean of the baseline over the pairs, as `after` is that of the run; NaN without pairs."""
     after: float
     count: int
-    """Pairs."""
+    """Number of pairs."""
     result: NonInferiority
-    """The test of the differences, of which positive is better."""
+    """The test of the differences; positive is better."""
     capped: tuple[int, int] = (0, 0)
     """Samples that count as the metric's ceiling, in the baseline and now."""
 
     @property
     def improved(self) -> bool:
-        """Better, by more than the margin."""
+        """Tell whether the metric is better by more than the margin."""
         return self.result.verdict == "better" and self.result.mean > self.result.margin
 
     @property
     def samples_needed(self) -> int | None:
-        """About how many would decide, if what is undecided is no worse."""
+        """Return about how many samples would decide, if an undecided metric is not worse."""
         room = self.result.margin + self.result.mean
         if self.result.verdict != "undecided" or room <= 0:
             return None
@@ -56,43 +56,43 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One run of the baseline."""
+    """One run of the baseline, checked."""
 
     key: RunKey
     findings: tuple[MetricChange, ...] = ()
     changed: tuple[str, ...] = ()
-    """What is another in the method."""
+    """Changes of the method."""
     lost: Mapping[str, str] | None = None
-    """Samples that had a score and have none, each with the reason; None: the run itself is missing."""
+    """Why each sample that had a score has none; None if the run itself is missing."""
     added: int = 0
-    """Samples that the baseline hasn't, or hasn't scored."""
+    """Number of samples that the baseline lacks, or has no score for."""
 
     @property
     def failures(self) -> list[str]:
-        """What is surely wrong; nothing when the run passes, or is undecided."""
+        """List what is surely wrong; empty if the run passes or is undecided."""
         if self.lost is None:
             return ["is not among the runs"]
         lost = [f"{len(self.lost)} samples lost their score"] if self.lost else []
         return lost + [f"{name} worse" for name in self.of("worse")]
 
     def of(self, verdict: str) -> list[str]:
-        """The metrics with this verdict."""
+        """Return the metrics with this verdict."""
         return [finding.metric for finding in self.findings if finding.result.verdict == verdict]
 
 
 def verdict_of(checked: Sequence[Checked]) -> Literal["passed", "failed", "undecided"]:
-    """The verdict on all runs together: what is worse or lost fails, whatever else is undecided."""
+    """Return the verdict on all runs together: anything worse or lost fails, whatever else is undecided."""
     if any(part.failures for part in checked):
         return "failed"
     return "undecided" if any(part.of("undecided") for part in checked) else "passed"
 
 
 def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], list[str]]:
-    """Every run of the baseline held against its counterpart; also the runs that the baseline doesn't have.
+    """Compare every run of the baseline with its counterpart; return also the runs that the baseline lacks.
 
-    The only run of a split has the only one of that split in the baseline as its counterpart, whatever their names.
-    Raises `UserError`, with the reason, for runs that can't be compared: another data set, seed or protocol, another
-    version of a metric, a metric that isn't scored, or no run that is in the baseline.
+    If a split has one run on either side, these are counterparts whatever their names. Raises `UserError`, with the
+    reason, for runs that cannot be compared: another data set, seed or protocol, another version of a metric, a metric
+    that is not scored, or no run that is in the baseline.
     """
     given = _by_key(runs)
     stored = {key_of(run.identity): run for run in baseline.runs}
@@ -108,7 +108,7 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
 
 
 def _by_key(runs: Sequence[Run]) -> dict[RunKey, Run]:
-    """Raises `UserError` if two runs are of one method on one split: then it is unclear which is meant."""
+    """Index the runs. Raises `UserError` for two runs of one method on one split, as either could be meant."""
     found: dict[RunKey, Run] = {}
     for run in runs:
         key = key_of(run.record.identity)
@@ -121,7 +121,7 @@ def _by_key(runs: Sequence[Run]) -> dict[RunKey, Run]:
 
 
 def _renamed(given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> dict[RunKey, RunKey]:
-    """The keys in the baseline whose run goes by another name."""
+    """Return the keys in the baseline whose run now has another name."""
     pairs = {}
     for key in stored:
         here, there = ([other for other in keys if other[:3] == key[:3]] for keys in (given, stored))
@@ -133,7 +133,7 @@ def _renamed(given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) 
 def _check_protocol(key: RunKey, given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> None:
     for other in given:
         if (other[0], other[1], other[3]) == (key[0], key[1], key[3]) and other not in stored:
-            raise UserError(one_line(f"not comparable: {described_key(other)} here, protocol {key[2]} in the baseline"))
+            raise UserError(one_line(f"not comparable: {described_key(other)}, but protocol {key[2]} in the baseline"))
 
 
 def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
@@ -149,7 +149,7 @@ def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
         after = dict(zip(samples, columns[name], strict=True))
         now = [after.get(sample, NOT_THERE) for sample in before.samples]
         pairs = np.stack([numbers(scores, infos[name], key[2]) for scores in (metric.scores, now)], axis=1)
-        # Identical images, by a metric that has no ceiling.
+        # Images that are identical in both, with a metric that has no ceiling.
         same = np.array([old == new == IDENTICAL for old, new in zip(metric.scores, now, strict=True)])
         pairs[same & ~np.isfinite(pairs).all(axis=1)] = 0.0
         for sample, old, new, (was, is_now) in zip(before.samples, metric.scores, now, pairs, strict=True):
@@ -170,11 +170,11 @@ def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> MetricChan
     differences = sign * (pairs[:, 1] - pairs[:, 0])
     result = non_inferiority(differences, metric.margin)
     if len(differences) == 1:
-        # There is no interval around one sample: the difference itself decides.
+        # One sample has no interval, so the difference itself decides.
         fine = result.mean >= -metric.margin
         result = replace(result, verdict="not worse" if fine else "worse", low=result.mean, high=result.mean)
     elif not len(differences):
-        # What had a score and has none is counted as lost; here nothing is left to compare.
+        # Samples that no longer have a score are counted as lost; nothing is left to compare here.
         result = replace(result, verdict="not worse")
     elif result.verdict == "undecided" and result.mean < -metric.margin:
         result = replace(result, verdict="worse")
@@ -184,20 +184,20 @@ def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> MetricChan
 
 def _check_identity(key: RunKey, before: RunBaseline, after: Identity) -> None:
     if before.identity.dataset.digest != after.dataset.digest:
-        raise UserError(one_line(f"not comparable: the data set of {described_key(key)} isn't the one of the baseline"))
+        raise UserError(one_line(f"not comparable: {described_key(key)} uses other data than the baseline"))
     if len(before.seeds) < 2 and before.identity.seed != after.seed:
         raise UserError(
             one_line(
-                f"not comparable: {described_key(key)} has seed {after.seed}, in the baseline it is "
-                f"{before.identity.seed}; valid: that seed, or a baseline of several (`check RUN RUN... --write FILE`, "
-                "a run for each seed)"
+                f"not comparable: {described_key(key)} has seed {after.seed}, but the baseline has "
+                f"{before.identity.seed}; use that seed, or a baseline of several (`check RUN RUN... --write FILE`, "
+                "one run for each seed)"
             )
         )
 
 
 def _check_metric(key: RunKey, name: str, metric: MetricBaseline, infos: Mapping[str, MetricInfo]) -> None:
     if name not in infos:
-        raise UserError(one_line(f"not comparable: {described_key(key)} isn't scored with {name}, the baseline is"))
+        raise UserError(one_line(f"not comparable: {described_key(key)} isn't scored with {name}, but the baseline is"))
     if (infos[name].version, infos[name].region) != (metric.version, metric.region):
-        versions = f"version {infos[name].version} here, {metric.version} in the baseline"
+        versions = f"version {infos[name].version}, but {metric.version} in the baseline"
         raise UserError(one_line(f"not comparable: {name} of {described_key(key)} is {versions}; write a new baseline"))

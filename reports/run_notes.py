@@ -1,4 +1,4 @@
-"""Notes of runs and of single samples, as they stand below a table: what a reader must know of how images were made."""
+"""Notes on runs and samples for below a table: what a reader must know about how the images were made."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,25 +11,25 @@ from brushbench.core.errors import one_line
 from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.runs.folder import Run
 
-PADDED = "padded by reflection to the sides that the method can paint, and cut back"
+PADDED = "padded by reflection to a size that the method accepts, then cropped"
 
 
 @dataclass(frozen=True, slots=True)
 class RunNote:
-    """A note on a run as a whole, or on so many of its samples."""
+    """A note on a run as a whole, or on a number of its samples."""
 
     dataset: str
     protocol: str
     split: str
     method: str
-    """The label of its row."""
+    """Label of the run's row."""
     text: str
     samples: int | None = None
-    """None: of the whole run."""
+    """Number of samples; None for the whole run."""
 
 
 def notes_of(runs: Sequence[Run]) -> tuple[RunNote, ...]:
-    """The notes of all runs, in their order."""
+    """Return the notes of all runs, in their order."""
     return tuple(
         RunNote(dataset, identity.protocol, identity.dataset.split, label, one_line(text), samples)
         for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)
@@ -39,9 +39,9 @@ def notes_of(runs: Sequence[Run]) -> tuple[RunNote, ...]:
 
 
 def note_lines(notes: Sequence[RunNote], rows: pd.DataFrame, *, any_split: bool) -> Iterator[str]:
-    """Those of a table with these rows, each once, with the methods that it is of.
+    """Yield the notes on the runs in these rows, each once, with its methods.
 
-    `any_split`: a row is of several runs of its method.
+    `any_split` means that a row stands for several runs of its method.
     """
     keys = ["dataset", "protocol", "method", *([] if any_split else ["split"])]
     places = set(rows[keys].itertuples(index=False, name=None))
@@ -55,9 +55,9 @@ def note_lines(notes: Sequence[RunNote], rows: pd.DataFrame, *, any_split: bool)
 
 
 def _of_samples(run: Run) -> Counter[str]:
-    """How many finished samples have a note, or were padded.
+    """Count the finished samples that have a note or were padded.
 
-    A ledger that can't be read tells none: scores are there all the same.
+    A ledger that cannot be read yields none, as the scores can be reported without it.
     """
     ledger = capture(run.ledger)
     entries = () if isinstance(ledger, Failure) else ledger.values()

@@ -2,21 +2,21 @@
 
 A *cluster* is a set of samples that share a source image: its inside and its outside mask are two samples of one
 picture, and what is hard about the picture is hard in both. Every function takes `clusters`, one name or number per
-value; None: every value is a cluster of its own, and the results are the textbook ones for independent values.
+value. If it is None, every value is a cluster of its own, and the results are the textbook ones for independent values.
 
-What was chosen, and why (measured by `benchmarks/interval_coverage.py`):
+The choices, and the reasons for them (measured by `benchmarks/interval_coverage.py`):
 
 * Standard errors are cluster-robust with the CR2 correction, and the degrees of freedom are Bell and McCaffrey's
-  (Survey Methodology 28, 2002), which are the number of clusters less one when all are of one size. A plain
+  (Survey Methodology 28, 2002), which are the number of clusters less one if all have the same size. A plain
   cluster-robust interval with the normal quantile is too short for few or unequal clusters.
 * The interval of a mean is corrected for skewness by Hall's transformation (J. R. Statist. Soc. B 54, 1992, 221-228)
   with Student's quantile, because LPIPS and squared errors are skewed to the right, where Student's own interval covers
   too rarely. It agrees with a studentised bootstrap, and needs no random draws.
-* A paired difference is tested, and has its interval, by a pairs bootstrap-t: whole clusters are drawn with
-  replacement, and the studentised mean is compared with how far those of the draws lie from the mean that they were
-  drawn from (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 12.5; Hall, The Bootstrap and Edgeworth
-  Expansion, 1992, for the symmetric interval). Differences of real scores are skewed, even between two methods that
-  are equally good; there Student's t and random signs find too much (`benchmarks/type_one_error.py`).
+* A paired difference gets its test and its interval by a pairs bootstrap-t: whole clusters are drawn with replacement,
+  and the studentised mean is compared with how far those of the draws lie from the mean that they were drawn from
+  (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 12.5; Hall, The Bootstrap and Edgeworth Expansion,
+  1992, for the symmetric interval). Differences of real scores are skewed, even between two equally good methods, and
+  then Student's t and random signs find too much (`benchmarks/type_one_error.py`).
 * `difference_interval` is Student's, for reruns and margins, where differences are small and symmetric.
 """
 
@@ -30,13 +30,13 @@ from scipy import special
 
 LEVEL, ALPHA, POWER = 0.95, 0.05, 0.8
 DRAWS = 9999
-"""The fewest draws of a bootstrap: its smallest p-value is 1 / (draws + 1)."""
+"""Fewest draws of a bootstrap, whose smallest p-value is 1 / (draws + 1)."""
 PER_TEST = 200
-"""Draws for each test of a family: so many that the smallest p-value, corrected, is a tenth of 5 %."""
+"""Draws for each test of a family, so that the smallest corrected p-value is a tenth of 5 %."""
 AT_ONCE = 1 << 22
-"""Numbers drawn at once."""
+"""Most numbers to draw at once."""
 ROUNDING = 1e-12
-"""Relative: standard errors below it are those of equal values."""
+"""Relative standard errors below it are those of equal values."""
 Values = Float64[np.ndarray, " n"]
 Clusters = Shaped[np.ndarray, " n"]
 Verdict = Literal["better", "not worse", "undecided", "worse"]
@@ -44,19 +44,19 @@ Verdict = Literal["better", "not worse", "undecided", "worse"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its interval. What can't be had from so few clusters is NaN, never a guess."""
+    """A mean with its interval. What too few clusters cannot tell is NaN, never a guess."""
 
     mean: float
-    """NaN for no value."""
+    """The mean; NaN without values."""
     low: float
-    """End of the interval; like `high`, `standard_error` and `freedom` NaN for fewer than two clusters."""
+    """Lower end of the interval; NaN for fewer than two clusters, as are `high`, `standard_error` and `freedom`."""
     high: float
     standard_error: float
     """The standard error of the mean, cluster-robust."""
     freedom: float
     """Degrees of freedom of the standard error."""
     count: int
-    """Values."""
+    """Number of values."""
     clusters: int
 
 
@@ -70,14 +70,14 @@ class NonInferiority:
     mean: float
     """The mean of the differences; positive is better."""
     low: float
-    """One-sided bound: the mean is above it with the level asked for. NaN for fewer than two clusters."""
+    """One-sided bound that the mean is above, at the requested level. NaN for fewer than two clusters."""
     high: float
-    """One-sided bound: the mean is below it, likewise."""
+    """One-sided bound that the mean is below, at the same level. NaN for fewer than two clusters."""
     margin: float
 
 
 def mean_interval(values: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
-    """The mean of scores, its interval corrected for skewness (Hall 1992, equation 3.1, with Student's quantile)."""
+    """Return the mean of scores, its interval corrected for skewness (Hall 1992, eq. 3.1, with Student's quantile)."""
     parts = _Parts.of(values, clusters)
     quantile = _quantile(parts.freedom, (1 + level) / 2)
     upper, lower = (_hall(sign * quantile, parts.skewness) for sign in (1, -1))
@@ -85,17 +85,17 @@ def mean_interval(values: Values, clusters: Clusters | None = None, level: float
 
 
 def difference_interval(differences: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
-    """The mean of paired differences with Student's interval."""
+    """Return the mean of paired differences with Student's interval."""
     parts = _Parts.of(differences, clusters)
     half = _quantile(parts.freedom, (1 + level) / 2) * parts.error
     return parts.estimate(parts.mean - half, parts.mean + half)
 
 
 def balanced(values: Values, strata: Clusters) -> Values:
-    """Values whose mean is the mean of the means of the strata, with the deviations that it has from them.
+    """Reweight values so that their mean is the mean of the strata's means, and their deviations those behind it.
 
-    For the mean of the inside and the outside row when one of them has more scores: the mean of all scores would count
-    that one for more. Where the strata are of one size nothing but the difference between their means is removed.
+    This is for the mean of the inside and outside rows if one of them has more scores: the mean of all scores would
+    give that one more weight. If the strata have the same size, only the difference between their means is removed.
     """
     if not len(values):
         return values
@@ -107,7 +107,7 @@ def balanced(values: Values, strata: Clusters) -> Values:
 
 
 def student_test(differences: Values, clusters: Clusters | None = None) -> float:
-    """Two-sided p-value of the mean difference being 0, by the cluster-robust t; 1 for fewer than two clusters."""
+    """Return the two-sided p-value of a mean difference of 0, by the cluster-robust t; 1 for under two clusters."""
     parts = _Parts.of(differences, clusters)
     if parts.undetermined:
         return 1.0
@@ -117,7 +117,7 @@ def student_test(differences: Values, clusters: Clusters | None = None) -> float
 def bootstrap_test(
     differences: Values, clusters: Clusters | None = None, *, seed: int = 0, draws: int = DRAWS
 ) -> float:
-    """Two-sided p-value of the mean difference being 0: that of `paired_bootstrap`."""
+    """Return the two-sided p-value of a mean difference of 0, by `paired_bootstrap`."""
     return paired_bootstrap(differences, clusters, seed=seed, draws=draws)[0]
 
 
@@ -129,11 +129,12 @@ def paired_bootstrap(
     draws: int = DRAWS,
     level: float = LEVEL,
 ) -> tuple[float, Estimate]:
-    """Two-sided p-value of the mean difference being 0, and the mean with its interval, by a pairs bootstrap-t.
+    """Return the two-sided p-value of a mean difference of 0, and the mean with its interval, by a pairs bootstrap-t.
 
-    (1 + draws at least as far from their centre) / (1 + draws), but never below `smallest_p`; 1 for fewer than two
-    clusters. The interval is that of all means that the test doesn't reject, so it holds 0 exactly if the p-value is
-    above 1 - level; its ends are NaN where no p-value could be that small. Equal seeds give equal results.
+    The p-value is (1 + draws at least as far from their centre) / (1 + draws), but never below `smallest_p`; it is 1
+    for fewer than two clusters. The interval consists of all means that the test does not reject, so it contains 0 if
+    and only if the p-value is above 1 - level; its ends are NaN if no p-value could be that small. Equal seeds give
+    equal results.
     """
     parts = _Parts.of(differences, clusters)
     smallest = smallest_p(len(parts.sums), draws)
@@ -141,34 +142,34 @@ def paired_bootstrap(
     bounded = smallest <= 1 - level
     if parts.undetermined or parts.error == 0:
         return 1.0 if parts.undetermined else smallest, parts.estimate(parts.mean, parts.mean) if bounded else unknown
-    # Both studentised alike; the correction of the variance for the number of clusters would cancel out.
+    # Both are studentised alike, so a correction of the variance for the number of clusters would cancel out.
     deviations = parts.sums - parts.sizes * parts.mean
     error = float(np.sqrt(np.sum(deviations**2)) / parts.sizes.sum())
     drawn = np.concatenate(list(_studentised(deviations, parts.sizes, seed, draws)))
     p_value = (1 + int(np.sum(drawn >= abs(parts.mean) / error * (1 - 1e-9)))) / (1 + draws)
     if not bounded:
         return max(p_value, smallest), unknown
-    # The t above which a p-value is at most 1 - level.
+    # The t above which the p-value is at most 1 - level.
     place = max(int(np.floor((1 - level) * (draws + 1) + 1e-9)) - 1, 0)
     half = float(np.partition(drawn, draws - 1 - place)[draws - 1 - place]) * error
     return max(p_value, smallest), parts.estimate(parts.mean - half, parts.mean + half)
 
 
 def smallest_p(clusters: int, draws: int = DRAWS) -> float:
-    """The smallest p-value that a paired test may give, whatever the differences.
+    """Return the smallest p-value that a paired test may give, whatever the differences.
 
-    If they are symmetric around 0, the signs of so few clusters are all equal with this probability.
+    If they are symmetric around 0, all clusters have the same sign with this probability.
     """
     return max(2.0 ** (1 - clusters), 1 / (draws + 1))
 
 
 def draws_for(tests: int) -> int:
-    """Draws with which one of so many tests can still be significant after the correction for their number."""
+    """Return how many draws one of so many tests needs to be significant after the correction for their number."""
     return max(DRAWS, PER_TEST * tests - 1)
 
 
 def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
-    """How often each of so many clusters is in each draw with replacement, some draws at once."""
+    """Yield how often each of `count` clusters is in each draw with replacement, several draws at once."""
     generator = np.random.default_rng(seed)
     for start in range(0, draws, step := max(1, AT_ONCE // count)):
         rows = min(step, draws - start)
@@ -179,13 +180,13 @@ def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray,
 def _studentised(
     deviations: Float64[np.ndarray, " clusters"], sizes: Float64[np.ndarray, " clusters"], seed: int, draws: int
 ) -> Iterator[Float64[np.ndarray, " draws"]]:
-    """|t| of clusters drawn with replacement; infinite where a draw is of nothing but equal clusters."""
+    """Yield |t| of clusters drawn with replacement; infinite if all clusters of a draw are equal."""
     columns = np.stack([deviations, sizes, deviations**2, deviations * sizes, sizes**2], axis=1)
     tiny = 1e-12 * float(np.mean(deviations**2))
     for times in resampled(len(deviations), seed, draws):
         moved, total, squares, mixed, square_sizes = (times @ columns).T
         shift = moved / total
-        # Sum of (deviation - size * shift)^2, multiplied out: both are small, so that nothing cancels.
+        # Sum of (deviation - size * shift)^2, expanded: both terms are small, so nothing cancels.
         spread = squares - 2 * shift * mixed + shift**2 * square_sizes
         flat = spread <= tiny
         error = np.sqrt(np.where(flat, 1.0, spread)) / total
@@ -193,20 +194,20 @@ def _studentised(
 
 
 def asymmetry(values: Values, clusters: Clusters | None = None) -> float:
-    """Skewness of the clusters' sums, divided by the root of their number: by so much a mean of them is skewed.
+    """Return the skewness of the clusters' sums over the square root of their number, which is that of their mean.
 
-    0 where all are equal, or there are fewer than two.
+    It is 0 if all are equal, or there are fewer than two.
     """
     return _Parts.of(values, clusters).skewness
 
 
 def wilcoxon_test(differences: Values, clusters: Clusters | None = None) -> float:
-    """Two-sided p-value of Wilcoxon's signed-rank test on the mean differences of the clusters, zeros as by Pratt.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test on the clusters' means, with Pratt's zeros.
 
-    Its hypothesis is that the differences are symmetric around 0, which is more than a mean of 0. 1 where every
-    difference is 0.
+    Its hypothesis is that the differences are symmetric around 0, which is more than a mean of 0. The p-value is 1 if
+    every difference is 0.
     """
-    # Costs a second, which the tables don't need.
+    # This import takes a second, which tables need not wait for.
     from scipy import stats
 
     parts = _Parts.of(differences, clusters)
@@ -217,9 +218,9 @@ def wilcoxon_test(differences: Values, clusters: Clusters | None = None) -> floa
 
 
 def holm(p_values: Sequence[float] | Float64[np.ndarray, " tests"], family: int = 0) -> Float64[np.ndarray, " tests"]:
-    """p-values corrected for their number, in their order (Holm, Scand. J. Statist. 6, 1979).
+    """Correct p-values for their number, keeping their order (Holm, Scand. J. Statist. 6, 1979).
 
-    `family`: how many tests there are in all, if that is more; of the others nothing is known, they count as 1.
+    `family` is the number of tests in all, if there are more; the unknown p-values of the others count as 1.
     """
     given = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(given, kind="stable")
@@ -231,26 +232,26 @@ def holm(p_values: Sequence[float] | Float64[np.ndarray, " tests"], family: int 
 
 
 def wins_ties_losses(differences: Values, tie: float = 0.0) -> tuple[int, int, int]:
-    """How many differences, positive is better, are above `tie`, within it, and below it."""
+    """Count the differences above `tie`, within it, and below it; positive is better."""
     return int(np.sum(differences > tie)), int(np.sum(np.abs(differences) <= tie)), int(np.sum(differences < -tie))
 
 
 def detectable_difference(estimate: Estimate, alpha: float = ALPHA, power: float = POWER) -> float:
-    """The smallest true mean difference that a two-sided test finds with this power, by the noncentral t.
+    """Return the smallest true mean difference that a two-sided test finds with this power, by the noncentral t.
 
-    From the standard error that was observed. NaN for fewer than two clusters.
+    It is computed from the observed standard error. NaN for fewer than two clusters.
     """
     if np.isnan(estimate.standard_error):
         return float("nan")
     critical = _quantile(estimate.freedom, 1 - alpha / 2)
-    # Finding a difference of the wrong sign is left out: with a power worth asking for, it has no weight.
+    # A difference of the wrong sign is neglected: it has no weight at any reasonable power.
     return float(special.nctdtrinc(estimate.freedom, 1 - power, critical)) * estimate.standard_error
 
 
 def non_inferiority(
     differences: Values, margin: float, clusters: Clusters | None = None, alpha: float = ALPHA
 ) -> NonInferiority:
-    """Decide by one-sided bounds of the paired differences, positive is better, whether they are worse by `margin`.
+    """Decide by one-sided bounds of the paired differences, positive being better, whether they are worse by `margin`.
 
     `not worse` is a proof at the level 1 - alpha, not a lack of proof of the opposite: with too few samples the verdict
     is `undecided`. Differences that are all 0 are `not worse` by any margin. Raises `ValueError` for a negative margin.
@@ -271,26 +272,26 @@ def non_inferiority(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What all of the above is made of: per cluster its sum and size, and the mean with its error."""
+    """The quantities behind all of the above: sum and size of each cluster, and the mean with its error."""
 
     mean: float
     error: float
     freedom: float
     skewness: float
-    """The skewness of the clusters' deviations over the root of their number: what Hall's transformation takes."""
+    """Skewness of the clusters' deviations over the square root of their number, as Hall's transformation takes it."""
     sums: Float64[np.ndarray, " clusters"]
     sizes: Float64[np.ndarray, " clusters"]
     weights: Float64[np.ndarray, " clusters"]
-    """CR2: 1 / (1 - share of the values)."""
+    """CR2 weights: 1 / (1 - share of the values)."""
 
     @property
     def undetermined(self) -> bool:
-        """Too few clusters for any statement but the mean; or nothing differs from 0."""
+        """Tell whether there are too few clusters for anything but the mean, or no value differs from 0."""
         return len(self.sums) < 2 or (self.mean == 0 and self.error == 0)
 
     @staticmethod
     def of(values: Values, clusters: Clusters | None) -> "_Parts":
-        """Raises `ValueError` for values that aren't finite, or for another number of clusters than of values."""
+        """Compute the quantities. Raises `ValueError` for values that are not finite, or not one cluster per value."""
         if not np.all(np.isfinite(values)):
             raise ValueError("values: valid are finite numbers; leave out what isn't scored, on both sides of a pair")
         if clusters is not None and len(clusters) != len(values):
@@ -319,9 +320,10 @@ class _Parts:
 
 
 def _freedom(sizes: Float64[np.ndarray, " clusters"], weights: Float64[np.ndarray, " clusters"]) -> float:
-    """Bell and McCaffrey's for a mean: trace(M)^2 / trace(M M), M = diag(w m) - (a m)(a m)' / n, a^2 = w.
+    """Return Bell and McCaffrey's degrees of freedom of a mean.
 
-    w are the CR2 weights, m the sizes and n their sum; trace(M) is then n.
+    They are trace(M)^2 / trace(M M), with M = diag(w m) - (a m)(a m)' / n and a^2 = w, where w are the CR2 weights, m
+    the sizes and n their sum; trace(M) is then n.
     """
     total = sizes.sum()
     squares = (
@@ -337,7 +339,7 @@ def _quantile(freedom: float, probability: float) -> float:
 
 
 def _hall(quantile: float, skewness: float) -> float:
-    """The t at which Hall's transformation t + k t^2 / 3 + k^2 t^3 / 27 + k / 6 is `quantile`; k is the skewness."""
+    """Return the t at which Hall's t + k t^2 / 3 + k^2 t^3 / 27 + k / 6, with k the skewness, is `quantile`."""
     if abs(skewness) < 1e-6:
         return quantile - skewness / 6 - skewness * quantile**2 / 3
     return float(3 / skewness * (np.cbrt(1 + skewness * (quantile - skewness / 6)) - 1))

@@ -1,4 +1,4 @@
-"""What the images of runs are stored as, and how large they are: what a table may say of its protocol."""
+"""Find the format and size of a run's images, which decide what a table may say of its protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from brushbench.runs.scores import SIZE, Scores
 
 OFFICIAL_SIZE = "512x512"
 SplitKey = tuple[str, str, str, str]
-"""Data set, split, protocol and method, as in a table."""
+"""Data set, split, protocol and method of a row, as in a table."""
 OTHERWISE = {
-    "paper": "protocol paper: x3 squared errors, as the official script, which stores JPEG; not all is stored so here, "
-    "and what isn't can't be held against published tables",
+    "paper": "protocol paper: squared errors x3, as in the official script, which stores JPEG; images that are stored "
+    "otherwise cannot be compared with published tables",
     "strict": "protocol strict: means over pixels and channels; not comparable with published tables",
 }
 _FORMATS = {suffix: name for name, suffix in SUFFIX_OF.items()} | {".jpeg": "JPEG"}
@@ -25,20 +25,20 @@ _FORMATS = {suffix: name for name, suffix in SUFFIX_OF.items()} | {".jpeg": "JPE
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one run's images are stored as, and how large; empty where nobody knows."""
+    """Formats and sizes of one run's images; empty if unknown."""
 
     formats: tuple[str, ...]
-    """`PNG`, `JPEG`, `WEBP`, sorted."""
+    """`PNG`, `JPEG` or `WEBP`, sorted."""
     sizes: tuple[str, ...]
     """Height x width of the samples, sorted."""
 
 
 def stored_of(run: Run, scores: Scores | None) -> Stored:
-    """By the run's ledger and its scores; of runs that were scored by an older version the images' headers tell."""
+    """Read formats and sizes from ledger and scores or, if an older version scored the run, from image headers."""
     try:
         done = [entry for entry in run.ledger().values() if entry.status == "done" and entry.image]
     except UserError:
-        # Whoever needs the ledger itself says what is wrong with it.
+        # Code that needs the ledger itself says what is wrong with it.
         done = []
     suffixes = {Path(entry.image or "").suffix.lower() for entry in done}
     formats = {_FORMATS.get(suffix, suffix) for suffix in suffixes}
@@ -58,7 +58,7 @@ def _sizes(paths: Iterator[Path]) -> Iterator[str]:
 
 
 def protocol_notes(lead: str, protocol: str, stored: Mapping[str, Stored]) -> Iterator[str]:
-    """What a table says of its protocol, whose runs are these, by method; `lead` where all is stored as it says."""
+    """Yield what a table says of its protocol, given its methods' storage; `lead` if all is stored as usual."""
     usual = protocol_named(protocol).image_format
     formats = {method: own.formats for method, own in stored.items() if own.formats}
     if all(own == (usual,) for own in formats.values()):
@@ -69,13 +69,13 @@ def protocol_notes(lead: str, protocol: str, stored: Mapping[str, Stored]) -> It
     sizes = {method: own.sizes for method, own in stored.items() if own.sizes}
     if protocol == "paper" and any(own != (OFFICIAL_SIZE,) for own in sizes.values()):
         yield (
-            f"images of {_each(sizes)}: the official script is undefined there, as its masks are always "
-            f"{OFFICIAL_SIZE}; here its formulas are applied at the images' own size"
+            f"images of {_each(sizes)}: the official script is undefined for them, as its masks are always "
+            f"{OFFICIAL_SIZE}; its formulas are applied at the images' own size"
         )
 
 
 def _each(found: Mapping[str, Sequence[str]]) -> str:
-    """`PNG`, or `JPEG (telea, copy), PNG (mine)`."""
+    """Return `PNG` or, if methods differ, `JPEG (telea, copy), PNG (mine)`."""
     methods: dict[str, list[str]] = {}
     for method, values in found.items():
         methods.setdefault(" and ".join(values), []).append(method)
@@ -85,7 +85,7 @@ def _each(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def of_rows(stored: Mapping[SplitKey, Stored], rows: pd.DataFrame) -> dict[str, Stored]:
-    """The storage of the runs behind the rows of a summary, by method; of rows of two splits, that of both."""
+    """Return the storage of the runs behind the rows of a summary, by method; rows of two splits have that of both."""
     dataset, protocol = (str(rows.iloc[0][name]) for name in ("dataset", "protocol"))
     methods, splits = set(rows["method"]), set(rows["split"])
     own = {key: one for key, one in stored.items() if (key[0], key[2]) == (dataset, protocol) and key[3] in methods}

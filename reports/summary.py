@@ -1,4 +1,4 @@
-"""A tidy frame to the numbers of the tables: means with their intervals, counts, and what a reader must know."""
+"""Turn a tidy frame into the numbers of the tables: means with intervals, counts, and what a reader must know."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,48 +38,48 @@ KEYS = [*GROUP, SECTION, "method", "metric"]
 NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_capped", "n_identical", "role"]
 CAPPED, ROLE, FEWER = "capped", "role", "fewer_samples"
 BOTH = "mean of inside and outside"
-"""In the place of a split: the rows of the ablation tables."""
+"""Stands for the split in rows of ablation tables."""
 UNKNOWN = "unknown"
-"""The section of samples without the tag."""
+"""Section of the samples without the tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the tables are made of."""
+    """The numbers that tables are made of."""
 
     rows: pd.DataFrame
-    """Columns `KEYS`, `NUMBERS` and `fewer_samples`, one row per group, section, method and metric; what can't be had
-    is NaN. `n_scored` counts the samples of the mean, `n_capped` those of them that count as the metric's ceiling, and
-    `n_identical` those without a score because nothing differs. `fewer_samples`: a sample is missing from the mean that
-    one of the contenders has in the same column."""
+    """Columns `KEYS`, `NUMBERS` and `fewer_samples`, one row per group, section, method and metric; NaN for numbers
+    that cannot be computed. `n_scored` counts the samples in the mean, `n_capped` those of them that count as the
+    metric's ceiling, and `n_identical` those without a score because nothing differs. `fewer_samples` says whether the
+    mean lacks a sample that one of the contenders has in the same column."""
     tidy: pd.DataFrame
-    """The frame behind it, with values as they count (`counting.counted`), and the columns `section`, `stratum` (the
-    split, also where rows are of two), `capped` (the value is the metric's ceiling) and `role`."""
+    """The frame behind the rows, with values as they count (`counting.counted`), and the columns `section`, `stratum`
+    (the split, also if rows combine two), `capped` (the value is the metric's ceiling) and `role`."""
     metrics: dict[str, MetricInfo]
     unscored: dict[str, str]
-    """Usual metrics that couldn't be computed, each with the reason."""
+    """Usual metrics that could not be computed, each with the reason."""
     versions: dict[str, tuple[str, ...]]
-    """Metrics of which there are two versions in these runs."""
+    """Metrics that have several versions in these runs."""
     notes: pd.DataFrame
-    """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know of so many of the scores."""
+    """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know about that many scores."""
     records: Mapping[SplitKey, RunRecord]
-    """The run behind each label."""
+    """Record of the run behind each label."""
     asked: dict[str, int]
-    """How many samples every run is to have, by its folder; not all need have been scored yet."""
+    """Number of samples requested of every run, by its folder; not all need have been scored yet."""
     not_scored: tuple[str, ...] = ()
-    """Runs without any score, to read."""
+    """Descriptions of runs without any score."""
     left_out: tuple[str, ...] = ()
-    """Methods of which the rows can't be had."""
+    """Methods whose rows cannot be computed."""
     by: str = ""
-    """The tag whose values are the sections; empty: there is one section without a name."""
+    """The tag whose values are the sections; empty for a single section without a name."""
     stored: Mapping[SplitKey, Stored] = field(default_factory=dict)
-    """What the images of each run are stored as, and how large they are."""
+    """Formats and sizes of each run's images."""
     run_notes: tuple[RunNote, ...] = ()
-    """What a reader must know of how the images were made."""
+    """What a reader must know about how the images were made."""
 
 
 def summarise(runs: Sequence[Run], by: str = "") -> Summary:
-    """Mean, 95 % interval and standard error over the scored samples of each run and metric, in sections by a tag.
+    """Compute mean, 95 % interval and standard error of each run and metric over its scored samples, by tag.
 
     Raises `UserError` if two runs would share a row, if none is scored, or if no sample has the tag.
     """
@@ -92,7 +92,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
     if shared.any():
         first = tidy[[*keys, "run"]].drop_duplicates()[shared].iloc[0]
         place = f"{first['method']} on {first['dataset']}/{first['split']}"
-        raise UserError(one_line(f"two runs are of {place}: one is {first['run']}"))
+        raise UserError(one_line(f"two runs are {place}: one is {first['run']}"))
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy[ROLE] = tidy["run"].map({str(run.path): role_of(run) for run in runs})
     metrics = metrics_of(runs, scores)
@@ -116,7 +116,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
 
 
 def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[SplitKey, V]:
-    """The value of each run, by where it stands in the tables."""
+    """Return the value of each run, by its place in the tables."""
     places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
     return {
         (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): value
@@ -125,9 +125,9 @@ def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[SplitKey, V]:
 
 
 def both_splits(summary: Summary) -> Summary:
-    """The mean of the inside and the outside rows, of the methods that have both; clustered by image.
+    """Average the inside and outside rows of the methods that have both, clustered by image.
 
-    Each method's numbers are there for the metrics scored on both splits; the interval is that of
+    A method has numbers for the metrics that are scored on both splits; the interval is that of the values of
     `statistics.balanced`.
     """
     tidy = summary.tidy[summary.tidy["split"].isin(["inside", "outside"])]
@@ -136,7 +136,7 @@ def both_splits(summary: Summary) -> Summary:
     for key, scores in tidy.groupby(keys, sort=False):
         if scores["split"].nunique() == 2:
             found = scores.dropna(subset="value")
-            # A mean of one row would be no mean of both.
+            # One row alone has no mean of both.
             found = found if found["split"].nunique() == 2 else found.iloc[:0]
             values = balanced(found["value"].to_numpy(np.float64), found["split"].to_numpy(str))
             place = dict(zip(keys, map(str, key), strict=True))
@@ -165,7 +165,7 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     if column not in tags_of(tidy):
         valid = [tag.replace("_", "-") if tag == MASK_SIZE else tag for tag in tags_of(tidy)]
         if column == MASK_SIZE:
-            raise UserError("the sizes of the masks aren't known of these runs; run `brushbench score RUN` once more")
+            raise UserError("the mask sizes of these runs are not known; run `brushbench score RUN` again")
         raise unknown("tag", by, valid)
     return tidy[column].fillna(UNKNOWN).astype("str")
 
@@ -189,7 +189,7 @@ def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping
         records.append({**place, **_numbers(scores, estimate, asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
-    # Sections in the order of their names, that of no name last; without a tag the order is that of the runs.
+    # Sections are ordered by name, the unnamed one last; without a tag the order is that of the runs.
     return rows.sort_values(SECTION, key=_section_order, kind="stable") if by else rows
 
 
@@ -199,13 +199,13 @@ def _section_order(sections: pd.Series) -> pd.Series:
 
 
 def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
-    """Whether the mean of each row lacks a sample that one of the contenders has in its column."""
+    """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
     scored = tidy[tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))]
     column = scored.groupby(keys, sort=False).ngroup().to_numpy()
     sample = scored.groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
     place = column * (sample.max(initial=0) + 1) + sample
-    # Where there is no contender, the rows are held against each other.
+    # Without contenders, the rows are compared with each other.
     competes = (scored[ROLE] == "contender").to_numpy()
     competes = competes | ~np.isin(column, column[competes])
     first = scored.assign(place=place)[competes].drop_duplicates("place")

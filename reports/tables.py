@@ -1,7 +1,7 @@
-"""The tables: methods x metrics, for each data set and protocol, as the paper prints them or with everything.
+"""Make the tables: methods x metrics for each data set and protocol, as the paper prints them or with everything.
 
 `paper` has inside and outside side by side, in the groups image quality, masked-region preservation and text alignment;
-`ablation` the mean of the inside and the outside rows; `summary` every metric with its interval, split by split.
+`ablation` has the mean of the inside and outside rows; `summary` has every metric with its interval, split by split.
 """
 
 from collections.abc import Callable, Container, Hashable, Mapping, Sequence
@@ -27,23 +27,23 @@ PAPER = {
     "masked-region preservation": ("psnr", "mse", "lpips"),
     "text alignment": ("clip", "papercut-clip"),
 }
-"""The metrics of the paper's tables, in its order; the miniature world's own CLIP stands under its own name."""
+"""The metrics of the paper's tables, in its order; PaperCut's CLIP is listed under its own name."""
 SIDE_BY_SIDE = ("inside", "outside")
 
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """How a table is asked for."""
+    """What the requested table looks like."""
 
     table: str = "summary"
     by: str = ""
-    """A tag, or `mask-size`."""
+    """A tag, or `mask-size`, to split the table by; empty for none."""
     significant: bool = False
-    """Mark everything that isn't significantly worse than the best."""
+    """Mark every method that no other is significantly better than."""
     with_published: bool = False
-    """Print what is published below what was measured."""
+    """Print the published numbers below the measured ones."""
     strict: bool = False
-    """Refuse samples without a score."""
+    """Refuse a table with missing scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,17 @@ class Report:
 
     tables: tuple[Table, ...]
     rows: pd.DataFrame
-    """Those of the summary that are printed, with `mark` (`best`, `second` or empty)."""
+    """Rows of the summary that are printed, with `mark` (`best`, `second` or empty)."""
     metrics: Mapping[str, MetricInfo]
     by: str = ""
 
 
 def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
-    """Raises `UserError` for an unknown table or tag, for runs that can't share one, and for a table without rows."""
+    """Make a report. Raises `UserError` for an unknown table or tag, runs that do not fit one table, or no rows."""
     if wanted.table not in TABLES:
         raise unknown("table", wanted.table, TABLES)
     if wanted.by and wanted.with_published:
-        raise UserError("published numbers are of whole splits: they can't stand in a table by tag")
+        raise UserError("published numbers are for whole splits, so they cannot be shown in a table by tag")
     summary = summarise(runs, wanted.by)
     if wanted.strict:
         _check_complete(summary)
@@ -129,12 +129,12 @@ def _arranged(
                 printed.append(records)
     if not tables:
         names = ", ".join(name for group in PAPER.values() for name in group)
-        raise UserError(f"no metric of the paper's table is scored in these runs; they are {names}")
+        raise UserError(f"none of the metrics of the paper's table is scored in these runs: {names}")
     return Report(tuple(tables), pd.concat(printed, ignore_index=True), summary.metrics, summary.by)
 
 
 def _side_by_side(splits: Sequence[str], *, paired: bool) -> list[list[str]]:
-    """Inside and outside in one table; any other split in a table of its own."""
+    """Put inside and outside in one table if `paired`; any other split has a table of its own."""
     ordered = sorted(
         splits, key=lambda split: SIDE_BY_SIDE.index(split) if split in SIDE_BY_SIDE else len(SIDE_BY_SIDE)
     )
@@ -196,7 +196,7 @@ class _Maker:
         return pd.Series([key in wanted for key in keys], rows.index)
 
     def _marks(self, rows: pd.DataFrame, place: tuple[str, str]) -> dict[tuple[str, str, str], Mark]:
-        """By method, split and metric: of contenders, and by rank only of means over the same samples."""
+        """Return marks by method, split and metric: of contenders, and by rank only of means over all samples."""
         found: dict[tuple[str, str, str], Mark] = {}
         contenders = rows[rows["role"] == "contender"]
         for column in self.columns:
@@ -213,7 +213,7 @@ class _Maker:
         return found
 
     def _scores(self, place: tuple[str, str], own: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the frame behind the contenders' cells of one column of one section."""
+        """Return the rows of the frame behind the contenders' cells of one column of one section."""
         tidy, first = self.summary.tidy, own.iloc[0]
         chosen = (tidy["dataset"] == place[0]) & (tidy["protocol"] == place[1]) & (tidy["metric"] == first["metric"])
         chosen &= (tidy[SECTION] == first[SECTION]) & (tidy["split"] == first["split"])
@@ -250,9 +250,9 @@ class _Maker:
         return Cell(text, mark, _remark(row), interval, fewer=row[FEWER])
 
 
-# Any: likewise.
+# Any: a row of the summary.
 def _remark(row: Mapping[Hashable, Any]) -> str:
-    """How many samples count as the ceiling, have no score because nothing differs, or are missing."""
+    """Say how many samples count as the ceiling, have no score because nothing differs, or are missing."""
     remarks = []
     if row["n_capped"] and not is_derived(row["metric"]):
         remarks.append(f"({row['n_capped']} at the cap)")
@@ -265,7 +265,7 @@ def _remark(row: Mapping[Hashable, Any]) -> str:
 
 
 def _by_role(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The contenders; references and below them floors."""
+    """Split rows into contenders, and references followed by floors."""
     others = rows[rows["role"] != "contender"]
     ordered = others.sort_values("role", key=lambda roles: roles.map(ROLES.index), kind="stable")
     return rows[rows["role"] == "contender"], ordered

@@ -1,4 +1,4 @@
-"""What is kept against what is painted: known-region PSNR and text alignment, as a cloud of methods or as a curve."""
+"""Plot preservation against text alignment: known-region PSNR and CLIP, as a cloud of methods or as a curve."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ from brushbench.runs.folder import Run
 
 PRESERVATION = "psnr"
 ALIGNMENT = ("papercut-clip", "clip")
-"""The first that is scored: on PaperCut its own CLIP, which is scored nowhere else."""
+"""The first metric that is scored is used; PaperCut's own CLIP is scored only on PaperCut."""
 ACROSS = 3
 PANEL, GAP, HEADING, FOOT, LINE = 2.6, 0.75, 0.3, 0.5, 0.16
-"""Inches: a panel's side, what axis labels take, a title, the label below, a line of the legend."""
+"""In inches: side of a panel, room for axis labels, heights of a title, the label below and a line of the legend."""
 LARGEST = 24
-"""Groups in one figure."""
-NOTE = "bars: the tables' 95 % intervals; open: some or all samples count as the ceiling of the metric"
+"""Most groups in one figure."""
+NOTE = "bars: 95 % intervals, as in the tables; open markers: some or all samples are at the metric's ceiling"
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """How a run is shown: the curve that it belongs to, and what stands at its point."""
+    """How a run is shown: the curve that it belongs to, and the label of its point."""
 
     series: str
     label: str = ""
@@ -45,29 +45,29 @@ class CurvePoint:
 class _Point:
     named: CurvePoint
     kept: Estimate
-    """As the tables print it."""
+    """PSNR as the tables print it."""
     aligned: Estimate
     capped: int
-    """Samples that count as the ceiling."""
+    """Number of samples that count as the ceiling."""
 
     @property
     def beyond(self) -> bool:
-        """Whether all do: the mean is at least the ceiling, and has no place on the axis."""
+        """Tell whether all samples do, so that the mean is only known to be at least the ceiling, off the axis."""
         return self.capped == self.kept.count
 
 
 def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, CurvePoint] | None = None) -> None:
-    """Write the figure: a panel for each data set, split and protocol, a point for each run.
+    """Draw a panel for each data set, split and protocol, with a point for each run.
 
-    `names` says by the run's folder how it is shown, and connects the points of a series in their order; None: every
-    method by its name, unconnected. Raises `UserError` if the two metrics aren't scored, and for a file that
-    `brushbench.reports.figures.write_figure` can't write.
+    `names` maps a run's folder to how it is shown, and the points of a series are connected in their order; if it is
+    None, methods are shown by name, unconnected. Raises `UserError` if the two metrics are not scored, and for a file
+    that `brushbench.reports.figures.write_figure` cannot write.
     """
     tidy, infos = frame_of(runs), metrics_of(runs)
     aligned = next((name for name in ALIGNMENT if name in infos), None)
     if PRESERVATION not in infos or aligned is None:
         missing = PRESERVATION if PRESERVATION not in infos else f"text alignment ({' or '.join(ALIGNMENT)})"
-        raise UserError(f"the figure needs known-region PSNR and text alignment, and {missing} isn't scored")
+        raise UserError(f"the figure needs known-region PSNR and text alignment, but {missing} is not scored")
     both = infos[PRESERVATION], infos[aligned]
     groups = {title_of(key): _points(rows, both, names) for key, rows in tidy.groupby(GROUP, sort=False)}
     groups = {title: points for title, points in groups.items() if points}
@@ -92,7 +92,7 @@ def _points(
 
 
 def _mean(rows: pd.DataFrame, info: MetricInfo) -> tuple[Estimate, int]:
-    """The mean with the interval of the tables, not scaled; and how many scores count as the ceiling."""
+    """Return the mean with the interval of the tables, not scaled, and how many scores count as the ceiling."""
     values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
     protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
     known = counted(values, statuses, info, protocol)
@@ -174,6 +174,6 @@ def _panel(
 
 
 def _bars(found: Estimate, info: MetricInfo) -> tuple[float, float, float]:
-    """Mean and both ends of the interval as they are drawn: scaled, and no bar where there is no interval."""
+    """Return mean and both ends of the interval as drawn: scaled, and without a bar if there is no interval."""
     mean, low, high = (value * info.scale for value in (found.mean, found.low, found.high))
     return mean, mean if np.isnan(low) else low, mean if np.isnan(high) else high

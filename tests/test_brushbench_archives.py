@@ -107,7 +107,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
     if kind == tarfile.CONTTYPE:  # By POSIX a regular file.
         extract(archive, tmp_path / "data")
     else:
-        refused(archive, tmp_path / "data", "'link'", "valid are files")
+        refused(archive, tmp_path / "data", "'link'", "only files are valid")
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFBLK])
@@ -116,7 +116,7 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, mode: int) -> No
         member = zipfile.ZipInfo("link")
         member.external_attr = (mode | 0o777) << 16
         archive.writestr(member, "/etc/passwd")
-    refused(tmp_path / "a.zip", tmp_path / "data", "'link'", "valid are files")
+    refused(tmp_path / "a.zip", tmp_path / "data", "'link'", "only files are valid")
 
 
 @pytest.mark.parametrize("make", [zipped, tarred])
@@ -188,7 +188,7 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a.zip", FILES)
     extract(archive, tmp_path / "data")
     (tmp_path / "data" / "mine.txt").write_text("mine")
-    refused(archive, tmp_path / "data", "there already")
+    refused(archive, tmp_path / "data", "already exists")
     assert (tmp_path / "data" / "mine.txt").read_text() == "mine"
 
 

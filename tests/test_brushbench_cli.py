@@ -192,7 +192,7 @@ def test_unicode_captions_and_ids(brushbench, tmp_path: Path, write_bench) -> No
         (["run", "--metod", "telea"], ["No such option", "--method"]),
         (["rnu"], ["No such command 'rnu'"]),
         (["report", "./nowhere"], ["no runs found in nowhere"]),
-        (["score"], ["exactly one"]),
+        (["score"], ["needs either run folders or --images"]),
         (["list", "method"], ["'method' is not one of"]),
     ],
 )
@@ -324,7 +324,7 @@ def test_doctor(brushbench) -> None:
     assert code == 0
     assert f"torch: {torch.__version__.partition('+')[0]}" in out
     assert "data: papercut (embedded)" in out
-    assert "weights sd15: not here" in out
+    assert "weights sd15: not on this machine" in out
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_what_is_there_is_replaced_only_by_the_same_or_by_force(to: str, bench: 
     assert not convert_dataset(asked).unchanged
     assert convert_dataset(asked).unchanged
     other = replace(asked, splits=["outside"])
-    with pytest.raises(UserError, match="is there and is something else: --force"):
+    with pytest.raises(UserError, match="exists and is different; use --force"):
         convert_dataset(other)
     assert convert_dataset(asked).unchanged
     assert not convert_dataset(replace(other, force=True)).unchanged
@@ -262,14 +262,14 @@ def test_what_is_there_is_replaced_only_by_the_same_or_by_force(to: str, bench: 
 def test_a_folder_with_other_things_is_never_replaced(to: str, bench: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     for force in (False, True):
-        with pytest.raises(UserError, match=r"holds other things, which are never replaced: thesis\.tex"):
+        with pytest.raises(UserError, match=r"has other files, which are never replaced: thesis\.tex"):
             convert_dataset(Conversion(tmp_path, root=bench, to=to, force=force, splits=["inside"]))
     assert (tmp_path / "thesis.tex").read_text() == "mine"
 
 
 def test_the_source_is_never_replaced(bench: Path) -> None:
     for target in (bench, bench.parent):
-        with pytest.raises(UserError, match="is or holds the data set itself"):
+        with pytest.raises(UserError, match="is or contains the data set itself"):
             convert_dataset(Conversion(target, root=bench, force=True))
 
 
@@ -295,7 +295,7 @@ def test_damaged_samples(folder: Path, brushbench, tmp_path: Path) -> None:
         (("--to", "masks", "--split", "inside,outside"), "masks holds one split"),
         (("--split", "inside,brush"), "brushbench holds inside,outside or one split"),
         (("--split", "brusch"), "did you mean 'brush'"),
-        (("--to", "parquet", "--output", "."), "is no file, which parquet is"),
+        (("--to", "parquet", "--output", "."), "is not a file, which parquet is"),
         (("--dataset", "folder"), "no masks/ folder"),
     ],
 )
@@ -313,7 +313,7 @@ def test_pictures_of_several_sizes_have_no_place_in_brushbench_s_format(folder: 
         Image.new("RGB", (32, 32), (255, 255, 255)).save(folder / part / "small.png")
     names = sorted(path.stem for path in (folder / "images").iterdir())
     (folder / "captions.txt").write_text("".join(f"{name}\n" for name in names))
-    with pytest.raises(UserError, match="small: pictures of 48x64 and 32x32: BrushBench's format has one size for all"):
+    with pytest.raises(UserError, match="small: pictures of 48x64 and 32x32; BrushBench's format has one size for all"):
         convert_dataset(Conversion(tmp_path / "out", root=folder))
     assert convert_dataset(Conversion(tmp_path / "out.parquet", root=folder)).count == 7
 

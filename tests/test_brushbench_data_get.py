@@ -78,7 +78,7 @@ def test_it_goes_on_by_itself_where_it_broke_off(serve, tmp_path: Path) -> None:
 
 def test_the_same_command_goes_on(serve, tmp_path: Path) -> None:
     served = serve(breaks=[300_000, 200_000])
-    with pytest.raises(UserError, match=r"broke off after 500000 bytes .*; the same command goes on from there"):
+    with pytest.raises(UserError, match=r"broke off after 500000 bytes .*; run the same command again to resume"):
         download(served.address, tmp_path / "a", SHA256, untold)
     assert not (tmp_path / "a").exists()
     download(served.address, tmp_path / "a", SHA256, untold)
@@ -133,14 +133,14 @@ def test_a_file_that_is_there_is_only_checked(serve, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "part"),
     [
-        ({"status": 404}, r"/data\.zip: the server answers 404"),
-        ({"status": 403}, "answers 403"),
-        ({"status": 500}, "answers 500"),
-        ({"content": b"other"}, "its SHA-256 is .*, not .*; what was downloaded is removed"),
-        ({"length": 10**18}, "the file has 1000000000000000000 bytes: valid are up to"),
-        ({"length": 60 << 30}, r"64424509440 bytes are needed, and \d+ are free"),
-        ({"status": 302, "location": "file:///etc/passwd"}, "302|isn't http or https|file"),
-        ({"status": 302, "location": "ftp://127.0.0.1/x"}, "ftp|302|isn't http or https"),
+        ({"status": 404}, r"/data\.zip: the server answered 404"),
+        ({"status": 403}, "answered 403"),
+        ({"status": 500}, "answered 500"),
+        ({"content": b"other"}, "the SHA-256 is .*, not .*; the download was removed"),
+        ({"length": 10**18}, "the file has 1000000000000000000 bytes; the maximum is"),
+        ({"length": 60 << 30}, r"64424509440 bytes are needed, but only \d+ are free"),
+        ({"status": 302, "location": "file:///etc/passwd"}, "302|is not http or https|file"),
+        ({"status": 302, "location": "ftp://127.0.0.1/x"}, "ftp|302|is not http or https"),
     ],
 )
 def test_what_can_t_be_downloaded_is_one_line(how, part: str, serve, tmp_path: Path, monkeypatch) -> None:
@@ -159,7 +159,7 @@ def test_no_length_is_checked_by_the_checksum(serve, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_line(serve, tmp_path: Path) -> None:
     (tmp_path / "a.part").symlink_to("/dev/full")
-    with pytest.raises(UserError, match="No space left on device; what is there is kept: the same command goes on"):
+    with pytest.raises(UserError, match="No space left on device; the part is kept, so run the same command again"):
         download(serve().address, tmp_path / "a", SHA256, untold)
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_is_too_slow_is_given_up(serve, tmp_path: Path, monkeypatc
     kept = part.stat().st_size
     assert 0 < kept < len(CONTENT)
     assert f"data.zip: the server is too slow: {kept} bytes in 10000 seconds" in str(error.value)
-    assert "below 1000 bytes per second over 30 seconds it is given up; what is there is kept" in str(error.value)
+    assert "the minimum is 1000 bytes per second over 30 seconds; the part is kept" in str(error.value)
     # It isn't asked again at once.
     assert served.asked == [""]
     download(served.address, tmp_path / "a", None, untold)
@@ -268,7 +268,7 @@ def test_an_archive_without_a_data_set(serve, tmp_path: Path, brushbench) -> Non
         archive.writestr("read me", "nothing")
     code, out, err = brushbench("data", "get", "--url", serve(buffer.getvalue()).address, "--root", tmp_path / "here")
     assert (code, out) == (1, "")
-    assert "no data set is recognised" in err
+    assert "no data set was recognised" in err
 
 
 def test_an_archive_that_leads_out(serve, tmp_path: Path, brushbench) -> None:
@@ -293,14 +293,14 @@ def test_from_the_hub(hub, tmp_path: Path, write_bench) -> None:
     code = """
 import sys
 from pathlib import Path
-from brushbench.curation.fetch.get import Origin, get
+from brushbench.curation.fetch.get import Origin, get_dataset
 from brushbench.core.errors import UserError
 here = Path(sys.argv[1])
 for _ in range(2):
-    got = get("brushbench", here / "bench", Origin(hub="lab/bench"), print)
+    got = get_dataset("brushbench", here / "bench", Origin(hub="lab/bench"), print)
     print(got.name, got.root == here / "bench", got.samples)
 try:
-    get("brushbench", here / "private", Origin(hub="lab/private"), print)
+    get_dataset("brushbench", here / "private", Origin(hub="lab/private"), print)
 except UserError as error:
     print(error)
 """
@@ -317,8 +317,8 @@ except UserError as error:
     [
         (("--sha256", "0" * 64), "give one of --url, --archive and --hub"),
         (("--url", "http://x/", "--hub", "a/b"), "give one of"),
-        (("--archive", "a.zip", "--sha256", "0" * 64), "--sha256 belongs to --url"),
-        (("--archive", "a.zip", "--revision", "main"), "--revision belongs to --hub"),
+        (("--archive", "a.zip", "--sha256", "0" * 64), "--sha256 is only valid with --url"),
+        (("--archive", "a.zip", "--revision", "main"), "--revision is only valid with --hub"),
         (("--url", "http://127.0.0.1/", "--sha256", "xyz"), "valid are 64 hexadecimal digits"),
         (("--dataset", "brushbanch"), "did you mean 'brushbench'"),
         (("--archive", "none.zip"), "not found"),
@@ -330,7 +330,7 @@ def test_wrong_usage_is_one_line(arguments, part: str, brushbench, tmp_path: Pat
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match="is there and is no data set"):
+    with pytest.raises(UserError, match="exists and holds no data set"):
         get_dataset("brushbench", tmp_path, Origin(archive=tmp_path / "a.zip"), untold)
 
 
@@ -342,14 +342,14 @@ def test_what_can_t_be_downloaded_is_explained(brushbench, tmp_path: Path, monke
     assert "licence" in out
     assert f"brushbench data verify --dataset brushbench --root {tmp_path / 'BrushBench'}" in out
     assert brushbench("data", "get", "--dataset", "papercut")[1] == (
-        "papercut is part of the suite: there is nothing to get\n"
+        "papercut is part of the suite; there is nothing to get\n"
     )
 
 
 def test_list_says_where_everything_is(brushbench, write_bench, monkeypatch) -> None:
     root = write_bench()
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
-    assert "not here: brushbench data get --dataset brushbench" in brushbench("data", "list")[1]
+    assert "not on this machine; run `brushbench data get --dataset brushbench`" in brushbench("data", "list")[1]
     monkeypatch.setenv("BRUSHBENCH_DATA", str(root))
     code, out, _ = brushbench("data", "list", "--format", "json")
     found = {each["name"]: each for each in json.loads(out)}

@@ -81,7 +81,7 @@ def test_by_default_the_file_has_the_name_of_the_data_set(brushbench, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("--output", "sheet.jpg"), "a sheet is a .png file"),
+        (("--output", "sheet.jpg"), "a sheet must be a .png file"),
         (("--output", "none/sheet.png"), "no such folder"),
         (("--samples", "0"), "0"),
         (("--split", "outsied"), "did you mean 'outside'"),

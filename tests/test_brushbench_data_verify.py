@@ -129,7 +129,7 @@ def test_the_report_groups_by_kind(bench: Path, brushbench) -> None:
         "mask-empty (1)",
         "duplicate-caption (3)",
     ]
-    assert f"  {SECOND}: as {FIRST}" in lines
+    assert f"  {SECOND}: same as {FIRST}" in lines
 
 
 def test_json_has_everything(bench: Path, brushbench) -> None:
@@ -154,7 +154,7 @@ def test_clean_is_exit_code_0(clean: Path, brushbench) -> None:
     [
         (("--dataset", "brushbanch"), "did you mean 'brushbench'"),
         (("--root", "nowhere"), "no such folder: nowhere"),
-        (("--root", "."), "no data set is in it"),
+        (("--root", "."), "no data set found"),
         (("--split", "insid"), "did you mean 'inside'"),
         (("--dataset", "photos", "--split", "brush"), "unknown split 'brush'"),
         (("--dataset", "photos", "--root", "."), "embedded and takes no --root"),

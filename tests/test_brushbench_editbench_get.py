@@ -88,10 +88,10 @@ def test_it_is_downloaded_resumed_unpacked_and_verified(serve: Serve, brushbench
     assert served.asked == ["", "bytes=1000-", "bytes=1500-"]
     lines = out.splitlines()
     assert (code, lines[0]) == (0, f"editbench in {at_home / 'EditBench'}, 3 samples")
-    assert lines[1:3] == ["3 samples: 3 sound, 0 with defects", "all can be used"]
+    assert lines[1:3] == ["3 samples: 3 sound, 0 with defects", "all samples can be used"]
     assert hashlib.sha256(archive).hexdigest() in err
     # Its folder in the archive is gone, so that it is found without --root.
-    assert brushbench("data", "get", "editbench")[1].startswith(f"editbench is here already, in {at_home}")
+    assert brushbench("data", "get", "editbench")[1].startswith(f"editbench is already in {at_home}")
     assert brushbench("data", "verify", "--dataset", "editbench")[0] == 0
     assert [path.name for path in at_home.iterdir()] == ["EditBench"]
 
@@ -114,9 +114,9 @@ def test_what_is_damaged_is_counted_by_kind_and_said(serve: Serve, brushbench, d
         "3 samples: 1 sound, 2 with defects",
         "  truncated (1): the image's file is cut off: its end is missing",
         "  mask-size (1): the mask has another size than its image",
-        "1 of 3 samples can be used; `run` records the others as failed, and ends with exit code 3",
+        "1 of 3 samples can be used; `run` records the rest as failed and ends with exit code 3",
     ]
-    assert lines[5].startswith("all of it: brushbench data verify --dataset editbench --root ")
+    assert lines[5].startswith("details: brushbench data verify --dataset editbench --root ")
     # So it is.
     root = tmp_path / "here" / "editbench"
     run = ("run", "--method", "mean-fill", "--dataset", "editbench", "--root", root, "--output", tmp_path / "runs")
@@ -128,7 +128,7 @@ def test_what_is_damaged_is_counted_by_kind_and_said(serve: Serve, brushbench, d
 def test_verify_says_what_can_be_used_too(brushbench, damaged: Path) -> None:
     code, out, _ = brushbench("data", "verify", "--dataset", "editbench", "--root", damaged)
     assert code == 1
-    assert "1 of 3 samples can be used; `run` records the others as failed, and ends with exit code 3" in out
+    assert "1 of 3 samples can be used; `run` records the rest as failed and ends with exit code 3" in out
     code, out, _ = brushbench("data", "verify", "--dataset", "editbench", "--root", damaged, "--format", "json")
     content = json.loads(out)
     assert (content["samples"], content["sound"]) == (3, 1)
@@ -148,7 +148,7 @@ def test_nothing_that_can_be_used(brushbench, whole: Path, tmp_path: Path) -> No
 def test_splits_that_are_not_alike(brushbench, whole: Path) -> None:
     Image.new("1", (1024, 1024), 1).save(whole / "masks_generated" / "7.png")
     out = brushbench("data", "verify", "--dataset", "editbench", "--root", whole)[1]
-    assert "all can be used (inside)" in out
+    assert "all samples can be used (inside)" in out
     assert "2 of 3 samples can be used (outside)" in out
 
 
@@ -224,7 +224,7 @@ def test_what_can_t_be_had_names_both_addresses(how: dict[str, object], serve: S
 def test_another_address_is_not_explained_by_these(serve: Serve, brushbench) -> None:
     serve()
     result = brushbench("data", "get", "editbench", "--url", "http://127.0.0.1:1/other.zip")
-    assert_one_line(result, "can not be reached")
+    assert_one_line(result, "cannot be reached")
     assert LOGIN not in result[2]
 
 
@@ -236,11 +236,11 @@ def test_an_archive_that_is_here_is_verified_too(brushbench, damaged: Path, tmp_
 
 def test_another_checksum_is_refused(serve: Serve, brushbench, whole: Path) -> None:
     serve(packed(whole))
-    assert_one_line(brushbench("data", "get", "editbench", "--sha256", "0" * 64), "its SHA-256 is", LOGIN)
+    assert_one_line(brushbench("data", "get", "editbench", "--sha256", "0" * 64), "the SHA-256 is", LOGIN)
 
 
 def test_a_name_twice(brushbench) -> None:
-    assert_one_line(brushbench("data", "get", "editbench", "--dataset", "brushbench"), "valid is one of the two")
+    assert_one_line(brushbench("data", "get", "editbench", "--dataset", "brushbench"), "give only one of them")
 
 
 def test_brushbench_has_no_download(brushbench, at_home: Path) -> None:
@@ -281,5 +281,5 @@ def test_a_data_set_that_can_t_be_opened_can_t_be_used(brushbench, write_bench) 
     (root / "mapping_file.json").write_text("{")
     code, out, _ = brushbench("data", "verify", "--root", root)
     assert code == 1
-    assert "none of it can be used, as it can't be opened; `run` ends with exit code 2" in out
-    assert "all can be used" not in out
+    assert "no sample can be used, as the data set cannot be opened; `run` ends with exit code 2" in out
+    assert "all samples can be used" not in out

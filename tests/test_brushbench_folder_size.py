@@ -176,7 +176,7 @@ def test_on_the_command_line(brushbench, folder: Written, tmp_path: Path) -> Non
 
 def test_a_note_on_sizes_goes_by_what_is_painted(brushbench, folder: Written) -> None:
     data = ("--dataset", "folder", "--root", folder((40, 60), (60, 40)))
-    assert "2 pictures have sides that aren't multiples of 8" in brushbench("data", "verify", *data)[1]
+    assert "2 pictures have sides that are not multiples of 8" in brushbench("data", "verify", *data)[1]
     assert "multiples of 8" not in brushbench("data", "verify", *data, "--data-option", "size=32")[1]
 
 

@@ -242,7 +242,7 @@ def test_a_run_of_pngs_under_paper_is_not_said_to_be_jpeg(score: Score, brushben
     assert {path.suffix for path in (run / "images").iterdir()} == {".jpg"}
 
 
-UNDEFINED = "64x64: the official script is undefined there, as its masks are always 512x512"
+UNDEFINED = "64x64: the official script is undefined for them, as its masks are always 512x512"
 
 
 def test_other_sizes_under_paper_are_said_to_be_undefined(score: Score, brushbench, tmp_path: Path) -> None:
@@ -293,6 +293,7 @@ def test_a_run_folder_has_its_own_options(option: str, value: str, brushbench, w
     scores = tmp_path / "runs/brushbench-inside/mean-fill/scores.parquet"
     before = scores.read_bytes()
     result = brushbench("score", tmp_path / "runs", option, value)
-    assert_one_line(result, option, "a run has its own options", "valid with it: --root, --metrics, --metric-option")
+    told = "no effect on a RUN, which has its own options", "valid with it: --root, --metrics, --metric-option"
+    assert_one_line(result, option, *told)
     assert scores.read_bytes() == before
     assert brushbench("score", tmp_path / "runs", "--root", tmp_path / "bench", "--metrics", "mse")[0] == 0

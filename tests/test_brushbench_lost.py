@@ -88,7 +88,7 @@ def test_run_makes_a_changed_image_again(
     change(folder)
     code, out, err = brushbench(*asked)
     assert code == 0, (said, err)
-    assert "3/4 images are there already" in err
+    assert "3/4 images are already done" in err
     assert (folder / "images" / f"{FIRST}.png").read_bytes() == before
     assert "scored/requested: 4/4" in out
 
@@ -145,7 +145,7 @@ def test_an_image_that_no_file_vouches_for_is_made_again(folder: Path, asked: As
     corrupt(folder)
     code, _, err = brushbench(*asked)
     assert code == 0, err
-    assert "3/4 images are there already" in err
+    assert "3/4 images are already done" in err
     assert Run.open(folder).changed_images() == {}
 
 
@@ -170,7 +170,7 @@ def test_samples_that_were_never_made(asked: Asked, brushbench, tmp_path: Path) 
     code, out, err = brushbench(*asked, "--shard", "1/2")
     assert code == 3
     folder = tmp_path / "runs" / "brushbench-inside" / "telea"
-    assert f"not made: 2 of 4 samples in {folder}; they belong to other shards, or the run was stopped." in err
+    assert f"not generated: 2 of 4 samples in {folder}; they belong to other shards, or the run was stopped." in err
     assert "failed" not in err
     assert "[2/4]" in out
     assert brushbench(*asked, "--shard", "1/2", "--allow-partial")[0] == 0

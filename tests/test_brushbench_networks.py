@@ -249,7 +249,7 @@ def test_a_metric_by_name_without_any_score_never_ends_with_0(
     name: str, reason: str, brushbench, write_bench, tmp_path: Path
 ) -> None:
     run = tmp_path / "runs/brushbench-inside/mean-fill"
-    said = f"no score: {name} of all 4 samples in {run}: {reason}\n"
+    said = f"no score: {name} for any of 4 samples in {run}: {reason}\n"
     code, out, err = brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", f"psnr,{name}"))
     assert (code, err.count(said)) == (3, 1)
     assert "[0/4]" in out
@@ -269,11 +269,11 @@ def test_no_baseline_is_made_of_a_metric_without_a_score(brushbench, write_bench
     brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr,broken"))
     target = tmp_path / "baseline.json"
     result = brushbench("check", tmp_path / "runs", "--write", target, "--metrics", "psnr,broken")
-    assert_one_line(result, "has no score of broken at all: ValueError: no such tensor")
+    assert_one_line(result, "has no score for broken at all: ValueError: no such tensor")
     assert not target.exists()
     code, _, err = brushbench("check", tmp_path / "runs", "--write", target)
     assert code == 0
-    assert "no score of broken at all" in err
+    assert "no score for broken at all" in err
     assert "left out of the baseline" in err
     assert [list(run["metrics"]) for run in json.loads(target.read_text())["runs"]] == [["psnr"]]
 

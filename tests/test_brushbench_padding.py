@@ -113,7 +113,7 @@ def test_a_run_paints_what_is_padded_and_cuts_it_back(
     assert (code, "2/2" in out) == (0, True), err
     lines = [line for line in out.splitlines() if "padded" in line]
     assert len(lines) == 1
-    assert "brushnet, inside: 1 sample: padded by reflection to the sides that the method can paint" in lines[0]
+    assert "brushnet, inside: 1 sample: padded by reflection to a size that the method accepts" in lines[0]
     run = tmp_path / "runs" / "folder-inside" / "brushnet"
     entries = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
     assert entries[0]["padded"] == [56, 64]

@@ -138,7 +138,7 @@ def test_runs_from_before_batch_sizes_keep_their_fingerprint(brushbench, write_b
     assert brushbench("report", tmp_path)[0] == 0
     code, _, err = brushbench(*asked, "--batch-size", 2)
     assert code == 0, err
-    assert "2/4 images are there already" in err
+    assert "2/4 images are already done" in err
     assert Run.open(file.parent).record.fingerprint == old.fingerprint()
     assert brushbench(*asked, "--batch-size", 3)[0] == 2
 

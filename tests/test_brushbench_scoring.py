@@ -179,7 +179,7 @@ def test_without_weights_a_run_ends_and_its_table_says_so(
     tidy = library.frame(tmp_path / "runs")
     assert set(tidy["metric"]) == {"psnr", "mse", "ssim", "ssim@whole"}
     _, out, _ = brushbench("doctor")
-    assert "metric clip: not here" in out
+    assert "metric clip: not on this machine" in out
     assert "hf download xswu/HPSv2 HPS_v2.1_compressed.pt" in out
 
 

@@ -90,7 +90,7 @@ def test_the_same_again_makes_nothing_new(sweep, brushbench, tmp_path: Path) -> 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("images/*")}
     code, _, err = sweep("--vary", "share=1.0:0.9:-0.1", "--figure", tmp_path / "f.svg")
     assert code == 0
-    assert "3/3 images are there already" in err
+    assert "3/3 images are already done" in err
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("images/*")}
     assert (tmp_path / "f.svg").exists()
     other = sweep("--vary", "share=1", "-o", "blur=3")
@@ -106,13 +106,13 @@ def test_a_report_of_all_has_the_sweep_s_default_once(sweep, brushbench, tmp_pat
     assert code == 0
     asked = {row["method"]: row["n_asked"] for row in json.loads(out) if row["metric"] == "psnr"}
     assert asked == {"Fade share=1.0": 4, "Fade share=0.9": 3}
-    assert "share=1.0/papercut-inside/Fade has the images of" in err
+    assert "share=1.0/papercut-inside/Fade has the same images as" in err
 
 
 def test_several_options_are_a_grid(sweep, tmp_path: Path) -> None:
     code, out, err = sweep("--vary", "blur=1,21", "--vary", "share=0.9,1", "--metrics", "psnr,papercut-clip")
     assert code == 0
-    assert "blend=blur is set" in err
+    assert "setting blend=blur" in err
     assert len(folders(tmp_path / "runs")) == 4
     record = json.loads((tmp_path / "runs/sweep/blur=1,share=0.9/papercut-inside/Fade/run.json").read_text())
     assert record["identity"]["method"]["options"] == {"share": 0.9, "blend": "blur", "blur": 1}
@@ -137,7 +137,7 @@ def test_without_text_alignment_there_is_a_table_and_a_reason(sweep) -> None:
         (("--vary", "blur=1", "-o", "blend=none"), "blur has no effect with blend=none"),
         (("--vary", "blur=1", "--vary", "blend=none,blur"), "blur has no effect with blend=none, blur"),
         (("--vary", "share=0:1:0.01", "--vary", "blur=1,3,5"), "303 runs of"),
-        (("--vary", "share=1", "--figure", "f.gif"), "f.gif: a figure is a file"),
+        (("--vary", "share=1", "--figure", "f.gif"), "f.gif: a figure must end in"),
         ((), "Missing option '--vary'"),
     ],
 )

@@ -133,7 +133,8 @@ def test_perfect_samples_count_as_60_db(tmp_path: Path) -> None:
     assert changes["psnr"].difference.mean == pytest.approx(15, abs=0.1)
     assert (changes["psnr"].verdict, changes["psnr"].better, changes["psnr"].same) == ("better", 20, 20)
     assert (changes["psnr"].capped_a, changes["psnr"].capped_b, changes["psnr"].neither) == (0, 20, 0)
-    assert "psnr: identical and better images count as 60 dB: 0 of A, 20 of B" in render_comparison(comparison, "text")
+    text = render_comparison(comparison, "text")
+    assert "psnr: identical images and those above 60 dB count as 60 dB: 0 of A, 20 of B" in text
     assert changes["mse"].verdict == "better"
 
 
@@ -182,7 +183,7 @@ def test_what_does_not_compete_is_in_no_family(tmp_path: Path) -> None:
     assert math.isnan(change.bootstrap_holm)
     text = render_comparison(comparison, "text")
     assert "(better)" in text
-    assert "in no family of tests, as it doesn't compete: telea is a floor" in text
+    assert "in no family of tests, as only contenders are tested: telea is a floor" in text
 
 
 @pytest.mark.parametrize(
@@ -245,12 +246,12 @@ def test_only_shared_samples_count_and_the_others_are_said(tmp_path: Path) -> No
     assert (change.mean_a, change.mean_b) == (32.5, 38.25)
     text = render_comparison(comparison, "text")
     assert "1/2" in text
-    assert "psnr: identical and better images count as 60 dB: 1 of A, 3 of B" in text
+    assert "psnr: identical images and those above 60 dB count as 60 dB: 1 of A, 3 of B" in text
 
 
 def test_what_neither_scores_is_said(tmp_path: Path) -> None:
     sides = [write(tmp_path / name, name, clip=[20.0, None, 21.0, None]) for name in ("hd-painter", "brushnet")]
-    assert "scored by neither: clip 2" in render_comparison(compare([sides[0]], [sides[1]]), "text")
+    assert "scored on neither side: clip 2" in render_comparison(compare([sides[0]], [sides[1]]), "text")
 
 
 def test_nothing_shared_is_no_test(tmp_path: Path) -> None:

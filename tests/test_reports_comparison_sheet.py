@@ -47,7 +47,7 @@ def test_one_sample_and_one_run_are_enough(runs: Path, brushbench, tmp_path: Pat
 def test_mistakes_are_one_line_and_leave_nothing(runs: Path, brushbench, tmp_path: Path) -> None:
     assert_one_line(
         brushbench("report", runs, "--sheet", tmp_path / "all.gif"),
-        "all.gif: a figure is a file that ends in .png, .svg, .pdf",
+        "all.gif: a figure must end in .png, .svg, .pdf",
     )
     other = brushbench("run", "--method", "copy", "--dataset", "photos", "--limit", 1, "--output", tmp_path / "photos")
     assert other[0] == 0

@@ -103,7 +103,7 @@ def test_paper_keeps_the_official_thousand_and_says_so(tmp_path: Path) -> None:
         assert [rows[name]["mean"] for name in scores] == [515.0, 50.0]
         assert {row["n_capped"] for row in rows.values()} == {0}
         text = render(make_report(runs, TableOptions(table)), "text")
-        assert "psnr: nothing differs in 1 of one; each counts as 1000 dB, as in the official script" in text
+        assert "psnr: no pixel differs in 1 of one; each counts as 1000 dB, as in the official script" in text
         assert "at most 60 dB" not in text
         assert "share one seed" in text
     without = render(make_report(runs[1:], TableOptions()), "text")
@@ -177,7 +177,7 @@ def test_a_mean_over_fewer_samples_is_marked_and_not_ranked(table: str, tmp_path
     }.items():
         text = render(make_report(runs, TableOptions(table)), table_format)
         assert printed in text
-        assert "without samples that others in its column have, so not ranked" in text
+        assert "mean lacks samples that other methods have, so not ranked" in text
     whole = [run for run in runs if "fails" not in str(run.path)]
     assert "†" not in render(make_report(whole, TableOptions(table)), "text")
 

@@ -154,11 +154,11 @@ def test_series_can_be_told_apart() -> None:
 
 
 def test_mistakes_are_one_line(runs: Path, brushbench, tmp_path: Path, write_bench) -> None:
-    assert_one_line(brushbench("report", runs, "--figure", tmp_path / "f.gif"), "f.gif: a figure is a file that ends")
-    assert_one_line(brushbench("report", runs, "--figure", tmp_path / "no" / "f.png"), "there is no folder")
+    assert_one_line(brushbench("report", runs, "--figure", tmp_path / "f.gif"), "f.gif: a figure must end in")
+    assert_one_line(brushbench("report", runs, "--figure", tmp_path / "no" / "f.png"), "no such folder")
     assert_one_line(brushbench("report", runs, "--figure", tmp_path / "f.png", "--kind", "pie"), "'pie' is not one of")
     assert brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr"))[0] == 0
     unaligned = brushbench("report", tmp_path / "runs", "--figure", tmp_path / "f.png", "--kind", "trade-off")
-    assert_one_line(unaligned, "text alignment (papercut-clip or clip) isn't scored")
+    assert_one_line(unaligned, "text alignment (papercut-clip or clip) is not scored")
     assert not list(tmp_path.glob("*.png"))
     assert check_suffix(tmp_path / "F.PNG") == ".png"

@@ -85,7 +85,7 @@ def test_one_seed_is_compared_with_itself_alone(write: Write, brushbench, tmp_pa
     first, other = write(1), write(2)
     assert brushbench("check", first.path, "--write", tmp_path / "b.json")[0] == 0
     refused = brushbench("check", other.path, "--against", tmp_path / "b.json")
-    assert_one_line(refused, "has seed 2, in the baseline it is 1", "a run for each seed")
+    assert_one_line(refused, "has seed 2, but the baseline has 1", "one run for each seed")
     code, out, err = brushbench("check", first.path, other.path, "--write", tmp_path / "b.json")
     assert code == 0, err
     assert "under another seed to pass in 99% of the checks" in out
@@ -96,7 +96,7 @@ def test_only_seeds_may_differ(write: Write, brushbench, tmp_path: Path) -> None
     first = write(1)
     for other in (write(2, options={"radius": 3}), write(1, options={})):
         result = brushbench("check", first.path, other.path, "--write", tmp_path / "b.json")
-        assert_one_line(result, "two runs are mine on", "differ in nothing but their seeds")
+        assert_one_line(result, "two runs are mine on", "differ only in their seeds")
     few = write(2, count=COUNT - 1)
     assert_one_line(
         brushbench("check", first.path, few.path, "--write", tmp_path / "b.json"), "other samples than", "same samples"
@@ -183,4 +183,4 @@ def test_paper_keeps_its_thousand(write: Write, tmp_path: Path, brushbench) -> N
         code, out, _ = brushbench("check", run.path, "--against", tmp_path / "b.json")
         assert code == 0
         assert next(line for line in out.splitlines() if line.startswith("psnr")).split()[3] == expected
-        assert ("30 samples count as the ceiling of 60 dB" in out) == (protocol == "strict")
+        assert ("30 samples are at the ceiling of 60 dB" in out) == (protocol == "strict")

@@ -41,7 +41,7 @@ def test_an_ablation_pairs_inside_and_outside_by_the_inside_mask(tmp_path: Path)
         assert {name: row["mean"] for name, row in found.items()} == {"small": 30.0, "medium": 30.0, "large": 25.0}
         assert {row["n_asked"] for row in found.values()} == {2}
         text = render(make_report(given, TableOptions("ablation", by="mask-size")), "text")
-        assert "mask sizes are those of the inside masks, also outside" in text
+        assert "mask sizes are those of the inside masks, also for outside" in text
         assert "unknown" not in text
     # On the border of two classes the outside mask's own share is no help: the inside mask decides.
     tidy = suite.frame(runs)

@@ -181,7 +181,7 @@ def test_what_improved_is_said(runs: Path, file: Path, brushbench, tmp_path: Pat
 def test_identical_images_count_as_sixty_decibels(runs: Path, file: Path, brushbench) -> None:
     _, out, _ = brushbench("check", runs, "--against", file)
     assert ">= 60" in out
-    assert "psnr: 4 samples count as the ceiling of 60 dB, 4 in the baseline" in out
+    assert "psnr: 4 samples are at the ceiling of 60 dB, 4 in the baseline" in out
     content = json.loads(file.read_text())
     psnr = content["runs"][0]["metrics"]["psnr"]
     assert set(psnr["scores"]) == {"identical"}
@@ -234,7 +234,7 @@ def test_a_missing_method_fails_and_a_new_one_is_named(brushbench, tmp_path: Pat
     code, out, err = brushbench("check", folder / "mean-fill", folder / "copy", "--against", tmp_path / "b.json")
     assert code == 1
     assert "FAILED: telea on brushbench/inside, protocol strict: is not among the runs" in out
-    assert "not in the baseline, and not checked: copy" in err
+    assert "not in the baseline, so not checked: copy" in err
     assert_one_line(
         brushbench("check", folder / "copy", "--against", tmp_path / "b.json"), "copy on brushbench/inside", "is not in"
     )
@@ -244,7 +244,7 @@ def test_reruns_widen_the_margin(runs: Path, file: Path, brushbench, tmp_path: P
     arguments = run_on(tmp_path / "bench", tmp_path / "again", "--metrics", "psnr,mse", method="telea")
     assert brushbench(*arguments)[0] == 0
     rerun = brushbench("check", runs, "--write", tmp_path / "c.json", "--rerun", tmp_path / "again")
-    assert_one_line(rerun, "is a rerun of none of the runs")
+    assert_one_line(rerun, "is not a rerun of any of the runs")
     assert brushbench("check", runs, "--write", tmp_path / "c.json", "--rerun", runs, "--metrics", "mse")[0] == 0
     first, second = (json.loads(path.read_text())["runs"][0]["metrics"] for path in (file, tmp_path / "c.json"))
     assert list(second) == ["mse"]
@@ -254,7 +254,7 @@ def test_reruns_widen_the_margin(runs: Path, file: Path, brushbench, tmp_path: P
 @pytest.mark.parametrize(
     ("more", "part"),
     [
-        (("--seed", 5), "seed 5, in the baseline it is 1234; valid: that seed, or a baseline of several"),
+        (("--seed", 5), "seed 5, but the baseline has 1234; use that seed, or a baseline of several"),
         (("--protocol", "paper"), "protocol strict in the"),
     ],
 )
@@ -270,7 +270,7 @@ def test_other_data_and_metrics_are_refused(runs: Path, file: Path, brushbench, 
         (tmp_path / "bench" / "images" / "000000001.png").read_bytes()
     )
     assert brushbench(*run_on(tmp_path / "bench", tmp_path / "other"))[0] == 0
-    assert_one_line(brushbench("check", tmp_path / "other", "--against", file), "the data set of mean-fill")
+    assert_one_line(brushbench("check", tmp_path / "other", "--against", file), "uses other data than the baseline")
     content = json.loads(file.read_text())
     metrics = content["runs"][0]["metrics"]
     metrics["mse"]["version"] = "2"
@@ -301,7 +301,7 @@ RUBBISH = [
 def test_rubbish_is_no_baseline(content: str | bytes, runs: Path, brushbench, tmp_path: Path) -> None:
     path = tmp_path / "rubbish.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert_one_line(brushbench("check", runs, "--against", path), "rubbish.json is no baseline")
+    assert_one_line(brushbench("check", runs, "--against", path), "rubbish.json is not a baseline")
 
 
 @pytest.mark.parametrize(
@@ -325,14 +325,14 @@ def test_a_damaged_baseline_is_one_line(where: tuple[str, ...], value: object, r
         part = part[key]
     part[where[-1]] = value
     file.write_text(json.dumps(content))
-    assert_one_line(brushbench("check", runs, "--against", file), "is no baseline: runs.0")
+    assert_one_line(brushbench("check", runs, "--against", file), "is not a baseline: runs.0")
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ((), "exactly one of the two"),
-        (("--write", "b.json", "--against", "b.json"), "exactly one of the two"),
+        ((), "check needs either"),
+        (("--write", "b.json", "--against", "b.json"), "check needs either"),
         (("--against", "nowhere.json"), "can't be read (No such file"),
         (("--against", "."), "can't be read"),
         (("--write", "nowhere/b.json"), "no folder nowhere"),
@@ -358,7 +358,7 @@ def test_runs_that_can_not_be_a_baseline(runs: Path, brushbench, tmp_path: Path,
     twice = shutil.copytree(runs, tmp_path / "twice")
     assert_one_line(brushbench("check", runs, twice, "--write", tmp_path / "b.json"), "two runs are mean-fill on")
     (twice / "brushbench-inside" / "mean-fill" / "scores.parquet").unlink()
-    assert_one_line(brushbench("check", twice, "--write", tmp_path / "b.json"), "isn't scored; run `brushbench score")
+    assert_one_line(brushbench("check", twice, "--write", tmp_path / "b.json"), "is not scored; run `brushbench score")
     for image in (runs / "brushbench-inside" / "mean-fill" / "images").iterdir():
         image.unlink()
     code, out, err = brushbench("check", runs, "--write", tmp_path / "b.json")

@@ -1,4 +1,4 @@
-"""The commands on data sets as a whole: data list, get, verify, show, convert."""
+"""The `data` commands: list, get, verify, show and convert data sets."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def verify_command(
 ) -> int:
     """Check every file and sample of a data set, and print its digest.
 
-    Looks at every file and every sample, and groups what it finds by kind. Exit code 0: nothing found, 1: defects.
+    Defects are grouped by kind. Exit code 0: no defects, 1: defects.
     """
     if report_format not in FORMATS:
         raise unknown("format", report_format, FORMATS)
@@ -79,12 +79,12 @@ def convert_command(
 
     \b
     brushbench  images/ and mapping_file.json: what `run --dataset brushbench` reads
-    parquet     one file that Hugging Face's datasets reads, and `run --dataset parquet`
+    parquet     one file: what Hugging Face datasets and `run --dataset parquet` read
     folder      images/, masks/ and captions.csv: what `run --dataset folder` reads
-    masks       nothing but the masks, as PNG; with --split brush, the strokes that are drawn for each sample
+    masks       only the masks, as PNG; with --split brush, the strokes that are drawn for each sample
 
-    Ids, captions, tags, pixels and masks stay what they are. Image files are copied if they are plain RGB, and else
-    become PNG. TARGET is written completely or not at all.
+    Ids, captions, tags, pixels and masks stay the same. Plain RGB image files are copied, any others become PNG. TARGET
+    is written completely or not at all.
     """
     from brushbench.cli.progress import showing_progress
     from brushbench.core.options import parse_pairs
@@ -104,7 +104,7 @@ def convert_command(
     )
     with showing_progress(partial(click.echo, err=True)) as watch:
         done = work(asked, watch)
-    state = "was there already, the same" if done.unchanged else "written"
+    state = "already exists and is the same" if done.unchanged else "written"
     click.echo(f"{output}: {state}: {done.count} samples of {done.name}, {', '.join(done.splits)}, as {done.to}")
     if done.damaged:
         click.echo(one_line(f"{len(done.damaged)} damaged samples left out: {', '.join(done.damaged)}"), err=True)
@@ -125,7 +125,7 @@ def show_command(
 ) -> int:
     """Draw a sheet of samples, with the outlines of their masks and their captions.
 
-    The samples are taken evenly from the first to the last. What is painted is inside of the yellow line.
+    Samples are evenly spaced from the first to the last. The region to inpaint is inside the yellow line.
     """
     from brushbench.core.options import parse_pairs
     from brushbench.curation.preview import write_sheet
@@ -135,7 +135,7 @@ def show_command(
     sheet = write_sheet(dataset, root, split_names(split), samples, file, parse_pairs(options))
     click.echo(f"{sheet.file}: {sheet.shown} samples of {sheet.name}")
     if sheet.no_font:
-        click.echo(one_line(f"no font of this machine has all letters of: {', '.join(sheet.no_font)}"), err=True)
+        click.echo(one_line(f"no font on this machine has all letters of: {', '.join(sheet.no_font)}"), err=True)
     for reason in sheet.left_out.values():
         click.echo(f"left out: {reason}", err=True)
     return SOME_FAILED if sheet.left_out else 0
@@ -188,16 +188,16 @@ def get_command(
 ) -> int:
     """Download a data set, or explain how to get it.
 
-    With --url, --archive or --hub, or from the address that the suite knows (editbench), it is downloaded, checked,
-    unpacked into a folder and verified; interrupted, the same command goes on. For brushbench, which has no download,
-    the steps are printed. Exit code 0: no defects are in what was got, 1: defects, or no data set at all.
+    With --url, --archive or --hub, or from its known address (editbench), the data set is downloaded, checked, unpacked
+    into a folder and verified; rerun to resume. For brushbench, which has no download, the steps are printed. Exit code
+    0: no defects, 1: defects, or no data set in the download.
     """
     from brushbench.core.registry import check_name, dataset_info
     from brushbench.curation.fetch.get import Origin
     from brushbench.curation.fetch.get import get_dataset as fetch
 
     if name is not None and dataset not in (None, name):
-        raise UserError(one_line(f"{name!r} and --dataset {dataset}: valid is one of the two"))
+        raise UserError(one_line(f"{name!r} and --dataset {dataset} differ; give only one of them"))
     name = name or dataset or "brushbench"
     check_name("dataset", name)
     where = Path(root) if root is not None else None
@@ -216,32 +216,32 @@ def get_command(
     if got.sha256 is not None and sha256 is None:
         click.echo(f"SHA-256 of the archive: {got.sha256}", err=True)
     if not got.name:
-        click.echo(one_line(f"{got.root}: unpacked, but no data set is recognised in it"), err=True)
+        click.echo(one_line(f"{got.root}: unpacked, but no data set was recognised in it"), err=True)
         return FOUND_DEFECTS
     click.echo(one_line(f"{got.name} in {got.root}, {got.samples} samples"))
     return _verified(got.name, got.root)
 
 
 def _is_here(name: str, root: Path | None) -> list[str]:
-    """Lines that say so, if nothing is to be got."""
+    """Return lines that say that there is nothing to get; none if there is."""
     from brushbench.core.registry import dataset_info
     from brushbench.datasets.locate import locate
 
     if dataset_info(name).embedded:
-        return [f"{name} is part of the suite: there is nothing to get"]
+        return [f"{name} is part of the suite; there is nothing to get"]
     if root is None and (folder := locate(name, None)[1]) is not None:
-        return [one_line(f"{name} is here already, in {folder}"), f"check it: brushbench data verify --dataset {name}"]
+        return [one_line(f"{name} is already in {folder}"), f"check it: brushbench data verify --dataset {name}"]
     return []
 
 
 def _steps(name: str, root: Path | None) -> Sequence[str]:
     from brushbench.curation.instructions import steps
 
-    return steps(name, root) or [f"{name} is data of your own: give its folder with --root"]
+    return steps(name, root) or [f"{name} is for data of your own; give their folder with --root"]
 
 
 def _verified(name: str, root: Path) -> int:
-    """Print what is in a data set that was just got; the exit code."""
+    """Verify a data set that was just obtained, print a summary and return the exit code."""
     from brushbench.cli.progress import showing_progress
     from brushbench.curation import verify_report
     from brushbench.curation.verify import verify_dataset as look
@@ -249,5 +249,5 @@ def _verified(name: str, root: Path) -> int:
     with showing_progress(partial(click.echo, err=True)) as watch:
         found = look(name, root, None, watch)
     click.echo(verify_report.summary(found))
-    click.echo(one_line(f"all of it: brushbench data verify --dataset {name} --root {root}"))
+    click.echo(one_line(f"details: brushbench data verify --dataset {name} --root {root}"))
     return FOUND_DEFECTS if found.findings else 0

@@ -1,4 +1,4 @@
-"""What this machine has, for `brushbench doctor` and for bug reports."""
+"""Find out what this machine has, for `brushbench doctor` and for bug reports."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ from brushbench.weights.sources import HubFiles, Source, WebFile
 
 
 def diagnose() -> dict[str, str]:
-    """One line for each thing that a run depends on."""
+    """Return one line for each thing that a run depends on."""
     return {
         "brushbench": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -37,7 +37,7 @@ def diagnose() -> dict[str, str]:
 
 
 def _default_data() -> str:
-    """What is used where no data set is named."""
+    """Say which data set is used if none is named."""
     located = capture(locate, None, None)
     if isinstance(located, Failure):
         return located.error
@@ -46,14 +46,15 @@ def _default_data() -> str:
 
 
 def _data() -> dict[str, str]:
-    """Where the data sets are that are looked for, and by which setting they are found."""
+    """Say where each data set is, and which setting it was found by."""
     states = {}
     for name in found_by_name():
         place = capture(find_place, name)
         if isinstance(place, Failure):
             states[name] = place.error
         elif place is None:
-            states[name] = f"not found in {looked_in(name)}; valid too: {SETTINGS} in the working folder, or --root DIR"
+            remedy = f"name its folder in {SETTINGS} in the working folder, or with --root DIR"
+            states[name] = f"not found in {looked_in(name)}; {remedy}"
         else:
             states[name] = f"{place.folder} (from {place.origin})"
     return states
@@ -67,9 +68,9 @@ def _device() -> str:
 
 
 def _metrics() -> dict[str, str]:
-    """Which of the metrics with weights can be computed here with their usual options, and how to get the others.
+    """Say which metrics with weights can be computed here with their usual options, and how to get the others.
 
-    By their manifests: the libraries that the metrics themselves need take seconds to import.
+    Their manifests tell, as the libraries that the metrics themselves need take seconds to import.
     """
     missing: dict[str, list[str]] = {}
     for each in manifests():
@@ -81,12 +82,13 @@ def _metrics() -> dict[str, str]:
                 lacks.append(here.error)
             elif here is None:
                 lacks.append(source.how_to_get_it())
-    how = "not here; downloaded when the metric is requested by name, or: "
-    return {name: f"{how}{' && '.join(lacks)}" if lacks else "here" for name, lacks in sorted(missing.items())}
+    how = "not on this machine; downloaded when the metric is requested by name, or: "
+    found = "on this machine"
+    return {name: f"{how}{' && '.join(lacks)}" if lacks else found for name, lacks in sorted(missing.items())}
 
 
 def _published(manifest: Manifest) -> Source:
-    """What a manifest says that metrics read."""
+    """Return the source of the files that a manifest's metrics read."""
     if manifest.address:
         return WebFile("", None, manifest.address)
     return HubFiles("", manifest.repository, tuple((name,) for name in manifest.reads))
@@ -99,5 +101,5 @@ def _weights(path: Path) -> str:
     sources = [part.taken_from for part in family.components.values()]
     missing = [source.place for source in sources if not source.here()]
     if not missing:
-        return "all here"
-    return f"not here: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"
+        return "all on this machine"
+    return f"not on this machine: {', '.join(missing)}; they are downloaded when needed, or give --weights FOLDER"

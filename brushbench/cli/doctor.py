@@ -1,4 +1,4 @@
-"""The command that says what this machine has: doctor."""
+"""The `doctor` command: print what this machine has."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The command that lists what is available: list."""
+"""The `list` command: list what is available."""
 
 from collections.abc import Mapping
 
@@ -45,7 +45,7 @@ def list_command(kind: str, lint: bool, file: str | None) -> int:
 
 
 def _plugged_metrics() -> dict[str, MetricInfo | str]:
-    """What plug-ins say of their metrics; torch isn't loaded where there are none."""
+    """Return what plug-ins declare of their metrics, or why they cannot be loaded; without any, torch isn't loaded."""
     names = [name for name in registered("metric") if not is_built_in("metric", name)]
     if not names:
         return {}
@@ -57,9 +57,9 @@ def _plugged_metrics() -> dict[str, MetricInfo | str]:
 
 
 def metric_lines(plugged: Mapping[str, MetricInfo | str]) -> list[str]:
-    """A table of every registered metric on its usual region, its heading first.
+    """Return a table of every registered metric on its usual region, heading first.
 
-    `plugged` tells of those of plug-ins what they are, or why that can't be said.
+    `plugged` maps each metric of a plug-in to its description, or to the error that prevented one.
     """
     rows = [HEADING, *(_row(name, entry.summary, plugged) for name, entry in registered("metric").items())]
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]

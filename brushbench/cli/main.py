@@ -1,6 +1,6 @@
-"""The command line: where it begins and ends. Nothing but commands prints.
+"""The entry point of the command line. Only commands print.
 
-Exit codes: 0 fine, 1 a check failed, 2 the user's mistake (one line on stderr), 3 some samples failed.
+Exit codes: 0 success, 1 a check failed, 2 a user error (one line on stderr), 3 some samples failed.
 """
 
 import logging
@@ -30,18 +30,18 @@ COMMANDS = {
     "list": "brushbench.cli.listing:list_command",
     "doctor": "brushbench.cli.doctor:doctor_command",
 }
-"""Each is imported when it is called, or when its help is printed."""
+"""Each command is imported when it is called, or when its help is printed."""
 
 
 class _Commands(click.Group):
-    """Commands that are found by name: the reports have some of their own."""
+    """Commands imported by name, as the reports have some of their own."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All, in the order of the alphabet."""
+        """Return all names in alphabetical order."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported; None for any other name."""
+        """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = by_name(COMMANDS[cmd_name])
@@ -51,12 +51,12 @@ class _Commands(click.Group):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # A new one each time: it tells of nothing twice.
+    # A new handler for each call, as it prints no warning twice.
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
     heard: list[str] = []
     try:
-        # A run has what libraries warn of in its notes; here is what they warn of otherwise.
+        # What libraries warn of during a run is among its notes; this hears their other warnings.
         with hearing() as heard, terminable():
             check_arguments(given)
             check_memory(given)
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _mistake(refused)
     finally:
         log.removeHandler(warnings)
-    # A mistake is told in one line.
+    # A user error is a single line.
     for line in heard if code != MISTAKE else ():
         click.echo(f"warning: {line}", err=True)
     sys.exit(code or 0)
@@ -94,14 +94,14 @@ def cli() -> None:
 
 
 class _Warnings(logging.Handler):
-    """What the suite warns of, each a line on stderr; once, however often a data set is opened."""
+    """Prints each warning of the suite as a line on stderr, once, however often a data set is opened."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print a warning that is new."""
+        """Print a warning that was not printed before."""
         message = one_line(record.getMessage(), 2000)
         if message not in self._told:
             self._told.add(message)

@@ -1,4 +1,4 @@
-"""The options that commands share, and what becomes of them."""
+"""The options that commands share, and how they are parsed."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,7 +75,7 @@ metrics_options = _stack(
 
 # Any: what click has parsed, by option.
 def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
-    """The configuration that all runs share, with the first method; the methods as named, and the splits."""
+    """Return the configuration that all runs share, with the first method; the methods as named; and the splits."""
     from brushbench.core.options import parse_metric_pairs, parse_pairs
     from brushbench.evaluation.grid import expand_methods
     from brushbench.runs.config import RunConfig, split_names

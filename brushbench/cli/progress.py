@@ -1,4 +1,4 @@
-"""How far the work is, on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Show progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -24,7 +24,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def showing_progress(write: Callable[[str], None]) -> Iterator[ProgressCallback]:
-    """A watcher that shows every stage: images done, images per second, time left. `write` takes the plain lines."""
+    """Yield a callback that shows every stage: images done, images per second and time left.
+
+    `write` prints a plain line.
+    """
     if not sys.stderr.isatty():
         yield Lines(write)
         return
@@ -42,7 +45,7 @@ def showing_progress(write: Callable[[str], None]) -> Iterator[ProgressCallback]
 
 @contextmanager
 def showing_bytes(write: Callable[[str], None]) -> Iterator[Callable[[int, int | None], None]]:
-    """Takes how many bytes of a download are there, and of how many; shown as above."""
+    """Yield a callback that shows a download, given its bytes received and its size. `write` prints a plain line."""
     if not sys.stderr.isatty():
         yield _bytes_in_lines(write)
         return
@@ -88,7 +91,7 @@ class _Bars:
 
 @final
 class Lines:
-    """One line at the end of a stage, and one every ten seconds until then."""
+    """Writes a line at the end of each stage, and one every ten seconds until then."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -97,7 +100,7 @@ class Lines:
         """See `brushbench.core.progress.ProgressCallback`."""
         count = _Count(total, finished)
         if finished:
-            self._write(f"{stage}: {finished}/{total} images are there already")
+            self._write(f"{stage}: {finished}/{total} images are already done")
         written = time.monotonic()
 
         def advance(done: int, failed: int) -> None:
@@ -105,7 +108,7 @@ class Lines:
             count.add(done, failed)
             finished = count.done == count.total
             due = finished or time.monotonic() - written > SECONDS_BETWEEN_LINES
-            # A run of which nothing succeeds ends with one line that says why; this would be a second one.
+            # If no image succeeds, the run ends with one line that says why; this would be a second one.
             if done and due and count.any_succeeded():
                 written = time.monotonic()
                 parts = [f"{stage}: {count.done}/{count.total} images", count.rate(), count.left(), count.failures()]
@@ -116,9 +119,9 @@ class Lines:
 
 @final
 class Headed:
-    """A watcher that first says what the work is done with, once some of it has succeeded.
+    """A callback that first says which data and weights are used, as soon as an image has succeeded.
 
-    A run of which nothing succeeds ends with one line that says why.
+    If none succeeds, the run ends with one line that says why.
     """
 
     def __init__(self, watch: ProgressCallback, write: Callable[[str], None]) -> None:
@@ -127,7 +130,7 @@ class Headed:
         self._heading: list[str] = []
 
     def announce(self, line: str) -> None:
-        """One line more, for the next stage."""
+        """Add a line for the next stage."""
         self._heading.append(line)
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:

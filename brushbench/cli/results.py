@@ -1,4 +1,4 @@
-"""What is said when runs have ended: tables, where everything is, and what is missing."""
+"""Print what there is to know when runs have ended: tables, where the files are, and what is missing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,12 +22,12 @@ CONTACT_SHEET_NAME = "brushbench.reports.contact_sheet:NAME"
 
 
 def named_metrics(config: "RunConfig") -> list[str]:
-    """The metrics that are asked for, not taken because they are usual; also those that are given options."""
+    """Return the metrics that are requested by name or given options, without the usual ones."""
     return columns_of([*(config.metric_names() or ()), *config.metric_options], config.metric_options)
 
 
 def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value]]") -> list[str]:
-    """What metrics are called where scores are; those of files say it themselves."""
+    """Return the names of metrics in the table of scores; a metric from a file has a name of its own."""
     from brushbench.core.metric_info import parted
     from brushbench.core.plugins.files import plugin_file
     from brushbench.evaluation.select_metrics import load_metric
@@ -39,7 +39,7 @@ def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value
 
 
 def data_line(task: "Task") -> str:
-    """Which data set it is, and where."""
+    """Say which data set is used, and where it is."""
     name, root = task.opened.name, task.opened.root
     if task.config.dataset is not None:
         embedded = ", embedded" if task.opened.info.embedded else ""
@@ -51,14 +51,18 @@ def data_line(task: "Task") -> str:
 
 
 def add_contact_sheet(run: "Run", dataset: "Dataset") -> None:
-    """Draw some samples of a run into its folder."""
+    """Draw some samples of a run on a contact sheet in its folder."""
     by_name(CONTACT_SHEET)(run, dataset)
 
 
 def tables(
     runs: "Sequence[Run]", *, table: bool = True, requested: Sequence[str] = (), allow_partial: bool = False
 ) -> int:
-    """Print the table and where everything is; the exit code is not 0 if a metric of those `requested` has no score."""
+    """Print the table and where everything is, and return the exit code.
+
+    It is 3 if samples failed, if images changed, if a `requested` metric has no score, or if samples were never
+    generated and this is not allowed.
+    """
     failures: dict[tuple[str, str], str | None] = {}
     for run in runs:
         failures |= {
@@ -71,10 +75,10 @@ def tables(
         click.echo(f"images and scores: {run.path}")
         if (run.path / sheet).exists():
             click.echo(f"contact sheet: {run.path / sheet}")
-    # Below a table it stands among the notes.
+    # A table has this among its notes.
     for run in () if table else runs:
         if count := sum(entry.padded is not None for entry in run.ledger().values()):
-            told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, and cut back"
+            told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, then cropped"
             click.echo(one_line(told), err=True)
     if failures:
         (path, name), error = next(iter(failures.items()))
@@ -91,7 +95,7 @@ def tables(
 
 
 def print_changed(runs: "Sequence[Run]") -> bool:
-    """Say which images aren't the ones that were stored; whether there are any."""
+    """Report images that have changed since they were stored, and return whether there are any."""
     found = False
     for run in runs:
         if changed := run.changed_images():
@@ -103,27 +107,27 @@ def print_changed(runs: "Sequence[Run]") -> bool:
 
 
 def _not_made(run: "Run") -> Iterator[str]:
-    """What is missing of a run that nobody is at work on, as a line."""
+    """Yield a line if samples are missing from a run that nobody is working on."""
     if (missing := run.not_made()) and not run.others_at_work():
         yield one_line(
-            f"not made: {missing} of {run.record.asked} samples in {run.path}; they belong to other shards, or the run "
-            "was stopped. --allow-partial says that this is meant"
+            f"not generated: {missing} of {run.record.asked} samples in {run.path}; they belong to other shards, or "
+            "the run was stopped. Use --allow-partial to accept this"
         )
 
 
 def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
-    """The metrics asked for by name of which a run has no score at all, each as a line with the reason."""
+    """Yield a line with the reason for each metric requested by name that has no score at all in a run."""
     from brushbench.core.metric_info import IDENTICAL
     from brushbench.runs.scores import read_scores, status_column
 
     scores = read_scores(run)
     if scores is None or all(entry.status == "failed" for entry in run.ledger().values()):
         return
-    # One on its usual region is stored by its name alone.
+    # A metric on its usual region is stored under its name alone.
     columns = (name if name in scores.metrics else name.partition("@")[0] for name in names)
     for column in dict.fromkeys(columns):
         if column in scores.metrics:
             statuses = scores.table[status_column(column)]
             if not statuses.isin(["", IDENTICAL]).any():
                 reason = statuses.value_counts().idxmax()
-                yield f"no score: {column} of all {len(statuses)} samples in {run.path}: {reason}"
+                yield f"no score: {column} for any of {len(statuses)} samples in {run.path}: {reason}"

@@ -1,4 +1,4 @@
-"""The commands that generate images: run, generate."""
+"""The `run` and `generate` commands, which generate images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,13 +35,13 @@ def run_command(**asked: Any) -> int:
 @method_options
 @data_options
 @partial_option
-# Any: likewise.
+# Any: what click has parsed, by option.
 def generate_command(**asked: Any) -> int:
     """Inpaint every sample with a method and store the images. Rerun to resume."""
     return _all_jobs(asked | {"metrics": None, "metric_options": ()}, scored=False)
 
 
-# Any: likewise.
+# Any: what click has parsed, by option.
 def _all_jobs(asked: dict[str, Any], *, scored: bool) -> int:
     from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
 
@@ -55,18 +55,18 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool) -> int:
 def all_done(
     jobs: "Sequence[Sequence[RunConfig]]", *, lenient: bool, headings: Sequence[str] = (), scored: bool = True
 ) -> "list[Run]":
-    """Make the runs, telling how far they are, with a contact sheet for each.
+    """Make the runs, showing progress, and draw a contact sheet for each.
 
-    Each group of configurations shares one loaded method, or one for each kind of masks that asks for its own, and may
-    have a heading; one that can't be loaded is left out if `lenient`, else an error. All share the data set and its
-    options. Not `scored`: images are generated, no more. What libraries warn of beside the making of a single run is a
-    note of all.
+    Each group of configurations shares one loaded method, or one for each kind of masks that needs its own, and may
+    have a heading. A method that cannot be loaded is left out if `lenient`, else an error. All groups share the data
+    set and its options. If not `scored`, images are only generated. What libraries warn of outside the making of a
+    single run becomes a note of every run.
     """
     from brushbench.evaluation.evaluate import preflight
     from brushbench.evaluation.resolve import task_of
 
     with hearing() as notes:
-        # Every group has the same splits, of the same data.
+        # All groups have the same splits of the same data.
         tasks = {config.split: preflight(task_of(config, scored=scored)) for config in jobs[0]}
         finished = _finished(tasks, jobs, headings, lenient)
         for run, task in finished:
@@ -81,7 +81,7 @@ def all_done(
 def _finished(
     tasks: "Mapping[str, Task]", jobs: "Sequence[Sequence[RunConfig]]", headings: Sequence[str], lenient: bool
 ) -> "list[tuple[Run, Task]]":
-    """The runs that could be made, each with what it was made of."""
+    """Return the runs that could be made, each with its task."""
     from brushbench.cli.progress import Headed, showing_progress
     from brushbench.evaluation.evaluate import make
 
@@ -113,9 +113,9 @@ def _finished(
 
 
 def _loaded(tasks: "Sequence[Task]") -> "list[tuple[str, LoadedMethod | None, list[Task]]]":
-    """A method's tasks by the branch that they share, with the method loaded; None where a cluster's workers load it.
+    """Group a method's tasks by the branch that they share, with the method loaded, or None if a cluster loads it.
 
-    All are loaded before anything is generated: a branch that isn't on this machine is told of at once.
+    All branches are loaded before anything is generated, so that a missing one is reported at once.
     """
     from brushbench.evaluation.resolve import find_configured, load_configured
 

@@ -1,4 +1,4 @@
-"""The command that scores: run folders, or images made elsewhere."""
+"""The `score` command: score run folders, or images made elsewhere."""
 
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
     from brushbench.runs.folders import expand
 
     if bool(runs) == bool(images):
-        raise UserError("score takes run folders, or --images DIR; exactly one of the two")
+        raise UserError("score needs either run folders or --images DIR")
     if runs:
         _check_only_of_runs()
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
@@ -60,7 +60,7 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
 
 
 def _check_only_of_runs() -> None:
-    """Raises `UserError` for an option that is given and means nothing for a run folder, which has its own."""
+    """Raise `UserError` for an option without effect on a run folder, which has its own options."""
     context = click.get_current_context()
     valid = ("runs", "root", "metrics", "metric_options", "allow_partial")
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
@@ -68,6 +68,6 @@ def _check_only_of_runs() -> None:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
-                f"a run has its own options, so {option.opts[0]} means nothing for RUN; valid with it: --root, "
+                f"{option.opts[0]} has no effect on a RUN, which has its own options; valid with it: --root, "
                 "--metrics, --metric-option, --allow-partial"
             )

@@ -1,4 +1,4 @@
-"""The command that draws a curve: sweep."""
+"""The `sweep` command: run several values of an option and draw the curve."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,9 +42,9 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     brushbench sweep --method brushnet --vary scale=0:1:0.2
     brushbench sweep --method brushnet --vary blur=1,11,21,41
 
-    A range has both ends. Several --vary are a grid: the first makes the points of a curve, the others make curves.
-    Every value is a run in OUTPUT/sweep; interrupted, the same command goes on. The figure is known-region PSNR against
-    text alignment: papercut-clip on papercut, clip elsewhere. Where blur varies, blend=blur is set.
+    A range includes both ends. Several --vary span a grid: the first gives the points of a curve, the others give the
+    curves. Every value is a run in OUTPUT/sweep; rerun to resume. The figure plots known-region PSNR against text
+    alignment: papercut-clip on papercut, clip elsewhere. If blur varies, blend=blur is set.
     """
     from brushbench.evaluation.grid import blended, parse_variation, plan
 
@@ -55,7 +55,7 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     adjusted = blended(template, parsed)
     planned = plan(adjusted, names, splits, parsed)
     if adjusted is not template:
-        click.echo("blend=blur is set: blur means nothing without it", err=True)
+        click.echo("setting blend=blur, as blur has no effect without it", err=True)
     headings = [
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]

@@ -1,4 +1,4 @@
-"""The command that tries a plug-in: validate."""
+"""The `validate` command: try a plug-in."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MEANING = {
     "metric": ("device",),
     "dataset": ("root", "split"),
 }
-"""Options that mean something, by kind."""
+"""Options that apply to each kind of plug-in."""
 
 
 @click.command()
@@ -42,8 +42,8 @@ def validate_command(
     brushbench validate my_metric.py:MyMetric
     brushbench validate NAME
 
-    Looks at shapes, dtypes and options, and whether it gives the same when it is called again, with other samples in
-    the batch, and with the samples in another order. Exit code 0: nothing found, 1: findings.
+    Checks shapes, dtypes and options, and that results stay the same when the plug-in is called again, with other
+    samples in the batch, and with the samples in another order. Exit code 0: no problems, 1: problems.
     """
     from brushbench.core.options import parse_pairs
     from brushbench.evaluation.validation.findings import Asked
@@ -62,16 +62,16 @@ def validate_command(
     for finding in found:
         click.echo(one_line(str(finding), 1000))
     if not found:
-        click.echo(f"{plug_in}: a {found_kind} that keeps to what is asked of one")
+        click.echo(f"{plug_in}: no problems found in this {found_kind}")
     return FOUND if found else 0
 
 
 def _check_meaning(kind: str) -> None:
-    """Raises `UserError` for an option that is given and means nothing to this kind of plug-in."""
+    """Raise `UserError` for a given option that does not apply to this kind of plug-in."""
     context = click.get_current_context()
     for name in {each for names in MEANING.values() for each in names} - {*MEANING[kind]}:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise UserError(f"--{name} means nothing to a {kind}; valid with it: {_options_of(kind)}")
+            raise UserError(f"--{name} does not apply to a {kind}; valid: {_options_of(kind)}")
 
 
 def _options_of(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""What can be wrong with captions."""
+"""Find what is wrong with captions."""
 
 from functools import cache
 
@@ -8,18 +8,18 @@ from brushbench.datasets.defects import DataFinding, DefectError
 from brushbench.datasets.source import check_caption
 
 MAX_TOKENS = 77
-"""What CLIP's text encoders read, with the two that mark the beginning and the end."""
+"""Most tokens that CLIP's text encoders read, including the start and end tokens."""
 _DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Unicode's marks of writing direction, which can make a line look like another."""
+"""Unicode's marks of writing direction, which can make one line look like another."""
 
 
 def count_tokens(caption: str) -> int:
-    """Tokens of CLIP's own vocabulary, which comes with open_clip, and the two marks."""
+    """Count the tokens of CLIP's own vocabulary, which comes with open_clip, including start and end."""
     return len(_tokenizer().encode(caption)) + 2
 
 
 def inspect_caption(name: str, caption: str, findings: list[DataFinding]) -> int:
-    """The number of its tokens, 0 for one that can't be used at all; findings of what is wrong with it."""
+    """Return the number of tokens, 0 for an unusable caption, and add a finding for everything wrong with it."""
     try:
         check_caption(caption)
     except DefectError as error:
@@ -36,7 +36,7 @@ def inspect_caption(name: str, caption: str, findings: list[DataFinding]) -> int
 
 
 def comparable(caption: str) -> str:
-    """As text encoders read it: neither case nor spaces count."""
+    """Return a caption as text encoders read it: neither case nor spacing counts."""
     return " ".join(caption.casefold().split())
 
 

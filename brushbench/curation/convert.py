@@ -1,4 +1,4 @@
-"""From one format into another, completely or not at all."""
+"""Convert a data set into another format, completely or not at all."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -25,85 +25,85 @@ class Conversion:
 
     target: Path
     dataset: str | None = None
-    """None: the one that is in `root`."""
+    """Name of the data set; None for the one found in `root`."""
     root: Path | None = None
     splits: Sequence[str] | None = None
-    """None: all that the format has room for."""
+    """None for all splits that the format can hold."""
     to: str | None = None
-    """A name in `FORMATS`; None: by the target's suffix."""
+    """A name in `FORMATS`; None to choose by the target's suffix."""
     force: bool = False
-    """Put it in the place of what is there."""
+    """Replace an existing target."""
     skip_damaged: bool = False
     options: Mapping[str, Value] = field(default_factory=dict)
-    """The data set's options."""
+    """Options of the data set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What came of it."""
+    """The result of a conversion."""
 
     name: str
-    """The data set's name."""
+    """Name of the data set."""
     splits: Sequence[str]
     to: str
     count: int
-    """Samples that were written."""
+    """Number of samples written."""
     damaged: Sequence[str]
-    """Ids of those that were left out."""
+    """Ids of the samples that were left out."""
     unchanged: bool
-    """The target was there already, the same byte by byte."""
+    """Whether the target already existed, byte for byte the same."""
 
 
-def convert_dataset(asked: Conversion, watch: ProgressCallback = silent) -> Converted:
-    """Convert a data set; killed midway, the target is as it was.
+def convert_dataset(request: Conversion, watch: ProgressCallback = silent) -> Converted:
+    """Convert a data set; if this is killed midway, the target stays as it was.
 
-    Raises `UserError` for a data set that can't be read, for a format that can't hold it, and for a target that is
-    there and is something else, unless it may be replaced; a folder that holds other things never is.
+    Raises `UserError` for a data set that cannot be read, for a format that cannot hold it, and for an existing target
+    that differs, unless `force` is set. A folder that holds something else is never replaced.
     """
-    to = asked.to or ("parquet" if asked.target.suffix == SUFFIX else "brushbench")
+    to = request.to or ("parquet" if request.target.suffix == SUFFIX else "brushbench")
     if to not in FORMATS:
         raise unknown("format", to, FORMATS)
-    name, root = find_meant(asked.dataset, asked.root)
-    splits = _splits(name, root, asked.splits, to)
-    _check_target(asked.target, root, FORMATS[to], to)
-    datasets = open_splits(name, root, splits, asked.options)
+    name, root = find_meant(request.dataset, request.root)
+    splits = _splits(name, root, request.splits, to)
+    _check_target(request.target, root, FORMATS[to], to)
+    datasets = open_splits(name, root, splits, request.options)
     damaged: list[str] = []
-    partial = asked.target.absolute().with_name(f".{asked.target.absolute().name}.partial")
-    # Of one that was killed.
+    partial = request.target.absolute().with_name(f".{request.target.absolute().name}.partial")
+    # Left over from a conversion that was killed.
     _remove(partial)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        rows = rows_of(datasets, watch, damaged if asked.skip_damaged else None)
-        with doing("converting to", asked.target):
+        rows = rows_of(datasets, watch, damaged if request.skip_damaged else None)
+        with doing("converting to", request.target):
             count = FORMATS[to].write(partial, rows, tag_names(datasets[splits[0]]))
         if not count:
             raise UserError("no sample could be converted: all are damaged")
-        unchanged = asked.target.exists() and _same(partial, asked.target)
+        unchanged = request.target.exists() and _same(partial, request.target)
         if not unchanged:
-            _put(partial, asked.target, force=asked.force)
+            _put(partial, request.target, force=request.force)
     finally:
         _remove(partial)
     return Converted(short_name(name), splits, to, count, damaged, unchanged)
 
 
-def _splits(name: str, root: Path | None, asked: Sequence[str] | None, to: str) -> Sequence[str]:
+def _splits(name: str, root: Path | None, requested: Sequence[str] | None, to: str) -> Sequence[str]:
     one = FORMATS[to].one_split
-    splits = splits_of(name, root, asked) if asked else needed_splits(name, root)[: 1 if one else None]
+    splits = splits_of(name, root, requested) if requested else needed_splits(name, root)[: 1 if one else None]
     if len(splits) > 1 and (one or (to == "brushbench" and set(splits) != {"inside", "outside"})):
         valid = "one split" if one else "inside,outside or one split"
-        raise UserError(one_line(f"{to} holds {valid}: --split {','.join(splits)} is too much"))
+        raise UserError(one_line(f"{to} holds {valid}, not --split {','.join(splits)}"))
     return splits
 
 
 def _check_target(target: Path, root: Path | None, form: Format, to: str) -> None:
-    """What can be known before any work is done."""
+    """Raise `UserError` for a target that is known to be wrong before any work is done."""
     if root is not None and target.exists() and root.resolve().is_relative_to(target.resolve()):
-        raise UserError(one_line(f"{target} is or holds the data set itself: valid is another --output"))
+        raise UserError(one_line(f"{target} is or contains the data set itself; give another --output"))
     if target.exists() and target.is_dir() != bool(form.holds):
-        raise UserError(one_line(f"{target} is there and is no {'folder' if form.holds else 'file'}, which {to} is"))
+        raise UserError(one_line(f"{target} exists and is not a {'folder' if form.holds else 'file'}, which {to} is"))
     others = [path.name for path in _children(target) if not any(fnmatchcase(path.name, each) for each in form.holds)]
     if others:
-        raise UserError(one_line(f"{target} holds other things, which are never replaced: {', '.join(sorted(others))}"))
+        raise UserError(one_line(f"{target} has other files, which are never replaced: {', '.join(sorted(others))}"))
 
 
 def _children(folder: Path) -> list[Path]:
@@ -111,14 +111,14 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _put(partial: Path, target: Path, *, force: bool) -> None:
-    """The new thing in place of the old one."""
+    """Replace the target by the new file or folder."""
     empty = target.is_dir() and not _children(target)
     if target.exists() and not (empty or force):
-        raise UserError(one_line(f"{target} is there and is something else: --force replaces it"))
+        raise UserError(one_line(f"{target} exists and is different; use --force to replace it"))
     old = partial.with_suffix(".old")
     _remove(old)
     if target.is_dir():
-        # A folder can't be renamed over another that has something in it.
+        # A folder can't be renamed over another that isn't empty.
         target.rename(old)
     atomic.sync(partial)
     partial.replace(target)
@@ -127,7 +127,7 @@ def _put(partial: Path, target: Path, *, force: bool) -> None:
 
 
 def _same(first: Path, second: Path) -> bool:
-    """Whether two files, or all files of two folders, are the same byte by byte."""
+    """Tell whether two files, or all files of two folders, are the same byte for byte."""
     if first.is_file() and second.is_file():
         return first.stat().st_size == second.stat().st_size and _equal(first, second)
     files = [{path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} for folder in (first, second)]

@@ -1,4 +1,4 @@
-"""A font for a caption in any script: Pillow's own has Latin letters only."""
+"""Find a font for a caption in any script; Pillow's own has Latin letters only."""
 
 import sys
 from functools import cache
@@ -16,12 +16,12 @@ _SUFFIXES = (".ttf", ".otf", ".ttc")
 _PLAIN = ("regular", "book", "sans", "unicode")
 _SPECIAL = ("bold", "italic", "oblique", "mono", "serif", "black", "light", "condensed", "thin")
 _NO_CHARACTER = "\U0010ffff"
-"""What every font draws as what it doesn't have."""
+"""A character that no font has, so that each draws its sign for a missing letter."""
 
 
 @cache
 def font_for(text: str, size: int) -> Font:
-    """Pillow's own if it has every letter, else that of this machine's fonts which has most of them."""
+    """Return Pillow's own font if it has every letter, else the font on this machine that has the most."""
     own = ImageFont.load_default(size)
     letters = frozenset(text)
     lacking = _lacking(own, letters)
@@ -39,13 +39,13 @@ def font_for(text: str, size: int) -> Font:
 
 
 def covered(text: str, size: int) -> bool:
-    """Whether the font for a text has all of it."""
+    """Tell whether the font for a text has all of its letters."""
     return not _lacking(font_for(text, size), frozenset(text))
 
 
 @cache
 def _installed() -> tuple[Path, ...]:
-    """Fonts of this machine, plain ones first."""
+    """Return the fonts on this machine, plain ones first."""
     folders = [Path(folder).expanduser() for folder in _FOLDERS.get(sys.platform, _ELSEWHERE)]
     paths = [path for folder in folders if folder.is_dir() for path in folder.rglob("*")]
     return tuple(sorted((path for path in paths if path.suffix.lower() in _SUFFIXES), key=_rank))

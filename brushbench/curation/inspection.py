@@ -1,4 +1,4 @@
-"""Looking at one sample: by its files, or as its reader gives it."""
+"""Inspect one sample: by its files, or as its reader returns it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _NONE = Picture(())
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is remembered of one sample."""
+    """What was found about one sample."""
 
     id: str
     caption: str
@@ -25,9 +25,9 @@ class Seen:
     tokens: int
     picture: Picture
     shares: Mapping[str, float]
-    """How much of the picture is painted, by split."""
+    """Painted share of the picture, by split."""
     read: Mapping[str, Size]
-    """The splits whose reader takes the sample, and the size that it then has."""
+    """Size of the sample as read, for each split whose reader accepts it."""
     findings: Sequence[DataFinding]
 
 
@@ -39,9 +39,9 @@ def inspect_files(
     *,
     bad: bool = False,
 ) -> Seen:
-    """A sample by its files. If nothing is wrong with them, its readers in `datasets` have to take it too.
+    """Inspect a sample by its files. If they are sound, its readers in `datasets` must accept it too.
 
-    `usual`: the size that its image must have; None: any. `bad`: something that makes it unusable is known already.
+    `usual` is the size that its image must have, None for any. `bad` means that it is already known to be unusable.
     """
     picture = _picture(listed)
     findings = list(picture.findings)
@@ -53,7 +53,7 @@ def inspect_files(
     tokens = inspect_caption(listed.id, listed.caption, findings) if listed.caption is not None else 0
     shares = {split: float(mask.float().mean()) for split, mask in masks.items()}
     usable = all(KINDS[finding.kind].usable for finding in findings) and picture.size == size
-    # Of a full mask of a folder, the other split is an empty one.
+    # In a folder, the complement of a full mask is empty, and its reader refuses it.
     samples, refusals = _tried(listed.id, datasets, index)
     if usable and not bad and listed.image and listed.caption is not None and 1 not in shares.values():
         findings += refusals
@@ -61,7 +61,7 @@ def inspect_files(
 
 
 def read_sample(datasets: Mapping[str, Dataset], index: int) -> Seen:
-    """A sample as its reader gives it."""
+    """Inspect a sample as its reader returns it."""
     name = next(iter(datasets.values())).ids[index]
     samples, findings = _tried(name, datasets, index)
     if not samples:
@@ -84,7 +84,7 @@ def _picture(listed: ListedSample) -> Picture:
 
 
 def _tried(name: str, datasets: Mapping[str, Dataset], index: int) -> tuple[dict[str, Sample], list[DataFinding]]:
-    """The sample by split, and a finding for each split whose reader refuses it, as it does in a run."""
+    """Return the sample by split, and a finding for each split whose reader refuses it, as it would in a run."""
     samples: dict[str, Sample] = {}
     findings: list[DataFinding] = []
     for split, dataset in datasets.items():

@@ -1,4 +1,4 @@
-"""What can be wrong with the masks of a sample."""
+"""Find what is wrong with the masks of a sample."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,7 +15,7 @@ Mask = Bool[Tensor, "h w"]
 
 
 def splits_with_masks(sample: ListedSample, findings: list[DataFinding]) -> Iterator[str]:
-    """Those whose masks are there; a finding for each other."""
+    """Yield the splits whose mask exists; add a finding for each of the others."""
     for split in sample.masks:
         try:
             path = sample.mask_file(split)
@@ -29,7 +29,7 @@ def splits_with_masks(sample: ListedSample, findings: list[DataFinding]) -> Iter
 
 
 def draw(sample: ListedSample, split: str, size: Size, findings: list[DataFinding]) -> Mask | None:
-    """A mask that is there, or None with a finding."""
+    """Draw the mask of a split; return None and add a finding if that fails."""
     source, path = sample.masks[split], sample.mask_file(split)
     try:
         mask = sample.drawn(split, size)
@@ -46,7 +46,10 @@ def draw(sample: ListedSample, split: str, size: Size, findings: list[DataFindin
 
 
 def mask_findings(name: str, masks: Mapping[str, Mask]) -> Iterator[DataFinding]:
-    """Empty and full masks; whether inside and outside complement each other, unless one is empty or full."""
+    """Report empty and full masks, and inside and outside masks that do not complement each other.
+
+    The second check is left out if a mask is empty or full.
+    """
     extreme = False
     for split, mask in masks.items():
         painted, pixels = int(mask.sum()), mask.numel()

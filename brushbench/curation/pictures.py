@@ -1,4 +1,4 @@
-"""What is in the file of a picture: format, colours, EXIF data, and whether it can be decoded at all."""
+"""Inspect an image file: its format, colours and EXIF data, and whether it can be decoded at all."""
 
 import hashlib
 import os
@@ -17,31 +17,31 @@ from brushbench.imaging.images import DAMAGE, FORMATS, MAX_PIXELS, ORIENTATION, 
 
 _SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
 _START, _BIT_DEPTH = 32, 24
-"""How much of a file tells its format; in that of a PNG, where the bits of a channel are.
+"""How many bytes identify a file's format, and the position of a PNG's bits per channel.
 
-Pillow shows a 16-bit RGB picture as an 8-bit one.
+Pillow reports a 16-bit RGB picture as an 8-bit one.
 """
 _END = 1024
-"""Within so many bytes of a file's end a picture ends: programs write what they like behind it."""
+"""A picture ends within so many bytes of its file's end; programs may append data of their own."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What was found in one file."""
+    """What was found in one image file."""
 
     findings: tuple[DataFinding, ...]
     file_format: str = ""
-    """Empty if it is none of ours."""
+    """Empty if it is not a supported format."""
     bytes_digest: str = ""
     pixels_digest: str = ""
-    """Empty if it can't be decoded."""
+    """Empty if the file cannot be decoded."""
     size: Size | None = None
-    """Upright."""
+    """Size of the upright picture."""
 
 
 def inspect_picture(path: Path, name: str) -> Picture:
-    """Look at the image of the sample `name`."""
+    """Inspect the image file of the sample `name`."""
     if not path.is_file():
         return Picture((DataFinding("missing-image", name, path.name),))
     start = b""
@@ -61,20 +61,20 @@ def inspect_picture(path: Path, name: str) -> Picture:
 
 
 def picture_of(pixels: UInt8[Tensor, "3 h w"]) -> Picture:
-    """The picture for an image whose file nobody looked at."""
+    """Describe an image whose file was not inspected."""
     return Picture((), pixels_digest=_digest(pixels), size=(pixels.shape[1], pixels.shape[2]))
 
 
 def grey_levels(path: Path) -> int:
-    """How many values a picture of a mask has, of 256."""
+    """Count how many of the 256 grey values occur in the picture of a mask."""
     with Image.open(path, formats=FORMATS) as image:
-        # Palettes with transparent colours can't be converted otherwise.
+        # A palette with transparent colours can't be converted to grey directly.
         plain = image.convert("RGBA") if image.has_transparency_data else image
         return sum(count > 0 for count in plain.convert("L").histogram())
 
 
 def is_truncated(path: Path) -> bool:
-    """Whether a file that begins like one of our formats lacks its end. Others may be damaged all the same."""
+    """Tell whether a file in a supported format lacks its end. A file that has it may still be damaged."""
     try:
         with path.open("rb") as file:
             start = file.read(_START)
@@ -89,13 +89,13 @@ def is_truncated(path: Path) -> bool:
 
 
 def _why_not(error: Exception, path: Path, start: bytes, name: str) -> DataFinding:
-    """What the error that an image ended with means."""
+    """Turn the error that ended the decoding into a finding."""
     if isinstance(error, _BOMBS):
         return DataFinding("too-large", name, f"{path.name}: {error}")
     if is_truncated(path):
         return DataFinding("truncated", name, str(error))
     if isinstance(error, UnidentifiedImageError):
-        what = "is damaged" if _ours(start) else "is none" if start else "is empty"
+        what = "is damaged" if _ours(start) else "is no image of these formats" if start else "is empty"
         return DataFinding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
     return DataFinding("undecodable", name, str(error))
 
@@ -106,7 +106,7 @@ def _about(image: Image.Image, path: Path, start: bytes, name: str) -> Iterator[
     deep = image.format == "PNG" and len(start) > _BIT_DEPTH and start[_BIT_DEPTH] == 16
     if image.mode != "RGB" or deep:
         yield DataFinding("colour-mode", name, f"{path.name}: {image.mode}{', 16 bits' if deep else ''}")
-    # Asked for EXIF data that isn't in the header, Pillow would decode the whole picture.
+    # To look for EXIF data outside the header, Pillow would decode the whole picture.
     orientation = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
     if orientation != 1:
         yield DataFinding("exif-orientation", name, f"{path.name}: orientation {orientation}")
@@ -120,5 +120,5 @@ def _digest(pixels: UInt8[Tensor, "3 h w"]) -> str:
 
 
 def _ours(start: bytes) -> bool:
-    """Whether the file begins like one of our formats."""
+    """Tell whether the file begins like a supported format."""
     return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or start[8:12] == b"WEBP"

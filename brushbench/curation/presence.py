@@ -1,4 +1,4 @@
-"""Which data sets there are, and which of them are on this machine: `data list`."""
+"""List the data sets and where they are on this machine, for `data list`."""
 
 from dataclasses import dataclass
 
@@ -12,22 +12,22 @@ from brushbench.datasets.plug_in import info_of
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """One data set."""
+    """A registered data set, and where it is on this machine."""
 
     name: str
     summary: str
     place: str
-    """Where it is, or why it isn't here."""
+    """Its location, or why it is not on this machine."""
     samples: int | None
-    """None: it isn't here."""
+    """None if it is not on this machine."""
     licence: str
     citation: str
     origin: str = ""
-    """Where it comes from; empty for what is part of the suite, or the user's own."""
+    """Where it can be obtained; empty for a data set that is part of the suite, or the user's own."""
 
 
 def presences() -> list[Presence]:
-    """Every registered data set."""
+    """Return every registered data set with its location."""
     return [_presence(name, entry.summary) for name, entry in registered("dataset").items()]
 
 
@@ -43,7 +43,8 @@ def _presence(name: str, summary: str) -> Presence:
 def _found(name: str, info: DatasetInfo) -> tuple[str, int | None]:
     root = None if info.embedded else locate(name, None)[1]
     if not info.embedded and root is None:
-        return f"not here: brushbench data get --dataset {name}" if info.download else "wherever --root says", None
+        get = f"not on this machine; run `brushbench data get --dataset {name}`"
+        return get if info.download else "given by --root", None
     try:
         return str(root) if root else "embedded", len(load_dataset(name, root=root))
     except UserError as error:
@@ -51,7 +52,7 @@ def _found(name: str, info: DatasetInfo) -> tuple[str, int | None]:
 
 
 def _of_plug_in(name: str, summary: str) -> Presence:
-    """One that needs no folder is there; any other says itself what it needs."""
+    """Find the data set of a plug-in by opening it; if that fails, the error says what it needs."""
     root = locate(name, None)[1]
     info = DatasetInfo()
     try:
@@ -59,5 +60,5 @@ def _of_plug_in(name: str, summary: str) -> Presence:
         split = info.splits[0] if info.splits else "inside"
         samples = len(load_dataset(name, root=root, split=split))
     except UserError as error:
-        return Presence(name, summary, f"not here: {error}", None, info.licence, info.citation)
+        return Presence(name, summary, f"not on this machine: {error}", None, info.licence, info.citation)
     return Presence(name, summary, str(root or "in its plug-in"), samples, info.licence, info.citation)

@@ -1,4 +1,4 @@
-"""A picture of a data set: some of its samples, with the outlines of their masks and their captions."""
+"""Draw a sheet of a data set: some of its samples, with the outlines of their masks and their captions."""
 
 import io
 import math
@@ -23,33 +23,33 @@ from brushbench.imaging.sheets import GREY, INK, PAPER, evenly, fitting
 
 SUFFIX = ".png"
 SIDE = 320
-"""Longer sides are reduced to it, pixels."""
+"""Longest side of a picture in the sheet, in pixels."""
 GAP, SPACE, LINE, TEXT, SMALL = 14, 4, 19, 15, 12
-"""Pixels between samples, below a caption, between lines of text, and the height of letters."""
+"""In pixels: gap between samples, space below a caption, height of a line, and the two sizes of letters."""
 CAPTION_LINES = 3
 DOTS = "..."
 LONGEST = 120
-"""Characters of a line that is cut to its width."""
+"""Most characters of a line, before it is cut to its width."""
 ACROSS = 4
 BRIGHT, DARK = (255, 226, 0), (0, 0, 0)
 """The outline is a bright line between two dark ones, so that it shows on any picture."""
 FRAME = (200, 200, 200)
-"""Around a picture, which may be white."""
+"""Colour of the frame around a picture, which may itself be white."""
 BRIGHT_WIDTH, DARK_WIDTH = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What was drawn."""
+    """A sheet that was drawn."""
 
     file: Path
     name: str
-    """The name of the data set."""
+    """Name of the data set."""
     shown: int
     left_out: Mapping[str, str]
-    """Samples that can't be read, and why."""
+    """Why each unreadable sample was left out, by id."""
     no_font: Sequence[str]
-    """Samples with letters in their caption that no font of this machine has."""
+    """Ids of samples whose caption has letters that no font on this machine has."""
 
 
 def write_sheet(
@@ -60,18 +60,18 @@ def write_sheet(
     file: Path | None,
     options: Mapping[str, Value] | None = None,
 ) -> Sheet:
-    """Draw `count` samples, evenly from the first to the last, once for each split.
+    """Draw `count` samples, evenly spaced from the first to the last, once for each split.
 
-    With no name, the data set is the one found in `root`; with no file, it is NAME-SPLIT.png here. `options` are those
-    of the data set. Raises `UserError` for another format than PNG, and for a data set of which none of these samples
-    can be read.
+    Without a name, the data set found in `root` is drawn; without a file, the sheet is NAME-SPLIT.png in the current
+    folder. `options` are those of the data set. Raises `UserError` if the file is not a PNG file, and if none of these
+    samples can be read.
     """
     name, folder = find_meant(name, root)
     splits = splits_of(name, folder, splits or ["inside"])
     shown_name = short_name(name)
     file = file or Path(f"{shown_name}-{'-'.join(splits)}{SUFFIX}")
     if file.suffix.lower() != SUFFIX:
-        raise UserError(one_line(f"{file}: a sheet is a {SUFFIX} file"))
+        raise UserError(one_line(f"{file}: a sheet must be a {SUFFIX} file"))
     if not file.absolute().parent.is_dir():
         raise UserError(one_line(f"{file}: no such folder: {file.parent}"))
     datasets = open_splits(name, folder, splits, options or {})
@@ -88,7 +88,7 @@ def write_sheet(
 
 
 def draw_preview(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Image:
-    """Every sample with its split's name, `ACROSS` of them in a row at most."""
+    """Draw every sample with the name of its split, at most `ACROSS` in a row."""
     blocks = [_block(sample, split) for split, sample in samples]
     across = min(ACROSS, len(blocks), max(1, math.ceil(math.sqrt(len(blocks)))))
     rows = [blocks[start : start + across] for start in range(0, len(blocks), across)]
@@ -106,7 +106,7 @@ def draw_preview(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Ima
 
 
 def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Image.Image:
-    """The image, reduced to `SIDE` or enlarged, with the outline of its mask on it, inside of the painted region."""
+    """Scale an image to at most `SIDE` and draw the outline of its mask, just inside the painted region."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     if (times := SIDE // max(picture.size)) > 1:
         picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
@@ -114,7 +114,7 @@ def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Imag
     shares = Image.fromarray(mask[0].numpy().astype(np.uint8) * np.uint8(255)).resize(
         picture.size, Image.Resampling.BOX
     )
-    # What is smaller than a pixel now is shown as one.
+    # A region that is now smaller than a pixel is shown as one pixel.
     small = np.array(shares) >= 128
     small = small if small.any() else np.array(shares) > 0
     pixels = np.array(picture)
@@ -130,7 +130,7 @@ def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Imag
 
 
 def _eroded(region: np.ndarray, pixels: int) -> np.ndarray:
-    """Without its outermost pixels; beyond the picture's edge there is none of it."""
+    """Return a region without its outermost pixels; nothing beyond the edge of the picture belongs to it."""
     square = np.ones((3, 3), dtype=np.uint8)
     eroded = cv2.erode(
         region.astype(np.uint8), square, iterations=pixels, borderType=cv2.BORDER_CONSTANT, borderValue=0
@@ -139,7 +139,7 @@ def _eroded(region: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _specks(region: np.ndarray) -> np.ndarray:
-    """Parts that have no room for three lines, and are what one looks for."""
+    """Return the parts that have no room for three lines; they are the ones that a reader looks for."""
     count, labels = cv2.connectedComponents(region.astype(np.uint8))
     inner = np.bincount(labels[_eroded(region, DARK_WIDTH)], minlength=count)
     return np.asarray(region & (inner[labels] == 0))
@@ -180,7 +180,7 @@ def _block(sample: Sample, split: str) -> Image.Image:
 
 
 def _wrapped(text: str, font: Font) -> list[str]:
-    """At most `CAPTION_LINES` lines, broken between words, or anywhere in a text without spaces."""
+    """Break a text into at most `CAPTION_LINES` lines, between words or, if it has no spaces, anywhere."""
     lines: list[str] = []
     rest = text
     while rest and len(lines) < CAPTION_LINES:
@@ -196,7 +196,7 @@ def _wrapped(text: str, font: Font) -> list[str]:
 
 
 def _fit(text: str, font: Font, end: str) -> int:
-    """How many characters, one at least, go into a line before `end`."""
+    """Return how many characters, at least one, fit in a line before `end`."""
     low, high = 1, min(len(text), SIDE)
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""Samples on their way from one format into another: images as bytes of a lossless or untouched file."""
+"""Samples on their way from one format to another, with each image as the bytes of a lossless or untouched file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,30 +18,30 @@ from brushbench.imaging.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedIm
 
 @dataclass(frozen=True, slots=True)
 class PortableSample:
-    """One sample."""
+    """A sample that can be written in any format."""
 
     id: str
     caption: str
     tags: Mapping[str, str]
     image: bytes
-    """An image file: the one that the sample came from, if every program reads the same pixels from it, else a PNG."""
+    """An image file: the sample's own if every program reads the same pixels from it, else a PNG."""
     suffix: str
-    """The suffix of that file's name."""
+    """Suffix of the image file's name."""
     masks: Mapping[str, Bool[Tensor, "h w"]]
-    """By split."""
+    """Masks by split."""
 
     @property
     def file(self) -> str:
-        """The name of the image's file."""
+        """Name of the image file."""
         return f"{self.id}{self.suffix}"
 
 
 def rows_of(
     datasets: Mapping[str, Dataset], watch: ProgressCallback, damaged: list[str] | None
 ) -> Iterator[PortableSample]:
-    """The samples in order; `datasets` has the same ones by split.
+    """Yield the samples in order; `datasets` has the same samples by split.
 
-    Ids of damaged samples go to `damaged`; without it, one raises `UserError`.
+    The ids of damaged samples are added to `damaged`; if it is None, a damaged sample raises `UserError`.
     """
     first = next(iter(datasets.values()))
     advance = watch("converting", len(first), 0)
@@ -50,7 +50,7 @@ def rows_of(
             row = _row(datasets, index)
         except SampleError as error:
             if damaged is None:
-                hint = "`data verify` looks for all such samples, --skip-damaged leaves them out"
+                hint = "`data verify` finds all such samples, and --skip-damaged leaves them out"
                 raise UserError(one_line(f"{name}: {error}; {hint}")) from error
             damaged.append(name)
             advance(1, 1)
@@ -60,7 +60,7 @@ def rows_of(
 
 
 def tag_names(dataset: Dataset) -> Sequence[str]:
-    """All that any sample has, sorted."""
+    """Return the tags that any sample has, sorted."""
     return sorted({key for tags in dataset.tags().values() for key in tags})
 
 
@@ -73,7 +73,7 @@ def _row(datasets: Mapping[str, Dataset], index: int) -> PortableSample:
 
 
 def _encoded(dataset: Dataset, index: int, sample: Sample) -> tuple[bytes, str]:
-    """A file of exactly the sample's pixels, and its format."""
+    """Return a file of exactly the sample's pixels, and its format."""
     content = _stored(dataset, index)
     image_format = _plain_format(content) if content else None
     if content and image_format and torch.equal(read_image(EncodedImage(content, sample.id)), sample.image):
@@ -89,7 +89,7 @@ def _stored(dataset: Dataset, index: int) -> bytes | None:
 
 
 def _plain_format(content: bytes) -> str | None:
-    """The format of a picture with 8 bits of RGB, upright and alone in its file; None for any other."""
+    """Return the format of an 8-bit RGB picture that is upright and alone in its file; None for any other."""
     with Image.open(EncodedImage(content, ""), formats=FORMATS) as image:
         upright = "exif" not in image.info or image.getexif().get(ORIENTATION, 1) == 1
         return image.format if image.mode == "RGB" and upright and getattr(image, "n_frames", 1) == 1 else None

@@ -1,4 +1,4 @@
-"""Which data set a folder holds, and which splits there are."""
+"""Find which data set a folder holds, and which splits it has."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,13 +20,13 @@ from brushbench.datasets.source import check_split
 STORED = ("inside", "outside")
 """Splits whose masks are part of the data."""
 MADE = (STROKES,)
-"""Splits whose masks are drawn when they are read."""
+"""Splits whose masks are drawn when they are read, not stored."""
 
 
 def find_meant(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
-    """Name and folder of the data set that is meant; with no name, the one that is in `root`.
+    """Return name and folder of the data set that is meant; without a name, the one found in `root`.
 
-    Raises `UserError` for an unknown name, and for a folder that isn't there or in which there is no data set.
+    Raises `UserError` for an unknown name, and for a folder that does not exist or holds no data set.
     """
     if name is not None:
         check_name("dataset", name)
@@ -39,28 +39,28 @@ def find_meant(name: str | None, root: str | Path | None) -> tuple[str, Path | N
 def open_splits(
     name: str, root: Path | None, splits: Sequence[str], options: Mapping[str, Value]
 ) -> dict[str, Dataset]:
-    """The data set, with its options, once for each split."""
+    """Open the data set, with its options, once for each split."""
     return {split: open_dataset(name, root, split, options).data for split in splits}
 
 
-def splits_of(name: str, root: Path | None, asked: Sequence[str] | None) -> Sequence[str]:
-    """Those asked for, or all whose masks are stored. Raises `UserError` for one that the data set doesn't have."""
+def splits_of(name: str, root: Path | None, requested: Sequence[str] | None) -> Sequence[str]:
+    """Return the requested splits, or all whose masks are stored. Raises `UserError` for an unknown split."""
     if not is_built_in("dataset", name):
         stated = info_of(name, load_class("dataset", name)).splits
-        for split in asked or ():
+        for split in requested or ():
             if stated:
                 check_split(split, stated)
-        return tuple(dict.fromkeys(asked or stated or STORED[:1]))
+        return tuple(dict.fromkeys(requested or stated or STORED[:1]))
     stored = splits_in(root) if name == "parquet" and root else STORED
     valid = dict.fromkeys((*stored, *STORED, *(MADE if _has_strokes(name, root) else ())))
-    for split in asked or ():
+    for split in requested or ():
         if split not in valid:
             raise unknown("split", split, valid)
-    return tuple(dict.fromkeys(asked or stored))
+    return tuple(dict.fromkeys(requested or stored))
 
 
 def needed_splits(name: str, root: Path | None) -> Sequence[str]:
-    """Those from which the others can be made."""
+    """Return the splits from which all others can be derived."""
     if dataset_info(name).complement and not _has_strokes(name, root):
         return STORED[:1]
     return splits_of(name, root, None)
@@ -85,4 +85,4 @@ def _kind_of(root: Path) -> str:
         return "parquet"
     own = f"images/, masks/ and {' or '.join(CAPTION_FILES)}"
     valid = f"mapping_file.json and images/, the tables of EditBench, *{SUFFIX}, or {own}"
-    raise UserError(one_line(f"{root}: no data set is in it; valid: {valid}"))
+    raise UserError(one_line(f"{root}: no data set found; valid: {valid}"))

@@ -1,4 +1,4 @@
-"""What a data set can be converted to, each written sample by sample."""
+"""The formats that a data set can be converted to, each written sample by sample."""
 
 import csv
 import io
@@ -22,13 +22,13 @@ from brushbench.datasets.sidecar import FILE
 from brushbench.imaging.masks import encode_rle
 
 GROUP_ROWS, GROUP_BYTES = 100, 64 << 20
-"""The size of a row group of Parquet, which is kept in memory until it is written, and again when it is read."""
+"""Size of a Parquet row group, which is held in memory while it is written and while it is read."""
 Mask = Bool[Tensor, "h w"]
 
 
 Write = Callable[[Path, Iterable[PortableSample], Sequence[str]], int]
-"""Writes all samples to a path where nothing is, and says how many there were; the texts are the tags that samples may
-have. Raises `UserError` for what the format can't hold."""
+"""Writes all samples to a new path and returns their number. The texts are the tags that samples may have. Raises
+`UserError` for samples that the format cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,17 @@ class Format:
     summary: str
     write: Write
     holds: Sequence[str]
-    """Patterns of what may be in a folder of this format; none: it is a file."""
+    """Patterns of the names that a folder of this format may contain; empty if the format is a single file."""
     one_split: bool
-    """It holds one mask for each sample."""
+    """Whether the format holds only one mask for each sample."""
 
 
 def write_brushbench(target: Path, rows: Iterable[PortableSample], _tags: Sequence[str]) -> int:
-    """`images/` and a mapping file. Of two splits the inside is the inpainting mask; a split alone is, too."""
+    """Write `images/` and a mapping file.
+
+    If only one of inside and outside is given, the other is stored as its complement; a single split of another name
+    is stored as inside.
+    """
     (target / "images").mkdir(parents=True)
     count, size = 0, None
     with (target / MAPPING_FILES[0]).open("x", encoding="utf-8") as mapping:
@@ -53,7 +57,7 @@ def write_brushbench(target: Path, rows: Iterable[PortableSample], _tags: Sequen
             size = size or inside.shape
             if inside.shape != size:
                 sizes = " and ".join("x".join(map(str, shape)) for shape in (size, inside.shape))
-                raise UserError(one_line(f"{row.id}: pictures of {sizes}: BrushBench's format has one size for all"))
+                raise UserError(one_line(f"{row.id}: pictures of {sizes}; BrushBench's format has one size for all"))
             record: dict[str, object] = {"image": f"images/{row.file}", "caption": row.caption}
             record |= {MASK_KEYS["inside"]: encode_rle(inside), MASK_KEYS["outside"]: encode_rle(outside)}
             record |= {"tags": dict(row.tags)} if row.tags else {}
@@ -66,10 +70,10 @@ def write_brushbench(target: Path, rows: Iterable[PortableSample], _tags: Sequen
 
 
 def write_folder(target: Path, rows: Iterable[PortableSample], tags: Sequence[str]) -> int:
-    """`images/`, `masks/` and `captions.csv`, in which tags are columns."""
+    """Write `images/`, `masks/` and `captions.csv`, with a column for each tag."""
     columns = [IMAGE, CAPTION, *tags]
     if len(set(columns) | {ID}) <= len(columns):
-        raise UserError(f"tags can't be called {ID}, {IMAGE} or {CAPTION} in a folder")
+        raise UserError(f"the folder format does not allow tags named {ID}, {IMAGE} or {CAPTION}")
     for part in ("images", "masks"):
         (target / part).mkdir(parents=True)
     count = 0
@@ -86,7 +90,7 @@ def write_folder(target: Path, rows: Iterable[PortableSample], tags: Sequence[st
 
 
 def write_masks(target: Path, rows: Iterable[PortableSample], _tags: Sequence[str]) -> int:
-    """Nothing but masks, black and white, white = paint."""
+    """Write only the masks, in black and white; white is painted."""
     target.mkdir()
     count = 0
     for row in rows:
@@ -96,7 +100,7 @@ def write_masks(target: Path, rows: Iterable[PortableSample], _tags: Sequence[st
 
 
 def write_parquet(target: Path, rows: Iterable[PortableSample], tags: Sequence[str]) -> int:
-    """One Parquet file, in row groups of at most `GROUP_ROWS` samples and about `GROUP_BYTES`."""
+    """Write one Parquet file, in row groups of at most `GROUP_ROWS` samples and about `GROUP_BYTES`."""
     count, waiting, waiting_bytes = 0, list[Mapping[str, object]](), 0
     writer = None
     try:
@@ -124,11 +128,11 @@ FORMATS: Mapping[str, Format] = {
         ("images", *MAPPING_FILES, FILE),
         one_split=False,
     ),
-    "parquet": Format("one Parquet file, as Hugging Face's datasets reads it", write_parquet, (), one_split=False),
+    "parquet": Format("one Parquet file, as Hugging Face datasets reads it", write_parquet, (), one_split=False),
     "folder": Format(
         "images/, masks/ and captions.csv", write_folder, ("images", "masks", "captions.csv"), one_split=True
     ),
-    "masks": Format("nothing but the masks, as PNG files", write_masks, ("*.png",), one_split=True),
+    "masks": Format("only the masks, as PNG files", write_masks, ("*.png",), one_split=True),
 }
 
 
@@ -141,7 +145,7 @@ def _cells(row: PortableSample, tags: Sequence[str]) -> Mapping[str, object]:
 
 
 def _both(masks: Mapping[str, Mask]) -> tuple[Mask, Mask]:
-    """The mask to store as inside and the one to store as outside."""
+    """Return the mask to store as inside and the mask to store as outside."""
     if "inside" in masks and "outside" in masks:
         return masks["inside"], masks["outside"]
     mask = _only(masks)

@@ -1,4 +1,4 @@
-"""Looking at every file and every sample of a data set."""
+"""Check every file and every sample of a data set."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ from brushbench.imaging.images import Size, size_or_none
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found in a data set."""
+    """The result of checking a data set."""
 
     name: str
     root: Path | None
-    """None: it needs none."""
+    """None if the data set needs no folder."""
     splits: Sequence[str]
-    """Whose masks were looked at."""
+    """Splits whose masks were checked."""
     digest: str | None
     """As in a run's fingerprint; None if the data set can't be opened."""
     seen: Sequence[Seen]
@@ -39,24 +39,24 @@ class Verification:
     findings: Sequence[DataFinding]
 
     def sizes(self) -> Counter[Size]:
-        """How many pictures have which (height, width)."""
+        """Count the pictures of each (height, width)."""
         return Counter(sample.picture.size for sample in self.seen if sample.picture.size)
 
     def formats(self) -> Counter[str]:
-        """How many pictures are in which format."""
+        """Count the pictures in each file format."""
         return Counter(sample.picture.file_format for sample in self.seen if sample.picture.file_format)
 
     def usable(self) -> dict[str, int]:
-        """How many samples a run can read, by split."""
+        """Count the samples that a run can read, by split."""
         return {split: sum(split in sample.read for sample in self.seen) for split in self.splits}
 
     def sound(self) -> int:
-        """How many samples have no defect at all."""
+        """Count the samples without any defect."""
         subjects = {finding.subject for finding in self.findings}
         return sum(sample.id not in subjects for sample in self.seen)
 
     def shares(self, split: str) -> Sequence[float]:
-        """The shares of the pictures that are painted, sorted."""
+        """Return the painted share of each picture, sorted."""
         return sorted(sample.shares[split] for sample in self.seen if split in sample.shares)
 
 
@@ -67,13 +67,13 @@ def verify_dataset(
     watch: ProgressCallback = silent,
     options: Mapping[str, Value] | None = None,
 ) -> Verification:
-    """Look at everything. Raises `UserError` only if there is nothing to look at.
+    """Check every file and sample. Raises `UserError` only if there is nothing to check.
 
-    With no name, the data set is the one found in `root`; with no splits, all whose masks are stored. `options` are
-    those of the data set.
+    Without a name, the data set found in `root` is checked; without splits, all splits whose masks are stored.
+    `options` are those of the data set.
     """
     name, folder = find_meant(name, root)
-    # Opening one tells what is valid in a file without masks.
+    # If a file has no masks, opening this split raises the error that says what is valid.
     checked = splits_of(name, folder, splits) or STORED[:1]
     findings: list[DataFinding] = []
     reader = load_class("dataset", name)
@@ -87,7 +87,7 @@ def verify_dataset(
         if listing is None:
             raise
         if not any(finding.refusal for finding in findings):
-            # An option that doesn't go with the data set.
+            # An option that the data set does not accept.
             findings.append(unreadable("data set", error))
     if listing:
         findings += [*(defect for sample in listing.samples for defect in sample.defects), *listing.further()]
@@ -130,7 +130,7 @@ def _samples(
 
 
 def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[DataFinding]:
-    """The second and each further one, with the first; samples that share a file were reported as that."""
+    """Report each repetition with its first occurrence; samples that share a file are reported elsewhere."""
     files: dict[str, str] = {}
     pixels: dict[str, str] = {}
     captions: dict[str, str] = {}
@@ -141,12 +141,12 @@ def _duplicates(seen: Sequence[Seen], shared: set[str]) -> Iterator[DataFinding]
         if sample.id in shared:
             pass
         elif same != sample.id:
-            yield DataFinding("duplicate-image", sample.id, f"as {same}")
+            yield DataFinding("duplicate-image", sample.id, f"same as {same}")
         elif alike != sample.id:
-            yield DataFinding("duplicate-pixels", sample.id, f"as {alike}")
+            yield DataFinding("duplicate-pixels", sample.id, f"same as {alike}")
         first = captions.setdefault(comparable(sample.caption) or f"none, {sample.id}", sample.id)
         if first != sample.id:
-            yield DataFinding("duplicate-caption", sample.id, f"as {first}")
+            yield DataFinding("duplicate-caption", sample.id, f"same as {first}")
 
 
 def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[DataFinding]:
@@ -154,10 +154,10 @@ def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[DataFinding]:
     for sample in seen:
         if usual and sample.picture.size and sample.picture.size != usual:
             found, most = ("x".join(map(str, size)) for size in (sample.picture.size, usual))
-            yield DataFinding("wrong-size", sample.id, f"{found}, most are {most}")
+            yield DataFinding("wrong-size", sample.id, f"{found}; most are {most}")
 
 
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:
     odd = sum(any(side % 8 for size in sample.read.values() for side in size) for sample in seen)
     if odd:
-        yield f"{odd} pictures have sides that aren't multiples of 8: diffusion methods paint them padded"
+        yield f"{odd} pictures have sides that are not multiples of 8; diffusion methods pad them"

@@ -1,4 +1,4 @@
-"""What was found in a data set, to read and as JSON."""
+"""Report what was found in a data set, as text and as JSON."""
 
 import json
 import statistics
@@ -13,11 +13,11 @@ from brushbench.datasets.defects import KINDS, DataFinding
 from brushbench.imaging.images import Size
 
 SHOWN = 5
-"""How many findings of one kind the text shows."""
+"""Findings of one kind that the text shows."""
 
 
 def as_text(found: Verification) -> str:
-    """What the data set is; then the defects, those first that make samples unusable."""
+    """Describe the data set, then its defects, beginning with those that make samples unusable."""
     lines = [*_about(found), ""]
     if not found.findings:
         return "\n".join([*lines, "no defects found"])
@@ -33,7 +33,7 @@ def as_text(found: Verification) -> str:
 
 
 def summary(found: Verification) -> str:
-    """How many samples are sound, what is wrong with the others, by kind, and how many a run can use."""
+    """Count the sound samples, the defects of the others by kind, and the samples that a run can use."""
     damaged = len(found.seen) - found.sound()
     lines = [f"{len(found.seen)} samples: {found.sound()} sound, {damaged} with defects"]
     for kind, count in Counter(finding.kind for finding in found.findings).items():
@@ -42,7 +42,7 @@ def summary(found: Verification) -> str:
 
 
 def as_json(found: Verification) -> str:
-    """All of it, with every finding."""
+    """Return everything, with every finding, as JSON."""
     content = {
         "dataset": found.name,
         "root": str(found.root) if found.root else None,
@@ -86,25 +86,25 @@ def _about(found: Verification) -> Iterator[str]:
             yield f"painted, {split}: {low} to {high} of a picture, median {middle}"
     if tokens := _tokens(found):
         low, middle, high = (f"{count:.0f}" for count in _spread(tokens).values())
-        yield f"tokens of a caption: {low} to {high}, median {middle}"
+        yield f"tokens per caption: {low} to {high}, median {middle}"
     for tag, values in _tags(found).items():
         yield one_line(f"tag {tag}: {_counts(values)}")
-    yield f"digest, part of a run's fingerprint: {found.digest or 'none, the data set can not be opened'}"
+    yield f"digest, part of a run's fingerprint: {found.digest or 'none, as the data set cannot be opened'}"
     yield from (one_line(f"note: {note}") for note in found.notes)
 
 
 def _use(found: Verification) -> Iterator[str]:
-    """What `run` does with it, once for splits that are alike."""
+    """Say how many samples `run` can use, in one line for splits that agree."""
     count, usable = len(found.seen), found.usable()
     if found.digest is None:
-        yield "none of it can be used, as it can't be opened; `run` ends with exit code 2"
+        yield "no sample can be used, as the data set cannot be opened; `run` ends with exit code 2"
         return
     for number, splits in groupby(sorted(usable, key=lambda split: -usable[split]), key=lambda split: usable[split]):
         where = f" ({', '.join(splits)})" if len(set(usable.values())) > 1 else ""
         if number == count:
-            yield f"all can be used{where}"
+            yield f"all samples can be used{where}"
         elif number:
-            left = "`run` records the others as failed, and ends with exit code 3"
+            left = "`run` records the rest as failed and ends with exit code 3"
             yield f"{number} of {count} samples can be used{where}; {left}"
         else:
             yield f"none of {count} samples can be used{where}; `run` ends with exit code 2"
@@ -115,7 +115,7 @@ def _group(kind: str, findings: Sequence[DataFinding]) -> Iterator[str]:
     for finding in findings[:SHOWN]:
         yield "  " + one_line(f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject, 200)
     if len(findings) > SHOWN:
-        yield f"  ... and {len(findings) - SHOWN} more; --format json has all"
+        yield f"  ... and {len(findings) - SHOWN} more; --format json lists all"
 
 
 def _tokens(found: Verification) -> list[int]:
@@ -123,7 +123,7 @@ def _tokens(found: Verification) -> list[int]:
 
 
 def _tags(found: Verification) -> dict[str, dict[str, int]]:
-    """How often a tag has which value."""
+    """Count how often each tag has each value."""
     pairs = Counter(pair for tags in found.tags.values() for pair in tags.items())
     counts: dict[str, dict[str, int]] = {}
     for (tag, value), count in sorted(pairs.items()):
@@ -139,7 +139,7 @@ def _counts(counts: dict[str, int]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     named = [f"{name} ({count})" for name, count in counts.items()]
-    return ", ".join([*named[:SHOWN], *([f"{len(named) - SHOWN} others"] if len(named) > SHOWN else [])])
+    return ", ".join([*named[:SHOWN], *([f"{len(named) - SHOWN} more"] if len(named) > SHOWN else [])])
 
 
 def _size(size: Size) -> str:

@@ -1,1 +1,1 @@
-"""The commands that make something of runs; the command line finds them by name."""
+"""The commands that report on runs; the command line finds them by name."""

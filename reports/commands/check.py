@@ -1,4 +1,4 @@
-"""The command that fails when a method got worse: check."""
+"""The `check` command, which fails when a method got worse."""
 
 import math
 from collections.abc import Sequence
@@ -31,9 +31,7 @@ FORMATS = ("text", "markdown", "json", "junit")
     metavar="RUN",
     help="With --write: the same run repeated elsewhere, to measure the noise.",
 )
-@click.option(
-    "--margin", "margins", multiple=True, metavar="METRIC=X", help="Tolerated loss, in the metric's own units."
-)
+@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="Tolerated loss, in the printed unit.")
 @click.option(
     "--undecided",
     type=click.Choice(["pass", "fail"]),
@@ -59,9 +57,9 @@ def check_command(
     brushbench check runs --against baseline.json
 
     Samples are compared one by one. A metric passes when the one-sided 95 % bound of its mean change is within the
-    margin; exit code 4 means that none is worse, and some can't be decided with so few samples. The margin is numeric
-    noise and a twentieth of the scores' standard deviation. Runs of one method under several seeds make a baseline that
-    a run under any seed can be compared with. Values are as printed; a positive change is better.
+    margin; exit code 4 means that none is worse, but some cannot be decided with so few samples. The margin is
+    numerical noise plus a twentieth of the scores' standard deviation. Runs of one method under several seeds make a
+    baseline that a run under any seed can be compared with. A positive change is better.
     """
     from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
     from brushbench.reports.baseline_making import baseline_of
@@ -71,12 +69,13 @@ def check_command(
     from brushbench.runs.folders import expand
 
     if bool(target) == bool(against):
-        raise UserError("check takes --write FILE or --against FILE; exactly one of the two")
+        raise UserError("check needs either --write FILE or --against FILE")
     if against and (metrics or reruns):
-        raise UserError("--metrics and --rerun belong to --write; a baseline holds its metrics and its noise")
+        raise UserError("--metrics and --rerun are only valid with --write; a baseline has its own metrics and noise")
     if target and table_format not in STYLES:
-        raise UserError(f"--format {table_format} belongs to --against; valid with --write: {', '.join(STYLES)}")
-    asked = _margins(margins)
+        valid = f"valid with --write: {', '.join(STYLES)}"
+        raise UserError(f"--format {table_format} is only valid with --against; {valid}")
+    wanted = _margins(margins)
     found = expand(runs)
     changed = print_changed(found)
     if target and changed:
@@ -84,17 +83,17 @@ def check_command(
     if target:
         repeated = expand(reruns) if reruns else []
         baseline = baseline_of(found, repeated, split_names(metrics) if metrics else None, {})
-        baseline = with_margins(baseline, _unscaled(asked, baseline))
+        baseline = with_margins(baseline, _unscaled(wanted, baseline))
         write_baseline(Path(target), baseline)
         click.echo(describe_baseline(baseline, table_format))
         click.echo(f"\nbaseline: {target}")
         return 0
     baseline = read_baseline(Path(against or ""))
-    checked, extra = check_runs(found, with_margins(baseline, _unscaled(asked, baseline)))
+    checked, extra = check_runs(found, with_margins(baseline, _unscaled(wanted, baseline)))
     outcome = Outcome(checked, extra, "pass" if undecided == "pass" else "fail")
     click.echo(render_gate(outcome, table_format))
     for name in extra:
-        click.echo(one_line(f"not in the baseline, and not checked: {name}"), err=True)
+        click.echo(one_line(f"not in the baseline, so not checked: {name}"), err=True)
     return SOME_FAILED if changed else {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]
 
 
@@ -114,6 +113,6 @@ def _margins(pairs: Sequence[str]) -> dict[str, float]:
 
 
 def _unscaled(margins: dict[str, float], baseline: "Baseline") -> dict[str, float]:
-    """In the metrics' own units: what is typed is what is printed."""
+    """Convert margins from printed values, as users type them, to the metrics' own units."""
     scales = {name: metric.scale for run in baseline.runs for name, metric in run.metrics.items()}
     return {name: value / scales.get(name, 1.0) for name, value in margins.items()}

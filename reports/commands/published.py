@@ -1,4 +1,4 @@
-"""What `list published` prints: the published numbers, or what can't be right with them."""
+"""Print the published numbers for `list published`, or those that cannot be right."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 
 def print_published(file: str | None, *, lint: bool) -> int:
-    """The published numbers, or what can't be right with them: then the exit code is 1."""
+    """Print the published numbers or, with `lint`, the impossible ones; return the exit code, 1 for any of these."""
     from brushbench.reports.published.lint import dominated, impossible_numbers, swapped
     from brushbench.reports.published.registry import FILES, published_table, read
 
@@ -16,11 +16,11 @@ def print_published(file: str | None, *, lint: bool) -> int:
         return 0
     numbers = read(files)
     found = impossible_numbers(numbers)
-    click.echo("\n".join(found or [f"{len(numbers)} published numbers: nothing is impossible"]))
+    click.echo("\n".join(found or [f"{len(numbers)} published numbers: none is impossible"]))
     if suspicious := dominated(numbers):
         click.echo("possible, but not what the method usually does:")
         click.echo("\n".join(f"  {line}" for line in suspicious))
     if not file:
-        click.echo("the same with the columns MSE and LPIPS swapped, as they are widely copied:")
+        click.echo("with the columns MSE and LPIPS swapped, as they are widely copied:")
         click.echo("\n".join(f"  {finding}" for finding in impossible_numbers(swapped(numbers))))
     return 1 if found else 0

@@ -1,4 +1,4 @@
-"""The commands that make something of runs: report, compare."""
+"""The `report` and `compare` commands."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,7 +130,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
 
 
 def text_table(runs: "Sequence[Run]") -> str:
-    """The table that commands print when their runs have ended."""
+    """Return the table that commands print when their runs have ended."""
     from brushbench.reports.formats import render
     from brushbench.reports.tables import TableOptions, make_report
 
@@ -138,7 +138,7 @@ def text_table(runs: "Sequence[Run]") -> str:
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
-    """Say which runs can't be read and which images were changed; the exit code."""
+    """Report the runs that cannot be read and the images that were changed; return the exit code."""
     for problem in damaged:
         click.echo(one_line(f"left out: {problem}"), err=True)
     return SOME_FAILED if print_changed(runs) or damaged else 0

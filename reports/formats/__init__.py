@@ -1,4 +1,4 @@
-"""Tables as text, Markdown, LaTeX, HTML, CSV and JSON."""
+"""Render tables as text, Markdown, LaTeX, HTML, CSV and JSON."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 def render(report: Report, table_format: str) -> str:
-    """Without a line break at its end. Raises `UserError` for an unknown format."""
+    """Render a report without a final line break. Raises `UserError` for an unknown format."""
     if table_format not in FORMATS:
         raise unknown("format", table_format, FORMATS)
     return FORMATS[table_format](report)

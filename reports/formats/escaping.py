@@ -1,4 +1,4 @@
-"""Text of strangers in tables: names of methods, data sets, tags and samples may hold anything."""
+"""Escape the text of strangers in tables: names of methods, data sets, tags and samples may contain anything."""
 
 import html
 import re
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from brushbench.core.errors import one_line
 
 LONGEST = 300
-"""Characters of a name; what is longer is cut."""
+"""Most characters of a name; a longer one is cut."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~#$!@]")
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _LATEX = {
@@ -40,14 +40,14 @@ _LATEX = {
     "—": "---",
     "…": r"\dots{}",
 }
-"""Special characters, and some that pdflatex doesn't know as such. Hyphens are kept from joining, and
-brackets and stars from being options of the end of a line."""
+"""Special characters, and some that pdflatex does not know. Hyphens are kept from becoming dashes, and brackets and
+stars from being read as options of a line's end."""
 _LETTERS = re.compile("[ -~À-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿĂăĆćČčĎďĚěĞğİıĹĺĽľŁłŃńŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŮůŰűŸŹźŻżŽž]")
-"""What LaTeX's usual fonts have, or make of a letter and an accent."""
+"""Letters that LaTeX's usual fonts have, or compose of a letter and an accent."""
 
 
 def plain(text: str) -> str:
-    """One line without control characters (so without terminal escapes), invisible ones and writing from right to left.
+    """Return one line without control characters (hence terminal escapes), invisible ones and direction marks.
 
     >>> plain("a\\x1b[31mb\\nc")
     'a [31mb c'
@@ -56,28 +56,28 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """A sentence without control characters, however long it is."""
+    """Return a sentence without control characters, however long it is."""
     return each_word(plain, text)
 
 
 def each_word(escape: Callable[[str], str], text: str) -> str:
-    """`text` escaped word by word, so that a sentence is never cut."""
+    """Escape `text` word by word, so that a sentence is never cut."""
     return " ".join(filter(None, (escape(word) for word in text.split(" "))))
 
 
 def markdown(text: str) -> str:
-    """What has a meaning for GitHub's Markdown, also in tables, behind a backslash; what has one for HTML as entity."""
+    """Escape what GitHub's Markdown would interpret, also in tables, by a backslash, and HTML by entities."""
     escaped = _MARKDOWN.sub(lambda found: f"\\{found[0]}", html.escape(plain(text), quote=False))
     return escaped.replace("://", r"\://")
 
 
 def latex(text: str) -> str:
-    """For pdflatex with any fonts; a character that it may lack is its number, as in `U+4E2D`."""
+    """Escape text for pdflatex with any fonts; a character that it may lack becomes its number, such as `U+4E2D`."""
     return "".join(_latex(character) for character in plain(text))
 
 
 def spreadsheet(text: str) -> str:
-    """A leading apostrophe where a spreadsheet would compute the text (OWASP, CSV injection)."""
+    """Add a leading apostrophe to text that a spreadsheet would evaluate (OWASP, CSV injection)."""
     line = plain(text)
     return f"'{line}" if line.startswith(_FORMULA) else line
 

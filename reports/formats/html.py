@@ -1,4 +1,4 @@
-"""Tables as one self-contained page: no script, no font or picture from elsewhere."""
+"""Render tables as one self-contained page, without scripts and without fonts or pictures from elsewhere."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def html_page(tables: Sequence[Table]) -> str:
-    """All of them, with everything that is text escaped."""
+    """Render all tables, with all text escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

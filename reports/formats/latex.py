@@ -1,7 +1,7 @@
-r"""Tables for papers: booktabs, a document that pdflatex compiles as it is, and that `\input` takes as well.
+r"""Render tables for papers, with booktabs, as a document that pdflatex compiles and that `\input` accepts as well.
 
-On its own the file brings its preamble. In a document that has begun, `\documentclass` is an error macro of LaTeX's
-kernel, by which the file knows that it is `\input`; that document needs the packages booktabs and graphicx.
+On its own, the file has a preamble. In a document that has begun, `\documentclass` is an error macro of LaTeX's
+kernel, by which the file recognises `\input`; that document needs the packages booktabs and graphicx.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ NAMES: dict[Mark, str] = {"best": r"\textbf{bold}", "second": r"\underline{under
 
 
 def latex_document(tables: Sequence[Table]) -> str:
-    """All of them, each a `table*`."""
+    """Render all tables, each as a `table*`."""
     return "\n\n".join([BEGIN, *map(_table, tables), END])
 
 
@@ -98,14 +98,14 @@ def _row(row: TableRow) -> str:
 def _marked(cell: Cell, kind: CellKind) -> str:
     number = "--" if cell.text == "-" else _number(cell.text)
     if kind == "published" and cell.remark:
-        # Beside the column, so that the numbers stay below each other.
+        # Beside the column, so that the numbers stay aligned.
         return rf"{number}\rlap{{$^{{\mathrm{{{latex(cell.remark.strip('()'))}}}}}$}}"
     number = MARKS[cell.mark].format(number) + (r"$^\dagger$" if cell.fewer else "")
     return " ".join(filter(None, [number, _number(cell.interval), latex(cell.remark)]))
 
 
 def _number(text: str) -> str:
-    """With minus signs, not hyphens; brackets kept from being the option of a line's end."""
+    """Typeset a number with a minus sign, and brackets so that they are not read as an option of a line's end."""
     signs = {"-": "$-$", "±": r"$\pm$", AT_LEAST: r"$\geq$", "[": "{[}", "]": "{]}"}
     return "".join(signs.get(character, character) for character in text)
 

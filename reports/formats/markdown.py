@@ -1,17 +1,17 @@
-"""Tables in GitHub's Markdown, which has one line of headings."""
+"""Render tables in GitHub's Markdown, which has only one line of headings."""
 
 from collections.abc import Sequence
 
 from brushbench.reports.formats.escaping import each_word, markdown
 from brushbench.reports.layout import BESIDE, FEWER, Cell, Mark, Table, TableRow
 
-# GitHub drops <u>; <ins> is underlined there.
+# GitHub drops <u>, but underlines <ins>.
 MARKS: dict[Mark, str] = {"": "{}", "best": "**{}**", "second": "<ins>{}</ins>"}
 NAMES: dict[Mark, str] = {"best": "bold", "second": "underlined"}
 
 
 def markdown_tables(tables: Sequence[Table]) -> str:
-    """All of them, an empty line between."""
+    """Render all tables, separated by empty lines."""
     return "\n\n".join(map(_table, tables))
 
 
@@ -26,7 +26,7 @@ def _table(table: Table) -> str:
         if section.title:
             lines.append(_line([f"**{markdown(section.title)}**", *[" "] * len(heads)]))
         for place, group in enumerate(section.groups):
-            # A table of Markdown has no rule but the one below its heading.
+            # A Markdown table has only one rule, below its heading.
             lines += [_line([f"*{BESIDE}*", *[" "] * len(heads)])] if place else []
             lines += map(_row, group)
     notes = [f"{MARKS[mark].format(NAMES[mark])}: {meaning}" for mark, meaning in table.legend]

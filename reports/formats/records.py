@@ -1,4 +1,4 @@
-"""The numbers of tables for other programs: a record per printed cell, not scaled, to twelve digits or more."""
+"""Write the numbers of tables for other programs: a record per printed cell, not scaled, with twelve digits or more."""
 
 import csv
 import io
@@ -12,18 +12,18 @@ COLUMNS = [
     *("dataset", "protocol", "split", "section", "method", "role", "metric", "mean", "low", "high", "standard_error"),
     *("n_scored", "n_asked", "n_capped", "fewer_samples", "mark", "unit", "scale", "higher_is_better"),
 ]
-"""`low` and `high` are the ends of the 95 % interval of the mean; `scale` is what papers multiply it with."""
+"""`low` and `high` are the ends of the 95 % interval of the mean; `scale` is the factor that papers multiply it by."""
 DIGITS, MEAN_DIGITS = 12, 14
 Value = str | int | float | bool | None
 
 
 def csv_lines(report: Report) -> str:
-    """With a heading; no name is taken for a formula by a spreadsheet."""
+    """Return the records of a report as CSV lines with a heading; no spreadsheet takes a name for a formula."""
     return csv_of(_records(report))
 
 
 def csv_of(records: Sequence[Mapping[str, Value]]) -> str:
-    """Records, at least one, as the lines of a CSV file with a heading, which no spreadsheet computes."""
+    """Return records, at least one, as CSV lines with a heading; no spreadsheet evaluates them."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(records[0])
@@ -33,8 +33,8 @@ def csv_of(records: Sequence[Mapping[str, Value]]) -> str:
 
 
 def json_records(report: Report) -> str:
-    """A list of records; null for what can't be had."""
-    # ASCII: no character of a name can mean anything to a terminal.
+    """Return the records of a report as a JSON list, with null for missing numbers."""
+    # In ASCII no character of a name can control a terminal.
     return json.dumps(_records(report), allow_nan=False, indent=2)
 
 
@@ -53,6 +53,6 @@ def _records(report: Report) -> list[dict[str, Value]]:
 
 
 def _same_everywhere(column: str, value: Value) -> Value:
-    """Without the last digits, which depend on the processor; more of them where less is computed."""
+    """Drop the last digits, which depend on the processor; means, which need less computation, keep more of them."""
     digits = MEAN_DIGITS if column == "mean" else DIGITS
     return float(f"{value:.{digits}g}") if isinstance(value, float) else value

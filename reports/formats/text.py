@@ -1,4 +1,4 @@
-"""Tables for a terminal: aligned columns, with headings over those that belong together."""
+"""Render tables for a terminal: aligned columns, with headings over those that belong together."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ GAP = "  "
 
 
 def text_tables(tables: Sequence[Table]) -> str:
-    """All of them, an empty line between."""
+    """Render all tables, separated by empty lines."""
     return "\n\n".join(map(_table, tables))
 
 
@@ -51,7 +51,7 @@ def _marked(cell: Cell) -> str:
 
 
 def _widen(widths: list[int], spans: Sequence[tuple[str, int]]) -> None:
-    """Make the last column below every heading so wide that the heading fits."""
+    """Widen the last column below every heading until the heading fits."""
     start = 1
     for title, count in spans:
         widths[start + count - 1] += max(0, len(plain(title)) - _across(widths[start : start + count]))

@@ -1,6 +1,6 @@
-"""Numbers of published tables, each with its source and how sure it is.
+"""Numbers of published tables, each with its source and the confidence in it.
 
-`results.csv` and `ablations.csv` hold the numbers of BrushNet's authors and of papers that reprint them, against which
-runs are held; `other_papers.csv` those that other papers measured on set-ups of their own. `registry.CONFIDENCE` says
-what the letters mean.
+`results.csv` and `ablations.csv` hold the numbers of BrushNet's authors and of papers that reprint them, with which
+runs are compared; `other_papers.csv` holds those that other papers measured with set-ups of their own.
+`registry.CONFIDENCE` says what the letters mean.
 """

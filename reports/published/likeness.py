@@ -1,4 +1,4 @@
-"""In what a run is unlike the published ones: a difference is printed only for one that is like them in everything."""
+"""Find how a run's set-up differs from the published one; only if it doesn't, a difference of scores is printed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,33 +18,33 @@ from brushbench.weights import DEFAULT_FAMILY, Component, families, read_family
 
 SEED, DTYPE, FORMAT = 1234, "float16", "JPEG"
 MATCHED = {"blend", "blur", "version"}
-"""Options that decide which published number stands beside a run."""
+"""Options that decide which published number a run is compared with."""
 TOLD_BY_PLACE = {"base", "brushnet", "controlnet", "checkpoint"}
-"""Options that name components: what counts is where these were taken from."""
+"""Options that name components, which are compared by where they came from."""
 LONGEST = 60
-"""How many characters of a value are printed."""
+"""Most characters of a value that are printed."""
 UNKNOWN = "not recorded"
 
 
 @dataclass(frozen=True, slots=True)
 class Unlike:
-    """One thing that isn't as it was in the published runs."""
+    """One way in which a run's set-up differs from the published one."""
 
     name: str
-    """What it is: `size`, `steps`."""
+    """What differs, such as `size` or `steps`."""
     ours: str
     published: str
 
     @property
     def text(self) -> str:
-        """`steps 20 (published: 50)`."""
+        """Return the difference as text: `steps 20 (published: 50)`."""
         return f"{self.name} {self.ours} (published: {self.published})"
 
 
 def unlike(record: RunRecord, stored: Stored, scored: int) -> list[Unlike]:
-    """Everything in which a run of one of the published methods differs from the published one; none if nothing does.
+    """List everything in which a run of a published method differs from the published run; empty if nothing does.
 
-    `scored` is how many of its samples the number that is compared is of.
+    `scored` is the number of samples behind the number that is compared.
     """
     identity = record.identity
     images = SAMPLES[BENCHMARKS[identity.dataset.name]]
@@ -83,10 +83,10 @@ def _components(record: RunRecord) -> Iterator[Unlike]:
         yield Unlike("components", UNKNOWN, ", ".join(each.on_hub.place for each in official.values()))
     for part, place in ours.items():
         if part not in method.options or part in official:
-            # One beyond the published method's own replaces a component of its base.
+            # A component that the published method does not have replaces one of its base.
             own = official.get(part)
             expected = own.on_hub.place if own else "none"
-            # Runs of before revisions were pinned name none.
+            # Runs from before revisions were pinned name no revision.
             found = place.removesuffix(f"@{own.revision}") if own else place
             yield from filter(None, [_different(part, (found,), expected)])
 

@@ -1,8 +1,8 @@
-"""Find numbers of a registry that can't be right.
+"""Find numbers of a registry that cannot be right.
 
-The mean of squared errors can't be below 10^(-mean PSNR / 10): PSNR is a convex function of the squared error, so by
-Jensen's inequality PSNR(mean MSE) <= mean PSNR. It holds with any factor in the squared error, as long as PSNR has the
-same. Tables with the columns MSE and LPIPS swapped, which are widely copied, break it.
+The mean of squared errors cannot be below 10^(-mean PSNR / 10): PSNR is a convex function of the squared error, so by
+Jensen's inequality PSNR(mean MSE) <= mean PSNR. This holds with any factor in the squared error, as long as PSNR has
+the same factor. Tables with the columns MSE and LPIPS swapped, which are widely copied, violate it.
 """
 
 import math
@@ -13,7 +13,7 @@ from dataclasses import replace
 from brushbench.reports.published.registry import CONFIDENCE, METRICS, OTHER_METRICS, Published, PublishedRow
 
 ROUNDING = 0.005
-"""Half a unit of what is printed."""
+"""Half a unit of the last printed digit."""
 RANGES = {
     "IR": (-30.0, 30.0),
     "HPS": (0.0, 100.0),
@@ -35,23 +35,23 @@ RANGES = {
     "seconds": (0.0, 3600.0),
     "GB": (0.0, 100.0),
 }
-"""The range of printed values; squared errors sum three channels, and identical images have a PSNR of 1000."""
+"""Range of printed values; squared errors sum three channels, and identical images have a PSNR of 1000."""
 LARGEST_GAP = 3.0
-"""dB between the mean PSNR and that of the mean squared error; of most published rows it is 1 to 2."""
+"""Largest usual gap between the mean PSNR and the PSNR of the mean squared error, in dB; most rows have 1 to 2."""
 SWAP = {"MSE": "LPIPS", "LPIPS": "MSE"}
 
 
 def impossible_numbers(numbers: Iterable[Published]) -> list[str]:
-    """One line for each number that can't be right; none for a registry without any."""
+    """Return a line for each number that cannot be right."""
     numbers = list(numbers)
     found = [problem for number in numbers if (problem := _alone(number))]
     counts = Counter((*number.row, number.metric) for number in numbers)
-    found += [f"{_place(key)}: is there {count} times" for key, count in counts.items() if count > 1]
+    found += [f"{_place(key)}: occurs {count} times" for key, count in counts.items() if count > 1]
     return found + _impossible_errors(numbers)
 
 
 def swapped(numbers: Iterable[Published]) -> list[Published]:
-    """These numbers with the columns MSE and LPIPS exchanged, as they are widely copied."""
+    """Return the numbers with the columns MSE and LPIPS swapped, as they are widely copied."""
     return [replace(number, metric=SWAP.get(number.metric, number.metric)) for number in numbers]
 
 
@@ -67,23 +67,23 @@ def _alone(number: Published) -> str:
     if not number.source:
         return f"{place}: has no source"
     if number.confidence == "A" and len(number.sources) < 2:
-        return f"{place}: confidence A needs two sources, one is {number.source}"
+        return f"{place}: confidence A needs two sources, but the only one is {number.source}"
     return ""
 
 
 def dominated(numbers: Iterable[Published]) -> list[str]:
-    """One line for each row whose mean squared error is that of a few images: possible, but not the method's usual one.
+    """Return a line for each row whose mean squared error a few images dominate: possible, but not the usual result.
 
-    The PSNR of the mean error is then far below the mean PSNR. A few per cent of black images do that.
+    The PSNR of the mean error is then far below the mean PSNR. A few per cent of black images have this effect.
     """
     return [
-        f"{_place(row)}: PSNR and MSE are {gap:.1f} dB apart: dominated by few images"
+        f"{_place(row)}: PSNR and MSE are {gap:.1f} dB apart: a few images dominate"
         for row, gap in dominated_rows(numbers).items()
     ]
 
 
 def dominated_rows(numbers: Iterable[Published]) -> dict[PublishedRow, float]:
-    """How far apart they are, dB, in each such row."""
+    """Return the gap between the two PSNRs, in dB, for each such row."""
     gaps = {
         row: values["PSNR"] - 10 * math.log10(1000 / max(values["MSE"], ROUNDING))
         for row, values in _with_both(numbers).items()
@@ -94,18 +94,18 @@ def dominated_rows(numbers: Iterable[Published]) -> dict[PublishedRow, float]:
 def _impossible_errors(numbers: Sequence[Published]) -> list[str]:
     found = []
     for row, values in _with_both(numbers).items():
-        # All within the rounding of both.
+        # Both numbers may be off by their rounding.
         bound = 1000 * 10 ** (-(values["PSNR"] + ROUNDING) / 10)
         if values["MSE"] + ROUNDING < bound:
             found.append(
                 f"{_place((*row, 'MSE'))}: {values['MSE']:.2f} is impossible: with a mean PSNR of "
-                f"{values['PSNR']:.2f} it is {bound:.2f} or more"
+                f"{values['PSNR']:.2f} it must be {bound:.2f} or more"
             )
     return found
 
 
 def _with_both(numbers: Iterable[Published]) -> dict[PublishedRow, dict[str, float]]:
-    """The values of the rows that have both a PSNR and an MSE."""
+    """Return the values of rows that have both a PSNR and an MSE."""
     rows: dict[PublishedRow, dict[str, float]] = {}
     for number in numbers:
         rows.setdefault(number.row, {})[number.metric] = number.value

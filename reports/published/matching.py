@@ -1,6 +1,6 @@
-"""Which published number stands beside a measured one, and if none does, why.
+"""Find the published number to compare with a measured one, or why there is none.
 
-A number stands beside one only where data set, split, protocol, method with its blending, and metric are the same.
+Data set, split, protocol, method with its blending, and metric must all be the same.
 """
 
 from collections.abc import Mapping
@@ -18,42 +18,42 @@ VARIANTS = {
     ("brushnet", "paste"): f"{_BRUSHNET}paste",
     ("brushnet", "blur"): f"{_BRUSHNET}blur",
 }
-"""The variants in the ablation tables that are runs of the suite's methods."""
+"""Variants of the ablation tables that the suite's methods can run."""
 BLUR, VERSION = 21, 1
-"""The published blending's kernel, and the published PowerPaint."""
+"""Kernel size of the published blending, and version of the published PowerPaint."""
 PublishedKey = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmarked:
-    """Where a measured number was measured."""
+    """What a number was measured on."""
 
     dataset: str
     protocol: str
     split: str
-    """Or `summary.BOTH`."""
+    """The split, or `summary.BOTH`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The published numbers by what they are numbers of."""
+    """The published numbers by benchmark, split, method, blending and metric."""
 
     numbers: Mapping[PublishedKey, Published] = field(
         default_factory=lambda: {(*number.row[:4], METRICS[number.metric]): number for number in read(OWN)}
     )
 
     def find(self, place: Benchmarked, method: MethodIdentity, metric: str) -> Published | None:
-        """The number, None if there is none."""
+        """Return the published number, None if there is none."""
         if self.obstacle(place, method) or metric == "ssim":
             return None
         return self.numbers.get((*self._row(place, method), metric))
 
     def obstacle(self, place: Benchmarked, method: MethodIdentity) -> str:
-        """Why nothing is published of a method there; empty if something is."""
+        """Say why no number is published for a method; empty if one is."""
         if BENCHMARKS.get(place.dataset) is None:
             return f"nothing is published for the data set {place.dataset}"
         if place.protocol != "paper":
-            return f"published numbers are of protocol paper, these of {place.protocol}"
+            return f"published numbers are for protocol paper, these runs for {place.protocol}"
         if reason := _other_method(method):
             return reason
         if not any(key[:4] == self._row(place, method) for key in self.numbers):
@@ -70,18 +70,18 @@ class Registry:
 
 
 def _published_name(method: MethodIdentity) -> str:
-    """What the paper's tables call a method; empty for one that isn't in them."""
+    """Return the name of a method in the paper's tables; empty if it is not in them."""
     info = method_info(method.name)
     return info.published if info else ""
 
 
 def _other_method(method: MethodIdentity) -> str:
-    """Why it isn't one of the published methods; empty if it is."""
+    """Say why a method is not one of the published ones; empty if it is."""
     if not _published_name(method):
         return f"nothing is published for {method.name}"
     blur = method.options.get("blur", BLUR)
     if method.options.get("blend") == "blur" and blur != BLUR:
         return f"nothing is published for {method.name} with blur={blur}, only with blur={BLUR}"
     if method.name == "powerpaint" and method.options.get("version", VERSION) != VERSION:
-        return f"what is published for powerpaint is of version {VERSION}"
+        return f"only version {VERSION} of powerpaint is published"
     return ""

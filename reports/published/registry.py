@@ -1,4 +1,4 @@
-"""Read the published numbers; without pandas, so that they can be listed at once."""
+"""Read the published numbers, without pandas, so that listing them is fast."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_text
 
 OWN = tuple(Path(__file__).parent / name for name in ("results.csv", "ablations.csv"))
-"""The tables of BrushNet's authors and those that reprint them: what measured numbers are held against."""
+"""Tables of BrushNet's authors and of papers that reprint them, with which measured numbers are compared."""
 FILES = (*OWN, Path(__file__).parent / "other_papers.csv")
-"""Also other papers' own numbers, on their own set-ups."""
+"""All tables, also those that other papers measured with their own set-ups."""
 METRICS = {
     "IR": "image-reward",
     "HPS": "hps",
@@ -22,7 +22,8 @@ METRICS = {
     "CLIP": "clip",
     "SSIM": "ssim",
 }
-"""Names in the files, and the suite's; values are as printed: IR x10, HPS x100, MSE and LPIPS x1e3, SSIM x100."""
+"""The suite's name of each metric in the files, whose values are as printed: IR x10, HPS and SSIM x100, MSE and LPIPS
+x1e3."""
 OTHER_METRICS = {
     "HPSv3": "HPSv3, unscaled",
     "GPT-4": "a judgement by GPT-4, 0 to 100",
@@ -30,26 +31,26 @@ OTHER_METRICS = {
     "localCLIP": "CLIP similarity around the mask",
     "InpaintReward": "FreeInpaint's reward",
     "LPIPS-box": "LPIPS in the mask's bounding box, x1e3",
-    "Q-Align": "of the whole image",
-    "Q-Align-mask": "of the painted region",
+    "Q-Align": "Q-Align of the whole image",
+    "Q-Align-mask": "Q-Align of the painted region",
     "CLIPIQA-mask": "CLIP-IQA+ of the painted region",
-    "seconds": "of one image",
-    "GB": "of GPU memory",
+    "seconds": "seconds per image",
+    "GB": "GPU memory in GB",
 }
-"""Metrics of other papers, which the suite hasn't."""
+"""Metrics of other papers, which the suite does not have."""
 BENCHMARKS = {"brushbench": "BrushBench", "editbench": "EditBench"}
-"""The suite's names of data sets, and the papers'."""
+"""The papers' name of each data set."""
 SAMPLES = {"BrushBench": 600, "EditBench": 240}
 CONFIDENCE = {
     "A": "read in the full text of two papers",
     "P": "read in the full text of one paper",
-    "B": "read in one copy by others",
+    "B": "read in one third-party copy",
     "C": "derived from other published numbers",
 }
 SEPARATOR = "; "
-"""Between two sources of one number."""
+"""Separates two sources of one number."""
 PublishedRow = tuple[str, str, str, str, str]
-"""Benchmark, split, method, blend and set-up."""
+"""Benchmark, split, method, blend and set-up of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,46 +59,46 @@ class Published:
 
     benchmark: str
     split: str
-    """`mean(inside,outside)` for ablations, `all` for EditBench; `not said` where a paper doesn't say."""
+    """`mean(inside,outside)` for ablations, `all` for EditBench; `not said` if the paper doesn't say."""
     method: str
-    """The papers' abbreviation; of ablations, the variant."""
+    """The papers' abbreviation; for ablations, the variant."""
     blend: str
-    """`none`, `paste` or `blur`; empty for ablations, whose variants say it, and where a paper doesn't say."""
+    """`none`, `paste` or `blur`; empty for ablations, whose variants say it, and if the paper doesn't say."""
     metric: str
     """A key of `METRICS` or `OTHER_METRICS`."""
     value: float
-    """As printed, scaled."""
+    """The value as printed, scaled."""
     confidence: str
-    """A, P, B or C."""
+    """A key of `CONFIDENCE`."""
     source: str
-    """Paper and table; two with `SEPARATOR` between."""
+    """Paper and table; two are separated by `SEPARATOR`."""
     note: str
     setup: str = ""
-    """With what another paper measured it; empty for the authors' own."""
+    """The set-up of another paper; empty for the authors' own numbers."""
 
     @property
     def row(self) -> PublishedRow:
-        """The row of the table that it stands in."""
+        """Return the row of the table that the number is in."""
         return self.benchmark, self.split, self.method, self.blend, self.setup
 
     @property
     def sources(self) -> list[str]:
-        """Each of them; for a derived number, what it is derived from."""
+        """Return all sources; for a derived number, those that it is derived from."""
         return self.source.split(SEPARATOR)
 
     @property
     def called(self) -> str:
-        """The method, with its blending."""
+        """Return the method with its blending."""
         return f"{self.method}, blend {self.blend}" if self.blend not in ("", "none") else self.method
 
 
 def read(files: Sequence[Path] = FILES) -> tuple[Published, ...]:
-    """In the files' order. Raises `UserError` for a file that can't be read, or a line that says no number."""
+    """Read the numbers in the files' order. Raises `UserError` for an unreadable file or a line without a number."""
     return tuple(number for file in files for number in _numbers(file))
 
 
 def published_table(files: Sequence[Path] = FILES) -> list[str]:
-    """A table of all numbers, its heading first."""
+    """Return a table of all numbers, heading first."""
     heading = "benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "note"
     cells: list[tuple[str, ...]] = [
         tuple(
@@ -141,4 +142,4 @@ def _numbers(file: Path) -> Iterator[Published]:
                 setup=row.get("setup") or "",
             )
         except (KeyError, ValueError, TypeError) as error:
-            raise UserError(one_line(f"{file}: line {number} is no published number ({error!r})")) from error
+            raise UserError(one_line(f"{file}: line {number} is not a published number ({error!r})")) from error

@@ -1,4 +1,4 @@
-"""Unpacking of archives that strangers made: zip and tar (plain, gzip, bzip2, xz)."""
+"""Unpack archives that strangers made: zip and tar (plain, gzip, bzip2, xz)."""
 
 import bz2
 import gzip
@@ -21,37 +21,37 @@ from brushbench.core.machine import NO_ROOM
 
 MAX_MEMBERS = 200_000
 MAX_BYTES = 64 << 30
-"""The size of all files together, unpacked."""
+"""Most bytes of all unpacked files together."""
 MAX_RATIO = 100
-"""Unpacked size over the archive's: pictures hardly shrink, and mapping files by less than that."""
+"""Largest ratio of unpacked to packed size: pictures hardly shrink, and mapping files shrink less than this."""
 SMALL = 64 << 20
 """Bytes that any archive may unpack to, whatever its ratio."""
 MAX_READ = 32 << 20
-"""Bytes asked for at once, which is how both libraries read a central directory or an extended header."""
+"""Most bytes to read at once; both libraries read a central directory or an extended header in one go."""
 MAX_NAME_BYTES = 255
 MAX_DEPTH = 32
 _CHUNK = 1 << 20
 _ZIP = (b"PK\3\4", b"PK\5\6")
 _END_OF_TAR = bytes(tarfile.BLOCKSIZE)
-_BOMB = "archive unpacks to too many bytes for its size: it is taken for a decompression bomb"
+_BOMB = "archive unpacks to too many bytes for its size; it may be a decompression bomb"
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(OSError, EOFError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError),
 )
-"""What the libraries raise for a damaged archive. `RuntimeError`: a password, an unknown method, headers in headers."""
+"""What the libraries raise for a damaged archive. `RuntimeError`: a password, an unknown method, nested headers."""
 
 
 def extract(archive: Path, folder: Path) -> None:
     """Unpack `archive` into `folder`, which must be empty or not exist yet.
 
-    All of it or nothing: the files are written beside `folder` and get its name in the end, with the permissions of new
-    files, whatever the archive says. Raises `UserError` for what isn't a zip or a tar, for a damaged archive, and for
-    members that are neither files nor folders, that lead out of `folder`, that share a name (also where case doesn't
-    count), or that are too many or too large for an archive of this size.
+    All or nothing: the files are written beside `folder` and moved to it at the end. They have the permissions of new
+    files, whatever the archive says. Raises `UserError` for a file that is not zip or tar, for a damaged archive, and
+    for members that are neither files nor folders, lead out of `folder`, share a name (ignoring case), or are too many
+    or too large for an archive of this size.
     """
     folder = folder.resolve()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UserError(one_line(f"{folder} is there already: an archive is unpacked into a new folder"))
+        raise UserError(one_line(f"{folder} already exists; an archive is unpacked into a new folder"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".partial") as parts:
@@ -71,7 +71,7 @@ def extract(archive: Path, folder: Path) -> None:
 
 @runtime_checkable
 class _Stream(Protocol):
-    """What is read of a file."""
+    """The reading half of a file."""
 
     def read(self, size: int = -1, /) -> bytes: ...
 
@@ -88,7 +88,7 @@ class _Limited(io.RawIOBase):
         self._file = file
         self._left = allowance
         self.last = b""
-        """What was read last."""
+        """The bytes that were read last."""
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._file.read(MAX_READ + 1 if size < 0 else min(size, MAX_READ + 1))
@@ -116,16 +116,16 @@ class _Limited(io.RawIOBase):
 @final
 @dataclass(slots=True)
 class _Target:
-    """The folder that is written to, and what was promised to it so far."""
+    """The folder to unpack into, and what was admitted to it so far."""
 
     root: Path
     left: int
-    """Bytes."""
+    """Bytes that may still be unpacked."""
     names: set[str] = field(default_factory=set)
     members: int = 0
 
     def admit(self, name: str, size: int) -> Path | None:
-        """Where a member goes, None for the root itself. Raises `UserError` if it may not."""
+        """Return where a member goes, None for the root itself. Raises `UserError` if it is not allowed."""
         self.members += 1
         self.left -= size
         if self.members > MAX_MEMBERS:
@@ -136,7 +136,7 @@ class _Target:
         return self.root.joinpath(*parts) if parts else None
 
     def write(self, path: Path, source: _Stream, size: int) -> None:
-        """`size` bytes of a member to a new file; a second member of its name is refused."""
+        """Write `size` bytes of a member to a new file. Raises `UserError` for a second member of that name."""
         key = unicodedata.normalize("NFC", str(path)).casefold()
         if key in self.names:
             raise UserError(one_line(f"archive has {path.relative_to(self.root).as_posix()!r} twice"))
@@ -149,9 +149,9 @@ class _Target:
                     raise EOFError(f"{path.name} ends too early")
                 size -= len(chunk)
                 file.write(chunk)
-            # Only at its end does the library compare a checksum.
+            # The library compares the checksum only at the end of the member.
             if source.read(1):
-                raise EOFError(f"{path.name} is longer than it says")
+                raise EOFError(f"{path.name} is longer than its header says")
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -162,7 +162,7 @@ def _unpack(archive: Path, folder: Path) -> None:
     with archive.open("rb") as file:
         start = file.read(6)
         file.seek(0)
-        # Not by `is_zipfile`, which looks at the end: a tar may end with a zip.
+        # `is_zipfile` looks at the end instead, and a tar may end with a zip.
         if start.startswith(_ZIP):
             _unpack_zip(_Limited(file, packed + 4 * MAX_READ), target)
         else:
@@ -180,9 +180,9 @@ def _unpack_tar(file: _Limited, target: _Target) -> None:
     with tarfile.open(fileobj=file, mode="r:") as archive:
         while (member := archive.next()) is not None:
             _unpack_tarred(archive, member, target)
-            # It remembers them all otherwise.
+            # Otherwise the library keeps all members in memory.
             archive.members.clear()  # type: ignore[attr-defined]
-    # To the library, a damaged header is the end.
+    # The library takes a damaged header for the end of the archive.
     if file.last != _END_OF_TAR:
         raise EOFError("a header is damaged, or the end is missing")
 
@@ -190,9 +190,9 @@ def _unpack_tar(file: _Limited, target: _Target) -> None:
 def _unpack_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: _Target) -> None:
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UserError(one_line(f"archive has {member.filename!r}, which is a link or a device: valid are files"))
+        raise UserError(one_line(f"archive has {member.filename!r}, which is a link or a device; only files are valid"))
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise UserError(one_line(f"archive has {member.filename!r} compressed in a way other than deflate"))
+        raise UserError(one_line(f"archive has {member.filename!r} with a compression other than deflate"))
     path = target.admit(member.filename, member.file_size)
     if path is None or member.is_dir():
         (path or target.root).mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,8 @@ def _unpack_zipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: _T
 
 def _unpack_tarred(archive: tarfile.TarFile, member: tarfile.TarInfo, target: _Target) -> None:
     if not (member.isreg() or member.isdir()) or member.issparse():
-        raise UserError(one_line(f"archive has {member.name!r}, which is a link, a device or sparse: valid are files"))
+        what = "which is a link, a device or sparse; only files are valid"
+        raise UserError(one_line(f"archive has {member.name!r}, {what}"))
     path = target.admit(member.name, member.size)
     source = archive.extractfile(member) if member.isreg() else None
     if path is None or source is None:
@@ -213,19 +214,21 @@ def _unpack_tarred(archive: tarfile.TarFile, member: tarfile.TarInfo, target: _T
 
 
 def _safe_parts(name: str) -> tuple[str, ...]:
-    """The folders and the name of a member. Raises `UserError` for a name that isn't safe on every system."""
+    """Split a member's name into folders and file. Raises `UserError` for a name that is unsafe on some system."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or set(name) & set('\\:*?"<>|'):
-        raise UserError(one_line(f"archive has {name[:200]!r}, which leads out of the folder or has a \\ or : in it"))
+        raise UserError(
+            one_line(f'archive has {name[:200]!r}, which leads out of the folder or has one of \\:*?"<>| in it')
+        )
     if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts) or len(path.parts) > MAX_DEPTH:
-        raise UserError(one_line(f"archive has a name that is too long: {name[:80]!r}"))
+        raise UserError(one_line(f"archive has a name that is too long or too deep: {name[:80]!r}"))
     if not name.isprintable():
-        raise UserError(one_line(f"archive has {name[:200]!r}: control characters in a name"))
+        raise UserError(one_line(f"archive has {name[:200]!r}, which has control characters in it"))
     return path.parts
 
 
 def _decompressed(file: BinaryIO, start: bytes) -> _Stream:
-    """The tar in `file`, which starts with these bytes."""
+    """Return the tar in `file`, which starts with these bytes."""
     if start.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=file)
     if start.startswith(b"BZh"):

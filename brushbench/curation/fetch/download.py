@@ -1,4 +1,4 @@
-"""One file from an address, resumed where it broke off and checked at the end."""
+"""Download one file, resuming where it broke off, and check it at the end."""
 
 import http.client
 import json
@@ -20,37 +20,37 @@ from brushbench.core.files import file_digest
 
 MAX_BYTES = 64 << 30
 PAUSES = (0.0, 1.0, 4.0)
-"""Seconds before each try."""
+"""Seconds to wait before each attempt."""
 PATIENCE_SECONDS = 30.0
-"""Without a single byte; then it is tried again."""
+"""Seconds without a single byte, after which the next attempt begins."""
 SLOWEST, SLOW_SECONDS = 1000, 30.0
-"""Bytes per second, and for how long a server may send fewer before it is given up."""
+"""Fewest bytes per second, and seconds below that rate after which the download is given up."""
 _CHUNK = 1 << 18
 _clock = time.monotonic
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError)
 Tell = Callable[[int, int | None], None]
-"""Told how many bytes are there, and of how many, if that is known."""
+"""Called with the number of bytes received so far, and with the file's size if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a server gives."""
+    """A server's answer to the request for a file."""
 
     start: int
-    """The first byte's place in the file."""
+    """Position of the first byte in the file."""
     total: int | None
-    """Bytes of the whole file, if the server says."""
+    """Bytes of the whole file; None if the server does not say."""
     version: str
-    """What identifies the file's content at the server; empty if nothing does."""
+    """What identifies the file's content on the server; empty if nothing does."""
 
 
 def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
-    """Download to `target` and give the file's SHA-256; with `target` there already, only check it.
+    """Download to `target` and return the file's SHA-256; a `target` that already has it is kept.
 
-    What is there of the file is kept in `target`.part until it is complete. Raises `UserError` for what can't be
-    downloaded, for a server that sends too little or too much, and for another checksum.
+    An incomplete file is kept in `target`.part. Raises `UserError` for a file that cannot be downloaded, for a server
+    that sends too little or too much, and for a wrong checksum.
     """
     _check(url, sha256)
     wanted = sha256.lower() if sha256 else None
@@ -70,21 +70,21 @@ def download(url: str, target: Path, sha256: str | None, tell: Tell) -> str:
             problem = str(error) or type(error).__name__
     else:
         there = part.stat().st_size if part.is_file() else 0
-        what = f"broke off after {there} bytes ({problem}); the same command goes on from there"
-        raise UserError(one_line(f"{without_secrets(url)}: {what if there else f'can not be reached ({problem})'}"))
+        what = f"broke off after {there} bytes ({problem}); run the same command again to resume"
+        raise UserError(one_line(f"{without_secrets(url)}: {what if there else f'cannot be reached ({problem})'}"))
     found = file_digest(part)
     _note(part).unlink(missing_ok=True)
     if wanted not in (None, found):
         part.unlink()
         raise UserError(
-            one_line(f"{without_secrets(url)}: its SHA-256 is {found}, not {wanted}; what was downloaded is removed")
+            one_line(f"{without_secrets(url)}: the SHA-256 is {found}, not {wanted}; the download was removed")
         )
     part.replace(target)
     return found
 
 
 def without_secrets(url: str) -> str:
-    """An address without what may be secret in it: user, password, query."""
+    """Return an address without user, password and query, which may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
@@ -102,7 +102,7 @@ def _check(url: str, sha256: str | None) -> None:
 
 
 def _go_on(url: str, part: Path, tell: Tell) -> None:
-    """Append what is missing; what a server can't append to, or another version of the file, is replaced."""
+    """Append the missing bytes; start over if the server cannot resume, or has another version of the file."""
     there, version = _there(url, part)
     headers = {"Accept-Encoding": "identity", "User-Agent": "brushbench"}
     if there:
@@ -113,22 +113,22 @@ def _go_on(url: str, part: Path, tell: Tell) -> None:
         error.close()
         if there and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             if error.headers.get("Content-Range") == f"bytes */{there}":
-                # Killed just before it got its name.
+                # The last attempt was killed just before the file was renamed.
                 return None
             part.unlink()
             return _go_on(url, part, tell)
         raise UserError(
-            one_line(f"{without_secrets(url)}: the server answers {error.code} ({error.reason})")
+            one_line(f"{without_secrets(url)}: the server answered {error.code} ({error.reason})")
         ) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, _BROKEN):
             raise ConnectionError(str(error.reason)) from error
-        raise UserError(one_line(f"{without_secrets(url)}: can not be reached ({error.reason})")) from error
+        raise UserError(one_line(f"{without_secrets(url)}: cannot be reached ({error.reason})")) from error
     with response:
         answer = _answer(response, url)
         if answer.start not in (0, there):
             raise UserError(
-                one_line(f"{without_secrets(url)}: the server sends bytes from {answer.start}, asked was {there}")
+                one_line(f"{without_secrets(url)}: the server sent bytes from {answer.start}, not from {there}")
             )
         _check_room(part, answer)
         try:
@@ -138,7 +138,7 @@ def _go_on(url: str, part: Path, tell: Tell) -> None:
         except _BROKEN:
             raise
         except OSError as error:
-            reason = f"{part}: {error.strerror}; what is there is kept: the same command goes on from there"
+            reason = f"{part}: {error.strerror}; the part is kept, so run the same command again to resume"
             raise UserError(one_line(reason)) from error
     return None
 
@@ -147,20 +147,18 @@ def _open(url: str, headers: Mapping[str, str]) -> HTTPResponse:
     request = urllib.request.Request(url, headers=dict(headers))
     response = _OPENER.open(request, timeout=PATIENCE_SECONDS)
     if not isinstance(response, HTTPResponse):
-        raise UserError(one_line(f"{without_secrets(url)}: leads to an address that isn't http or https"))
+        raise UserError(one_line(f"{without_secrets(url)}: redirects to an address that is not http or https"))
     return response
 
 
 def _answer(response: HTTPResponse, url: str) -> _Answer:
     headers = response.headers
     etag = headers.get("ETag", "")
-    # Weak ones say nothing about bytes.
+    # Weak ETags say nothing about bytes.
     version = headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
     if response.status == http.client.PARTIAL_CONTENT:
         if not (found := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))):
-            raise UserError(
-                one_line(f"{without_secrets(url)}: the server sends a part of the file and doesn't say which")
-            )
+            raise UserError(one_line(f"{without_secrets(url)}: the server sent part of the file without saying which"))
         return _Answer(int(found[1]), None if found[2] == "*" else int(found[2]), version)
     length = headers.get("Content-Length", "")
     return _Answer(0, int(length) if length.isdecimal() else None, version)
@@ -168,22 +166,22 @@ def _answer(response: HTTPResponse, url: str) -> _Answer:
 
 def _copy(response: HTTPResponse, file: BinaryIO, answer: _Answer, tell: Tell) -> None:
     there, pace = answer.start, _Pace(without_secrets(response.geturl()))
-    # What has come, without waiting for a whole chunk: that may be days from a server that sends byte after byte.
+    # Takes what has arrived without waiting for a whole chunk: a server that sends byte after byte may need days.
     while chunk := pace.timed(lambda: response.read1(_CHUNK)):
         file.write(chunk)
         there += len(chunk)
         if there > min(MAX_BYTES, answer.total or MAX_BYTES):
-            raise UserError(f"the server sends more than {min(MAX_BYTES, answer.total or MAX_BYTES)} bytes")
+            raise UserError(f"the server sent more than {min(MAX_BYTES, answer.total or MAX_BYTES)} bytes")
         tell(there, answer.total)
         if there != answer.total:
             pace.check()
     if answer.total is not None and there < answer.total:
-        raise ConnectionError(f"{there} of {answer.total} bytes came")
+        raise ConnectionError(f"only {there} of {answer.total} bytes arrived")
 
 
 @final
 class _Pace:
-    """How fast a server sends, over periods of `SLOW_SECONDS` of waiting for it: the disk's time isn't its."""
+    """Measures how fast a server sends, over periods of `SLOW_SECONDS` spent waiting for it, not for the disk."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -191,7 +189,7 @@ class _Pace:
         self._received = 0
 
     def timed(self, read: Callable[[], bytes]) -> bytes:
-        """What is read, and the time that it takes is counted."""
+        """Read, and count the time that it takes."""
         start = _clock()
         chunk = read()
         self._waited += _clock() - start
@@ -199,13 +197,13 @@ class _Pace:
         return chunk
 
     def check(self) -> None:
-        """Raises `UserError` at the end of a period in which too little came."""
+        """Raise `UserError` at the end of a period in which too little arrived."""
         if self._waited < SLOW_SECONDS:
             return
         if self._received < SLOWEST * self._waited:
             came = f"{self._received} bytes in {self._waited:.0f} seconds"
-            least = f"below {SLOWEST} bytes per second over {SLOW_SECONDS:.0f} seconds it is given up"
-            kept = "what is there is kept: the same command goes on from there"
+            least = f"the minimum is {SLOWEST} bytes per second over {SLOW_SECONDS:.0f} seconds"
+            kept = "the part is kept, so run the same command again to resume"
             raise UserError(one_line(f"{self._server}: the server is too slow: {came}; {least}; {kept}"))
         self._waited, self._received = 0.0, 0
 
@@ -214,14 +212,14 @@ def _check_room(part: Path, answer: _Answer) -> None:
     if answer.total is None:
         return
     if answer.total > MAX_BYTES:
-        raise UserError(f"the file has {answer.total} bytes: valid are up to {MAX_BYTES}")
+        raise UserError(f"the file has {answer.total} bytes; the maximum is {MAX_BYTES}")
     free = shutil.disk_usage(part.parent).free
     if (needed := answer.total - answer.start) > free:
-        raise UserError(one_line(f"{part.parent}: {needed} bytes are needed, and {free} are free"))
+        raise UserError(one_line(f"{part.parent}: {needed} bytes are needed, but only {free} are free"))
 
 
 def _there(url: str, part: Path) -> tuple[int, str]:
-    """How many bytes can be kept, and of which version: of the same address, and if the server names versions."""
+    """Return how many bytes can be kept and their version; 0 for another address, or without a version."""
     try:
         note = json.loads(_note(part).read_text(encoding="utf-8"))
         version = note["version"] if note["url"] == url else ""
@@ -234,7 +232,7 @@ def _note(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-# No ftp:// and file://, to which an address could lead; and proxies as the environment says.
+# Without ftp:// and file://, to which an address could redirect; proxies are taken from the environment.
 _OPENER = urllib.request.OpenerDirector()
 for _handler in (
     urllib.request.ProxyHandler,

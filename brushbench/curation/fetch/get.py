@@ -1,4 +1,4 @@
-"""Data sets onto this machine: from a link, an archive, or the hub."""
+"""Get a data set onto this machine: from a link, an archive or the hub."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,51 +15,51 @@ from brushbench.datasets.open import load_dataset
 from brushbench.weights.repository import dataset_into
 
 DEPTH = 2
-"""Folders below the root in which an archive may have its data set."""
+"""How many folders below its root an archive may hold its data set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where data come from: exactly one of the three."""
+    """Where a data set comes from: exactly one of URL, archive and hub."""
 
     url: str | None = None
     archive: Path | None = None
     hub: str | None = None
     sha256: str | None = None
-    """The digest of the archive at the address."""
+    """Digest that the archive at the URL must have."""
     revision: str | None = None
-    """On the hub."""
+    """Revision of the repository on the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What is on this machine now."""
+    """A data set that is now on this machine."""
 
     root: Path
-    """Where the data set is."""
+    """Folder of the data set."""
     name: str
-    """Which one it is; empty if none is recognised."""
+    """Name of the data set; empty if none is recognised."""
     samples: int
     sha256: str | None
-    """The digest of the archive that was downloaded; None if there was none, or nothing was left to do."""
+    """Digest of the downloaded archive; None if no archive was downloaded."""
 
 
 def get_dataset(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got:
-    """Get a data set into `root`, or to its usual place.
+    """Get a data set into `root`, or into its usual folder.
 
-    If it is there already, nothing is done. Raises `UserError` for an origin that can't be had or unpacked, and for a
-    folder that holds other things.
+    Nothing is done if it is already in the folder. Raises `UserError` for an origin that cannot be reached or unpacked,
+    and for a folder that holds something else.
     """
     if sum(part is not None for part in (origin.url, origin.archive, origin.hub)) != 1:
         raise UserError("give one of --url, --archive and --hub")
     for option, value, needs in (("--sha256", origin.sha256, origin.url), ("--revision", origin.revision, origin.hub)):
         if value is not None and needs is None:
-            raise UserError(f"{option} belongs to {'--url' if option == '--sha256' else '--hub'}")
+            raise UserError(f"{option} is only valid with {'--url' if option == '--sha256' else '--hub'}")
     folder = root or place_of(name)
     if (there := recognise(folder)) and origin.hub is None:
         return _got(folder, there, None)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and origin.hub is None:
-        raise UserError(one_line(f"{folder} is there and is no data set; valid is a folder that is new or empty"))
+        raise UserError(one_line(f"{folder} exists and holds no data set; give a new or empty folder"))
     if origin.hub is not None:
         _snapshot(origin.hub, origin.revision, folder)
         return _got(folder, recognise(folder), None)
@@ -74,7 +74,7 @@ def get_dataset(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got
 
 
 def recognise(folder: Path) -> tuple[str, Path] | None:
-    """Name and folder of the data set in a folder or not far below it, None if there is none."""
+    """Return name and folder of the data set in a folder or up to `DEPTH` folders below; None if there is none."""
     for candidate in _folders(folder, DEPTH):
         try:
             return next((name, root) for name, root in [find_meant(None, candidate)] if root)
@@ -99,7 +99,7 @@ def _from_url(url: str, sha256: str | None, folder: Path, tell: Tell, name: str)
         try:
             extract(archive, folder)
         except UserError:
-            # What was checked may be unpacked later, on a disk with more room; anything else may be a page instead.
+            # A checked archive can be unpacked later, on a disk with more room; an unchecked one may be a web page.
             if sha256 is None:
                 archive.unlink()
             raise
@@ -110,7 +110,7 @@ def _from_url(url: str, sha256: str | None, folder: Path, tell: Tell, name: str)
 
 
 def _lift(folder: Path) -> None:
-    """Make the one folder of an archive in which a data set is the folder itself: there it is looked for."""
+    """Replace a folder by the only folder in it that holds the data set, which is looked for at the top."""
     inner = folder
     while (children := list(inner.iterdir())) and len(children) == 1 and children[0].is_dir():
         inner = children[0]
@@ -125,7 +125,7 @@ def _lift(folder: Path) -> None:
 def _snapshot(hub: str, revision: str | None, folder: Path) -> None:
     found = capture(dataset_into, folder, hub, revision)
     if isinstance(found, Failure):
-        raise UserError(one_line(f"data set {hub} on the hub: {found.error}; the same command goes on"))
+        raise UserError(one_line(f"data set {hub} on the hub: {found.error}; run the same command again to resume"))
 
 
 def _got(folder: Path, found: tuple[str, Path] | None, digest: str | None) -> Got:
@@ -135,6 +135,6 @@ def _got(folder: Path, found: tuple[str, Path] | None, digest: str | None) -> Go
     try:
         samples = len(load_dataset(name, root=root))
     except UserError:
-        # `data verify` tells what is wrong.
+        # `data verify` says what is wrong.
         samples = 0
     return Got(root, name, samples, digest)
