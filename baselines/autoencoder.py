@@ -1,4 +1,4 @@
-"""The VAE's round trip of the source: what a latent method keeps if it changes nothing."""
+"""The source after a round trip through the VAE: what a latent method keeps if it changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,18 +23,18 @@ class AutoencoderOptions:
     """Options of `autoencoder`."""
 
     base: str | None = None
-    """Folder or hub id of another diffusion model whose VAE is used."""
+    """Folder or hub id of another diffusion model, whose VAE is used instead."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
-    """`model`: for small GPUs, the VAE is on it only while it is needed."""
+    """`model`: keep the VAE on the GPU only while it is needed, for small GPUs."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Autoencoder:
-    """The whole source image, encoded and decoded; mask and caption are not looked at, and nothing is pasted.
+    """The whole source image, encoded and decoded; mask and caption are ignored, and nothing is pasted back.
 
     No latent method that doesn't blend can preserve more of the known pixels (Rombach et al., arXiv:2112.10752,
-    section 3.1). It computes in float32 whatever the dtype, so that no overflow in half precision is in its numbers.
+    section 3.1). It always computes in float32, so that its numbers contain no overflow of half precision.
     """
 
     Options: ClassVar = AutoencoderOptions
@@ -43,21 +43,21 @@ class Autoencoder:
 
     @classmethod
     def load(cls, options: AutoencoderOptions, runtime: Runtime) -> "Autoencoder":
-        """Load the VAE of the base and nothing else. Raises `UserError` if it can't be used."""
+        """Load only the VAE of the base model. Raises `UserError` if it can't be used."""
         exact = replace(runtime, dtype=torch.float32)
         checkpoint = base_checkpoint(exact, options.base, only=frozenset({"vae"}))
         return cls(checkpoint.model(AutoencoderKL, "vae", exact), exact)
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The decoded modes of the posteriors, rounded to 8 bits; no seed is used.
+        """The decoded posterior modes, rounded to 8 bits; the seeds are not used.
 
-        Raises `UserError` for sides that aren't multiples of the VAE's factor, `SampleError` for values that aren't
-        finite.
+        Raises `UserError` for sides that aren't multiples of the VAE's factor, and `SampleError` for values that
+        aren't finite.
         """
         factor = self.side_multiple
         height, width = batch.images.shape[2:]
@@ -66,11 +66,11 @@ class Autoencoder:
         decoded = self._round_trip(to_unit(batch.images))
         for name, image in zip(batch.ids, decoded, strict=True):
             if not image.isfinite().all():
-                raise SampleError(f"{name}: the VAE gives values that aren't finite; valid: -o base=ANOTHER MODEL")
+                raise SampleError(f"{name}: the VAE's output isn't finite; valid: -o base=ANOTHER MODEL")
         return ((decoded.clamp(-1, 1) / 2 + 0.5) * 255).round().to(torch.uint8)
 
     def _round_trip(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Images on [-1, 1] -> the same from their latents, on the CPU."""
+        """Encode and decode images on [-1, 1]; the result is on the CPU."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             latents = self.vae.encode(images.to(self.runtime.device)).latent_dist.mode()
             return cast(Tensor, self.vae.decode(latents, return_dict=False)[0]).cpu()

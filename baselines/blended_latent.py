@@ -1,4 +1,4 @@
-"""Blended Latent Diffusion: arXiv:2206.02779, as the official `text_editing_SD2.py` does it."""
+"""Blended Latent Diffusion, arXiv:2206.02779, as in the official `text_editing_SD2.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,27 +23,27 @@ OFFICIAL_SCHEDULER: dict[str, object] = {
     "steps_offset": 0,
     "timestep_spacing": "leading",
 }
-"""The official code ignores the checkpoint's: 50 steps are 980, 960, ..., 0."""
+"""The official code ignores the checkpoint's own schedule: 50 steps are 980, 960, ..., 0."""
 OF_THE_MODEL = ("prediction_type", "rescale_betas_zero_snr")
-"""What stays the checkpoint's all the same: it says what its UNet was trained to predict, and from how much noise."""
+"""Settings still taken from the checkpoint: what its UNet was trained to predict, and from how much noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlendedLatentOptions(SampledOptions):
-    """Options of `blended-latent`: DDIM, as the official script sets it up, if no sampler is named."""
+    """Options of `blended-latent`; the default sampler is DDIM as the official script sets it up."""
 
     blending_start: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """This fraction of the steps is left out at the beginning."""
+    """Fraction of the steps that is skipped at the beginning."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class BlendedLatent:
-    """A text-to-image model paints all of the picture, and the known latents are put back after every step.
+    """A text-to-image model generates the whole picture, and the known latents are put back after every step.
 
-    It starts from pure noise also when steps are left out, and puts the known latents back with the noise of the step
-    just taken, one more than the others have by then: both as the official script. Known pixels are
-    put back at the end only if `blend` says so.
+    As in the official script, it starts from pure noise even if steps are skipped, and the known latents are put back
+    at the noise level of the step just taken, one step noisier than the generated latents. Known pixels are put back
+    at the end only if `blend` says so.
     """
 
     Options: ClassVar = BlendedLatentOptions
@@ -52,24 +52,27 @@ class BlendedLatent:
 
     @classmethod
     def load(cls, options: BlendedLatentOptions, runtime: Runtime) -> "BlendedLatent":
-        """Raises `UserError` for weights that can't be used, or whose UNet reads more than noisy latents."""
+        """Load the base model.
+
+        Raises `UserError` for weights that can't be used, or whose UNet reads more than noisy latents.
+        """
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim", ema=options.ema)
         sd.check_channels("blended-latent", CHANNELS)
         if options.sampler:
             return cls(sd, options)
         own = {key: sd.scheduler_config[key] for key in OF_THE_MODEL if key in sd.scheduler_config}
-        # A model whose last timestep is pure noise has to begin there.
+        # A model whose last timestep is pure noise must start at that timestep.
         if own.get("rescale_betas_zero_snr"):
             own |= {"timestep_spacing": "trailing"}
         return cls(replace(sd, scheduler_config=OFFICIAL_SCHEDULER | own), options)
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Known pixels went through the VAE, and carry the noise of the last timestep."""
+        """Inpaint a batch. Known pixels have been through the VAE and carry the noise of the last timestep."""
         noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         source = self.sd.encode_image(to_unit(batch.images))
@@ -87,5 +90,5 @@ class BlendedLatent:
 
 
 def centres(masks: Bool[Tensor, "n 1 H W"], factor: int) -> Bool[Tensor, "n 1 h w"]:
-    """The pixel right below the middle of each square of the VAE's factor, as Pillow's NEAREST takes it."""
+    """Masks at latent size: the pixel just below and right of each square's centre, as in Pillow's NEAREST."""
     return masks[..., factor // 2 :: factor, factor // 2 :: factor]

@@ -1,4 +1,4 @@
-"""The suite's own methods: what each is, and where the class behind it stands."""
+"""The suite's own methods: what each one is, and where its class is defined."""
 
 from brushbench.core.method_info import MethodInfo
 from brushbench.core.registered import Registered
@@ -7,10 +7,11 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
     Registered(
         "autoencoder",
         "brushbench.baselines.autoencoder:Autoencoder",
-        "the source after its VAE's round trip: the ceiling of latent methods that don't blend",
+        "the source after a round trip through the VAE: the ceiling of latent methods that don't blend",
         MethodInfo(
             role="reference",
-            footnote="autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
+            footnote="autoencoder is the source after a round trip through the VAE, the ceiling of latent methods that "
+            "don't blend",
         ),
     ),
     Registered(
@@ -44,14 +45,14 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
         MethodInfo(
             role="reference",
             footnote="copy is the source itself",
-            paper_footnote="copy is the source stored as JPEG, like every result: JPEG's ceiling, which easily stored "
-            "fills pass by a little",
+            paper_footnote="copy is the source stored as JPEG, like every result: JPEG's ceiling, which fills that "
+            "compress well exceed slightly",
         ),
     ),
     Registered(
         "diffusers",
         "brushbench.baselines.diffusers_pipeline:DiffusersPipeline",
-        "any inpainting pipeline of diffusers: -o model=FOLDER or a hub id",
+        "any inpainting pipeline of diffusers: -o model=FOLDER or HUB_ID",
         MethodInfo(),
     ),
     Registered(

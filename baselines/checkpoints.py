@@ -1,4 +1,4 @@
-"""Folders in diffusers layout to models in memory: complete, of the right shapes, without executing anything."""
+"""Load models from folders in diffusers layout: complete, of the right shapes, and without executing code in them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,46 +23,46 @@ from brushbench.weights.tensors import explained
 
 M = TypeVar("M", bound=nn.Module)
 SchedulerConfig = dict[str, object]
-"""What a scheduler's `from_config` takes."""
+"""The argument of a scheduler's `from_config`."""
 
 
 def load_model(cls: type[M], folder: Path, part: str, runtime: Runtime) -> M:
-    """A model of diffusers or transformers from its folder, frozen, ready to use on the runtime's device in its dtype.
+    """A model of diffusers or transformers from its folder, frozen, on the runtime's device and in its dtype.
 
-    Its digest is recorded as that of `part`. Which files are read is in `brushbench.weights.formats`; a pickle is read
-    with `weights_only`, so code in it is an error.
+    Its digest is recorded under the name `part`. `brushbench.weights.formats` says which files are read; a pickle is
+    read with `weights_only`, so code in it is an error.
 
-    Raises `UserError` if the folder, its config or weights are missing, if it is another class's, or if tensors are
-    missing, left over or of another shape than the config says.
+    Raises `UserError` if the folder, its config or its weights are missing, if the config names another class, or if
+    tensors are missing, unknown or of another shape than the config says.
     """
     _check_class(cls, folder)
-    # Any: of torch's modules only those of the two libraries have it.
+    # Any: only the modules of the two libraries have this method.
     from_pretrained: Any = cls.from_pretrained  # type: ignore[attr-defined]
     return cast(M, _load_checked(from_pretrained, folder, part, runtime, _Wanted(_stems(cls))))
 
 
-# Any: the class of a model of diffusers or transformers, and its object.
+# Any: a model class of diffusers or transformers, and its instance.
 def load_component(cls: Any, folder: Path, part: str, runtime: Runtime, variant: str | None = None) -> Any:
-    """Any model of diffusers or transformers, in the variant that is named (`fp16`) if its folder has that.
+    """Any model of diffusers or transformers, in the given variant (such as `fp16`) if its folder has it.
 
-    Raises `UserError` as `load_model` does, but not for tensors that are left over: some published checkpoints have
-    some, and the libraries leave them alone.
+    Raises `UserError` as `load_model` does, except for unknown tensors: some published checkpoints have them, and the
+    libraries ignore them.
     """
     return _load_checked(cls.from_pretrained, folder, part, runtime, _Wanted(_stems(cls), variant, left_over=True))
 
 
-# Any: likewise, of something without weights.
+# Any: a class without weights of diffusers or transformers, and its instance.
 def load_settings(cls: Any, folder: Path, part: str, runtime: Runtime) -> Any:
-    """A processor or a scheduler. Raises `UserError` if it can't be loaded."""
+    """A processor or a scheduler from its folder. Raises `UserError` if it can't be loaded."""
     with runtime.weights.recording(part, _files(folder)):
         return loaded(folder, cls.from_pretrained)
 
 
-# Any: the class of a tokenizer, and its object; by default CLIP's.
+# Any: a tokenizer class (by default CLIP's), and its instance.
 def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer", cls: Any = CLIPTokenizer) -> Any:
     """A tokenizer from its folder. Raises `UserError` if its files are missing or damaged.
 
-    Without them transformers would make one of an empty vocabulary.
+    Without them, transformers would build a tokenizer with an empty vocabulary.
     """
     files = [file for file in _files(folder) if file.suffix in (".json", ".txt", ".model", ".jinja")]
     names = {file.name for file in files}
@@ -74,9 +74,9 @@ def load_tokenizer(folder: Path, runtime: Runtime, part: str = "tokenizer", cls:
 
 
 def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
-    """The scheduler's config as the file has it: what the file leaves out, the scheduler that is built decides.
+    """The scheduler's config as in its file; for settings not in the file, the scheduler's class has defaults.
 
-    Raises `UserError` if it is missing or isn't JSON.
+    Raises `UserError` if the file is missing or isn't JSON.
     """
     file = folder / "scheduler_config.json"
     if file not in _files(folder):
@@ -85,7 +85,7 @@ def load_scheduler_config(folder: Path, runtime: Runtime) -> SchedulerConfig:
 
 
 def load_pipeline_index(file: Path, runtime: Runtime) -> dict[str, object]:
-    """The settings of a whole pipeline, none if there is no such file. Raises `UserError` for a damaged one."""
+    """The settings of a whole pipeline; empty if the file doesn't exist. Raises `UserError` for a damaged file."""
     return _json_object(file, "model_index", runtime) if file.exists() else {}
 
 
@@ -93,7 +93,7 @@ def _json_object(file: Path, part: str, runtime: Runtime) -> dict[str, object]:
     with runtime.weights.recording(part, [file]):
         config = loaded(file, lambda path, **_: json.loads(path.read_bytes()))
         if not isinstance(config, dict):
-            raise UserError(one_line(f"{file}: must be an object"))
+            raise UserError(one_line(f"{file}: must be a JSON object"))
     return config
 
 
@@ -108,7 +108,7 @@ class _Wanted:
     stems: Stems
     variant: str | None = None
     left_over: bool = False
-    """Tensors that the model doesn't have may be in its file."""
+    """Whether the file may hold tensors that the model doesn't have."""
 
 
 def _stems(cls: type[nn.Module]) -> Stems:
@@ -124,7 +124,7 @@ def _weight_files(folder: Path, stems: Stems, variant: str | None) -> WeightFile
     raise UserError(one_line(f"{folder} has no weights; valid: {valid_names(stems)}"))
 
 
-# Any: a `from_pretrained` of diffusers or transformers, and its model.
+# Any: a `from_pretrained` of diffusers or transformers, and the model it returns.
 def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Runtime, wanted: _Wanted) -> Any:
     weights = _weight_files(folder, wanted.stems, wanted.variant)
     files = [folder / name for name in ("config.json", *weights.names)]
@@ -137,7 +137,7 @@ def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Ru
                 output_loading_info=True,
                 use_safetensors=weights.suffix == SAFE,
                 **({"variant": weights.variant} if weights.variant else {}),
-                # They are an error all the same: in the report they have their names.
+                # They are an error nevertheless: the report names them, and `_check` raises.
                 ignore_mismatched_sizes=True,
             )
         _check(report, folder, left_over=wanted.left_over)
@@ -146,7 +146,7 @@ def _load_checked(load: Callable[..., Any], folder: Path, part: str, runtime: Ru
 
 @contextmanager
 def _as_usual(folder: Path, weights: WeightFiles) -> Iterator[Path]:
-    """The folder; for a file under an odd name another one, in which it has the name that the libraries look for."""
+    """The folder, or for a file with an unusual name a temporary one, in which it has the name the libraries expect."""
     if not weights.odd:
         yield folder
         return
@@ -157,30 +157,32 @@ def _as_usual(folder: Path, weights: WeightFiles) -> Iterator[Path]:
 
 
 def _check_class(cls: type[nn.Module], folder: Path) -> None:
-    """Another class would fail somewhere inside of it, or be made of the wrong folder without a word."""
+    """Raise `UserError` if a folder's config names another class, which could fail obscurely or load without a word."""
     config = capture(lambda: json.loads(read_bytes(folder / "config.json")))
-    # What is no config at all is told of when it is loaded.
+    # An unreadable config is reported when the model is loaded.
     named = config.get("_class_name", cls.__name__) if isinstance(config, dict) else cls.__name__
     if named != cls.__name__:
-        raise UserError(one_line(f"{folder} is a {named}; valid here is a {cls.__name__}"))
+        raise UserError(one_line(f"{folder} holds a {named}; valid: a {cls.__name__}"))
 
 
-# Any: what the libraries say of a checkpoint.
+# Any: the libraries' report on a checkpoint.
 def _check(report: dict[str, Any], folder: Path, *, left_over: bool) -> None:
-    """Raises `UserError` for tensors that are missing, left over unless they may be, or of another shape."""
-    # Old text encoders store the position ids 0..76, which are computed today.
+    """Raise `UserError` for tensors that are missing, of another shape, or unknown (unless `left_over` allows them)."""
+    # Old text encoders store the position ids 0..76, which are now computed.
     unknown = sorted(key for key in report["unexpected_keys"] if not key.endswith("position_ids"))
     unknown = [] if left_over else unknown
     for problem, keys in (("lacks", sorted(report["missing_keys"])), ("has unknown", unknown)):
         if keys:
             raise UserError(one_line(f"{folder}: the checkpoint {problem} {keys[0]} ({len(keys)} in all)"))
     for key, found, expected in report["mismatched_keys"]:
-        raise UserError(one_line(f"{folder}: {key} has shape {list(found)}, by config.json it is {list(expected)}"))
+        raise UserError(
+            one_line(f"{folder}: {key} has shape {list(found)}; by config.json it must be {list(expected)}")
+        )
 
 
-# Any: whatever a loader of diffusers or transformers takes and gives.
+# Any: the arguments and the result of a loader of diffusers or transformers.
 def loaded(path: Path, load: Callable[..., Any], **keywords: Any) -> Any:
-    """What `load` makes of a local path. Raises `UserError` for anything that it raises."""
+    """The result of `load` for a local path. Raises `UserError` for anything that `load` raises."""
     with without_bars():
         result = capture(partial(load, path, local_files_only=True, **keywords))
     if isinstance(result, Failure):

@@ -1,4 +1,4 @@
-"""Methods without weights: floors, and what image processing did before diffusion models."""
+"""Methods without weights: floors, and image processing from before diffusion models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,52 +16,52 @@ from brushbench.core.errors import SampleError
 from brushbench.core.types import Batch
 
 Radius = Annotated[float, Field(gt=0, le=256)]
-Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @final
 @dataclass(frozen=True)
 class Copy:
-    """The source image, untouched. No method can preserve more, and none can follow the caption less."""
+    """The unchanged source image. No method can preserve more, and none can follow the caption less."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The images of the batch."""
+        """A copy of the batch's images."""
         return batch.images.clone()
 
 
 @final
 @dataclass(frozen=True)
 class MeanFill:
-    """The painted region in the mean colour of the known pixels, rounded."""
+    """The masked region filled with the mean colour of the known pixels, rounded."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Fails for a sample without known pixels."""
+        """Fill the masked pixels of each sample; fails for a sample without known pixels."""
         return _each(batch, _mean_fill)
 
 
 @final
 @dataclass(frozen=True)
 class Telea:
-    """Fast marching from the border inwards: A. Telea, J. Graphics Tools 9(1), 2004; OpenCV's implementation."""
+    """Fast marching from the border inwards: Telea, J. Graphics Tools 9(1), 2004; OpenCV's implementation."""
 
     radius: Radius = 3.0
-    """Neighbourhood of each pixel, in pixels."""
+    """Radius of the neighbourhood of each pixel, in pixels."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Fails for a sample without known pixels."""
+        """Fill the masked pixels of each sample; fails for a sample without known pixels."""
         return _each(batch, lambda image, mask: _opencv(image, mask, self.radius, cv2.INPAINT_TELEA))
 
 
 @final
 @dataclass(frozen=True)
 class NavierStokes:
-    """Isophotes continued like a fluid's: Bertalmio, Bertozzi, Sapiro, CVPR 2001; OpenCV's implementation."""
+    """Isophotes continued as by a fluid: Bertalmio, Bertozzi and Sapiro, CVPR 2001; OpenCV's implementation."""
 
     radius: Radius = 3.0
-    """Neighbourhood of each pixel, in pixels."""
+    """Radius of the neighbourhood of each pixel, in pixels."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Fails for a sample without known pixels."""
+        """Fill the masked pixels of each sample; fails for a sample without known pixels."""
         return _each(batch, lambda image, mask: _opencv(image, mask, self.radius, cv2.INPAINT_NS))
 
 
@@ -70,22 +70,22 @@ class NavierStokes:
 class Biharmonic:
     """The smoothest surface through the known pixels: Damelin and Hoang 2018; scikit-image's implementation.
 
-    It solves one sparse system over all painted pixels; at 512x512 with most of the image painted that takes minutes.
+    It solves one sparse system over all masked pixels; if most of a 512x512 image is masked, that takes minutes.
     """
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Fails for a sample without known pixels."""
+        """Fill the masked pixels of each sample; fails for a sample without known pixels."""
         return _each(batch, _biharmonic)
 
 
-def _each(batch: Batch, paint: Paint) -> UInt8[Tensor, "n 3 h w"]:
-    """`paint(image [h, w, 3], mask [h, w]) -> image` on every sample; known pixels stay exactly as they are."""
+def _each(batch: Batch, fill: Fill) -> UInt8[Tensor, "n 3 h w"]:
+    """Apply `fill(image [h, w, 3], mask [h, w]) -> image` to every sample; known pixels stay exactly as they are."""
     images = []
     for name, image, mask in zip(batch.ids, batch.images, batch.masks, strict=True):
         if mask.all():
-            raise SampleError(f"{name}: the mask covers the whole image, there is nothing to start from")
-        painted = paint(image.permute(1, 2, 0).contiguous().numpy(), mask[0].numpy())
-        images.append(torch.where(mask, torch.from_numpy(np.ascontiguousarray(painted)).permute(2, 0, 1), image))
+            raise SampleError(f"{name}: the mask covers the whole image, so there is nothing to start from")
+        filled = fill(image.permute(1, 2, 0).contiguous().numpy(), mask[0].numpy())
+        images.append(torch.where(mask, torch.from_numpy(np.ascontiguousarray(filled)).permute(2, 0, 1), image))
     return torch.stack(images)
 
 

@@ -1,4 +1,4 @@
-"""Inpainting with a ControlNet: arXiv:2302.05543, with the condition of its inpainting checkpoint."""
+"""Inpainting with a ControlNet, arXiv:2302.05543, conditioned as its inpainting checkpoint was trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ PART = "controlnet"
 
 @dataclass(frozen=True, slots=True)
 class ControlNetInpaintingOptions(ConditioningOptions):
-    """Options of `controlnet`: the folder's own sampler if none is named."""
+    """Options of `controlnet`; the default sampler is the folder's own."""
 
     controlnet: str | None = None
     """Folder or hub id of another ControlNet that reads masked images."""
@@ -30,10 +30,10 @@ class ControlNetInpaintingOptions(ConditioningOptions):
 @final
 @dataclass(frozen=True, slots=True)
 class ControlNetInpainting:
-    """A text-to-image model paints all of the picture, told by a ControlNet what is around the hole.
+    """A text-to-image model generates the whole picture, guided by a ControlNet that sees what surrounds the hole.
 
-    The behaviour of diffusers' `StableDiffusionControlNetPipeline` with the masked image as its condition. Nothing
-    keeps the known region but what the ControlNet says: CNI of the BrushNet paper, and with `blend` its CNI*.
+    It behaves like diffusers' `StableDiffusionControlNetPipeline` with the masked image as the condition. Only the
+    ControlNet preserves the known region: this is CNI of the BrushNet paper, and with `blend` its CNI*.
     """
 
     Options: ClassVar = ControlNetInpaintingOptions
@@ -43,7 +43,10 @@ class ControlNetInpainting:
 
     @classmethod
     def load(cls, options: ControlNetInpaintingOptions, runtime: Runtime) -> "ControlNetInpainting":
-        """Raises `UserError` for weights that can't be used, or a base and a ControlNet that don't fit together."""
+        """Load the base model and the ControlNet.
+
+        Raises `UserError` for weights that can't be used, or a base and a ControlNet that don't fit together.
+        """
         sd = StableDiffusion.load(runtime, options.base, options.sampler, ema=options.ema)
         folder = runtime.weights.folder(PART, options.controlnet)
         controlnet = load_model(ControlNetModel, folder, PART, runtime)
@@ -59,11 +62,11 @@ class ControlNetInpainting:
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The ControlNet reads the text too, so it runs for both halves of the guidance."""
+        """Inpaint a batch. The ControlNet reads the text too, so it runs for both halves of the guidance."""
         noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         condition = masked_condition(batch.images, batch.masks).to(self.sd.runtime.device, self.sd.runtime.dtype)
@@ -72,7 +75,7 @@ class ControlNetInpainting:
         def predict(latents: Latents, step: Step) -> Latents:
             weight = self.options.weight_at(step)
 
-            # Any: what the loop gives to a UNet.
+            # Any: the keywords that the loop passes to a UNet.
             def controlled(doubled: Tensor, time: Tensor, **keywords: Any) -> tuple[Tensor]:
                 read = keywords["encoder_hidden_states"]
                 down, mid = self.controlnet(doubled, time, read, condition, weight, return_dict=False)
@@ -81,10 +84,10 @@ class ControlNetInpainting:
 
             return self.sd.guided_noise(latents, step, text, controlled if weight else None)
 
-        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-        return self.options.blended(painted, batch)
+        generated = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return self.options.blended(generated, batch)
 
 
 def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """Images on [0, 1], and -1 where they are masked."""
+    """Images on [0, 1], with -1 at masked pixels."""
     return torch.where(masks, -1.0, images.float() / 255)

@@ -1,4 +1,4 @@
-"""Any inpainting pipeline of diffusers, called as its users call it."""
+"""Any inpainting pipeline of diffusers, called as a user would call it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -42,8 +42,8 @@ BATCHED = {
     "StableDiffusionInpaintPipeline",
     "StableDiffusionXLInpaintPipeline",
 }
-"""Those that treat each sample of a batch by itself. Not all do: Kandinsky 2.2 blends every sample with the image of
-the first. So any other pipeline gets one sample at a time."""
+"""Pipelines that treat each sample of a batch by itself. Any other pipeline gets one sample at a time, as not all do
+so: Kandinsky 2.2 blends every sample with the image of the first."""
 _CALLED = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
@@ -51,13 +51,13 @@ _CALLED = {
     "negative_prompt": "negative_prompt",
     "strength": "strength",
 }
-# Their guidance scale is an input of the network, and only if it was trained with one.
+# Networks that take the guidance scale as an input, and only if they were trained with one.
 _DISTILLED = {"FluxTransformer2DModel", "QwenImageTransformer2DModel"}
 
 
 @dataclass(frozen=True, slots=True)
 class DiffusersOptions:
-    """Options of `diffusers`. None is the pipeline's own default; one that the pipeline hasn't is an error."""
+    """Options of `diffusers`. None means the pipeline's own default; options it does not accept are errors."""
 
     model: str | None = None
     """Folder or hub id of the pipeline; None: the folder given as weights."""
@@ -65,18 +65,18 @@ class DiffusersOptions:
     guidance: Guidance | None = None
     negative_prompt: str | None = None
     strength: Strength = 1.0
-    """How much of the painted region is noise at first; 1, everything, for every pipeline, also where its own default
+    """How much of the masked region is noise at first. 1, all of it, for every pipeline, even where its own default
     would let the original object shine through."""
     true_cfg_scale: Guidance | None = None
-    """Classifier-free guidance of models whose guidance scale is something else: FLUX, Qwen-Image."""
+    """Classifier-free guidance scale of models whose `guidance` is something else: FLUX, Qwen-Image."""
     sampler: Sampler | None = None
-    """None: the folder's own."""
+    """None: the folder's own sampler."""
     revision: str | None = None
     """Branch, tag or commit of a hub id."""
     variant: Variant | None = None
-    """The variant of the weights' files, for example `fp16`."""
+    """The variant of the weight files, for example `fp16`."""
     prior: str | None = None
-    """Folder or hub id of the first half of a pipeline in two halves: Kandinsky."""
+    """Folder or hub id of the prior, for a pipeline that needs one: Kandinsky."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, each model is on it only while it is needed."""
 
@@ -84,17 +84,20 @@ class DiffusersOptions:
 @final
 @dataclass(frozen=True, slots=True)
 class DiffusersPipeline:
-    """What a pipeline's own call paints; nothing is pasted back."""
+    """The result of a pipeline's own call; nothing is pasted back."""
 
     Options: ClassVar = DiffusersOptions
-    # Any: a pipeline of diffusers, which have an interface but no type.
+    # Any: a pipeline of diffusers; they share an interface but no type.
     pipeline: Any
     arguments: Mapping[str, object]
     """The arguments of every call."""
 
     @classmethod
     def load(cls, options: DiffusersOptions, runtime: Runtime) -> "DiffusersPipeline":
-        """Raises `UserError` for what can't be loaded, can't inpaint, or hasn't an option that is given."""
+        """Load a pipeline.
+
+        Raises `UserError` for one that can't be loaded, can't inpaint, or doesn't accept an option that is set.
+        """
         folder = runtime.weights.folder(MODEL, options.model, revision=options.revision, variant=options.variant)
         index = read_index(folder)
         pipeline_class = inpainting_class(index)
@@ -111,21 +114,25 @@ class DiffusersPipeline:
 
     @property
     def side_multiple(self) -> int:
-        """What both sides of an image must be multiples of for the pipeline."""
+        """The number of pixels that both sides of an image must be multiples of."""
         return multiple_of(self.pipeline)
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Raises `UserError` for a size that the pipeline can't paint, and for pixels that are no numbers."""
+        """Inpaint a batch.
+
+        Raises `UserError` for a size that the pipeline can't generate, and `NotFiniteError` for pixels that aren't
+        finite.
+        """
         generators = generators_of(seeds, batch)
         self._check_size(batch)
         together = len(batch) if type(self.pipeline).__name__ in BATCHED else 1
-        painted = []
+        generated = []
         for start in range(0, len(batch), together):
             part = slice(start, start + together)
-            painted += self._painted(batch, part, generators[part])
-        return torch.stack(painted)
+            generated += self._inpainted(batch, part, generators[part])
+        return torch.stack(generated)
 
-    def _painted(self, batch: Batch, part: slice, generators: list[torch.Generator]) -> list[UInt8[Tensor, "3 h w"]]:
+    def _inpainted(self, batch: Batch, part: slice, generators: list[torch.Generator]) -> list[UInt8[Tensor, "3 h w"]]:
         height, width = batch.images.shape[2:]
         accepted = parameters_of(type(self.pipeline).__call__)
         sides = {name: side for name, side in (("height", height), ("width", width)) if name in accepted}
@@ -149,25 +156,28 @@ class DiffusersPipeline:
         factor = self.side_multiple
         if height % factor or width % factor:
             name = type(self.pipeline).__name__
-            raise UserError(f"{height}x{width}: {name} paints sizes whose sides are multiples of {factor}")
+            raise UserError(f"{height}x{width}: {name} needs sides that are multiples of {factor}")
 
 
 def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, object]:
-    """The arguments of the pipeline's call. Raises `UserError` for an option that it hasn't or that has no effect."""
+    """The arguments of the pipeline's call.
+
+    Raises `UserError` for an option that the pipeline doesn't accept, or that would have no effect.
+    """
     parameters = parameters_of(cls.__call__)
     usable = {key: name for key, name in _CALLED.items() if name in parameters}
     given = {key: getattr(options, key) for key in _CALLED if getattr(options, key) is not None}
     if "strength" not in usable and options.strength == 1:
-        # A pipeline that has no strength starts from noise alone.
+        # A pipeline without a strength starts from pure noise.
         del given["strength"]
     for key, value in given.items():
         if key not in usable:
             valid = ", ".join(usable)
-            raise UserError(one_line(f"option {key}={value!r}: {cls.__name__} has nothing like it; valid: {valid}"))
+            raise UserError(one_line(f"option {key}={value!r}: {cls.__name__} does not accept it; valid: {valid}"))
     scale = given.get("true_cfg_scale", parameters.get("true_cfg_scale"))
     if "negative_prompt" in given and isinstance(scale, int | float) and scale <= 1:
         name = cls.__name__
-        raise UserError(f"negative_prompt means nothing to {name} at true_cfg_scale={scale:g}; valid: a scale above 1")
+        raise UserError(f"negative_prompt has no effect on {name} at true_cfg_scale={scale:g}; valid: a scale above 1")
     steps = given.get("steps", parameters.get("num_inference_steps"))
     if isinstance(steps, int) and math.floor(steps * options.strength) < 1:
         raise UserError(f"strength={options.strength:g} of steps={steps} is less than one step; valid: more of either")
@@ -186,9 +196,9 @@ def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
 
 
 def _to_image(pixels: np.ndarray, height: int, width: int) -> UInt8[Tensor, "3 h w"]:
-    """[h, w, 3] on [0, 1] to 8 bits, rounded as the pipelines round."""
+    """Pixels [h, w, 3] on [0, 1] as an 8-bit image, rounded as the pipelines do."""
     if pixels.shape != (height, width, 3):
-        raise UserError(f"the pipeline paints {pixels.shape[0]}x{pixels.shape[1]}, not the {height}x{width} asked for")
+        raise UserError(f"the pipeline returned {pixels.shape[0]}x{pixels.shape[1]} instead of {height}x{width} pixels")
     if not np.isfinite(pixels).all():
         raise NotFiniteError("the pipeline's pixels aren't finite; valid: --dtype float32 or bfloat16")
     return torch.from_numpy((pixels * 255).round().astype(np.uint8)).permute(2, 0, 1)

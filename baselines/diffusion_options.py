@@ -28,42 +28,42 @@ class DiffusionOptions:
     guidance: Guidance = 7.5
     negative_prompt: str = ""
     base: str | None = None
-    """Folder or hub id of another diffusion model, of the kind that the method stands on."""
+    """Folder, single file or hub id of another base model of the kind that the method needs."""
     ema: bool = field(default=False, metadata={ADDED: True})
-    """Take the EMA weights of a `base` that is a single file with plain ones too."""
+    """Use the EMA weights of a `base` that is a single file with both kinds."""
     blend: Blend = "none"
     """How known pixels are put back into the result."""
     blur: int = 21
-    """Kernel of `blend=blur`, pixels, odd."""
+    """Kernel size of `blend=blur` in pixels; odd."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
-    """`model`: for small GPUs, each model is on it only while it is needed."""
+    """`model`: keep each model on the GPU only while it is needed, for small GPUs."""
 
     def __post_init__(self) -> None:
         check_kernel(self.blur)
 
-    def blended(self, painted: UInt8[Tensor, "n 3 h w"], batch: Batch) -> UInt8[Tensor, "n 3 h w"]:
-        """A result with the known pixels put back as `blend` says."""
-        return blend(painted, batch.images, batch.masks, self.blend, self.blur)
+    def blended(self, generated: UInt8[Tensor, "n 3 h w"], batch: Batch) -> UInt8[Tensor, "n 3 h w"]:
+        """The generated images with the known pixels put back as `blend` says."""
+        return blend(generated, batch.images, batch.masks, self.blend, self.blur)
 
 
 @dataclass(frozen=True, slots=True)
 class SampledOptions(DiffusionOptions):
-    """Options of a method without a sampler of its own."""
+    """Options of a method whose sampler can be chosen."""
 
     sampler: Sampler | None = None
-    """None: the one of the method's official code, or the folder's own."""
+    """None: the sampler of the method's official code, or the folder's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConditioningOptions(SampledOptions):
-    """Options of a method with a branch beside the UNet."""
+    """Options of a method with a second network beside the UNet."""
 
     scale: float = 1.0
     """The conditioning scale w."""
     start: Fraction = 0.0
-    """The branch is added from this fraction of the steps on ..."""
+    """Fraction of the steps at which the second network's features start to be added."""
     end: Fraction = 1.0
-    """... to this one."""
+    """Fraction of the steps at which they stop."""
 
     def __post_init__(self) -> None:
         SampledOptions.__post_init__(self)
@@ -71,6 +71,6 @@ class ConditioningOptions(SampledOptions):
             raise UserError(f"start={self.start} must be less than end={self.end}")
 
     def weight_at(self, step: Step) -> float:
-        """The conditioning scale at a step; 0 for a step that isn't wholly between start and end."""
+        """The conditioning scale at a step; 0 for a step that isn't entirely between start and end."""
         outside = step.index / step.count < self.start or (step.index + 1) / step.count > self.end
         return 0.0 if outside else self.scale

@@ -1,5 +1,6 @@
-"""Values that are no numbers: found before they become a black picture, and where only the VAE overflows in half
-precision, computed again in float32.
+"""Find values that aren't finite before they become a black picture.
+
+Where only the VAE overflows in half precision, its result is computed again in float32.
 """
 
 from collections.abc import Callable
@@ -18,12 +19,12 @@ HALF = (torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A way through a VAE, in words."""
+    """A direction through a VAE, in words for messages."""
 
     given: str
-    """What goes in."""
+    """The name of the input."""
     made: str
-    """What comes out."""
+    """The name of the output."""
 
 
 ENCODING = Passage("pixels", "latents of the source image")
@@ -31,21 +32,21 @@ DECODING = Passage("latents", "pixels")
 
 
 def check_finite(values: Float[Tensor, "n ..."], what: str) -> None:
-    """Raises `NotFiniteError`, with the dtypes to try, if one of the values is infinite or no number."""
+    """Raise `NotFiniteError`, with the dtypes to try, if one of the values is infinite or NaN."""
     if not values.isfinite().all():
         dtype = str(values.dtype).removeprefix("torch.")
-        cause = "so weights or input are damaged" if values.dtype == torch.float32 else "which overflowed"
+        cause = "so the weights or the input are damaged" if values.dtype == torch.float32 else "which overflowed"
         raise NotFiniteError(f"{what} aren't finite in {dtype}, {cause}; valid: --dtype float32 or bfloat16")
 
 
 def through_vae(
     vae: ModelMixin, values: Float[Tensor, "n ..."], compute: Callable[[Tensor], Tensor], passage: Passage
 ) -> Float[Tensor, "n ..."]:
-    """What `compute` makes of the values by the VAE, whose dtype they have; finite.
+    """The result of `compute`, which runs the VAE on values in its dtype; all of it is finite.
 
     A sample that overflows in half precision is computed again in float32, by itself, so that it doesn't depend on the
-    others; it gets a note, and the result is float32. Raises `NotFiniteError` for values that aren't finite, and for
-    those that give nothing finite in float32 either.
+    rest of the batch; it gets a note, and the result is float32. Raises `NotFiniteError` for values that aren't finite,
+    and for results that aren't finite in float32 either.
     """
     check_finite(values, passage.given)
     made = compute(values)
@@ -61,9 +62,9 @@ def through_vae(
 
 
 def _in_float32(vae: ModelMixin, values: Tensor, compute: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """One sample at a time; the VAE's weights are afterwards what they were, to the bit."""
+    """Compute each sample by itself in float32; afterwards the VAE's weights are the same as before, to the bit."""
     dtype = vae.dtype
-    # What is cast in inference mode could take no part in a gradient any more.
+    # Weights that are cast in inference mode could no longer take part in a gradient.
     with torch.inference_mode(False):
         vae.to(torch.float32)
     try:

@@ -1,4 +1,4 @@
-"""A picture as a prompt: IP-Adapter, Ye et al., arXiv:2308.06721, section 3.2, by diffusers' own loader."""
+"""A picture as a prompt: IP-Adapter, Ye et al., arXiv:2308.06721, section 3.2, with diffusers' own loader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,21 +30,21 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 @final
 @dataclass(frozen=True, slots=True)
 class ImagePrompts:
-    """The pictures that samples are painted like, and how the UNet reads them."""
+    """The pictures used as prompts, and the pipeline that encodes them for the UNet."""
 
-    # Any: a pipeline of diffusers, which have an interface but no type.
+    # Any: a pipeline of diffusers; they share an interface but no type.
     pipeline: Any
     runtime: Runtime
     pictures: Path
-    """One for all samples, or a folder with one by each sample's id."""
+    """One picture for all samples, or a folder with one picture per sample, named after its id."""
     encoded: dict[Path, Tensor] = field(default_factory=dict)
 
     @classmethod
     def plug_into(cls, sd: StableDiffusion, source: str, pictures: str, scale: float) -> "ImagePrompts":
-        """Give the UNet of a base model the adapter's attention, `scale` times; the model is changed.
+        """Add the adapter's attention, `scale` times, to the UNet of a base model, which is changed in place.
 
-        `source` is a file of the adapter with `image_encoder/` beside it, a folder with the plain one, or a hub id.
-        Raises `UserError` for what is missing, can't be read or doesn't fit.
+        `source` is a file of the adapter with `image_encoder/` beside it, a folder with the plain adapter, or a hub id.
+        Raises `UserError` for files that are missing, can't be read or don't fit.
         """
         weights = sd.runtime.weights
         file, shown = weights.file(OPTION, source), _pictures(Path(pictures))
@@ -66,12 +66,12 @@ class ImagePrompts:
             with explained([file]):
                 loaded(file, lambda path, **keywords: load(str(path.parent), **keywords))
         pipeline.set_ip_adapter_scale(scale)
-        # What was added to the UNet is where it rests, too.
+        # Move what was added to the UNet to where the UNet is.
         sd.unet.requires_grad_(False).to(sd.unet.device, sd.runtime.dtype)
         return cls(pipeline, sd.runtime, Path(pictures))
 
     def encode(self, ids: Sequence[str], guidance: float) -> Float[Tensor, "m ..."]:
-        """What the UNet reads of each sample's picture; with guidance of no picture first, as of texts.
+        """The encoded picture of each sample; with guidance, the encodings of no picture come first, as for texts.
 
         Raises `UserError` for a picture that is missing or can't be read.
         """
@@ -85,11 +85,11 @@ class ImagePrompts:
             if (file := self.pictures / stored_name(self.pictures, f"{name}{suffix}")).is_file():
                 return file
         raise UserError(
-            one_line(f"{OPTION}_image: {self.pictures} has no picture {name}; valid: {', '.join(PICTURES)}")
+            one_line(f"{OPTION}_image: {self.pictures} has no picture for {name}; valid: {', '.join(PICTURES)}")
         )
 
     def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
-        """The features of no picture, and of this one."""
+        """The features of no picture and of this picture."""
         if file not in self.encoded:
             picture = Image.fromarray(read_image(file).permute(1, 2, 0).numpy())
             with self.runtime.stage(), torch.inference_mode():
@@ -99,13 +99,13 @@ class ImagePrompts:
 
 
 def _pictures(place: Path) -> list[Path]:
-    """The picture, which can be read, or all that are in a folder; raises `UserError` for neither."""
+    """The readable picture, or all pictures of a folder. Raises `UserError` for anything else."""
     if place.is_dir():
         if found := [file for file in sorted(place.iterdir()) if file.suffix.lower() in PICTURES]:
             return found
         raise UserError(one_line(f"{OPTION}_image={place}: the folder has no pictures; valid: {', '.join(PICTURES)}"))
     if not place.is_file():
-        raise UserError(one_line(f"{OPTION}_image={place}: no such file, and no such folder"))
+        raise UserError(one_line(f"{OPTION}_image={place}: no such file or folder"))
     if isinstance(tried := capture(read_image, place), Failure):
         raise UserError(one_line(f"{OPTION}_image={place}: {tried.error}"))
     return [place]

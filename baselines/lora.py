@@ -1,7 +1,7 @@
-"""LoRA weights on a base model: Hu et al., arXiv:2106.09685, equation 3, merged into the weights that they change.
+"""LoRA weights for a base model, merged into the weights they change: Hu et al., arXiv:2106.09685, equation 3.
 
-The merging is done here and not by diffusers' loaders, which leave out what they don't know: of a file either every
-tensor is used, or the file is refused.
+They are merged here and not by diffusers' loaders, which skip what they don't know: here, either every tensor of a file
+is used, or the file is refused.
 """
 
 import json
@@ -24,7 +24,7 @@ from brushbench.weights.tensors import read_tensors
 
 OPTION = "lora"
 METADATA = "lora_adapter_metadata"
-"""In the header of newer files: how peft made the weights."""
+"""The entry in the header of newer files that says how peft made the weights."""
 _SECOND = ("text_encoder_2.", "lora_te2_")
 _OTHERS = {
     "dora_scale": "DoRA's magnitudes can't be merged",
@@ -33,28 +33,28 @@ _OTHERS = {
     "lokr_": "LoKr can't be merged",
     "oft_": "OFT can't be merged",
 }
-"""Why tensors can't be used, by a part of their names."""
+"""Why a tensor can't be used, by a part of its name."""
 _HARMLESS = (
-    # Which layers have weights, of what model, and how they were trained: the tensors themselves say what came of it.
+    # Which layers of which model were trained, and how: the tensors already show the result.
     *("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform", "layers_pattern", "bias"),
     *("trainable_token_indices", "ensure_weight_tying", "lora_bias", "lora_dropout", "fan_in_fan_out"),
     *("peft_type", "peft_version", "task_type", "auto_mapping", "base_model_name_or_path", "revision"),
     *("inference_mode", "runtime_config", "megatron_core", "megatron_config", "qalora_group_size"),
     *("loftq_config", "eva_config", "corda_config", "lora_ga_config"),
 )
-"""Settings of peft that change nothing about what is merged."""
+"""Settings of peft that don't affect the merged weights."""
 _CHANGED_BASES = ("pissa", "olora", "loftq", "corda", "lora_ga")
-"""Ways to begin training that also change the weights which the LoRA weights are added to."""
+"""Initialisations that also change the base weights to which the LoRA weights are added."""
 
 
 def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
-    """Merge LoRA weights into UNet and text encoders of a base model, `scale` times; the model is changed.
+    """Merge LoRA weights, `scale` times, into the UNet and text encoders of a base model, which is changed in place.
 
-    A weight W becomes W + scale * alpha / rank * up @ down; the rank is each layer's own, and so is alpha, which is the
-    rank where the file doesn't say. `source` is a file with diffusers' or Kohya's names, safetensors or torch's, a
-    folder with `pytorch_lora_weights.safetensors`, or a hub id.
+    A weight W becomes W + scale * alpha / rank * up @ down. Rank and alpha are each layer's own; alpha defaults to the
+    rank. `source` is a safetensors or torch file with diffusers' or Kohya's names, a folder with
+    `pytorch_lora_weights.safetensors`, or a hub id.
 
-    Raises `UserError` for a file that can't be read, and for one with a tensor that can't be used exactly.
+    Raises `UserError` for a file that can't be read, and for a file with a tensor that can't be used exactly.
     """
     file = sd.runtime.weights.file(OPTION, source)
     encoders = sd.text_pair.encoders if sd.text_pair else (sd.text_encoder,)
@@ -62,7 +62,7 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
     with sd.runtime.weights.recording(OPTION, [file]):
         read = read_tensors(file), _header(file)
         try:
-            # All are looked at before the first is made; one after the other, for there may be gigabytes of them.
+            # All are checked before the first is merged, and merged one by one, as there may be gigabytes of them.
             for weight, change in list(_changes(models, *read)):
                 _merge(weight, change, scale)
         except _NotUsedError as error:
@@ -70,12 +70,12 @@ def add_lora(sd: StableDiffusion, source: str, scale: float) -> None:
 
 
 class _NotUsedError(Exception):
-    """The name of the first tensor that can't be used, and why."""
+    """Why a file can't be used, naming the first tensor at fault."""
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What a file has for one layer: names and tensors by kind."""
+    """A file's tensors for one layer and their names, by kind."""
 
     layer: Layer
     names: dict[str, str] = field(default_factory=dict)
@@ -87,15 +87,15 @@ class _Change:
     """The change of one layer's weight."""
 
     name: str
-    """The name of its first tensor in the file."""
+    """The name of the layer's first tensor in the file."""
     down: Tensor
     up: Tensor
     mid: Tensor | None
     strength: float
-    """Alpha by rank."""
+    """Alpha divided by the rank, or by its root."""
 
     def delta(self, device: torch.device) -> Tensor:
-        """In float32, as matrices, or as kernels where there is something between them."""
+        """The change in float32: a matrix, or a kernel if there is a middle tensor."""
         down, up = (tensor.to(device).flatten(1) for tensor in (self.down, self.up))
         if self.mid is None:
             return self.strength * (up @ down)
@@ -103,7 +103,7 @@ class _Change:
 
 
 def _header(file: Path) -> dict[str, str]:
-    """The strings of a safetensors file's header."""
+    """The metadata in a safetensors file's header; empty for other files."""
     if not is_safetensors(file):
         return {}
     with safe_open(file, framework="pt") as opened:
@@ -113,10 +113,10 @@ def _header(file: Path) -> dict[str, str]:
 def _changes(
     models: Mapping[str, nn.Module], tensors: Mapping[str, Tensor], header: Mapping[str, str]
 ) -> Iterator[tuple[Tensor, _Change]]:
-    """The weights to change, each with its change."""
+    """Each weight to change, with its change."""
     if not any(layer_and_kind(name) for name in tensors):
         first = f"; its first tensor is {min(tensors)}" if tensors else ""
-        raise _NotUsedError(f"has no LoRA weights for this base model{first}")
+        raise _NotUsedError(f"the file has no LoRA weights for this base model{first}")
     settings = _settings(header)
     for parts in _by_layer(models, tensors):
         layer = parts.layer
@@ -141,19 +141,19 @@ def _by_layer(models: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) ->
 
 
 def _unusable(name: str, why: str) -> _NotUsedError:
-    return _NotUsedError(f"doesn't fit this base model: {name} can't be used: {why}")
+    return _NotUsedError(f"the file doesn't fit this base model: {name} can't be used: {why}")
 
 
 def _why_unknown(name: str, models: Mapping[str, nn.Module], *, is_lora: bool) -> str:
     if name.startswith(_SECOND) and TEXT_ENCODERS[1] not in models:
-        return "the base model has one text encoder"
+        return "the base model has only one text encoder"
     if is_lora:
         return "the base model has no such layer"
-    return next((why for part, why in _OTHERS.items() if part in name), "it is none of a LoRA's tensors")
+    return next((why for part, why in _OTHERS.items() if part in name), "it is not a LoRA tensor")
 
 
 def _checked(name: str, tensor: Tensor) -> Tensor:
-    """In float32."""
+    """The tensor in float32. Raises `_NotUsedError` for one whose values can't be used."""
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise _unusable(name, f"it holds {tensor.dtype}")
     values = tensor.float()
@@ -181,7 +181,7 @@ def _change(parts: _Parts, shape: torch.Size, settings: Mapping[str, object]) ->
 
 
 def _shapes(weight: torch.Size, rank: int, mid: Tensor | None) -> dict[str, tuple[int, ...]]:
-    """The shapes of a weight's tensors; with one in the middle, which has the kernel, the others are matrices."""
+    """The shapes of the tensors for a weight. A middle tensor has the kernel, and then `down` and `up` are matrices."""
     outputs, inputs, *kernel = weight
     if mid is None:
         return {"down": (rank, inputs, *kernel), "up": (outputs, rank)}
@@ -190,7 +190,7 @@ def _shapes(weight: torch.Size, rank: int, mid: Tensor | None) -> dict[str, tupl
 
 
 def _short(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A matrix is the kernel of a 1x1 convolution, and the other way round."""
+    """The shape without trailing ones, so that a matrix equals the kernel of a 1x1 convolution."""
     kept = list(shape)
     while len(kept) > 2 and kept[-1] == 1:
         kept.pop()
@@ -198,17 +198,17 @@ def _short(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _strength(parts: _Parts, rank: int, settings: Mapping[str, object]) -> float:
-    """Alpha by rank, by its root if peft says so."""
+    """Alpha divided by the rank, or by its root if peft's metadata says so."""
     said = _matching(settings.get("rank_pattern"), parts, settings.get("r"))
     if said is not None and said != rank:
-        raise _unusable(parts.names["down"], f"its rank is {rank}, and {said:g} by the file's {METADATA}")
+        raise _unusable(parts.names["down"], f"its rank is {rank}, but {said:g} in the file's {METADATA}")
     alpha = _matching(settings.get("alpha_pattern"), parts, settings.get("lora_alpha"))
     own = parts.tensors.get("alpha")
     if own is not None:
         if own.numel() != 1:
-            raise _unusable(parts.names["alpha"], f"its shape is {list(own.shape)}, must be one number")
+            raise _unusable(parts.names["alpha"], f"its shape is {list(own.shape)}, but it must be one number")
         if alpha is not None and alpha != own.item():
-            raise _unusable(parts.names["alpha"], f"it is {own.item():g}, and {alpha:g} by the file's {METADATA}")
+            raise _unusable(parts.names["alpha"], f"it is {own.item():g}, but {alpha:g} in the file's {METADATA}")
         alpha = own.item()
     if alpha is None:
         alpha = float(rank)
@@ -216,7 +216,7 @@ def _strength(parts: _Parts, rank: int, settings: Mapping[str, object]) -> float
 
 
 def _matching(patterns: object, parts: _Parts, usual: object) -> float | None:
-    """The number for a layer: that of the first pattern that it ends with, as peft matches them."""
+    """The number for a layer: that of the first pattern that matches the end of its name, as in peft."""
     inner = parts.layer.name.removeprefix("text_model.")
     chosen = usual
     for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
@@ -227,13 +227,13 @@ def _matching(patterns: object, parts: _Parts, usual: object) -> float | None:
 
 
 def _settings(header: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """What the file says of how it was made, by part. Settings that ask for something else than LoRA are refused."""
+    """The settings with which the file was made, by part. Raises `_NotUsedError` for settings beyond plain LoRA."""
     text = header.get(METADATA)
     if text is None:
         return {}
     said = capture(json.loads, text)
     if not isinstance(said, dict):
-        raise _NotUsedError(f"its {METADATA} is no JSON object")
+        raise _NotUsedError(f"its {METADATA} is not a JSON object")
     settings: dict[str, dict[str, object]] = {}
     for name, value in sorted(said.items()):
         part, key = name.split(".", 1) if "." in name else (UNET, name)
@@ -260,10 +260,12 @@ def _is_number(value: object) -> bool:
 
 @torch.no_grad()
 def _merge(weight: Tensor, change: _Change, scale: float) -> None:
-    """In float32, rounded once."""
+    """Add the change to the weight, in float32, rounded once."""
     delta = change.delta(weight.device).reshape(weight.shape)
     value = (weight.float() + scale * delta).to(weight.dtype)
     if not value.isfinite().all():
         dtype = str(weight.dtype).removeprefix("torch.")
-        raise _NotUsedError(f"doesn't fit this base model: with {change.name}, weights aren't finite in {dtype}")
+        raise _NotUsedError(
+            f"the file doesn't fit this base model: with {change.name}, its weights aren't finite in {dtype}"
+        )
     weight.copy_(value)

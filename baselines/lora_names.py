@@ -1,4 +1,4 @@
-"""What LoRA files call the layers of a base model: diffusers' names of several years, and Kohya's."""
+"""The names that LoRA files use for the layers of a base model: diffusers' names over the years, and Kohya's."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 LAYERS = (nn.Linear, nn.Conv2d)
-"""What LoRA weights can be merged into."""
+"""Layers that LoRA weights can be merged into."""
 UNET, TEXT_ENCODERS = "unet", ("text_encoder", "text_encoder_2")
 _KOHYA = {UNET: ("lora_unet_",), "text_encoder": ("lora_te_", "lora_te1_"), "text_encoder_2": ("lora_te2_",)}
 _TEXT_MODEL = "text_model."
@@ -17,7 +17,7 @@ _TENSOR = re.compile(
     r"|(?P<of>.+?)(?:\.lora_linear_layer|\.lora|_lora)?\.alpha"
 )
 _KINDS = {"A": "down", "B": "up", None: "alpha"}
-# Of the blocks of the original latent diffusion code, in which Kohya's files of SDXL count.
+# Names of the original latent diffusion code, which Kohya's files for SDXL use.
 _IN_RESNET = {
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
@@ -42,11 +42,11 @@ class Layer:
     part: str
     """`unet`, `text_encoder` or `text_encoder_2`."""
     name: str
-    """In that model."""
+    """The layer's name in that model."""
 
 
 def layer_and_kind(tensor: str) -> tuple[str, str] | None:
-    """What a file calls the layer of a tensor, and `down`, `up`, `mid` or `alpha`; None for anything else."""
+    """(the layer's name in the file, `down`, `up`, `mid` or `alpha`) for a tensor's name; None for any other tensor."""
     found = _TENSOR.fullmatch(tensor)
     if not found:
         return None
@@ -55,9 +55,9 @@ def layer_and_kind(tensor: str) -> tuple[str, str] | None:
 
 
 def names_of_layers(models: Mapping[str, nn.Module]) -> dict[str, Layer]:
-    """Every name that a file may have for a layer of these models, by the part that each is.
+    """The layers of these models, by every name that a file may use for them.
 
-    A name that two layers could have is no name of either.
+    A name that could mean two layers is left out.
     """
     found: dict[str, set[Layer]] = {}
     for part, model in models.items():
@@ -71,7 +71,7 @@ def names_of_layers(models: Mapping[str, nn.Module]) -> dict[str, Layer]:
 
 def _in_unet(unet: UNet2DConditionModel, name: str) -> Iterator[str]:
     old = re.sub(r"\.(to_[qkv]|to_out)(\.0)?$", r".processor.\1", name)
-    # The oldest files are of the UNet alone, and don't say so.
+    # The oldest files hold only the UNet's weights, and their names don't mention it.
     for spelling in {name, old}:
         yield from (spelling, f"{UNET}.{spelling}")
     for spelling in {name, _original(unet, name)}:
@@ -79,7 +79,7 @@ def _in_unet(unet: UNet2DConditionModel, name: str) -> Iterator[str]:
 
 
 def _in_text(part: str, name: str) -> Iterator[str]:
-    """With and without `text_model`, whichever the installed transformers has."""
+    """Names of a text encoder's layer, with and without `text_model`, whichever the installed transformers uses."""
     inner = name.removeprefix(_TEXT_MODEL)
     path, _, last = inner.rpartition(".")
     for spelling in (inner, _TEXT_MODEL + inner):
@@ -90,7 +90,7 @@ def _in_text(part: str, name: str) -> Iterator[str]:
 
 
 def _original(unet: UNet2DConditionModel, name: str) -> str:
-    """The layer's name in the original code, which numbers all blocks of the way down, and of the way up."""
+    """The layer's name in the original code, which numbers all blocks on the way down, and all on the way up."""
     if name in _OUTSIDE:
         return _OUTSIDE[name]
     side, _, inside = name.partition(".")

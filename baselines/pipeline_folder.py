@@ -1,6 +1,6 @@
-"""The folder of a pipeline of diffusers to an inpainting pipeline in memory, made of checked components.
+"""Load an inpainting pipeline from a pipeline folder of diffusers, component by component, each of them checked.
 
-Only classes of diffusers and transformers are made from it: code that a folder brings along is never run.
+Only classes of diffusers and transformers are used: code that comes with a folder is never run.
 """
 
 import inspect
@@ -27,8 +27,8 @@ from brushbench.weights.layouts import INDEX, LEFT_OUT
 from brushbench.weights.runtime import Runtime
 
 GIVEN = {"prompt", "image", "mask_image"}
-"""What every call gives a pipeline."""
-# A ControlNet's picture, and what only another pipeline can make: optional to Python, and not to be had here.
+"""Arguments that every call passes to a pipeline."""
+# A ControlNet's picture, and what only another pipeline can make: optional in Python, but not available here.
 _OUT_OF_REACH = {"control_image", "image_embeds", "original_image"}
 _SWITCHES = {"requires_safety_checker": False, "add_watermarker": False}
 _PRIOR = "prior_"
@@ -40,34 +40,34 @@ PipelineClass = Any
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What `model_index.json` says."""
+    """The content of `model_index.json`."""
 
     folder: Path
     class_name: str
     components: Mapping[str, tuple[str, str] | None]
-    """Library and class of each; None for one that the pipeline does without."""
+    """Library and class of each component; None for one that the pipeline does without."""
     settings: Mapping[str, object]
-    """Arguments of the pipeline's class that are no components."""
+    """Arguments of the pipeline's class that aren't components."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """What a pipeline is to be made of, where there is a choice."""
+    """Choices in how a pipeline is loaded."""
 
     variant: str | None
-    """The variant of the weights' files, `fp16` for example; None: the plain ones."""
+    """The variant of the weight files, for example `fp16`; None: the plain files."""
     sampler: Sampler | None
-    """None: the folder's own."""
+    """None: the folder's own sampler."""
 
 
 def read_index(folder: Path) -> Index:
-    """Raises `UserError` for a folder without a `model_index.json` of a pipeline."""
+    """The index of a pipeline folder. Raises `UserError` for a folder without a pipeline's `model_index.json`."""
     file = folder / INDEX
     if not file.is_file():
-        raise UserError(one_line(f"{folder} has no {INDEX}, so it is no pipeline of diffusers"))
+        raise UserError(one_line(f"{folder} has no {INDEX}, so it is not a pipeline of diffusers"))
     content = capture(lambda: json.loads(file.read_bytes()))
     if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
-        raise UserError(one_line(f"{file}: must be an object whose _class_name is the name of a pipeline of diffusers"))
+        raise UserError(one_line(f"{file}: must be a JSON object whose _class_name names a pipeline of diffusers"))
     entries = {name: value for name, value in content.items() if not name.startswith("_")}
     pairs = {name: value for name, value in entries.items() if isinstance(value, list) and len(value) == 2}
     return Index(
@@ -82,14 +82,14 @@ def read_index(folder: Path) -> Index:
 
 
 def inpainting_class(index: Index) -> PipelineClass:
-    """The pipeline that the folder names if it inpaints, else the one that diffusers has for the same model.
+    """The pipeline that the folder names if it inpaints, else diffusers' inpainting pipeline for the same model.
 
     Raises `UserError` if neither can be called with an image, a mask and a prompt.
     """
     named = getattr(diffusers, index.class_name, None)
     if not isinstance(named, type) or not issubclass(named, DiffusionPipeline):
         raise UserError(one_line(f"{index.folder / INDEX}: {index.class_name!r} is not a pipeline of diffusers"))
-    # AutoPipelineForInpainting's own table; it can only be asked otherwise by loading all weights first.
+    # AutoPipelineForInpainting's own table; its public interface would load all weights first.
     mapped = _get_task_class(AUTO_INPAINT_PIPELINES_MAPPING, index.class_name, throw_error_if_not_exist=False)
     for candidate in (named, mapped):
         if candidate is not None and not _why_not(candidate):
@@ -98,25 +98,25 @@ def inpainting_class(index: Index) -> PipelineClass:
 
 
 def parameters_of(function: Any) -> dict[str, object]:
-    """The named parameters of a pipeline's `__call__` or `__init__`, and their defaults."""
+    """The named parameters of a pipeline's `__call__` or `__init__`, with their defaults."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     return {item.name: item.default for item in parameters if item.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
 def needs_prior(cls: PipelineClass, index: Index) -> bool:
-    """Whether the pipeline has a first half that isn't in the folder, as Kandinsky's."""
+    """Whether the pipeline needs a prior that isn't in its folder, as Kandinsky does."""
     return any(name.startswith(_PRIOR) and name not in index.components for name in parameters_of(cls.__init__))
 
 
 # Any: a pipeline of diffusers, here and below.
 def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition: Edition, runtime: Runtime) -> Any:
-    """The pipeline on the runtime's device and in its dtype; no safety checker, watermark or progress bar.
+    """The pipeline on the runtime's device and in its dtype, without safety checker, watermark or progress bar.
 
-    The digests of all components are recorded. Raises `UserError` for one that is missing or can't be used, for a
-    sampler that doesn't fit, and for a variant of which there is nothing.
+    The digests of all components are recorded. Raises `UserError` for a component that is missing or can't be used,
+    for a sampler that doesn't fit, and for a variant that the folder doesn't have.
     """
     if edition.variant and not any(index.folder.glob(f"*/*.{edition.variant}[.-]*")):
-        raise UserError(one_line(f"variant={edition.variant}: {index.folder} has no weights of it"))
+        raise UserError(one_line(f"variant={edition.variant}: {index.folder} has no weights of this variant"))
     # A pipeline moves its models itself.
     resting = replace(runtime, device=torch.device("cpu"), offload=False) if runtime.offload else runtime
     with runtime.weights.recording("pipeline", [index.folder / INDEX]):
@@ -138,10 +138,10 @@ def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition
 
 
 def multiple_of(pipeline: Any) -> int:
-    """What both sides of an image must be multiples of."""
+    """The number of pixels that both sides of an image must be multiples of."""
     own = vars(pipeline)
     if decoder := own.get("decoder_pipe"):
-        # Kandinsky rounds up to whole latents of its VAE's latents.
+        # Kandinsky rounds sides up to a multiple of its VAE's factor, squared.
         return int(decoder.movq_scale_factor**2)
     processor = own.get("image_processor")
     step = processor.config.vae_scale_factor if isinstance(processor, VaeImageProcessor) else 1
@@ -153,7 +153,7 @@ def _all(index: Index, parts: Mapping[str, object]) -> dict[str, object]:
 
 
 def _why_not(cls: PipelineClass) -> str:
-    """Empty for a pipeline that can be called with what every call gives."""
+    """Why a pipeline can't inpaint; empty for one that can be called with the arguments of every call."""
     parameters = parameters_of(cls.__call__)
     if lacking := sorted(GIVEN - parameters.keys()):
         return f"{cls.__name__} takes no {' and no '.join(lacking)}"
@@ -185,8 +185,8 @@ def _class_of(index: Index, name: str, library: str, class_name: str) -> Any:
     module = libraries.get(library) or getattr(diffusers.pipelines, library, None)
     cls = getattr(module, class_name, None)
     if not isinstance(cls, type) or not issubclass(cls, (ModelMixin, PreTrainedModel, *_SETTINGS)):
-        known = "no component of diffusers or transformers, and other code is never run"
-        raise UserError(one_line(f"{index.folder / INDEX}: {name} is {library}.{class_name}, {known}"))
+        reason = "not a component of diffusers or transformers, and other code is never run"
+        raise UserError(one_line(f"{index.folder / INDEX}: {name} is {library}.{class_name}, {reason}"))
     return cls
 
 
@@ -195,6 +195,6 @@ def _sampler(own: Any, sampler: Sampler) -> Any:
     fitting = {cls.__name__ for cls in own.compatibles}
     name, changes = SAMPLERS[sampler]
     if name not in fitting:
-        valid = ", ".join(key for key, (kind, _) in SAMPLERS.items() if kind in fitting) or "none, for its own"
-        raise UserError(f"sampler={sampler} can't take the place of this model's {type(own).__name__}; valid: {valid}")
+        valid = ", ".join(key for key, (kind, _) in SAMPLERS.items() if kind in fitting) or "none, to keep its own"
+        raise UserError(f"sampler={sampler} can't replace this model's {type(own).__name__}; valid: {valid}")
     return getattr(diffusers, name).from_config(own.config, **changes)

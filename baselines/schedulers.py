@@ -1,4 +1,4 @@
-"""The schedulers of diffusers: made from configs that they understand, drawing nothing but each sample's own noise."""
+"""Schedulers of diffusers, checked to understand their configs and to draw only each sample's own noise."""
 
 import inspect
 from collections.abc import Sequence
@@ -14,45 +14,47 @@ from brushbench.core.errors import UserError, one_line
 
 Sampler = Literal["unipc", "ddim", "pndm", "dpm++", "euler"]
 SAMPLERS: dict[str, tuple[str, SchedulerConfig]] = {
-    # The last sigma is that of the first training step, never 0: what UniPC did in the official code's diffusers.
+    # The last sigma is that of the first training step, never 0, as in the version of diffusers of the official code.
     "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
     "ddim": ("DDIMScheduler", {}),
-    # Every Stable Diffusion skips the Runge-Kutta steps; the config of another scheduler doesn't say so.
+    # Every Stable Diffusion skips the Runge-Kutta steps, but the configs of other schedulers don't mention them.
     "pndm": ("PNDMScheduler", {"skip_prk_steps": True}),
     "dpm++": ("DPMSolverMultistepScheduler", {}),
     "euler": ("EulerDiscreteScheduler", {}),
 }
-"""For each sampler the scheduler's class in diffusers, and what it takes whatever the folder's config says."""
+"""The scheduler class in diffusers for each sampler, and settings that override the folder's config."""
 MUST_UNDERSTAND = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
-"""What changes the meaning of the UNet's output, each with what a class means that doesn't have it: `from_config`
-drops what a class doesn't have without an error."""
+"""Settings that change the meaning of the UNet's output, with the value implied by a class that lacks them:
+`from_config` silently drops settings that a class lacks."""
 TRIAL = 10
-"""Steps of the trial."""
+"""Number of steps in the trial."""
 
 # Any: the schedulers of diffusers share an interface but no type, here and below.
 
 
 def scheduler_of(name: str, config: SchedulerConfig) -> Any:
-    """A scheduler made anew. Raises `ValueError` for a name that is none of diffusers', or a config it can't use."""
+    """A new scheduler. Raises `ValueError` for a name that is not a scheduler of diffusers, or an unusable config."""
     if not name.endswith("Scheduler"):
         raise ValueError(f"{name!r} is not a scheduler of diffusers")
     return getattr(diffusers, name).from_config(config)
 
 
 def checked_scheduler(name: str, config: SchedulerConfig, where: object) -> None:
-    """Raises `UserError` for a scheduler that can't be made, doesn't understand its config, can't step, or draws noise
-    that isn't each sample's own. `where` is what the config is from, to read.
+    """Raise `UserError` for a scheduler that can't be used with a config.
+
+    It may fail to be made, not understand the config, fail to step, or draw noise that isn't each sample's own. `where`
+    names the config's origin in messages.
     """
     made = capture(scheduler_of, name, config)
     if isinstance(made, Failure):
-        raise UserError(one_line(f"{where}: {name} can't be made from it: {made.error}"))
+        raise UserError(one_line(f"{where}: {name} can't be made from this config: {made.error}"))
     for key, usual in MUST_UNDERSTAND.items():
         if config.get(key, usual) not in (usual, None) and not _understands(name, key):
             valid = ", ".join(sampler for sampler, (rival, _) in SAMPLERS.items() if _understands(rival, key))
-            raise UserError(one_line(f"{where}: {key} is {config[key]}, which {name} doesn't know; valid: {valid}"))
+            raise UserError(one_line(f"{where}: {key} is {config[key]}, which {name} doesn't support; valid: {valid}"))
     drawn = capture(check_own_noise, made)
     if isinstance(drawn, Failure):
-        reason = drawn.error if drawn.by_user else f"{name} can't be used with it: {drawn.error}"
+        reason = drawn.error if drawn.by_user else f"{name} can't be used with this config: {drawn.error}"
         raise UserError(one_line(f"{where}: {reason}"))
 
 
@@ -61,10 +63,10 @@ def _understands(name: str, key: str) -> bool:
 
 
 def check_own_noise(scheduler: Any) -> None:
-    """Raises `UserError` if the scheduler draws noise from anything but each sample's own generator.
+    """Raise `UserError` if the scheduler draws noise from anything but each sample's own generator.
 
-    Found by a trial on two equal samples with equal generators, which must stay equal, and must leave torch's global
-    generator as it was. Raises whatever the scheduler raises.
+    In a trial, two equal samples with equal generators must stay equal, and torch's global generator must stay
+    unchanged. Errors of the scheduler itself are passed on.
     """
     state = torch.get_rng_state()
     try:
@@ -79,7 +81,7 @@ def check_own_noise(scheduler: Any) -> None:
         torch.set_rng_state(state)
     if foreign or not torch.equal(*latents.nan_to_num()):
         raise UserError(
-            f"{type(scheduler).__name__} draws noise that isn't each sample's own, so that equal runs would differ; "
+            f"{type(scheduler).__name__} draws noise that isn't each sample's own, so equal runs would differ; "
             f"valid: sampler={', '.join(SAMPLERS)}, or a scheduler whose step takes a generator"
         )
 
@@ -87,12 +89,12 @@ def check_own_noise(scheduler: Any) -> None:
 def stepped(
     scheduler: Any, predicted: Tensor, time: Tensor, latents: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """The latents after a step, whose noise, if it has any, is drawn from each sample's own generator."""
+    """The latents after a step; any noise in it is drawn from each sample's own generator."""
     keywords = {"generator": list(generators)} if takes_generator(scheduler) else {}
     found: Tensor = scheduler.step(predicted, time, latents, return_dict=False, **keywords)[0]
     return found
 
 
 def takes_generator(scheduler: Any) -> bool:
-    """Whether its steps draw from a generator that is given."""
+    """Whether the scheduler's `step` accepts a generator."""
     return "generator" in inspect.signature(scheduler.step).parameters

@@ -1,4 +1,4 @@
-"""Stable Diffusion Inpainting: a UNet that also reads the mask and the masked image."""
+"""Stable Diffusion Inpainting, whose UNet also reads the mask and the masked image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ from brushbench.core.types import Batch
 from brushbench.weights.runtime import Runtime
 
 CHANNELS = 9
-"""4 noisy latents, 1 mask, 4 latents of the masked image."""
+"""Input channels: 4 of the noisy latents, 1 of the mask, 4 of the masked image's latents."""
 
 
 @dataclass(frozen=True, slots=True)
 class StableDiffusionInpaintingOptions(SampledOptions):
-    """Options of `sd-inpainting`: the folder's own sampler if none is named."""
+    """Options of `sd-inpainting`; the default sampler is the folder's own."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class StableDiffusionInpainting:
-    """Rombach et al., arXiv:2112.10752, section 4.5; the behaviour of diffusers' inpainting pipeline at strength 1.
+    """Inpainting with a UNet that also reads the mask and the masked image.
 
-    The painted region of the image is mid-grey, 0 on [-1, 1], before the VAE sees it.
+    Rombach et al., arXiv:2112.10752, section 4.5. It behaves like diffusers' inpainting pipeline at strength 1: the
+    masked region is set to mid-grey, 0 on [-1, 1], before the image is encoded.
     """
 
     Options: ClassVar = StableDiffusionInpaintingOptions
@@ -36,28 +37,28 @@ class StableDiffusionInpainting:
 
     @classmethod
     def load(cls, options: StableDiffusionInpaintingOptions, runtime: Runtime) -> "StableDiffusionInpainting":
-        """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
+        """Load the base model. Raises `UserError` for weights that can't be used, or a UNet that doesn't inpaint."""
         return cls.of(StableDiffusion.load(runtime, options.base, options.sampler, ema=options.ema), options)
 
     @classmethod
     def of(cls, sd: StableDiffusion, options: SampledOptions) -> "StableDiffusionInpainting":
-        """With a model that is loaded. Raises `UserError` if its UNet is no inpainting UNet."""
+        """The method with a loaded model. Raises `UserError` if its UNet doesn't inpaint."""
         sd.check_channels("sd-inpainting", CHANNELS)
         return cls(sd, options)
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Known pixels went through the VAE too, unless `blend` puts them back."""
+        """Inpaint a batch. Known pixels go through the VAE too, unless `blend` puts them back."""
         options = self.options
-        return self.painted(
+        return self.inpaint(
             batch, seeds, self.sd.encode_text(batch.captions, options.negative_prompt, options.guidance)
         )
 
-    def painted(self, batch: Batch, seeds: Sequence[int], text: EncodedText) -> UInt8[Tensor, "n 3 h w"]:
+    def inpaint(self, batch: Batch, seeds: Sequence[int], text: EncodedText) -> UInt8[Tensor, "n 3 h w"]:
         """Inpaint with text that is already encoded."""
         noise = self.sd.noise_source(seeds, batch)
         known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
@@ -66,5 +67,5 @@ class StableDiffusionInpainting:
         def predict(latents: Latents, step: Step) -> Latents:
             return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)
 
-        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-        return self.options.blended(painted, batch)
+        generated = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return self.options.blended(generated, batch)

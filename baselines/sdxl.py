@@ -1,4 +1,4 @@
-"""What Stable Diffusion XL has that its predecessors hadn't: Podell et al., arXiv:2307.01952, section 2."""
+"""SDXL's two text encoders and size conditions: Podell et al., arXiv:2307.01952, section 2."""
 
 from dataclasses import dataclass, field
 from typing import final
@@ -15,7 +15,7 @@ from brushbench.baselines.sources import BaseCheckpoint
 from brushbench.weights.runtime import Runtime
 
 EMBEDDING = "text_time"
-"""The `addition_embed_type` of SDXL's UNet, and of a branch for it."""
+"""The `addition_embed_type` of SDXL's UNet and of a branch for it."""
 
 
 def is_sdxl(model: ModelMixin) -> bool:
@@ -29,20 +29,20 @@ class TextPair:
     """SDXL's two text encoders, each with its tokenizer."""
 
     tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
-    """The second one pads with the token 0, as its file says."""
+    """The second tokenizer pads with the token 0, as its config says."""
     encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
     zeros_for_nothing: bool
-    """Whether no negative prompt is zeros, rather than the encoded empty text."""
+    """Whether an empty negative prompt is encoded as zeros rather than as the empty text."""
     texts: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """What has been encoded so far."""
+    """Texts that have been encoded so far."""
 
     @classmethod
     def load(cls, first: tuple[CLIPTokenizer, CLIPTextModel], base: BaseCheckpoint, runtime: Runtime) -> "TextPair":
-        """The second pair beside the first.
+        """Load the second tokenizer and text encoder, to go with the first.
 
-        Raises `UserError` for what is missing or can't be used.
+        Raises `UserError` for a component that is missing or can't be used.
         """
-        # A folder without an index is a pipeline of the default settings.
+        # A folder without an index is a pipeline with the default settings.
         index = load_pipeline_index(base.folder("model_index.json"), runtime)
         return cls(
             tokenizers=(first[0], load_tokenizer(base.folder("tokenizer_2"), runtime, "tokenizer_2")),
@@ -51,9 +51,9 @@ class TextPair:
         )
 
     def encode(self, caption: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
-        """(the last hidden states but one of both encoders side by side, the second one's pooled text), cleaned text.
+        """(the penultimate hidden states of both encoders side by side, the second's pooled text) of a cleaned text.
 
-        Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
+        Each text is encoded only once and by itself: in a batch, the last bits would depend on the other texts.
         """
         if caption not in self.texts:
             with torch.inference_mode():
@@ -66,9 +66,9 @@ class TextPair:
         return self.texts[caption]
 
     def encode_negative(self, prompt: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
-        """Encode a negative prompt, where the empty text means that there is none.
+        """Encode a negative prompt; the empty text means no negative prompt.
 
-        The official code calls that None, its default; its empty text is encoded.
+        In the official code that is None, the default; there, the empty text would be encoded.
         """
         hidden, pooled = self.encode(prompt)
         if prompt or not self.zeros_for_nothing:
@@ -77,12 +77,12 @@ class TextPair:
 
 
 def added_conditions(pooled: Float[Tensor, "m p"], height: int, width: int) -> dict[str, Tensor]:
-    """What UNet and branch read beside the tokens, under diffusers' names: `text_embeds` [m, p], `time_ids` [m, 6].
+    """SDXL's inputs besides the tokens, under diffusers' names: `text_embeds` [m, p], `time_ids` [m, 6].
 
-    The ids are the original size, the corner of the crop and the size to paint, section 2.2: here, those of a picture
-    in pixels that was neither resized nor cropped.
+    The ids are the original size, the corner of the crop and the target size (section 2.2) in pixels; here, those of a
+    picture that was neither resized nor cropped.
     """
-    # One row for all: so it makes no difference that the official code lays the rows out as (negative, caption) for
-    # each sample, while those of the texts are all negative prompts and then all captions.
+    # All rows are equal. So it makes no difference that the official code orders them as (negative, caption) for each
+    # sample, while the texts are all negative prompts and then all captions.
     size = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=pooled.device)
     return {"text_embeds": pooled, "time_ids": size.repeat(len(pooled), 1)}

@@ -1,4 +1,4 @@
-"""What a single-file checkpoint says of itself: what its UNet predicts, and whether its schedule ends in pure noise."""
+"""Marks in a single-file checkpoint that say what its UNet predicts and whether its schedule ends in pure noise."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,17 +12,18 @@ from brushbench.weights.file_kinds import is_safetensors
 from brushbench.weights.runtime import Runtime
 
 V_PREDICTION: SchedulerConfig = {"prediction_type": "v_prediction"}
-# A schedule that ends in pure noise is of use only to a sampler that begins there.
+# A schedule that ends in pure noise is only useful to a sampler that starts at pure noise.
 ZERO_SNR: SchedulerConfig = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 V_KEYS = ("modelspec.predict_key", "modelspec.prediction_type")
-"""In the metadata of a safetensors file: Stability AI's model specification, in its older and its newer version."""
+"""Keys in a safetensors file's metadata, from the older and the newer version of Stability AI's model specification."""
 
 
 def scheduler_changes(file: Path, names: Iterable[str], runtime: Runtime) -> SchedulerConfig:
-    """What the file's marks change in the config of a scheduler for an epsilon model.
+    """The changes that a file's marks require in the scheduler config of an epsilon model.
 
     Marks are tensors named `v_pred` and `ztsnr`, the metadata of a safetensors file, and a config of the original code
-    beside the file (`model.yaml` beside `model.ckpt`) with `parameterization: v`. Raises `UserError` for a damaged one.
+    beside the file (`model.yaml` beside `model.ckpt`) with `parameterization: v`. Raises `UserError` for a damaged
+    config.
     """
     marks, metadata, config = set(names) & {"v_pred", "ztsnr"}, _metadata(file), _config(file, runtime)
     changes: SchedulerConfig = {}
@@ -44,9 +45,9 @@ def _metadata(file: Path) -> dict[str, str]:
         return dict(opened.metadata() or {})
 
 
-# Any: what a YAML file holds.
+# Any: the content of a YAML file.
 def _config(file: Path, runtime: Runtime) -> dict[str, Any]:
-    """The parameters of the model in the original code's config, none without such a file."""
+    """The model's parameters in the original code's config beside the file; empty without one."""
     beside = file.with_suffix(".yaml")
     if not beside.is_file():
         return {}

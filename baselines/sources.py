@@ -1,4 +1,4 @@
-"""Where the components of a base model come from: a folder in diffusers layout, or one file with all its models."""
+"""Load the components of a base model from a folder in diffusers layout, or from one file with all models."""
 
 import json
 from collections.abc import Callable
@@ -23,22 +23,22 @@ from brushbench.weights.tensors import read_tensors
 
 M = TypeVar("M", bound=nn.Module)
 TEXT_KEYS = "transformer_blocks.0.attn2.to_k.weight"
-"""By their names' ends, the weights of a UNet that are as wide as the text that it reads."""
+"""Suffix of the UNet weights whose width is that of the text embeddings."""
 FIRST_KEYS = (f"{PLAIN}input_blocks.0.0.weight", "conv_in.weight")
-"""The first layer of a UNet, in the original layout and in diffusers' own: as wide as what it reads."""
+"""A UNet's first layer in the original layout and in diffusers' own; it has as many channels as the UNet's input."""
 
 
 @runtime_checkable
 class BaseCheckpoint(Protocol):
-    """The components by their names in diffusers layout."""
+    """The components of a base model, by their names in diffusers layout."""
 
     def folder(self, name: str) -> Path:
-        """The folder, or file, with the configuration of a component."""
+        """The folder or file with the configuration of a component."""
         ...
 
     @property
     def scheduler_changes(self) -> SchedulerConfig:
-        """What takes the place of the same in the scheduler's config."""
+        """Settings that override those of the scheduler's config."""
         ...
 
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
@@ -52,19 +52,20 @@ class BaseCheckpoint(Protocol):
 def base_checkpoint(
     runtime: Runtime, base: str | None, part: str = BASE, *, ema: bool = False, only: frozenset[str] | None = None
 ) -> BaseCheckpoint:
-    """The checkpoint of the base model that weights and the option `base` say; `part` is what the family calls it.
+    """The checkpoint of the base model given by the weights and the option `base`; `part` is its name in the family.
 
-    `only` are the components that will be asked for; None: all.
+    `only` names the components that will be used; None: all of them.
 
-    A family may replace single components of its `base` for a method; a folder of the user's own is taken whole, a file
-    by the configs of what it takes the place of. `ema` takes the EMA weights of a file's UNet.
-    Raises `UserError` if it is neither here nor to be had, and with `ema` for anything but a file that has these.
+    A family may replace single components of its `base` for a method. A user's own folder is used as a whole; a single
+    file with the configs of the base that it replaces. `ema` takes the EMA weights of a file's UNet.
+    Raises `UserError` for a base that isn't here and can't be downloaded, and if `ema` is set for anything but a file
+    with EMA weights.
     """
     weights = runtime.weights
     file = weights.single_file(part, base)
     if ema and file is None:
         valid = "a .safetensors or .ckpt file with both kinds of weights as base, or ema=false"
-        raise UserError(one_line(f"ema=true: {base or weights.name} is no single file; valid: {valid}"))
+        raise UserError(one_line(f"ema=true: {base or weights.name} is not a single file; valid: {valid}"))
     root = weights.configs(part, base) if file else weights.folder(part, base, only=only)
 
     def inside(name: str) -> Path:
@@ -87,9 +88,9 @@ class _Folder:
 @final
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A checkpoint as found on model-sharing sites, in the layout of the original latent diffusion code.
+    """A checkpoint as on model-sharing sites, in the layout of the original latent diffusion code.
 
-    Its models are converted by diffusers' own loaders, and built as the configs of a folder say.
+    Its models are converted by diffusers' own loaders and built according to the configs of a folder.
     """
 
     file: Path
@@ -97,15 +98,15 @@ class _File:
     folder: Callable[[str], Path]
     scheduler_changes: SchedulerConfig
     kind: str
-    """Which weights of its UNet these are, to read; empty for a file with one kind."""
+    """Which of its UNet's weights are used, in words; empty for a file with only one kind."""
 
     @classmethod
     def read(cls, file: Path, folder: Callable[[str], Path], runtime: Runtime, *, ema: bool) -> "_File":
-        """Copied into memory, or unpickled with `weights_only`. Raises `UserError` for a file that is no checkpoint."""
+        """Read a file into memory. Raises `UserError` for a file that is not a checkpoint."""
         with runtime.weights.recording("checkpoint", [file]):
             tensors = read_tensors(file, mapped=True)
-        # A memory-mapped tensor starts at any byte, and on some processors an unaligned one is multiplied by other
-        # kernels, with other last bits: copied, it is what the folder's would be.
+        # A memory-mapped tensor can start at any byte. Some processors multiply an unaligned tensor by other kernels,
+        # with other last bits; a copy gives the same numbers as the tensor of a folder.
         taken, kind = of_one_kind(tensors, file, ema=ema)
         copied = {name: tensor.clone() for name, tensor in taken.items()}
         return cls(file, copied, folder, scheduler_changes(file, copied.keys(), runtime), kind)
@@ -113,7 +114,7 @@ class _File:
     def model(self, cls: type[M], name: str, runtime: Runtime) -> M:
         config = self.folder(name) / "config.json"
         if not config.is_file():
-            raise UserError(one_line(f"{config.parent} has no config.json, by which {self.file} could be read"))
+            raise UserError(one_line(f"{config.parent} has no config.json, which is needed to read {self.file}"))
         own: dict[str, int] = {}
         if name == "unet":
             self._check_text_width(config)
@@ -124,36 +125,39 @@ class _File:
         with runtime.weights.recording(f"{name}_config", [config]):
             made = capture(read)
             if _lacks_tensors(made):
-                raise UserError(one_line(f"{self.file}: the checkpoint lacks tensors of its {name}, by {config}"))
+                raise UserError(one_line(f"{self.file}: the checkpoint lacks tensors of its {name} as in {config}"))
             if isinstance(made, Failure):
                 raise UserError(one_line(f"{self.file}: its {name} can't be read: {made.error}"))
         return runtime.place(cast(M, made).requires_grad_(False).eval())
 
     def _input_channels(self) -> dict[str, int]:
-        """What the file says, also against its config: the method knows how many it needs, and says so."""
+        """The UNet's input channels according to the file, which override its config: methods check them themselves."""
         first = next((self.tensors[name] for name in FIRST_KEYS if name in self.tensors), None)
         return {"in_channels": first.shape[1]} if first is not None and first.ndim == 4 else {}
 
     def _check_text_width(self, config: Path) -> None:
-        """Stable Diffusion 1.5, 2.x and SDXL read texts of 768, 1024 and 2048 numbers a token."""
+        """Raise `UserError` for a file of another family than its config.
+
+        Stable Diffusion 1.5, 2.x and SDXL read text embeddings of width 768, 1024 and 2048.
+        """
         own = {tensor.shape[1] for name, tensor in self.tensors.items() if name.endswith(TEXT_KEYS)}
         said = capture(lambda: json.loads(config.read_bytes()).get("cross_attention_dim"))
         if own and isinstance(said, int) and own != {said}:
             raise UserError(
                 one_line(
-                    f"{self.file}: {family_of(max(own))}, but by {config} it would be {family_of(said)}; valid: a file "
-                    f"of that kind, or `base` as a folder in diffusers layout"
+                    f"{self.file}: {family_of(max(own))}, but {config} is for {family_of(said)}; valid: a file of that "
+                    f"kind, or `base` as a folder in diffusers layout"
                 )
             )
 
 
 def _lacks_tensors(made: nn.Module | Failure) -> bool:
-    """What a checkpoint doesn't have stays a tensor without storage; some loaders fail on it, others don't."""
+    """Whether the checkpoint lacked tensors: they stay without storage, on which some loaders fail and others don't."""
     if isinstance(made, Failure):
         return "meta tensor" in made.error
     return any(tensor.is_meta for tensor in made.state_dict().values())
 
 
-# Any: a model class of diffusers, its object and what its loader takes.
+# Any: a model class of diffusers, its instance and its loader's arguments.
 def _diffusers_model(cls: Any, tensors: dict[str, Tensor], **keywords: Any) -> Any:
     return cls.from_single_file(dict(tensors), local_files_only=True, **keywords)

@@ -1,6 +1,6 @@
-"""The components of a latent diffusion model, and the denoising loop that every diffusion method here uses.
+"""The components of a latent diffusion model, and the denoising loop that the suite's diffusion methods share.
 
-Rombach et al., arXiv:2112.10752. The components are the classes of diffusers and transformers, unmodified.
+Rombach et al., arXiv:2112.10752. The components are unmodified classes of diffusers and transformers.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from brushbench.weights.runtime import Runtime
 
 Latents = Float[Tensor, "n 4 h w"]
 CHANNELS = 4
-"""The channels of the latents, and of a UNet that reads nothing else."""
+"""The channels of the latents, and of a UNet that reads only noisy latents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,24 @@ class Step:
     """One step of the denoising loop."""
 
     index: int
-    """From 0."""
+    """The number of the step, from 0."""
     count: int
-    """How many steps the loop has."""
+    """The number of steps in the loop."""
     time: Tensor
     """The training timestep, a scalar."""
     # Any: the schedulers of diffusers share an interface but no type.
     scheduler: Any = None
-    """The scheduler of the loop."""
+    """The loop's scheduler."""
 
     def noised(self, latents: Latents, noise: Latents) -> Latents:
-        """Clean latents with as much of the noise as belongs to this step's timestep."""
+        """Clean latents brought to this step's noise level with the given noise."""
         return cast(Tensor, self.scheduler.add_noise(latents, noise, self.time[None]))
 
 
 Predict = Callable[[Latents, Step], Latents]
-"""(latents as the scheduler scales them, step) -> predicted noise."""
+"""(latents scaled by the scheduler, step) -> predicted noise."""
 After = Callable[[Latents, Step], Latents]
-"""(latents that a step has made, that step) -> the latents to go on with."""
+"""(latents after a step, that step) -> latents for the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +62,24 @@ class EncodedText:
     embeddings: Float[Tensor, "m 77 c"]
     """m = 2 n with guidance, the negative prompts first; n without."""
     guidance: float
-    """The guidance scale; 1 or less means none."""
+    """The guidance scale; 1 or less means no guidance."""
     pooled: Float[Tensor, "m p"] | None = None
-    """One vector for a whole text, which only SDXL reads."""
+    """One vector for each whole text, which only SDXL reads."""
     images: Float[Tensor, "m ..."] | None = None
-    """Encoded pictures beside the texts, which only a UNet with an IP-Adapter reads."""
+    """Encoded image prompts, which only a UNet with an IP-Adapter reads."""
 
     @property
     def image_conditions(self) -> dict[str, list[Tensor]]:
-        """What such a UNet reads, under diffusers' name."""
+        """The image prompts under diffusers' name; empty without them."""
         return {} if self.images is None else {"image_embeds": [self.images]}
 
     @property
     def copies(self) -> int:
-        """How often the batch goes through the UNet: 2 with guidance, else 1."""
+        """How many copies of the batch go through the UNet: 2 with guidance, else 1."""
         return 2 if self.guidance > 1 else 1
 
     def guided(self, negative: Latents, positive: Latents) -> Latents:
-        """Noise for the negative prompts and for the captions -> negative + scale (caption - negative)."""
+        """The noise with guidance, negative + scale (positive - negative); `positive` is the noise for the captions."""
         return negative + self.guidance * (positive - negative)
 
 
@@ -94,12 +94,12 @@ class StableDiffusion:
     vae: AutoencoderKL
     scheduler_config: SchedulerConfig
     sampler: str
-    """The scheduler's class in diffusers."""
+    """The name of the scheduler's class in diffusers."""
     runtime: Runtime
     text_pair: TextPair | None = None
-    """SDXL's, which encodes all of its texts."""
+    """SDXL's two text encoders, which then encode all texts."""
     texts: dict[str, Tensor] = field(default_factory=dict)
-    """What has been encoded so far, without such a pair."""
+    """Texts that `text_encoder` has encoded so far."""
 
     @classmethod
     def load(
@@ -112,11 +112,11 @@ class StableDiffusion:
         sdxl: bool = False,
         ema: bool = False,
     ) -> "StableDiffusion":
-        """Load a base model; `base` overrides the weights' own, `sampler` None is that of its own scheduler.
+        """Load a base model; `base` overrides that of the weights, and `sampler` None means its own scheduler.
 
-        `part` is what the family calls this base, for a method with several. `sdxl` says that the method can use SDXL
-        too, `ema` that the EMA weights of a single file are to be taken. Raises `UserError` for a component that is
-        missing or can't be used, and for an SDXL that isn't asked for.
+        `part` is the name of this base in the family, for a method with several. `sdxl` says that the method can use
+        SDXL too, `ema` that the EMA weights of a single file are to be used. Raises `UserError` for a component that is
+        missing or can't be used, and for an SDXL if the method can't use it.
         """
         checkpoint = base_checkpoint(runtime, base, part, ema=ema)
         config = load_scheduler_config(checkpoint.folder("scheduler"), runtime) | checkpoint.scheduler_changes
@@ -127,7 +127,9 @@ class StableDiffusion:
         xl = is_sdxl(unet)
         if xl and not sdxl:
             folder = checkpoint.folder("unet")
-            raise UserError(one_line(f"{folder} is SDXL's, which this method can't use; brushnet can"))
+            raise UserError(
+                one_line(f"{folder} is an SDXL UNet, which this method can't use; valid: --method brushnet")
+            )
         tokenizer = load_tokenizer(checkpoint.folder("tokenizer"), runtime)
         text_encoder = checkpoint.model(CLIPTextModel, "text_encoder", runtime)
         return cls(
@@ -142,15 +144,15 @@ class StableDiffusion:
         )
 
     def check_channels(self, method: str, channels: int) -> None:
-        """Raises `UserError` unless the UNet has so many input channels."""
+        """Raise `UserError` unless the UNet has this number of input channels."""
         given = self.unet.config.in_channels
         if given != channels:
-            raise UserError(f"{method} needs a UNet of {channels} input channels, this one has {given}")
+            raise UserError(f"{method} needs a UNet with {channels} input channels; this one has {given}")
 
     def encode_text(self, captions: Sequence[str], negative_prompt: str, guidance: float) -> EncodedText:
-        """The last hidden states of the text encoder; captions are cut at 77 tokens. SDXL's are those of `TextPair`.
+        """The text encoder's last hidden states, or for SDXL those of `TextPair`; captions are cut at 77 tokens.
 
-        Each text is encoded once and by itself: in a batch, the last bits would depend on the other texts.
+        Each text is encoded only once and by itself: in a batch, the last bits would depend on the other texts.
         """
         negatives = [cleaned(negative_prompt)] * len(captions) if guidance > 1 else []
         positives = [cleaned(caption) for caption in captions]
@@ -170,16 +172,16 @@ class StableDiffusion:
         return self.texts[prompt]
 
     def added_conditions(self, latents: Float[Tensor, "n c h w"], text: EncodedText) -> dict[str, Tensor] | None:
-        """What SDXL's UNet and a branch for it read beside the text's tokens, in as many rows; None for any other."""
+        """The inputs of SDXL's UNet and branch besides the tokens, one row per text; None for other models."""
         if text.pooled is None:
             return None
         height, width = latents.shape[2:]
         return added_conditions(text.pooled, height * self.factor, width * self.factor)
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
-        """Images on [-1, 1] -> latents: the posterior's mode times the VAE's scaling factor.
+        """The latents of images on [-1, 1]: the posterior's mode times the VAE's scaling factor.
 
-        Raises `SampleError` for what isn't finite, as `decode` does.
+        Raises `SampleError` for values that aren't finite, as `decode` does.
         """
         with self.runtime.stage(self.vae), torch.inference_mode():
             read = images.to(self.runtime.device, self.vae.dtype)
@@ -187,7 +189,7 @@ class StableDiffusion:
         return cast(Tensor, mode * self.vae.config.scaling_factor).to(self.runtime.dtype)
 
     def to_latent_size(self, masks: Bool[Tensor, "n 1 H W"]) -> Float[Tensor, "n 1 h w"]:
-        """0 and 1, the top left pixel of each square of the VAE's factor, as the official code's `nearest` takes it."""
+        """Masks at latent size, 0 or 1: the top left pixel of each square, as `nearest` in the official code."""
         size = [side // self.factor for side in masks.shape[2:]]
         return interpolate(masks.float(), size=size).to(self.runtime.device, self.runtime.dtype)
 
@@ -197,13 +199,13 @@ class StableDiffusion:
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     def initial_noise(self, seeds: Sequence[int], batch: Batch) -> Latents:
-        """The first thing drawn from each sample's own generator. Raises `UserError` as `noise_source` does."""
+        """The first noise from each sample's own generator. Raises `UserError` as `noise_source` does."""
         return self.noise_source(seeds, batch)()
 
     def noise_source(self, seeds: Sequence[int], batch: Batch) -> "NoiseSource":
-        """All of the noise of a run, from each sample's own generator.
+        """A source of all noise for a batch, drawn from each sample's own generator.
 
-        Raises `UserError` unless there is a seed for each sample, and both sides are multiples of the VAE's factor.
+        Raises `UserError` unless there is one seed per sample and both sides are multiples of the VAE's factor.
         """
         generators = generators_of(seeds, batch)
         height, width = batch.images.shape[2:]
@@ -219,7 +221,7 @@ class StableDiffusion:
         text: EncodedText,
         unet: Callable[..., tuple[Tensor]] | None = None,
     ) -> Latents:
-        """The UNet's noise: negative + scale (caption - negative). `unet` can be the UNet with something added."""
+        """The UNet's noise with classifier-free guidance. `unet` can be the UNet with something added to it."""
         doubled = latents.repeat(text.copies, 1, 1, 1)
         predict: Callable[..., tuple[Tensor]] = unet or self.unet
         added = (self.added_conditions(latents, text) or {}) | text.image_conditions
@@ -232,9 +234,9 @@ class StableDiffusion:
     def denoise(
         self, noise: "NoiseSource", steps: int, predict: Predict, *, skipped: int = 0, after: After | None = None
     ) -> Latents:
-        """From pure noise to latents, in `steps` steps of a scheduler made anew, of which the first can be left out.
+        """Denoise pure noise into latents in `steps` steps of a new scheduler, of which the first ones can be skipped.
 
-        The initial noise is drawn here, and after it the noise of the steps of a stochastic scheduler.
+        The initial noise is drawn here, and then the noise for the steps of a stochastic scheduler.
         Raises `SampleError` for latents that aren't finite.
         """
         scheduler = scheduler_of(self.sampler, self.scheduler_config)
@@ -251,14 +253,14 @@ class StableDiffusion:
         return latents
 
     def decode(self, latents: Latents) -> UInt8[Tensor, "n 3 H W"]:
-        """Latents -> images, rounded to 8 bits, on the CPU. Raises `SampleError` for what isn't finite.
+        """The decoded images, rounded to 8 bits, on the CPU. Raises `SampleError` for values that aren't finite.
 
-        A sample for which the VAE overflows in half precision is decoded again in float32, with a note.
+        A sample for which the VAE overflows in half precision is decoded again in float32 and gets a note.
         """
         return ((self.decode_unit(latents) / 2 + 0.5) * 255).round().to(torch.uint8)
 
     def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
-        """Latents -> images on [-1, 1], float32, on the CPU; otherwise as `decode`."""
+        """The decoded images on [-1, 1], float32, on the CPU; otherwise as `decode`."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
             images = through_vae(self.vae, scaled, lambda each: self.vae.decode(each, return_dict=False)[0], DECODING)
@@ -268,23 +270,23 @@ class StableDiffusion:
 @final
 @dataclass(frozen=True, slots=True)
 class NoiseSource:
-    """Gives noise at every call, drawn from each sample's own generator in float32 on the CPU, sample by sample."""
+    """Returns new noise at every call, drawn from each sample's own generator in float32 on the CPU."""
 
     generators: Sequence[torch.Generator]
     shape: tuple[int, int, int, int]
-    """The shape of one sample's noise: [1, c, h, w]."""
+    """The shape of one sample's noise, [1, c, h, w]."""
     runtime: Runtime
 
     def __call__(self) -> Latents:
-        """The next noise of the batch, on the runtime's device and in its dtype."""
+        """The next noise for the batch, on the runtime's device and in its dtype."""
         noise = torch.cat([torch.randn(self.shape, generator=generator) for generator in self.generators])
         return noise.to(self.runtime.device, self.runtime.dtype)
 
 
 def _load_vae(checkpoint: BaseCheckpoint, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
-    """In float32 if the config of an SDXL VAE says that it overflows in half precision.
+    """The VAE, in float32 if it is an SDXL VAE whose config says that it overflows in half precision.
 
-    Configs of other VAEs say the same, by default, of models that don't.
+    Configs of other VAEs say so by default, of models that don't overflow.
     """
     if not sdxl:
         return checkpoint.model(AutoencoderKL, "vae", runtime)
@@ -293,12 +295,12 @@ def _load_vae(checkpoint: BaseCheckpoint, runtime: Runtime, *, sdxl: bool) -> Au
 
 
 def generators_of(seeds: Sequence[int], batch: Batch) -> list[torch.Generator]:
-    """Each sample's own, on the CPU. Raises `UserError` unless there is a seed for each sample."""
+    """A generator for each sample, on the CPU. Raises `UserError` unless there is one seed per sample."""
     if len(seeds) != len(batch):
-        raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid is one each")
+        raise UserError(f"{len(seeds)} seeds for {len(batch)} samples; valid: one seed per sample")
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
 def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """0..255 -> [-1, 1], float32."""
+    """8-bit images scaled to [-1, 1], float32."""
     return images.float() / 255 * 2 - 1

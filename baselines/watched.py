@@ -1,5 +1,6 @@
-"""A pipeline of diffusers, watched while it paints: it draws each sample's own noise only, and what isn't finite is
-found before the pipeline clamps it to a colour.
+"""Watch a pipeline of diffusers while it generates.
+
+It may draw only each sample's own noise, and values that aren't finite are found before it clamps them to a colour.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +19,15 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import SampleError, UserError
 
 VAES = ("vae", "movq")
-"""What pipelines call the model that decodes latents."""
+"""Names under which pipelines hold the model that decodes latents."""
 
 # Any: pipelines and their components have interfaces but no types, here and below.
 
 
 def check_schedulers(pipeline: Any) -> None:
-    """Raises `UserError` if a scheduler of the pipeline draws noise that can't be each sample's own.
+    """Raise `UserError` if a scheduler of the pipeline draws noise that can't be each sample's own.
 
-    One that can't make the trial, as it is of another kind of latents, is watched when it paints.
+    A scheduler for another kind of latents can't be tried here; it is watched while it generates.
     """
     for scheduler in _schedulers(pipeline):
         found = capture(check_own_noise, type(scheduler).from_config(scheduler.config))
@@ -36,7 +37,7 @@ def check_schedulers(pipeline: Any) -> None:
 
 @contextmanager
 def watched(pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[None]:
-    """Every step of the schedulers gets the samples' generators, and the VAE decodes as that of the other methods.
+    """Pass the samples' generators to every scheduler step, and decode as the other methods do.
 
     Raises `SampleError` for values that aren't finite, and if noise was drawn from a global generator.
     """
@@ -49,7 +50,7 @@ def watched(pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[No
         yield
     if any(not torch.equal(*states) for states in zip(before, _global_states(), strict=True)):
         name = type(pipeline).__name__
-        raise SampleError(f"{name} draws noise that isn't the sample's own, so that equal runs would differ")
+        raise SampleError(f"{name} draws noise that isn't the sample's own, so equal runs would differ")
 
 
 def _schedulers(pipeline: Any) -> list[Any]:
@@ -57,7 +58,7 @@ def _schedulers(pipeline: Any) -> list[Any]:
 
 
 def _seeded(step: Callable[..., Any], generators: Sequence[torch.Generator]) -> Callable[..., Any]:
-    """A scheduler's step that is given the generators by a pipeline that has none for it."""
+    """A scheduler's step that gets the generators even if the pipeline passes none."""
     own = list(generators) if len(generators) > 1 else generators[0]
 
     @wraps(step)
@@ -84,7 +85,7 @@ def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[N
     try:
         yield
     finally:
-        # The class's own is there again.
+        # Deleting the instance's attribute uncovers the class's own method.
         delattr(owner, name)
 
 

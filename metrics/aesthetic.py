@@ -1,4 +1,4 @@
-"""How beautiful an image is, whatever its caption: LAION's predictor on CLIP ViT-L/14."""
+"""Predicted aesthetic quality of an image, independent of its caption: LAION's predictor on CLIP ViT-L/14."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,31 +27,32 @@ ADDRESS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/sa_0_4_vit_l
 @final
 @dataclass(frozen=True, slots=True)
 class Aesthetic:
-    """w . f + b with LAION's linear predictor, f the image's CLIP features of unit length; higher is better.
+    """w . f + b with LAION's linear predictor, f being the image's CLIP features of unit length; higher is better.
 
-    Trained on ratings from 1 to 10, not limited to them. Official code: LAION-AI/aesthetic-predictor. The image is
-    brought to the model's size by its shorter side (Pillow, bicubic) and cropped. The protocols don't differ.
+    The predictor was trained on ratings from 1 to 10, but its scores are not limited to that range. Official code:
+    LAION-AI/aesthetic-predictor. The image's shorter side is resized to the model's input size (Pillow, bicubic), and
+    the image is centre-cropped. Both protocols are the same.
 
-    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that can't be had.
+    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that aren't available.
     """
 
     model: str = OPENAI
-    """A CLIP ViT-L/14 in transformers' layout; shared with the metric `clip`."""
+    """A CLIP ViT-L/14 in transformers layout; shared with the metric `clip`."""
     linear: str | None = None
-    """The predictor's file, safetensors or torch's; None: LAION's own."""
+    """The predictor's file, safetensors or torch; None: LAION's own."""
     device: str = "auto"
 
     @property
     def info(self) -> MetricInfo:
-        """About 1 to 10."""
+        """The metric's facts; scores are about 1 to 10."""
         return described(CATALOGUE["aesthetic"], "whole", "1", self.weights())
 
     def weights(self) -> Sequence[Source]:
-        """CLIP and the predictor."""
+        """The sources of CLIP and of the predictor."""
         return (clip_files(self.model), WebFile("linear", self.linear, ADDRESS))
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         clip, predictor = self._loaded()
         features = normalize(clip.image_features(images, half_even_offset), dim=1)
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""How well an image fits its caption."""
+"""Metrics of how well an image matches its caption."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from brushbench.weights.sources import Source
 
 PART = "papercut-clip"
 MARGIN = 1 / 8
-"""The share of a side of the painted pixels' box that is added at either end."""
+"""Margin added at either end of each side of the inpainted pixels' box, as a share of that side."""
 SMALLEST_SIDE = 64
-"""Pixels of what is cut out."""
+"""Shortest side of a crop, in pixels."""
 LARGEST_BOX = 0.9
-"""Share of the image from which on the box is no region of its own."""
+"""Largest share of the image that a box may cover; beyond it, the crop is practically the whole image."""
 
 
 @final
@@ -37,36 +37,37 @@ LARGEST_BOX = 0.9
 class CLIPSimilarity:
     """Alignment of image and caption by OpenAI's CLIP ViT-L/14: 100 x cosine, at least 0; higher is better.
 
-    Hessel et al., arXiv:2104.08718, as torchmetrics computes it for a single image: no weight. The image is brought to
-    the model's size by its shorter side (Pillow, bicubic) and cropped. Of a caption over 77 tokens `strict` reads the
-    first 76 and the end token; `paper` the first 77, without the end token, as the official stack: the model then pools
-    the text at its first token, so that *such a caption's content doesn't count*. Such samples are noted.
+    Hessel et al., arXiv:2104.08718, as torchmetrics computes it for a single image, without the weight 2.5. The image's
+    shorter side is resized to the model's input size (Pillow, bicubic), and the image is centre-cropped. Of a caption
+    over 77 tokens, `strict` reads the first 76 and the end token. `paper` reads the first 77 without the end token, as
+    the official stack does: the model then pools the text at its first token, so *the content of such a caption doesn't
+    count*. These samples get a note.
 
-    On `painted`, the image is cut to the bounding box of the painted pixels first, with an eighth of the box's sides
-    added on every side and no side under 64 pixels, as far as the image goes; NaN where nothing is painted, or where
-    the box covers over 90 % of the image, of which `whole` tells already.
+    On `painted`, the image is first cropped to the bounding box of the inpainted pixels, extended by an eighth of its
+    sides in each direction and to at least 64 pixels a side, within the image. The score is NaN if nothing is
+    inpainted, or if the box covers over 90 % of the image, so that `whole` already measures the same.
 
-    Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for weights that can't be had.
+    Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for weights that aren't available.
     """
 
     model: str = OPENAI
-    """A CLIP in transformers' layout: a folder or a hub id."""
+    """A CLIP in transformers layout: a folder or a hub id."""
     region: Literal["whole", "painted"] = "whole"
     device: str = "auto"
     protocol: ProtocolName = "strict"
 
     @property
     def info(self) -> MetricInfo:
-        """Up to 100."""
+        """The metric's facts; scores are at most 100."""
         official = self.protocol == "paper" and self.region == "whole"
         return described(CATALOGUE["clip"], self.region, "1" if official else CATALOGUE["clip"].version, self.weights())
 
     def weights(self) -> Sequence[Source]:
-        """CLIP."""
+        """The source of CLIP."""
         return (clip_files(self.model),)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         clip = clip_of(self.model, device_named(self.device))
         read = clip.text_features(batch.captions, keep_end=self.protocol == "strict")
         if self.region == "whole":
@@ -80,19 +81,19 @@ class CLIPSimilarity:
         return torch.tensor(scores, dtype=torch.float64)
 
     def load_network(self) -> None:
-        """Load CLIP. Raises `UserError` for one that can't be used."""
+        """Load CLIP. Raises `UserError` if it can't be used."""
         clip_of(self.model, device_named(self.device))
 
     def notes(self, batch: Batch) -> list[str]:
-        """For each sample what a reader must know of its score; empty for nothing."""
+        """A note for each sample that readers need to interpret its score; empty for most samples."""
         clip = clip_of(self.model, device_named(self.device))
-        known = "cut there" if self.protocol == "strict" else "its content doesn't count"
-        long = f"caption over {clip.limit} tokens: {known}"
+        effect = "cut there" if self.protocol == "strict" else "its content doesn't count"
+        long = f"caption over {clip.limit} tokens: {effect}"
         return [long if length > clip.limit else "" for length in clip.lengths(batch.captions)]
 
 
 def bounding_crop(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 k l"] | None:
-    """The image cut to the painted pixels, with what is around them; None for nothing, or nearly all of the image."""
+    """The image cropped to the inpainted pixels with a margin; None if nothing, or nearly everything, is inpainted."""
     rows, columns = mask[0].any(dim=1).nonzero(), mask[0].any(dim=0).nonzero()
     if not len(rows):
         return None
@@ -105,7 +106,7 @@ def bounding_crop(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) ->
 
 
 def _widened(first: int, last: int, limit: int) -> tuple[int, int]:
-    """A side of the box with its margins, of the least length, moved into the image."""
+    """(start, end) of a side of the box with its margins, of at least `SMALLEST_SIDE`, moved into the image."""
     length = min(limit, max(SMALLEST_SIDE, last - first + 2 * math.ceil(MARGIN * (last - first))))
     start = min(max(0, (first + last - length) // 2), limit - length)
     return start, start + length
@@ -118,40 +119,40 @@ def _similarity(seen: Float[Tensor, "n c"], read: Float[Tensor, "n c"]) -> Float
 @final
 @dataclass(frozen=True, slots=True)
 class PaperCutCLIP:
-    """Alignment of image and caption by PaperCut's own small CLIP: 100 x cosine, at least 0.
+    """Alignment of image and caption by PaperCut's own small CLIP: 100 x cosine, at least 0; higher is better.
 
-    It knows nothing but PaperCut's scenes, so its numbers can't be held against those of any other CLIP. Hessel et al.,
-    arXiv:2104.08718, in the form of torchmetrics: no weight. The image is brought to the model's size by its shorter
-    side (bicubic, antialiased) and cropped; captions are cut at 77 tokens.
+    It knows only PaperCut's scenes, so its scores can't be compared with those of any other CLIP. Hessel et al.,
+    arXiv:2104.08718, as in torchmetrics, without the weight 2.5. The image's shorter side is resized to the model's
+    input size (bicubic, antialiased), and the image is centre-cropped; captions are cut at 77 tokens.
 
     Input uint8 [n, 3, h, w]; output float64 [n], 0..100. Raises `UserError` for a checkpoint that can't be read.
     """
 
     checkpoint: str | None = None
-    """Folder of another one, in transformers' layout."""
+    """Folder of another CLIP in transformers layout."""
 
     @property
     def info(self) -> MetricInfo:
-        """Up to 100."""
+        """The metric's facts; scores are at most 100."""
         number = CATALOGUE[PART].version
-        # The suite's own has none: it is part of the number.
+        # The suite's own CLIP has no digest here: the version number stands for it.
         files = [clip_files(self.checkpoint)] if self.checkpoint else []
         return described(CATALOGUE[PART], "whole", number, files)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         seen, read = self.image_features(images), self.text_features(batch.captions)
         return 100 * cosine_similarity(seen, read).clamp(min=0)
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, "n c"]:
-        """What the metric compares, of length 1."""
+        """The features of images, normalised to length 1."""
         judge = self._judge
         with torch.inference_mode():
             seen = judge.model.vision_model(_prepared(images, judge)).pooler_output
             return normalize(judge.model.visual_projection(seen).double(), dim=1)
 
     def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
-        """What the metric compares, of length 1."""
+        """The features of captions, normalised to length 1."""
         judge = self._judge
         tokens = judge.tokenizer(list(captions), padding="max_length", truncation=True, return_tensors="pt")
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""ImageReward's network out of the BLIP modules of transformers, and the names that its checkpoint has for them."""
+"""ImageReward's network, built from the BLIP modules of transformers, and the names in its checkpoint."""
 
 import json
 import re
@@ -23,7 +23,7 @@ RENAMED = {
     "visual_encoder.norm.": "vision.post_layernorm.",
     "text_encoder.": "text.",
 }
-"""Beginnings of names behind `blip.`, official -> here."""
+"""Prefixes of names after `blip.`, official -> here."""
 RENAMED_IN_BLOCKS = {
     "norm1": "layer_norm1",
     "attn.qkv": "self_attn.qkv",
@@ -32,15 +32,15 @@ RENAMED_IN_BLOCKS = {
     "mlp.fc1": "mlp.fc1",
     "mlp.fc2": "mlp.fc2",
 }
-"""Names in `visual_encoder.blocks.N`, official -> here, in `vision.encoder.layers.N`."""
+"""Names in the official `visual_encoder.blocks.N` -> names in `vision.encoder.layers.N` here."""
 UNUSED = ("text_encoder.embeddings.position_ids", "vision_proj.", "text_proj.")
-"""Tensors of the checkpoint that nothing reads: constants, and projections of BLIP's contrastive loss."""
+"""Unused tensors of the checkpoint: constants, and the projections for BLIP's contrastive loss."""
 MLP_WIDTHS = (1024, 128, 64, 16, 1)
 _BLOCK = re.compile(r"visual_encoder\.blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 class TextConfig(BaseModel, extra="ignore"):
-    """What counts of `med_config.json`, a BERT's configuration."""
+    """The relevant fields of `med_config.json`, a BERT configuration."""
 
     vocab_size: int
     hidden_size: int
@@ -63,7 +63,7 @@ class ViT(BaseModel, extra="forbid"):
 
 
 class VisionConfig(BaseModel, extra="ignore"):
-    """What counts of `vit_config.json`, which the official checkpoint doesn't need."""
+    """The relevant fields of `vit_config.json`, which the official checkpoint doesn't need."""
 
     vit: ViT = ViT()
     mlp_ratio: float = 4.0
@@ -72,14 +72,14 @@ class VisionConfig(BaseModel, extra="ignore"):
 
 @final
 class Shapes(BaseModel, extra="forbid"):
-    """All that the network is made from."""
+    """The configuration of the whole network."""
 
     text: TextConfig
     vision: VisionConfig = VisionConfig()
 
     @staticmethod
     def read(folder: Path) -> "Shapes":
-        """From `med_config.json` and, if it is there, `vit_config.json`. Raises `UserError` for others."""
+        """Read `med_config.json` and, if it exists, `vit_config.json`. Raises `UserError` for invalid ones."""
         file = folder / "med_config.json"
         try:
             text = TextConfig.model_validate(json.loads(read_text(file)))
@@ -94,7 +94,7 @@ class Shapes(BaseModel, extra="forbid"):
 class ImageRewardNet(nn.Module):
     """A vision transformer, a BERT that attends to its patches in every layer, and a perceptron on the first token.
 
-    Xu et al., arXiv:2304.05977: BLIP (arXiv:2201.12086) with a head. The perceptron has no activations.
+    This is BLIP (arXiv:2201.12086) with a head: Xu et al., arXiv:2304.05977. The perceptron has no activations.
     """
 
     def __init__(self, shapes: Shapes) -> None:
@@ -111,7 +111,7 @@ class ImageRewardNet(nn.Module):
                 layer_norm_eps=shapes.vision.ln_eps,
             )
         )
-        # A decoder by its configuration has cross-attention; its forward pass is told to look both ways all the same.
+        # `is_decoder` adds cross-attention; the forward pass still uses bidirectional self-attention.
         config = BlipTextConfig(**text.model_dump(), encoder_hidden_size=vit.embed_dim, is_decoder=True)
         self.text = BlipTextModel(config, add_pooling_layer=False)
         widths = (text.hidden_size, *MLP_WIDTHS)
@@ -120,7 +120,7 @@ class ImageRewardNet(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "n 3 s s"], ids: Int[Tensor, "n t"], mask: Int[Tensor, "n t"]
     ) -> Float[Tensor, " n"]:
-        """The raw reward; `mask` is 1 where `ids` has a token."""
+        """The raw reward of each pair; `mask` is 1 where `ids` has a token."""
         patches = self.vision(pixels).last_hidden_state
         tokens = self.text(
             input_ids=ids, attention_mask=mask, encoder_hidden_states=patches, is_decoder=False
@@ -132,19 +132,19 @@ class ImageRewardNet(nn.Module):
 
 
 def empty_network(shapes: Shapes) -> ImageRewardNet:
-    """With parameters on the meta device, to be filled."""
+    """The network with its parameters on the meta device, to be filled from a checkpoint."""
     with init_empty_weights(include_buffers=False):
         return ImageRewardNet(shapes)
 
 
 def renamed(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an official checkpoint by their names in `ImageRewardNet`; an unknown name stays as it is."""
+    """The tensors of an official checkpoint by their names in `ImageRewardNet`; unknown names stay unchanged."""
     pairs = ((_name(name), tensor) for name, tensor in official.items())
     return {name: tensor for name, tensor in pairs if name is not None}
 
 
 def _name(official: str) -> str | None:
-    """None for what isn't used."""
+    """A tensor's name in `ImageRewardNet`; None if it is unused."""
     prefix, _, name = official.partition(".")
     if prefix == "mlp":
         return _mlp_name(official)
@@ -162,7 +162,7 @@ def _name(official: str) -> str | None:
 
 
 def _mlp_name(official: str) -> str:
-    """The official perceptron counts its dropouts too: linear layers 0, 2, 4, 6 and 7."""
+    """A perceptron tensor's name here; the official one counts dropouts too, so its linear layers are 0, 2, 4, 6, 7."""
     for index, number in enumerate((0, 2, 4, 6, 7)):
         if official.startswith(f"mlp.layers.{number}."):
             return official.replace(f"mlp.layers.{number}.", f"mlp.{index}.")

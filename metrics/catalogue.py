@@ -1,4 +1,4 @@
-"""What the suite's own metrics are, without importing torch: for `list metrics`, docs/metrics.md and themselves."""
+"""The facts about the suite's own metrics, importable without torch."""
 
 from collections.abc import Mapping
 
@@ -62,7 +62,7 @@ METRICS: tuple[Registered[MetricInfo], ...] = (
     Registered(
         "lpips",
         "brushbench.metrics.perceptual:LPIPS",
-        "learned perceptual distance to the source",
+        "learned perceptual distance to the source, Zhang et al. 2018",
         MetricInfo(
             "lpips",
             "",
@@ -79,7 +79,7 @@ METRICS: tuple[Registered[MetricInfo], ...] = (
     Registered(
         "clip",
         "brushbench.metrics.alignment:CLIPSimilarity",
-        "image and caption by CLIP ViT-L/14",
+        "CLIP similarity of image and caption, ViT-L/14",
         MetricInfo(
             "clip",
             "",
@@ -153,7 +153,7 @@ METRICS: tuple[Registered[MetricInfo], ...] = (
     Registered(
         "papercut-clip",
         "brushbench.metrics.alignment:PaperCutCLIP",
-        "image and caption by PaperCut's own CLIP, on it only",
+        "similarity of image and caption by PaperCut's own CLIP, for PaperCut only",
         MetricInfo(
             "papercut-clip",
             "",
@@ -168,4 +168,4 @@ METRICS: tuple[Registered[MetricInfo], ...] = (
     ),
 )
 CATALOGUE: Mapping[str, MetricInfo] = {entry.name: entry.info for entry in METRICS}
-"""By name, on their usual region."""
+"""The facts by name, each for the metric's default region."""

@@ -1,4 +1,4 @@
-"""CLIP as several metrics use it: one copy of the weights, every image and every caption through it once."""
+"""CLIP, shared by several metrics: one copy of the weights, and each image and caption is encoded only once."""
 
 import json
 import shutil
@@ -26,13 +26,13 @@ from brushbench.weights.tensors import load_checked, read_tensors
 OPENAI = "openai/clip-vit-large-patch14"
 CONFIG, PREPROCESSING = "config.json", "preprocessor_config.json"
 VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt")
-"""The tokenizer in one file, or else in two."""
+"""The tokenizer's files: the first alone, or else the other two."""
 CONSTANTS = ("text_model.embeddings.position_ids", "vision_model.embeddings.position_ids")
-"""What published checkpoints hold beside weights."""
+"""Tensors in published checkpoints that aren't weights."""
 
 
 def clip_files(model: str) -> HubFiles:
-    """What is loaded of a CLIP in transformers' layout."""
+    """The files needed of a CLIP in transformers layout."""
     whole, *parts = VOCABULARY
     needed = ((CONFIG,), WEIGHTS, (PREPROCESSING,), *((whole, part) for part in parts))
     return HubFiles("model", model, needed)
@@ -41,7 +41,7 @@ def clip_files(model: str) -> HubFiles:
 @final
 @dataclass(frozen=True, slots=True)
 class CLIP:
-    """A CLIP of transformers, with its preprocessing as it was before version 5: Pillow, in 8 bits."""
+    """A CLIP of transformers, with the preprocessing of transformers before version 5: Pillow, in 8 bits."""
 
     model: CLIPModel
     tokenizer: CLIPTokenizer
@@ -51,34 +51,38 @@ class CLIP:
     seen: ImageFeatureCache
     read: TextFeatureCache
     read_without_end: TextFeatureCache
-    """The features of captions as the official stack cuts them."""
+    """The features of captions that are cut as in the official stack."""
 
     def image_features(self, images: UInt8[Tensor, "n 3 h w"], offset: Callable[[int], int]) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. `offset` is how the middle is found, see `brushbench.metrics.features.cropped`."""
+        """The projected features of images, not normalised.
+
+        `offset` says where the centre crop begins, see `brushbench.metrics.features.cropped`.
+        """
         pixels = cropped(images, self.side, offset)
-        # Where both ways to find the middle agree, as they do on every square image, it is one and the same tensor.
+        # Where both crops agree, as they do on every square image, this is one and the same tensor.
         return self.seen(pixels, "features", lambda: self._seen(pixels))
 
     def text_features(self, captions: Sequence[str], *, keep_end: bool = True) -> Float[Tensor, "n c"]:
-        """Projected, not normalised. Token ids are cut at the model's length, the last one being the end token.
+        """The projected features of captions, not normalised.
 
-        Not `keep_end`: cut without it, as the official stack does, so that a long text is pooled at its first token.
+        Long captions are cut at the model's length. With `keep_end` their last token is the end token; without, it is
+        cut off as in the official stack, so that a long text is pooled at its first token.
         """
         kept = self.read if keep_end else self.read_without_end
         return kept(captions, partial(self._read, keep_end=keep_end))
 
     def lengths(self, captions: Sequence[str]) -> list[int]:
-        """Tokens of each caption, with begin and end."""
+        """The number of tokens in each caption, with the start and end tokens."""
         return [len(ids) for ids in self._ids(captions)]
 
     @property
     def side(self) -> int:
-        """Pixels of the images that it sees, along each side."""
+        """The side of the model's input images, in pixels."""
         return cast(int, self.model.config.vision_config.image_size)
 
     @property
     def limit(self) -> int:
-        """The most tokens that it reads."""
+        """The largest number of tokens that the model reads."""
         return cast(int, self.model.config.text_config.max_position_embeddings)
 
     @torch.inference_mode()
@@ -102,20 +106,20 @@ class CLIP:
         return [*ids[: self.limit - 1], ids[-1]]
 
     def _ids(self, captions: Sequence[str]) -> list[list[int]]:
-        # verbose: it would warn of every long caption, which are counted instead.
+        # With verbose, it would warn about every long caption; notes report them instead.
         return cast(list[list[int]], self.tokenizer(list(captions), verbose=False).input_ids)
 
 
 def clip_of(model: str, device: torch.device) -> CLIP:
-    """The CLIP of a folder or a hub id, loaded once. Raises `UserError` if it can't be had."""
+    """The CLIP of a folder or a hub id, loaded only once. Raises `UserError` if it isn't available."""
     return clip_in(clip_files(model).get(), device, f"model={model}")
 
 
-def clip_in(folder: Path, device: torch.device, asked: str) -> CLIP:
-    """The CLIP of a folder, loaded once. Raises `UserError`, beginning with what was asked for, if it can't be."""
+def clip_in(folder: Path, device: torch.device, requested: str) -> CLIP:
+    """The CLIP of a folder, loaded only once. Raises `UserError`, beginning with `requested`, if it can't be loaded."""
     loaded = capture(lambda: _load(folder, digest_of_files(clip_files(str(folder)).files()), device))
     if isinstance(loaded, Failure):
-        raise UserError(one_line(f"{asked}: {folder} can't be loaded: {loaded.error}"))
+        raise UserError(one_line(f"{requested}: {folder} can't be loaded: {loaded.error}"))
     return loaded
 
 
@@ -135,7 +139,7 @@ def _load(folder: Path, _digest: str, device: torch.device) -> CLIP:
 
 
 def _tokenizer(folder: Path, limit: int) -> CLIPTokenizer:
-    """By its vocabulary alone, with CLIP's own special tokens: files beside it that are not named above do nothing."""
+    """The tokenizer from its vocabulary alone, with CLIP's special tokens; other files in the folder have no effect."""
     files = [file for file in clip_files(str(folder)).files() if file.name in VOCABULARY]
     with TemporaryDirectory() as alone:
         for file in files:

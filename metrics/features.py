@@ -1,4 +1,4 @@
-"""Features of images and captions, each computed once, and images as CLIP and its kin take them."""
+"""Caches for features of images and captions, and the image preprocessing of CLIP and related models."""
 
 import hashlib
 from collections import OrderedDict
@@ -14,22 +14,22 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""The standard deviations of OpenAI's CLIP; everything built on it takes images so."""
+"""Channel means and standard deviations with which OpenAI's CLIP, and models built on it, normalise images."""
 
 
 @final
 class ImageFeatureCache:
-    """Remembers what was computed of a tensor of images, for as long as that tensor lives and its pixels stay.
+    """Caches results for a tensor of images as long as that tensor exists and its pixels stay the same.
 
-    Two metrics that look at the same images with the same network, one after the other, so run it once.
+    Two metrics that apply the same network to the same images one after the other thus run it only once.
     """
 
     def __init__(self) -> None:
-        # Any: torch doesn't say what its dictionary holds: for each tensor, entries by digest and key.
+        # Any: torch doesn't type this dictionary, which holds entries by digest and key for each tensor.
         self._kept: Any = WeakIdKeyDictionary()
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"], key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """`make()`, or what it gave for this key and these pixels before."""
+        """The result of `make()`, or the cached one for this key and these pixels."""
         content = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes()).digest()
         entries = self._kept.setdefault(images, {})
         if entries and next(iter(entries))[0] != content:
@@ -41,14 +41,14 @@ class ImageFeatureCache:
 
 @final
 class TextFeatureCache:
-    """Remembers the features of captions, each computed once; of very many, the last ones."""
+    """Caches the features of captions, dropping the oldest beyond `limit` captions."""
 
     def __init__(self, limit: int = 1 << 14) -> None:
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
         self._limit = limit
 
     def __call__(self, captions: Sequence[str], make: Callable[[list[str]], Tensor]) -> Tensor:
-        """One row per caption; `make` is given the ones that are new, each once."""
+        """The features, one row per caption; `make` is called once with all new captions."""
         if new := [caption for caption in dict.fromkeys(captions) if caption not in self._kept]:
             self._kept.update(zip(new, make(new), strict=True))
         rows = torch.stack([self._kept[caption] for caption in captions])
@@ -61,10 +61,10 @@ _crops = ImageFeatureCache()
 
 
 def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int], int]) -> UInt8[Tensor, "n 3 s s"]:
-    """The shorter side to `side` pixels (Pillow, bicubic, in 8 bits), the longer one cut to it around the middle.
+    """The images with their shorter side resized to `side` pixels (Pillow, bicubic, in 8 bits), and centre-cropped.
 
-    The official preprocessing of CLIP, of the aesthetic predictor and of ImageReward. `offset` says where the cut
-    begins, from the number of pixels that are too many: see `floor_offset` and `half_even_offset`.
+    This is the official preprocessing of CLIP, the aesthetic predictor and ImageReward. `offset` gives the start of the
+    crop for a number of excess pixels: see `floor_offset` and `half_even_offset`.
     """
     height, width = images.shape[2:]
     shorter = min(height, width)
@@ -82,19 +82,19 @@ def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int],
 
 
 def floor_offset(excess: int) -> int:
-    """Where transformers begins the cut: half of what is too much, rounded down."""
+    """The start of the crop in transformers: half of the excess, rounded down."""
     return excess // 2
 
 
 def half_even_offset(excess: int) -> int:
-    """Where torchvision begins it: half of what is too much, of two equally near numbers the even one."""
+    """The start of the crop in torchvision: half of the excess, rounded half to even."""
     return round(excess / 2)
 
 
 def normalised(
     pixels: UInt8[Tensor, "n 3 s s"], mean: Sequence[float], std: Sequence[float], device: torch.device
 ) -> Float[Tensor, "n 3 s s"]:
-    """(pixels / 255 - mean) / std, in float32, on the device."""
+    """The normalised images, (pixels / 255 - mean) / std, in float32 on the device."""
     unit = pixels.to(device).float() / 255
     shift, scale = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
     return (unit - shift) / scale

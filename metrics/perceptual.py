@@ -1,4 +1,4 @@
-"""LPIPS: how far apart two images are for a network, Zhang et al., arXiv:1801.03924."""
+"""LPIPS, a perceptual distance between images from a network's features: Zhang et al., arXiv:1801.03924."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ from brushbench.weights.tensors import load_checked, read_tensors
 NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
-"""What the paper's code divides by: the backbones were trained so, for images on [-1, 1]."""
+"""Means and standard deviations with which the paper's code normalises images on [-1, 1], as in backbone training."""
 EPSILON = 1e-8
-"""Under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
+"""Added under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Net:
     model: str
-    """The name of torchvision's model."""
+    """The name of the model in torchvision."""
     taps: tuple[int, ...]
-    """The feature layers whose outputs are compared."""
+    """Indices of the feature layers whose outputs are compared."""
     smallest: int
-    """Pixels: of a smaller side, a layer would leave nothing."""
+    """The shortest side in pixels for which every layer has an output."""
     address: str
     digest: str
 
@@ -76,9 +76,9 @@ NETS: dict[NetName, _Net] = {
 @dataclass(frozen=True, slots=True)
 class _Judge:
     stages: tuple[nn.Module, ...]
-    """The backbone cut behind each tap."""
+    """The backbone split after each tap."""
     weights: tuple[Float[Tensor, "_ 1 1"], ...]
-    """The weights of the channels, for each tap."""
+    """The weights of the channels at each tap."""
     smallest: int
     device: torch.device
 
@@ -88,41 +88,41 @@ class _Judge:
 class LPIPS:
     """Learned perceptual distance between image and source; lower is better, 0 for identical images.
 
-    Sum over the taps of a backbone of the mean over its positions of w . (f(a) - f(b))^2, f being features of unit
-    length. Linear layers: version 0.1 of the `lpips` package; arithmetic: torchmetrics.
+    It is the sum over a backbone's taps of the mean over positions of w . (f(a) - f(b))^2, f being features of unit
+    length. The linear layers are version 0.1 of the `lpips` package; the arithmetic is that of torchmetrics.
 
-    On a region, `strict` continues each of the two images into the rest by mirroring it at the region's border, and
-    takes the mean over the positions, weighted with the share of the region in their cells: nothing outside of the
-    region has any part in it, and the score doesn't depend on the size of the hole. (Only positions whose receptive
-    field lies in the region would be left otherwise, and of the deepest layers it is as large as most pictures.)
-    `paper` makes the rest black in both images, as the official script does: there it counts as equal.
+    On a region, `strict` fills the rest of both images by mirroring at the region's border, and weights each position
+    by the region's share of its cell. So no pixel outside the region affects the score, and the score doesn't depend on
+    the size of the hole. (The alternative, only positions whose receptive field lies in the region, leaves none: in the
+    deepest layers the field is as large as most pictures.) `paper` blackens the rest in both images, as the official
+    script does, so that it counts as equal.
 
     Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty or a side is too short for the network
-    (17 pixels for squeeze, 31 for alex, 16 for vgg). Raises `UserError` for a backbone that can't be had.
+    (less than 17 pixels for squeeze, 31 for alex, 16 for vgg). Raises `UserError` for a backbone that isn't available.
     """
 
     net: NetName = "squeeze"
     backbone: str | None = None
-    """A safetensors file (or torch checkpoint) of torchvision's feature layers; None: torchvision's own."""
+    """A safetensors file or torch checkpoint of torchvision's feature layers; None: torchvision's own weights."""
     region: Region = "known"
     device: str = "auto"
     protocol: ProtocolName = "strict"
 
     @property
     def info(self) -> MetricInfo:
-        """Printed x 1e3, as in the paper."""
+        """The metric's facts; scores are printed x 1e3, as in the paper."""
         official = self.protocol == "paper" or self.region == "whole"
         number = "1" if official else CATALOGUE["lpips"].version
         number = number if self.net == "squeeze" else f"{number} {self.net}"
         return described(CATALOGUE["lpips"], self.region, number, self.weights(), _installed(self.net))
 
     def weights(self) -> Sequence[Source]:
-        """The backbone; the linear layers are installed."""
+        """The source of the backbone; the linear layers come with an installed package."""
         net = NETS[self.net]
         return (WebFile("backbone", self.backbone, net.address, net.digest),)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         judge = self._loaded()
         region = region_of(batch, self.region)
         if min(images.shape[2:]) < judge.smallest:
@@ -145,9 +145,9 @@ class LPIPS:
 
 
 def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """The images with the rest made of their region: each pixel is that of its mirror image at the region's border.
+    """The images with all pixels outside the region replaced by their mirror image at the region's border.
 
-    Where the mirror image isn't in the region either, it is the nearest pixel that is.
+    Where the mirror image isn't in the region either, the nearest pixel in the region is used.
     """
     made = [_continued(*pair) for pair in zip(images, region, strict=True)]
     return torch.stack(made)
@@ -161,7 +161,7 @@ def _continued(image: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]) -> 
     limits = np.array(region.shape[1:])[:, None, None]
     within = ((mirrored >= 0) & (mirrored < limits)).all(axis=0)
     mirrored = np.where(within, mirrored, nearest)
-    # A pixel of the region is its own nearest, and its own mirror image.
+    # A pixel in the region is its own nearest pixel and its own mirror image.
     usable = region[0].numpy()[tuple(mirrored)]
     rows, columns = torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
     return image[:, rows, columns]
@@ -180,9 +180,9 @@ def _distances(
     sources: Float[Tensor, "n 3 h w"],
     counting: Float[Tensor, "n 1 h w"],
 ) -> Float64[Tensor, " n"]:
-    """Layer by layer, so that no more than one layer's features are kept; on the CPU.
+    """The distances, on the CPU, computed layer by layer so that only one layer's features are kept.
 
-    `counting` says of each pixel how much it counts. All alike, the mean over positions is that of the official code.
+    `counting` is the weight of each pixel. With equal weights, the mean over positions is that of the official code.
     """
     total = torch.zeros(len(images), dtype=torch.float64)
     features = torch.cat([images, sources]).contiguous(memory_format=torch.channels_last)
@@ -194,7 +194,7 @@ def _distances(
 
 
 def _mean(distances: Float[Tensor, "n 1 k l"], counting: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
-    """Over the positions, weighted with how much the pixels of their cells count."""
+    """The mean over positions, each weighted by the mean weight of the pixels in its cell."""
     if counting.all():
         return distances.mean(dim=(1, 2, 3))
     weights = adaptive_avg_pool2d(counting, (distances.shape[2], distances.shape[3]))
@@ -216,20 +216,20 @@ def _judge(name: NetName, file: Path, _digest: str, device: torch.device) -> _Ju
 
 
 def _feature_layers(file: Path) -> dict[str, Tensor]:
-    """By the names that they have in `features` of a torchvision model; the classifier behind them is left out."""
+    """A file's tensors by their names in a torchvision model's `features`, without the classifier."""
     tensors = read_tensors(file, for_scores=True)
     return {name.removeprefix("features."): tensors[name] for name in tensors if not name.startswith("classifier.")}
 
 
 def _linear_layers(name: NetName) -> Path:
     if not (found := _installed(name)):
-        raise UserError("lpips needs the package of that name for its linear layers: pip install lpips")
+        raise UserError("lpips needs the linear layers of the package of the same name: pip install lpips")
     return found[0]
 
 
 def _installed(name: NetName) -> tuple[Path, ...]:
-    """The file of the linear layers, if it is here."""
-    # The package itself isn't imported: that takes a second, and only its files are needed.
+    """The file of the linear layers, if the package is installed."""
+    # The package isn't imported, which would take a second: only its files are needed.
     spec = importlib.util.find_spec("lpips")
     if spec is None or spec.origin is None:
         return ()

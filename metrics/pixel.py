@@ -1,6 +1,6 @@
-"""Pixel metrics: MSE, PSNR and SSIM on the known, the painted or all pixels.
+"""Pixel metrics: MSE, PSNR and SSIM on the known pixels, the inpainted pixels, or all of them.
 
-Official code: `examples/brushnet/evaluate_brushnet.py` of the BrushNet authors, for what `protocol="paper"` does.
+`protocol="paper"` follows the BrushNet authors' code, `examples/brushnet/evaluate_brushnet.py`.
 """
 
 import math
@@ -22,11 +22,11 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.weights.runtime import device_named
 
 IDENTICAL_PSNR = 1000.0
-"""What the official code calls the PSNR of images whose MSE is below `IDENTICAL_MSE`."""
+"""The official code's PSNR of images whose MSE is below `IDENTICAL_MSE`."""
 IDENTICAL_MSE = 1e-10
 SUM_BUFFER = 8192
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
-"""Pixels."""
+"""Side and sigma of the Gaussian window, in pixels."""
 
 
 @final
@@ -34,8 +34,8 @@ SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 class MSE:
     """Mean squared error between image and source, both on [0, 1]; lower is better.
 
-    `strict`: sum over the region's pixels and channels of (a - b)^2 / (3 x pixels), from exact integer sums.
-    `paper`: divided by the pixels alone, so 3 times as much, in the official code's float32 arithmetic.
+    `strict`: the sum of (a - b)^2 over the region's pixels and channels, over 3 x pixels, from exact integer sums.
+    `paper`: divided by the number of pixels only, so 3 times as much, in the official code's float32 arithmetic.
 
     Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty.
     """
@@ -45,11 +45,11 @@ class MSE:
 
     @property
     def info(self) -> MetricInfo:
-        """Printed x 1e3, as in the paper."""
+        """The metric's facts; scores are printed x 1e3, as in the paper."""
         return CATALOGUE["mse"].named(self.region, "1")
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         return mean_squared_error(images, batch.images, region_of(batch, self.region), self.protocol)
 
 
@@ -58,8 +58,8 @@ class MSE:
 class PSNR:
     """Peak signal-to-noise ratio in dB, 10 log10(1 / MSE) with the protocol's MSE; higher is better.
 
-    Identical images have none: `strict` gives +inf, stored as the status `identical`, which reports count as 60 dB;
-    `paper` gives 1000 from an MSE below 1e-10 on, as the official code does, and 1000 enters the mean.
+    For identical images, `strict` gives +inf, which is stored as the status `identical` and counted as 60 dB in
+    reports. `paper` gives 1000 if the MSE is below 1e-10, as the official code does, and 1000 enters the mean.
 
     Input uint8 [n, 3, h, w]; output float64 [n], NaN where the region is empty.
     """
@@ -69,11 +69,11 @@ class PSNR:
 
     @property
     def info(self) -> MetricInfo:
-        """In dB."""
+        """The metric's facts; scores are in dB."""
         return CATALOGUE["psnr"].named(self.region, "1")
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         error = mean_squared_error(images, batch.images, region_of(batch, self.region), self.protocol)
         if self.protocol == "paper":
             return torch.tensor([_official_psnr(value) for value in error.tolist()], dtype=torch.float64)
@@ -85,29 +85,30 @@ class PSNR:
 class SSIM:
     """Structural similarity, Wang et al. 2004; higher is better, 1 for identical images.
 
-    Gaussian window of 11x11 with sigma 1.5, k1 = 0.01, k2 = 0.03, biased covariance, mean over the windows that lie
-    inside the image and over the channels, in float64. That is scikit-image's `gaussian_weights=True`, and torchmetrics
-    up to 1.4.1, as in the official code's time; later ones also average over windows that leave the image.
+    Gaussian window of 11x11 with sigma 1.5, k1 = 0.01, k2 = 0.03, biased covariance, mean over the windows inside the
+    image and over the channels, in float64. This is scikit-image's `gaussian_weights=True`, and torchmetrics up to
+    1.4.1, the version when the official code was written; later versions also average over windows that cross the
+    image's edge.
 
-    On a region, the mean is over the windows that lie in it: no pixel outside has any part in it, and the score doesn't
-    depend on the size of the hole. The protocols don't differ.
+    On a region, the mean is over the windows inside the region. So no pixel outside affects the score, and the score
+    doesn't depend on the size of the hole. Both protocols are the same.
 
-    Input uint8 [n, 3, h, w]; output float64 [n], NaN where no window lies in the region, as where a side is under 11
-    pixels.
+    Input uint8 [n, 3, h, w]; output float64 [n], NaN where no window lies in the region, for example because a side is
+    shorter than 11 pixels.
     """
 
     protocol: ProtocolName = "strict"
     region: Region = "known"
     device: str = "auto"
-    """scikit-image on the CPU; on a CUDA device the same definition with torch, equal to about 1e-12."""
+    """On the CPU, scikit-image computes it; on a CUDA device torch does, equal to about 1e-12."""
 
     @property
     def info(self) -> MetricInfo:
-        """A number up to 1."""
+        """The metric's facts; scores are at most 1."""
         return CATALOGUE["ssim"].named(self.region, "1" if self.region == "whole" else CATALOGUE["ssim"].version)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         if min(images.shape[2:]) < SSIM_WINDOW:
             return torch.full((len(images),), torch.nan, dtype=torch.float64)
         windows = windows_in(region_of(batch, self.region)).flatten(1)
@@ -117,7 +118,7 @@ class SSIM:
 
 
 def region_of(batch: Batch, region: Region) -> Bool[Tensor, "n 1 h w"]:
-    """True at the pixels that count."""
+    """The region as a mask, True at the pixels that count."""
     regions: dict[Region, Callable[[], Tensor]] = {
         "known": lambda: ~batch.masks,
         "painted": lambda: batch.masks,
@@ -144,14 +145,14 @@ def mean_squared_error(
 
 
 def windows_in(region: Bool[Tensor, "n 1 h w"]) -> Bool[Tensor, "n 1 k l"]:
-    """Which of the windows inside the image lie in the region, whole."""
+    """Which windows of the image lie entirely in the region."""
     return max_pool2d((~region).float(), SSIM_WINDOW, stride=1) == 0
 
 
 def ssim_maps(
     images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"], device: torch.device
 ) -> Float64[Tensor, "n 1 k l"]:
-    """The similarity in each window inside the images, mean over the channels."""
+    """The similarity in each window inside the images, averaged over the channels."""
     if device.type == "cuda":
         return ssim_by_convolution(images.to(device), sources.to(device)).cpu()
     pairs = zip(images.double().numpy(), sources.double().numpy(), strict=True)
@@ -161,7 +162,7 @@ def ssim_maps(
 def ssim_by_convolution(
     images: UInt8[Tensor, "n 3 h w"], sources: UInt8[Tensor, "n 3 h w"]
 ) -> Float64[Tensor, "n 1 k l"]:
-    """SSIM on any device: slower than scikit-image on a CPU, much faster on a GPU."""
+    """`ssim_maps` on any device: slower than scikit-image on a CPU, but much faster on a GPU."""
     first, second = images.double().flatten(0, 1), sources.double().flatten(0, 1)
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64, device=images.device) - SSIM_WINDOW // 2
     window = torch.softmax(-(offsets**2) / (2 * SSIM_SIGMA**2), dim=0)
@@ -188,25 +189,25 @@ def _ssim(image: np.ndarray, source: np.ndarray) -> np.ndarray:
         use_sample_covariance=False,
         full=True,
     )
-    # Beyond, windows leave the image.
+    # Windows beyond this slice cross the image's edge.
     inside = slice(SSIM_WINDOW // 2, -(SSIM_WINDOW // 2))
     found: np.ndarray = similarity[:, inside, inside].mean(axis=0)
     return found
 
 
 def _official_psnr(error: float) -> float:
-    # Written as the official code writes it: the last digit depends on that.
+    # Written exactly as in the official code, on which the last digit depends.
     return IDENTICAL_PSNR if error < IDENTICAL_MSE else 20 * math.log10(1 / math.sqrt(error))
 
 
 def _official_mse(
     image: UInt8[Tensor, "3 h w"], source: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]
 ) -> float:
-    """float32 images of [h, w, 3], both times the region; squared differences summed, divided by the pixel count."""
+    """The official MSE: both float32 images times the region, squared differences summed, over the pixel count."""
     weights = region.permute(1, 2, 0).numpy().astype(np.uint8)
     planes = [part.permute(1, 2, 0).contiguous().numpy().astype(np.float32) / 255 for part in (image, source)]
     squares = ((planes[0] * weights - planes[1] * weights) ** 2).ravel()
-    # The order of a float32 sum shows in its last digits: the official one goes through a buffer of 8,192 numbers.
+    # The last digits of a float32 sum depend on its order: the official sum uses a buffer of 8,192 numbers.
     total = np.float32(0)
     for start in range(0, len(squares), SUM_BUFFER):
         total += squares[start : start + SUM_BUFFER].sum()

@@ -1,4 +1,4 @@
-"""How much people would like an image for its caption, as predicted by ImageReward and by HPS v2.1."""
+"""Predicted human preference for an image given its caption: ImageReward and HPS v2.1."""
 
 import json
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ from brushbench.weights.sources import HubFiles, Source, digest_of_files
 from brushbench.weights.tensors import load_checked, read_tensors
 
 REWARD_MEAN, REWARD_STD = 0.16717362830052426, 1.0333394966054072
-"""Mean and standard deviation of the raw rewards on ImageReward's own data; published with the code."""
+"""Mean and standard deviation of the raw rewards on ImageReward's own data, as published with the code."""
 REWARD_TOKENS = 35
-"""What ImageReward reads of a caption, with [CLS] and [SEP]."""
+"""Number of tokens that ImageReward reads of a caption, with [CLS] and [SEP]."""
 BERT = "google-bert/bert-base-uncased"
-"""Whose vocabulary ImageReward's captions are read with."""
+"""The model whose vocabulary ImageReward uses for captions."""
 VOCABULARY = "vocab.txt"
 REWARD_FILES = ("ImageReward.safetensors", "ImageReward.pt")
 VIT_H = "ViT-H-14"
@@ -49,12 +49,12 @@ class _Reward:
 @final
 @dataclass(frozen=True, slots=True)
 class ImageReward:
-    """ImageReward-v1.0, standardised as its authors do; higher is better, 0 is the mean of their data.
+    """ImageReward-v1.0, standardised as by its authors; higher is better, 0 is the mean of their data.
 
-    Xu et al., arXiv:2304.05977. The image is brought to 224 pixels by its shorter side (Pillow, bicubic) and cropped;
-    of the caption 35 tokens are read, end token included. The protocols don't differ.
+    Xu et al., arXiv:2304.05977. The image's shorter side is resized to 224 pixels (Pillow, bicubic), and the image is
+    centre-cropped; captions are cut at 35 tokens, including the end token. Both protocols are the same.
 
-    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that can't be had.
+    Input uint8 [n, 3, h, w]; output float64 [n]. Raises `UserError` for weights that aren't available.
     """
 
     checkpoint: str = "THUDM/ImageReward"
@@ -64,11 +64,11 @@ class ImageReward:
 
     @property
     def info(self) -> MetricInfo:
-        """Printed x 10, as in the paper."""
+        """The metric's facts; scores are printed x 10, as in the paper."""
         return described(CATALOGUE["image-reward"], "whole", "1", self.weights())
 
     def weights(self) -> Sequence[Source]:
-        """The checkpoint and, if it has no tokenizer, BERT's vocabulary."""
+        """The sources of the checkpoint and of the vocabulary, which is BERT's if the checkpoint has none."""
         needed = (REWARD_FILES, ("med_config.json",))
         main = HubFiles("checkpoint", self.checkpoint, needed, optional=("vit_config.json",))
         own = Path(self.checkpoint) / "tokenizer"
@@ -76,7 +76,7 @@ class ImageReward:
         return (main, HubFiles("checkpoint", vocabulary, ((VOCABULARY,),)))
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         judge = self._loaded()
         tokens = judge.tokenizer(
             list(batch.captions), padding=True, truncation=True, max_length=REWARD_TOKENS, return_tensors="pt"
@@ -109,37 +109,37 @@ class _Preference:
 @final
 @dataclass(frozen=True, slots=True)
 class HPS:
-    """Human Preference Score v2.1: cosine of image and caption by a CLIP ViT-H/14 tuned on choices; higher is better.
+    """Human Preference Score v2.1: cosine of image and caption by a CLIP ViT-H/14 tuned on human choices.
 
-    Wu et al., arXiv:2306.09341. The image's *longer* side is brought to 224 pixels (bicubic, in float32, not clamped)
-    and the rest padded with black. Captions are cut at 77 tokens, end token kept. Official code runs in half precision
-    on a GPU; this is float32 everywhere. The protocols don't differ.
+    Higher is better. Wu et al., arXiv:2306.09341. The image's *longer* side is resized to 224 pixels (bicubic, in
+    float32, not clamped), and the rest is padded with black. Captions are cut at 77 tokens, keeping the end token. The
+    official code runs in half precision on a GPU; this is float32 everywhere. Both protocols are the same.
 
-    Input uint8 [n, 3, h, w]; output float64 [n], -1..1. Raises `UserError` for weights that can't be had.
+    Input uint8 [n, 3, h, w]; output float64 [n], -1..1. Raises `UserError` for weights that aren't available.
     """
 
     checkpoint: str = "xswu/HPSv2"
-    """A hub id or a folder with `HPS_v2.1_compressed.pt`, or a file; with the names that open_clip gives."""
+    """A hub id, a folder with `HPS_v2.1_compressed.pt`, or a file; its tensors have open_clip's names."""
     model: str = VIT_H
-    """A model of open_clip, or the JSON file of one's configuration."""
+    """The name of an open_clip model, or a JSON file with a model's configuration."""
     antialias: bool = True
-    """As torchvision from 0.17 on shrinks tensors; False: as before, and as in BrushNet's own environment."""
+    """True: resize like torchvision 0.17 and later. False: like earlier versions, as in BrushNet's own environment."""
     device: str = "auto"
 
     @property
     def info(self) -> MetricInfo:
-        """Printed x 100, as in the paper."""
+        """The metric's facts; scores are printed x 100, as in the paper."""
         own = [Path(self.model)] if Path(self.model).is_file() else []
         another = [] if own or self.model == VIT_H else [self.model]
         number = " ".join(["1", *another, *([] if self.antialias else ["no-antialias"])])
         return described(CATALOGUE["hps"], "whole", number, self.weights(), own)
 
     def weights(self) -> Sequence[Source]:
-        """The checkpoint; the tokenizer is open_clip's."""
+        """The source of the checkpoint; the tokenizer comes with open_clip."""
         return (HubFiles("checkpoint", self.checkpoint, (HPS_FILES,), file_will_do=True),)
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         judge = self._loaded()
         with torch.inference_mode():
             seen = judge.net.encode_image(_letterboxed(images, judge, antialias=self.antialias)).double().cpu()
@@ -179,7 +179,7 @@ def _letterboxed(images: UInt8[Tensor, "n 3 h w"], judge: _Preference, *, antial
 def _reward(file: Path, _digest: str, vocabulary: Path, device: torch.device) -> _Reward:
     tensors = renamed(read_tensors(file, for_scores=True))
     net = load_checked(empty_network(Shapes.read(file.parent)), tensors, file, assign=True)
-    # The official tokenizer has two more tokens than BERT's; captions may name them.
+    # The official tokenizer has two more tokens than BERT's, which captions may contain.
     tokenizer = BertTokenizer(
         str(vocabulary), do_lower_case=True, bos_token="[DEC]", additional_special_tokens=["[ENC]"]
     )
@@ -201,7 +201,11 @@ def _open_clip(model: str) -> nn.Module:
     elif model in open_clip.list_models():
         config = open_clip.get_model_config(model)
     else:
-        raise UserError(one_line(f"model={model}: no model of open_clip, and no file of a configuration; try ViT-H-14"))
+        raise UserError(
+            one_line(
+                f"model={model}: neither a model of open_clip nor a configuration file; valid: for example ViT-H-14"
+            )
+        )
     made = config if isinstance(config, Failure) else capture(lambda: open_clip.CLIP(**config))
     if isinstance(made, Failure):
         raise UserError(one_line(f"model={model}: not a configuration of open_clip's CLIP ({made.error})"))

@@ -1,4 +1,4 @@
-"""How visible the border of the mask is. Ours: no published table measures it, though coherence there is the claim."""
+"""How visible the border of the mask is: a metric of this suite's own, as no published table measures it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,63 +16,63 @@ from brushbench.core.types import Batch
 from brushbench.metrics.catalogue import CATALOGUE
 
 SCALES = (1, 2, 4)
-"""Pixels on either side whose means are compared across the border."""
+"""Numbers of pixels on either side of the border whose means are compared."""
 SHIFTS = range(4, 9)
-"""Pixels by which the border is shifted, into the hole and out of it, to see what steps there are anyway."""
+"""Pixels by which the border is shifted, into the hole and out of it, to measure the usual steps nearby."""
 DEVIATIONS = 3.0
-"""Standard errors by which an excess must stand out from what happened to all of the known pixels."""
+"""Standard errors by which an excess must exceed the noise of the known pixels."""
 DOUBT = 0.1
-"""By how much of what an uncertain gain leaves open steps along the border may differ from those near it."""
+"""Share of the gain's uncertainty by which steps at the border may differ from steps near it."""
 RUN = 8
-"""Pixels along the border whose noise may be one and the same, as in a block of JPEG."""
+"""Pixels along the border that may share the same noise, as in a JPEG block."""
 REACH = SHIFTS[-1] + SCALES[-1] + 1
-"""Pixels from the border beyond which nothing is read."""
+"""Pixels from the border up to which the image is read."""
 OBJECTS = "these masks follow objects, whose own edges can't be told from seams"
 Places = tuple[Int64[Tensor, " k"], Int64[Tensor, " k"]]
-"""Rows, and the left of the two columns between which a step is."""
+"""(rows, columns) of steps; a step lies between this column and the next."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Steps across the border of the mask that stand out from those near it, and did less so in the source.
+    """How much steps across the mask's border stand out from steps nearby, beyond those of the source; lower is better.
 
-    Lower is better, 0 is seamless; a step of s levels between flat regions gives s. At a scale of 1, 2 and 4 pixels, a
-    step is the difference between the means of so many pixels on either side of the border. Its square, averaged along
-    the border, has two things taken off: that of steps across the border shifted by 4 to 8 pixels into the hole and out
-    of it, their mean but no more than outside, so that texture is no seam and noise in the hole hides none; and what
-    the source's own steps there stand out by, as far as the hole still shows the source, since a border may follow an
-    object's edge. The source's steps count times the gain that is seen outside of the hole, and what remains must
-    exceed three standard errors of the noise that is seen there: JPEG, noise or sharpening of the whole image is no
-    seam either. The score is the root of what remains, at the scale where that is largest.
+    0 is seamless; a step of s levels between flat regions gives s. At scales of 1, 2 and 4 pixels, a step is the
+    difference between the means of that many pixels on either side of the border. From the mean squared step along the
+    border, two terms are subtracted. One is the mean squared step along the border shifted by 4 to 8 pixels into the
+    hole and out of it, limited to its value outside: texture is not a seam, and noise in the hole hides none. The other
+    is how much the source's own steps stand out at the border, as far as the hole still shows the source, since a
+    border may follow an object's edge. The source's steps are scaled by the gain measured outside the hole, and the
+    remainder must exceed three standard errors of the noise measured there: JPEG, noise or sharpening of the whole
+    image is not a seam either. The score is the root of the remainder at the scale where it is largest.
 
-    It can't tell a new object's edge from a seam: where masks follow objects it says little, and has a note.
+    The metric can't tell a new object's edge from a seam: where masks follow objects it means little, and adds a note.
 
     Input uint8 [n, 3, h, w]; output float64 [n], in levels of 0..255, NaN where the mask has no border.
     """
 
     masks: MaskKind = "random"
-    """Whether the masks follow objects (`segmentation`), in which case every score has a note."""
+    """Whether the masks follow objects (`segmentation`), in which case every score gets a note."""
 
     @property
     def info(self) -> MetricInfo:
-        """In levels, up to 255."""
+        """The metric's facts; scores are in levels, at most 255."""
         return CATALOGUE["seam"]
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """See the class."""
+        """The score of each image, as the class describes."""
         scores = [_seam(*each) for each in zip(batch.masks, images, batch.images, strict=True)]
         return torch.tensor(scores, dtype=torch.float64)
 
     def notes(self, batch: Batch) -> list[str]:
-        """For each sample what a reader must know of its score; empty for nothing."""
+        """A note for each sample that readers need to interpret its score, or empty texts."""
         return [OBJECTS if self.masks == "segmentation" else ""] * len(batch)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One sample, or its transpose: steps are between columns."""
+    """One sample or its transpose; steps are taken between columns."""
 
     mask: Bool[Tensor, "h w"]
     sums: tuple[Float64[Tensor, "3 h w1"], Float64[Tensor, "3 h w1"]]
@@ -84,7 +84,7 @@ class _View:
         return cls(mask, (first, second))
 
     def steps(self, places: Places, scale: int) -> list[Float64[Tensor, "3 k"]]:
-        """In the image and in its source."""
+        """The steps at these places, in the image and in its source."""
         rows, gaps = places
         ends = [gaps + 1 + offset for offset in (-scale, 0, scale)]
         found = []
@@ -94,19 +94,20 @@ class _View:
         return found
 
     def places(self, scale: int) -> Iterator[Places]:
-        """The places along the border, shifted into the hole, and out of it, where all that is read is on its side."""
+        """The places along the border, along it shifted into the hole, and along it shifted out of the hole.
+
+        Places are left out where a pixel to read lies on the wrong side of the border.
+        """
         rows, gaps = (self.mask[:, 1:] != self.mask[:, :-1]).nonzero().T
         inward = torch.where(self.mask[rows, gaps + 1], 1, -1)
-        painted = pad(self.mask.long().cumsum(dim=1), (1, 0))
+        masked = pad(self.mask.long().cumsum(dim=1), (1, 0))
 
         def one_sided(direction: Tensor, depth: int, side: int) -> Tensor:
-            """Whether so many pixels from the border on, in a direction, are all of the hole (1), or all outside."""
+            """Whether the first `depth` pixels from the border in a direction are all in the hole, or all outside."""
             first = torch.where(direction > 0, gaps + 1, gaps + 1 - depth)
             valid = (first >= 0) & (first + depth <= self.mask.shape[1])
             first = first.clamp(0, max(0, self.mask.shape[1] - depth))
-            return valid & (
-                painted[rows, first + min(depth, self.mask.shape[1])] - painted[rows, first] == side * depth
-            )
+            return valid & (masked[rows, first + min(depth, self.mask.shape[1])] - masked[rows, first] == side * depth)
 
         whole = one_sided(inward, scale, 1) & one_sided(-inward, scale, 0)
         yield rows[whole], gaps[whole]
@@ -121,7 +122,7 @@ class _View:
 @final
 @dataclass(slots=True)
 class _Steps:
-    """Squared steps of an image and of its source, and their products, summed over places; mean over the channels."""
+    """Sums over places of an image's squared steps, its source's, and their products, averaged over the channels."""
 
     count: int = 0
     own: float = 0.0
@@ -129,18 +130,18 @@ class _Steps:
     both: float = 0.0
 
     def add(self, own: Float64[Tensor, "3 k"], before: Float64[Tensor, "3 k"]) -> None:
-        """More places."""
+        """Add the steps at more places."""
         self.count += own.shape[1]
         self.own += (own * own).sum().item() / 3
         self.before += (before * before).sum().item() / 3
         self.both += (own * before).sum().item() / 3
 
     def gain(self) -> float:
-        """What the image's steps are of the source's, by least squares; 1 where the source has none."""
+        """The least-squares factor from the source's steps to the image's; 1 where the source has none."""
         return self.both / self.before if self.before else 1.0
 
     def noise(self) -> float:
-        """The variance of what the gain leaves unexplained."""
+        """The variance of the image's steps that the gain leaves unexplained."""
         return max(0.0, self.own - self.gain() * self.both) / self.count if self.count else 0.0
 
 
@@ -170,7 +171,7 @@ def _near_border(mask: Bool[Tensor, "h w"], dim: int) -> Int64[Tensor, " k"]:
 
 
 def _excess(views: Sequence[_View], scale: int) -> float:
-    """By how much squared steps across the border stand out, at least 0."""
+    """By how much the mean squared step across the border stands out, at least 0."""
     border, inside, outside = _Steps(), _Steps(), _Steps()
     for view in views:
         for steps, places in zip((border, inside, outside), view.places(scale), strict=True):
@@ -178,11 +179,11 @@ def _excess(views: Sequence[_View], scale: int) -> float:
     if not border.count:
         return 0.0
     gain, noise = outside.gain(), outside.noise()
-    # How well one gain tells of all steps is as far from certain as it is from 1.
+    # The further the gain is from 1, the less certain it is that one gain describes all steps.
     credited = abs(gain) + 2 * abs(gain - 1)
     before = border.before / border.count
     own_edge = max(0.0, before - _usual(inside.before, outside.before, inside.count, outside.count))
-    # A hole without a trace of the source has a gain near 0 by chance.
+    # A hole without any trace of the source has a gain near 0, by chance not exactly 0.
     kept = min(1.0, max(0.0, 4 * inside.gain() / gain - 1)) if gain else 0.0
     error = math.sqrt((4 * gain**2 * before * noise + 2 * noise**2) * RUN / border.count)
     uncertain = DOUBT * (credited**2 - gain**2) * before
@@ -191,7 +192,7 @@ def _excess(views: Sequence[_View], scale: int) -> float:
 
 
 def _usual(inside: float, outside: float, inner: int, outer: int) -> float:
-    """The squared steps that there are near the border anyway: the mean of both sides, but no more than outside."""
+    """The usual mean squared step near the border: the mean of both sides, limited to its value outside."""
     if not inner or not outer:
         return inside / inner if inner else outside / outer if outer else 0.0
     return min((inside / inner + outside / outer) / 2, outside / outer)

@@ -51,7 +51,7 @@ def test_values_that_are_not_finite_are_no_picture(batch: Batch, tiny_weights: P
     torch.nn.init.constant_(vae.decoder.conv_out.bias, float("nan"))
     vae.save_pretrained(tmp_path / "vae")
     method = brushbench.load_method("autoencoder", weights=tmp_path, device="cpu")
-    with pytest.raises(brushbench.core.errors.SampleError, match="aren't finite"):
+    with pytest.raises(brushbench.core.errors.SampleError, match="isn't finite"):
         method(batch, [0, 0])
 
 

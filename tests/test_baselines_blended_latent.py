@@ -79,7 +79,7 @@ def test_another_sampler_and_what_is_refused(weights: Path, inpainting_weights: 
         for sampler in ("unipc", "euler")
     ]
     assert not torch.equal(*images)
-    with pytest.raises(brushbench.UserError, match="needs a UNet of 4 input channels, this one has 9"):
+    with pytest.raises(brushbench.UserError, match="needs a UNet with 4 input channels; this one has 9"):
         brushbench.load_method("blended-latent", weights=inpainting_weights, device="cpu")
     with pytest.raises(brushbench.UserError, match="blending_start=1"):
         brushbench.load_method("blended-latent", weights=weights, device="cpu", blending_start=1)

@@ -160,7 +160,7 @@ def test_each_sample_is_painted_like_its_own_picture(
         alone = unguided(tiny_weights, ip_adapter_image=tmp_path / name, **options)
         assert (both[index] - alone[0]).abs().max() <= 1 / 255
     assert (both[0] - both[1]).abs().max() > 0.05
-    with pytest.raises(brushbench.UserError, match=r"has no picture third; valid: \.png"):
+    with pytest.raises(brushbench.UserError, match=r"has no picture for third; valid: \.png"):
         unguided(tiny_weights, ("first", "third"), ip_adapter_image=tmp_path, **options)
 
 
@@ -196,7 +196,7 @@ def test_sdxl_takes_them_too(sdxl_weights: Path, tmp_path: Path) -> None:
         (("lora={picture}",), "can't be loaded: it is a picture"),
         (("lora={narrow}",), "doesn't fit this base model"),
         (("lora={strange}",), "doesn't fit this base model"),
-        (("ip_adapter={adapter}",), "ip_adapter and ip_adapter_image mean nothing without each other"),
+        (("ip_adapter={adapter}",), "ip_adapter and ip_adapter_image need each other"),
         (("ip_adapter={adapter}", "ip_adapter_image=nothing.png"), "ip_adapter_image=nothing.png: no such file"),
         (("ip_adapter={adapter}", "ip_adapter_image={empty}"), "the folder has no pictures"),
         (("ip_adapter={adapter}", "ip_adapter_image={narrow}"), "not a PNG, JPEG or WebP image"),

@@ -246,7 +246,7 @@ def test_a_base_and_a_branch_of_different_kinds_are_refused(weights: Path, tiny_
     config = json.loads((folder / "brushnet" / "config.json").read_text())
     other = config | {"projection_class_embeddings_input_dim": 64}
     BrushNetModel.from_config(other).save_pretrained(folder / "brushnet")
-    with pytest.raises(brushbench.UserError, match="reads 64 values of text and size, the base model has 60"):
+    with pytest.raises(brushbench.UserError, match="reads 64 values of text and size, the base model gives 60"):
         loaded(folder)
 
 
@@ -266,7 +266,9 @@ def test_a_folder_without_the_second_text_encoder_is_refused(part: str, weights:
 
 @pytest.mark.parametrize(("name", "options"), DIFFUSION_METHODS[1:])
 def test_other_methods_refuse_sdxl(name: str, options: dict[str, int], weights: Path) -> None:
-    with pytest.raises(brushbench.UserError, match=r"unet is SDXL's, which this method can't use; brushnet can"):
+    with pytest.raises(
+        brushbench.UserError, match=r"unet is an SDXL UNet, which this method can't use; valid: --method brushnet"
+    ):
         brushbench.load_method(name, weights=weights, device="cpu", **options)
 
 

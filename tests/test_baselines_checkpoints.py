@@ -39,11 +39,11 @@ DAMAGES = {
     "tokenizer": (lambda root: (root / "tokenizer/vocab.json").unlink(), "no vocab.json"),
     "scheduler": (
         lambda root: (root / "scheduler/scheduler_config.json").write_text('{"beta_schedule": "none"}'),
-        "scheduler: UniPCMultistepScheduler can't be made from it",
+        "scheduler: UniPCMultistepScheduler can't be made from this config",
     ),
     "class": (
         lambda root: shutil.copy(root / "unet/config.json", root / "brushnet/config.json"),
-        "brushnet is a UNet2DConditionModel; valid here is a BrushNetModel",
+        "brushnet holds a UNet2DConditionModel; valid: a BrushNetModel",
     ),
     "weights": (lambda root: (root / WEIGHTS).unlink(), "brushnet has no weights"),
     "cut": (
@@ -70,7 +70,7 @@ DAMAGES = {
     ),
     "shape": (
         lambda root: change_tensors(root / WEIGHTS, "shape"),
-        "conv_in_condition.weight has shape [16, 8, 3, 3], by config.json it is [16, 9, 3, 3]",
+        "conv_in_condition.weight has shape [16, 8, 3, 3]; by config.json it must be [16, 9, 3, 3]",
     ),
     "vocabulary": (lambda root: (root / "tokenizer/vocab.json").write_text("{"), "tokenizer: can't be loaded"),
     "missing": (lambda root: change_tensors(root / WEIGHTS, "missing"), "lacks brushnet_mid_block.weight"),

@@ -138,10 +138,14 @@ def test_seeds_and_pixels_are_checked(pipelines: Folders, samples: list[Sample])
 REFUSED = {
     "negative prompt": ("flux-fill", {"negative_prompt": "ugly"}, "option negative_prompt='ugly': FluxFillPipeline"),
     "valid ones": ("flux-fill", {"true_cfg_scale": 2}, "valid: steps, guidance, strength$"),
-    "strength": ("kandinsky", {"strength": 0.5}, r"strength=0\.5: KandinskyV22InpaintCombinedPipeline has nothing"),
-    "no guidance": ("flux", {"negative_prompt": "ugly"}, "negative_prompt means nothing to FluxInpaintPipeline"),
+    "strength": ("kandinsky", {"strength": 0.5}, r"strength=0\.5: KandinskyV22InpaintCombinedPipeline does not accept"),
+    "no guidance": ("flux", {"negative_prompt": "ugly"}, "negative_prompt has no effect on FluxInpaintPipeline"),
     "distilled": ("flux-unguided", {"guidance": 3}, "guidance=3: .* no guidance input; valid: true_cfg_scale"),
-    "sampler": ("flux-fill", {"sampler": "ddim"}, "sampler=ddim can't take the place of .*FlowMatchEuler.*valid: none"),
+    "sampler": (
+        "flux-fill",
+        {"sampler": "ddim"},
+        "sampler=ddim can't replace this model's .*FlowMatchEuler.*valid: none",
+    ),
     "prior": ("sd", {"prior": "somewhere"}, "prior=somewhere: StableDiffusionInpaintPipeline in .* needs none"),
     "revision": ("sd", {"revision": "main"}, "revision=main means nothing here; valid only with -o model=owner/name"),
     "no step": ("sd", {"strength": 0.2, "steps": 4}, r"strength=0\.2 of steps=4 is less than one step"),

@@ -82,7 +82,7 @@ def test_of_both_kinds_the_plain_weights_are_taken_unless_ema_is_asked_for(
     save = torch.save if suffix == ".ckpt" else save_file
     save(plain | averaged, file)
     usual, said = painted(samples, tiny_weights, base=file)
-    assert said.endswith(f"{file.name}: its plain weights, not its EMA weights, which -o ema=true takes")
+    assert said.endswith(f"{file.name}: its plain weights (for its EMA weights: -o ema=true)")
     assert torch.equal(usual, painted(samples, tiny_weights)[0])
     ema, said = painted(samples, tiny_weights, base=file, ema=True)
     assert said.endswith(f"{file.name}: its EMA weights")
@@ -130,7 +130,7 @@ def test_the_vae_s_baseline_says_nothing_of_a_unet(plain, averaged, tiny_weights
     [
         ("no ema", "ema=true: "),
         ("one less", "its EMA weights lack model_ema.diffusion_modelmiddle_block0in_layers2weight (1 in all)"),
-        ("another name", "the name model_ema.diffusion_modelmixer0weight of an EMA weight is none of the original"),
+        ("another name", "the EMA weight model_ema.diffusion_modelmixer0weight is unknown to the original"),
     ],
 )
 def test_ema_weights_that_can_not_be_taken_are_refused_in_one_line(
@@ -157,7 +157,7 @@ def test_no_method_takes_ema_weights_of_a_folder(
     asked = run_on(write_bench(count=1), tmp_path / "runs", *more, "-o", "ema=true", method=method)
     for given in (("--weights", tiny_weights), ("-o", f"base={tiny_weights}")):
         result = brushbench(*asked, *given)
-        assert_one_line(result, f"ema=true: {tiny_weights} is no single file; valid: ", "or ema=false")
+        assert_one_line(result, f"ema=true: {tiny_weights} is not a single file; valid: ", "or ema=false")
     assert not (tmp_path / "runs").exists()
 
 
@@ -194,7 +194,7 @@ def test_powerpaint_has_no_use_for_it_where_a_unet_takes_the_place_of_the_base_s
         plain | unet | {flat(name): tensor.clone() for name, tensor in unet.items()}, tmp_path / "wide.safetensors"
     )
     options = {"base": tmp_path / "wide.safetensors", "checkpoint": folder, "ema": True, "device": "cpu", "version": 1}
-    with pytest.raises(brushbench.UserError, match="ema=true means nothing here"):
+    with pytest.raises(brushbench.UserError, match="ema=true has no effect here"):
         brushbench.load_method("powerpaint", weights=inpainting_weights, **options)
 
 

@@ -301,7 +301,7 @@ def test_a_unet_of_fewer_levels(weights: Path, three_levels: Path, write_bench) 
 
 
 def test_what_is_refused(weights: Path, golden_weights: Path) -> None:
-    with pytest.raises(brushbench.UserError, match="hd-painter needs a UNet of 9 input channels, this one has 4"):
+    with pytest.raises(brushbench.UserError, match="hd-painter needs a UNet with 9 input channels; this one has 4"):
         method_of(golden_weights)
     with pytest.raises(brushbench.UserError, match="eta=2"):
         method_of(weights, eta=2)

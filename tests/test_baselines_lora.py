@@ -274,11 +274,11 @@ REFUSED = {
     ),
     "second text encoder": (
         pair() | text("lora_te2_"),
-        "lora_te2_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight can't be used: the base model has one",
+        "lora_te2_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight can't be used: the base model has only",
     ),
     "diffusers' second text encoder": (
         pair() | {"text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(2, 20)},
-        "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight can't be used: the base model has one",
+        "text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight can't be used: the base model has only",
     ),
     "no such layer": (
         pair() | {"lora_unet_down_blocks_7_conv.lora_down.weight": torch.ones(2, 16)},
@@ -296,7 +296,7 @@ REFUSED = {
         pair(alpha=torch.tensor(torch.inf)),
         "to_q.alpha can't be used: it has values that aren't finite",
     ),
-    "alphas": (pair(alpha=torch.ones(2)), "to_q.alpha can't be used: its shape is [2], must be one number"),
+    "alphas": (pair(alpha=torch.ones(2)), "to_q.alpha can't be used: its shape is [2], but it must be one number"),
     "down alone": (pair(lora_up__weight=None, alpha=None), "to_q.lora_down.weight can't be used: the file has no up"),
     "up alone": (pair(lora_down__weight=None, alpha=None), "to_q.lora_up.weight can't be used: the file has no down"),
     "alpha alone": (
@@ -315,8 +315,8 @@ REFUSED = {
     ),
     "loha": (pair() | {"lora_unet_conv_in.hada_w1_a": torch.ones(4, 2)}, "hada_w1_a can't be used: LoHa"),
     "lokr": (pair() | {"lora_unet_conv_in.lokr_w1": torch.ones(4, 2)}, "lokr_w1 can't be used: LoKr"),
-    "difference": (pair(diff=torch.ones(16, 16)), "to_q.diff can't be used: it is none of a LoRA's tensors"),
-    "difference of a bias": (pair(diff_b=torch.ones(16)), "to_q.diff_b can't be used: it is none of a LoRA's tensors"),
+    "difference": (pair(diff=torch.ones(16, 16)), "to_q.diff can't be used: it is not a LoRA tensor"),
+    "difference of a bias": (pair(diff_b=torch.ones(16)), "to_q.diff_b can't be used: it is not a LoRA tensor"),
     "norm": (
         pair() | {"lora_unet_conv_norm_out.w_norm": torch.ones(16)},
         "lora_unet_conv_norm_out.w_norm can't be used",
@@ -361,13 +361,13 @@ def tiny_base(tiny_weights: Path) -> StableDiffusion:
         ({"unet.use_dora": True}, "unet.use_dora=true can't be used"),
         ({"unet.init_lora_weights": "pissa_niter_4"}, 'unet.init_lora_weights="pissa_niter_4" can\'t be used'),
         ({"unet.alora_invocation_tokens": [1]}, "unet.alora_invocation_tokens=[1] can't be used"),
-        ({"unet.r": 8}, "lora_down.weight can't be used: its rank is 2, and 8 by"),
-        ({"unet.lora_alpha": 3, "unet.r": 2}, "to_q.alpha can't be used: it is 1, and 3 by"),
+        ({"unet.r": 8}, "lora_down.weight can't be used: its rank is 2, but 8 in"),
+        ({"unet.lora_alpha": 3, "unet.r": 2}, "to_q.alpha can't be used: it is 1, but 3 in"),
         ({"unet.alpha_pattern": {"(": 1}}, "unet.alpha_pattern"),
         ({"unet.alpha_pattern": {"to_q": "2"}}, "unet.alpha_pattern"),
         ({"unet.rank_pattern": [4]}, "unet.rank_pattern=[4] can't be used"),
         ({"unet.lora_alpha": "2"}, 'unet.lora_alpha="2" can\'t be used'),
-        (["unet.r"], "is no JSON object"),
+        (["unet.r"], "is not a JSON object"),
     ],
 )
 def test_what_a_file_says_of_itself_is_used_too_or_refused(

@@ -220,10 +220,10 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     Training(Line(tmp_path), recipe, tmp_path)(silent)
     with pytest.raises(UserError, match="has been trained for 2 steps already"):
         Training(Line(tmp_path), Recipe(steps=1, batch=2, rate=0.1), tmp_path)(silent)
-    with pytest.raises(UserError, match="is no checkpoint of this part"):
+    with pytest.raises(UserError, match="is not a checkpoint of this part"):
         Training(Line(tmp_path, trained=nn.Linear(4, 1)), recipe, tmp_path)(silent)
     (tmp_path / "line" / "checkpoint.pt").write_bytes(b"rubbish")
-    with pytest.raises(UserError, match="is no checkpoint of this part"):
+    with pytest.raises(UserError, match="is not a checkpoint of this part"):
         Training(Line(tmp_path), recipe, tmp_path)(silent)
 
 

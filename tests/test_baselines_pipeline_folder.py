@@ -53,7 +53,7 @@ def test_several_files_and_a_variant(pipelines: Folders, tmp_path: Path, samples
     half = opened(tmp_path / "half", steps=3)
     assert "text_encoder, unet, vae from fp16 files" in half.origin
     assert torch.equal(half.call(Batch.of(samples[:1]), [1])[0].int(), expected)
-    with pytest.raises(suite.UserError, match=r"variant=fp16: .*plain has no weights of it"):
+    with pytest.raises(suite.UserError, match=r"variant=fp16: .*plain has no weights of this variant"):
         opened(tmp_path / "plain", variant="fp16")
 
 
@@ -70,8 +70,8 @@ def empty(folder: Path) -> None:
 INDEX = "model_index.json"
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no index": (lambda root: (root / INDEX).unlink(), "has no model_index.json"),
-    "no object": (lambda root: (root / INDEX).write_text("[]"), "must be an object whose _class_name"),
-    "not json": (lambda root: (root / INDEX).write_text("{"), "must be an object whose _class_name"),
+    "no object": (lambda root: (root / INDEX).write_text("[]"), "must be a JSON object whose _class_name"),
+    "not json": (lambda root: (root / INDEX).write_text("{"), "must be a JSON object whose _class_name"),
     "component": (lambda root: shutil.rmtree(root / "vae"), "has no vae/ folder"),
     "tensor": (lose_tensor, "unet: the checkpoint lacks conv_out.bias"),
     "scheduler": (
@@ -84,7 +84,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
 }
 ENTRIES: dict[str, tuple[dict[str, object], str]] = {
-    "remote class": ({"_class_name": ["pipeline", "Mine"]}, "must be an object whose _class_name"),
+    "remote class": ({"_class_name": ["pipeline", "Mine"]}, "must be a JSON object whose _class_name"),
     "unknown class": ({"_class_name": "Mine"}, "'Mine' is not a pipeline of diffusers"),
     "model class": ({"_class_name": "AutoencoderKL"}, "'AutoencoderKL' is not a pipeline of diffusers"),
     "no inpainting": (
@@ -99,8 +99,8 @@ ENTRIES: dict[str, tuple[dict[str, object], str]] = {
         {"_class_name": "StableDiffusionXLPipeline"},
         "has no 'text_encoder_2', which StableDiffusionXLInpaintPipeline needs",
     ),
-    "code": ({"unet": ["mine", "UNet"]}, "unet is mine.UNet, no component"),
-    "function": ({"unet": ["diffusers", "utils"]}, "unet is diffusers.utils, no component"),
+    "code": ({"unet": ["mine", "UNet"]}, "unet is mine.UNet, not a component"),
+    "function": ({"unet": ["diffusers", "utils"]}, "unet is diffusers.utils, not a component"),
 }
 """What `model_index.json` could say."""
 

@@ -68,8 +68,8 @@ def test_clean_latents_are_a_third_way_to_say_it() -> None:
     [
         ("hd-painter", None, {"prediction_type": "flow_prediction"}, ["flow_prediction"]),
         ("hd-painter", None, {"rescale_betas_zero_snr": True}, ["rescale_betas_zero_snr", "hd-painter"]),
-        ("sd-inpainting", "pndm", {"rescale_betas_zero_snr": True}, ["PNDMScheduler doesn't know", "unipc", "ddim"]),
-        ("sd-inpainting", None, {"rescale_betas_zero_snr": True}, ["PNDMScheduler doesn't know", "euler"]),
+        ("sd-inpainting", "pndm", {"rescale_betas_zero_snr": True}, ["PNDMScheduler doesn't support", "unipc", "ddim"]),
+        ("sd-inpainting", None, {"rescale_betas_zero_snr": True}, ["PNDMScheduler doesn't support", "euler"]),
         ("sd-inpainting", "pndm", {"prediction_type": "sample"}, ["prediction_type"]),
     ],
 )

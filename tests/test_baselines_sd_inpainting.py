@@ -58,5 +58,5 @@ def test_it_equals_the_pipeline_of_diffusers(
 
 
 def test_a_unet_of_four_channels_is_refused(tiny_weights: Path) -> None:
-    with pytest.raises(brushbench.UserError, match="needs a UNet of 9 input channels, this one has 4"):
+    with pytest.raises(brushbench.UserError, match="needs a UNet with 9 input channels; this one has 4"):
         brushbench.load_method("sd-inpainting", weights=tiny_weights, device="cpu")

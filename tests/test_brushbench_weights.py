@@ -121,7 +121,7 @@ def test_a_file_that_is_no_family(content: str, tmp_path: Path) -> None:
 
 
 def test_a_base_of_ones_own_goes_under_the_branch(tiny_weights: Path, inpainting_weights: Path) -> None:
-    with pytest.raises(brushbench.UserError, match="brushnet needs a UNet of 4 input channels, this one has 9"):
+    with pytest.raises(brushbench.UserError, match="brushnet needs a UNet with 4 input channels; this one has 9"):
         brushbench.load_method("brushnet", weights=tiny_weights, base=inpainting_weights, device="cpu")
     alone = tiny_weights / "brushnet"
     method = brushbench.load_method("brushnet", weights=tiny_weights, base=tiny_weights, brushnet=alone, device="cpu")
@@ -172,7 +172,7 @@ def test_sources_may_lie_beside_the_family(own_family: Path, monkeypatch: pytest
 def test_a_family_may_replace_one_component_of_the_base(own_family: Path, tiny_weights: Path) -> None:
     method = brushbench.load_method("sd-inpainting", weights=own_family, device="cpu")
     assert method.sd.unet.config.in_channels == 9
-    with pytest.raises(brushbench.UserError, match="needs a UNet of 9 input channels, this one has 4"):
+    with pytest.raises(brushbench.UserError, match="needs a UNet with 9 input channels; this one has 4"):
         brushbench.load_method("sd-inpainting", weights=own_family, base=tiny_weights, device="cpu")
 
 

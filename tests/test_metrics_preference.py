@@ -134,7 +134,7 @@ def test_checkpoints_that_are_none(golden: Path, reward: Path, hps: dict[str, Va
     torch.save({"code": print}, folder / "ImageReward.pt")
     with pytest.raises(brushbench.UserError, match=r"holds a Python object \((__builtin__|builtins)\.print\)"):
         brushbench.load_metric("image-reward", checkpoint=folder)(*pair)
-    with pytest.raises(brushbench.UserError, match="model=ViT-Z: no model of open_clip"):
+    with pytest.raises(brushbench.UserError, match="model=ViT-Z: neither a model of open_clip"):
         brushbench.load_metric("hps", checkpoint=hps["checkpoint"], model="ViT-Z")(*pair)
     with pytest.raises(brushbench.UserError, match=r"lacks ln_final\.bias"):
         brushbench.load_metric("hps", checkpoint=reward / "ImageReward.safetensors", model=hps["model"])(*pair)

@@ -148,7 +148,7 @@ def test_the_table_says_what_they_are(tmp_path: Path) -> None:
     for part in (
         "references and floors are listed below the rule, neither ranked nor tested",
         "copy is the source itself",
-        "autoencoder is its round trip through the VAE, the ceiling of latent methods that don't blend",
+        "autoencoder is the source after a round trip through the VAE, the ceiling of latent methods that don't blend",
     ):
         assert part in text
     paper = render(

@@ -1,4 +1,4 @@
-"""BrushNet: Ju et al., arXiv:2403.06976 (ECCV 2024)."""
+"""BrushNet, Ju et al., arXiv:2403.06976 (ECCV 2024)."""
 
 from brushbench.baselines.brushnet.method import BrushNet, BrushNetOptions
 from brushbench.baselines.brushnet.model import BrushNetModel

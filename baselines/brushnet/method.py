@@ -1,4 +1,4 @@
-"""Inpainting with BrushNet: arXiv:2403.06976, section 3 and the official `evaluate_brushnet.py`."""
+"""Inpainting with BrushNet: arXiv:2403.06976, section 3, and the official `evaluate_brushnet.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +28,10 @@ PART = "brushnet"
 
 @dataclass(frozen=True, slots=True)
 class BrushNetOptions(ConditioningOptions):
-    """Options of `brushnet`: UniPC, as the official script, if no sampler is named; the branch is plug-and-play."""
+    """Options of `brushnet`; the default sampler is UniPC, as in the official script. The branch is plug-and-play."""
 
     brushnet: str | None = None
-    """Folder or hub id of another branch."""
+    """Folder or hub id of another BrushNet branch."""
     lora: str | None = None
     """File, folder or hub id of LoRA weights for the base model."""
     lora_scale: float = 1.0
@@ -39,18 +39,18 @@ class BrushNetOptions(ConditioningOptions):
     """File, folder or hub id of an IP-Adapter for the base model."""
     ip_adapter_scale: float = 1.0
     ip_adapter_image: str | None = None
-    """The picture that it reads, or a folder with one for each sample, named after the sample's id."""
+    """The picture to use as a prompt, or a folder with one picture per sample, named after the sample's id."""
 
     def __post_init__(self) -> None:
         ConditioningOptions.__post_init__(self)
         if (self.ip_adapter is None) != (self.ip_adapter_image is None):
-            raise UserError("ip_adapter and ip_adapter_image mean nothing without each other; valid: both, or neither")
+            raise UserError("ip_adapter and ip_adapter_image need each other; valid: both, or neither")
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class BrushNet:
-    """A branch without attention guides a frozen diffusion model, Stable Diffusion 1.5 or SDXL, layer by layer."""
+    """A branch without attention guides a frozen Stable Diffusion 1.5 or SDXL, layer by layer."""
 
     Options: ClassVar = BrushNetOptions
     sd: StableDiffusion
@@ -60,7 +60,10 @@ class BrushNet:
 
     @classmethod
     def load(cls, options: BrushNetOptions, runtime: Runtime) -> "BrushNet":
-        """Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together."""
+        """Load the base model, the branch and what is plugged into the base.
+
+        Raises `UserError` for weights that can't be used, or a base and a branch that don't fit together.
+        """
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc", sdxl=True, ema=options.ema)
         sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
@@ -75,11 +78,11 @@ class BrushNet:
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The branch looks at the masked image at every step, and tells the UNet layer by layer what it sees."""
+        """Inpaint a batch. At each step the branch reads the masked image and adds its features to the UNet."""
         noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         if self.image_prompts:
@@ -95,13 +98,16 @@ class BrushNet:
             with with_residuals(self.sd.unet, residuals) as unet:
                 return self.sd.guided_noise(latents, step, text, unet)
 
-        painted = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
-        return self.options.blended(painted, batch)
+        generated = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        return self.options.blended(generated, batch)
 
     def _residuals(
         self, latents: Latents, step: Step, condition: Float[Tensor, "n 5 h w"], text: EncodedText, weight: float
     ) -> Residuals:
-        """For both halves of the guidance, which share one pass through the branch unless it reads the text: SDXL's."""
+        """The branch's features for both halves of the guidance.
+
+        The halves share one pass through the branch, unless the branch reads the text, as SDXL's does.
+        """
         added = self.sd.added_conditions(latents, text)
         copies = text.copies if added else 1
         read, conditions = (tensor.repeat(copies, 1, 1, 1) for tensor in (latents, condition))
@@ -121,4 +127,4 @@ def _check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:
         raise UserError(f"this BrushNet is for a UNet of widths {widths[0]}, the base model has {widths[1]}")
     read = [model.config.projection_class_embeddings_input_dim for model in (branch, unet)]
     if read[0] != read[1]:
-        raise UserError(f"this BrushNet reads {read[0]} values of text and size, the base model has {read[1]}")
+        raise UserError(f"this BrushNet reads {read[0]} values of text and size, the base model gives {read[1]}")

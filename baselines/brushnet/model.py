@@ -1,4 +1,4 @@
-"""The branch: a second UNet, whose every feature leaves through a zero-initialised convolution."""
+"""BrushNet's branch: a second UNet whose features each leave through a zero-initialised convolution."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, final
@@ -16,24 +16,25 @@ from brushbench.baselines.sdxl import EMBEDDING, is_sdxl
 from brushbench.core.errors import UserError
 
 CONDITIONING_CHANNELS = 5
-"""4 latents of the masked image, 1 mask of the known pixels."""
+"""4 channels of the masked image's latents and 1 of the mask of known pixels."""
 PLAIN_BLOCKS = {"DownBlock2D", "UpBlock2D", "MidBlock2D"}
 ATTENTION_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}
 
 
 @final
 class BrushNetModel(ModelMixin, ConfigMixin):
-    """BrushNet's branch for Stable Diffusion 1.5 or SDXL, of diffusers' blocks; Ju et al., arXiv:2403.06976, sec. 3.2.
+    """BrushNet's branch for Stable Diffusion 1.5 or SDXL, built from diffusers' blocks.
 
-    It reads noisy latents, latents of the masked image and the mask of the known pixels, and gives `Residuals` for a
-    `UNet2DConditionModel` of the same widths. Folders of official checkpoints load with `from_pretrained`.
+    Ju et al., arXiv:2403.06976, section 3.2. It reads noisy latents, latents of the masked image and the mask of the
+    known pixels, and returns `Residuals` for a `UNet2DConditionModel` of the same widths. Folders of official
+    checkpoints load with `from_pretrained`.
 
-    BrushNet's own blocks have no attention. Those of PowerPaint's second version (Zhuang et al., arXiv:2312.03594)
-    have the UNet's, and read a text. A branch for SDXL reads the pooled text and the picture's size, like its UNet.
+    BrushNet's own blocks have no attention. Those of PowerPaint version 2 (Zhuang et al., arXiv:2312.03594) have the
+    UNet's attention and read a text. A branch for SDXL reads the pooled text and the picture's size, like its UNet.
     """
 
-    # The parameters are the fields of an official config.json; some mean nothing here, and are there because a config
-    # that is read must also be written back unchanged.
+    # The parameters are the fields of an official config.json. Some have no effect here; they are kept so that a config
+    # is written back unchanged.
     @register_to_config
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -75,7 +76,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         if strange := {*down_block_types, *up_block_types, mid_block_type} - PLAIN_BLOCKS - ATTENTION_BLOCKS:
             raise UserError(f"BrushNet has no blocks of type {', '.join(sorted(strange))}")
         if class_embed_type or encoder_hid_dim_type or addition_embed_type not in (None, EMBEDDING):
-            raise UserError("this BrushNet config asks for embeddings that neither SD 1.5 nor SDXL has")
+            raise UserError("this BrushNet config requests embeddings that neither SD 1.5 nor SDXL has")
         widths = list(block_out_channels)
         time_width = widths[0] * 4
         self.conv_in_condition = nn.Conv2d(in_channels + conditioning_channels, widths[0], kernel_size=3, padding=1)
@@ -92,7 +93,8 @@ class BrushNetModel(ModelMixin, ConfigMixin):
             "resnet_groups": norm_num_groups,
             "resnet_time_scale_shift": resnet_time_scale_shift,
         }
-        # Without a count of heads, `attention_head_dim` is one: a slip of diffusers that every checkpoint relies on.
+        # Without `num_attention_heads`, `attention_head_dim` is the number of heads: a slip of diffusers that every
+        # checkpoint relies on.
         heads, depths = (
             _per_level(value, len(widths))
             for value in (num_attention_heads or attention_head_dim, transformer_layers_per_block)
@@ -128,11 +130,11 @@ class BrushNetModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_unet(cls, unet: UNet2DConditionModel, *, attention: bool = False) -> "BrushNetModel":
-        """A branch to train for this UNet: its weights where both have a layer, zero convolutions at every exit.
+        """A branch to train for this UNet, with the UNet's weights and zero convolutions at every exit.
 
-        With `attention` it has the UNet's blocks, as PowerPaint's second version; without, BrushNet's own.
-        The first convolution reads the UNet's weights twice, for the noisy latents and for the masked image's, and
-        zeros for the mask. The official code leaves SDXL's `add_embedding` random, here it is the UNet's.
+        With `attention` it has the UNet's blocks, as in PowerPaint version 2; without, BrushNet's own. The first
+        convolution starts from the UNet's weights twice, for the noisy latents and for the masked image's latents, and
+        from zeros for the mask. The official code leaves SDXL's `add_embedding` random; here it is the UNet's.
         Raises `UserError` for a UNet that doesn't read 4 channels.
         """
         config = unet.config
@@ -170,20 +172,20 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         encoder_hidden_states: Float[Tensor, "n tokens c"] | None = None,
         added_cond_kwargs: Mapping[str, Tensor] | None = None,
     ) -> Residuals:
-        """Noisy latents, timestep (one, or one per sample) and condition -> the residuals times the scale.
+        """The residuals for noisy latents, a timestep (one, or one per sample) and a condition, times the scale.
 
-        `brushnet_cond` is the latents of the masked image, then 1 where a pixel is known and 0 where it is painted.
-        In `guess_mode` the residuals are weighted from 0.1 at the first to 1 at the last. Only a branch with attention
-        reads `encoder_hidden_states`, an encoded text; only one for SDXL reads `added_cond_kwargs`, as its UNet:
-        `text_embeds` [n, p] and `time_ids` [n, 6].
+        `brushnet_cond` is the latents of the masked image, then 1 where a pixel is known and 0 where it is inpainted.
+        In `guess_mode` the residuals are weighted from 0.1 at the first layer to 1 at the last. Only a branch with
+        attention reads `encoder_hidden_states`, an encoded text; only a branch for SDXL reads `added_cond_kwargs`,
+        like its UNet: `text_embeds` [n, p] and `time_ids` [n, 6].
         """
         time = self._embedded(timestep, sample)
         if is_sdxl(self):
             if added_cond_kwargs is None:
-                raise ValueError("a BrushNet for SDXL reads added_cond_kwargs")
+                raise ValueError("a BrushNet for SDXL needs added_cond_kwargs")
             time = time + self._added(added_cond_kwargs["text_embeds"], added_cond_kwargs["time_ids"])
         hidden = self.conv_in_condition(torch.cat([sample, brushnet_cond], dim=1))
-        # Any: what only blocks with attention take.
+        # Any: keywords that only blocks with attention accept.
         text: dict[str, Any] = {"encoder_hidden_states": encoder_hidden_states}
         down = [hidden]
         for block in self.down_blocks:
@@ -229,7 +231,7 @@ class BrushNetModel(ModelMixin, ConfigMixin):
         return weighted
 
 
-# Any: a number, or one for each level, as the configs have it.
+# Any: configs have one number, or one for each level.
 def _per_level(value: Any, count: int) -> list[int]:
     return [value] * count if isinstance(value, int) else list(value)
 
@@ -273,7 +275,7 @@ def _up_blocks(
 
 
 def zero_convolution(width: int) -> nn.Conv2d:
-    """1x1, all zeros: training starts from the UNet as it is."""
+    """A 1x1 convolution of zeros, so that training starts from the unchanged UNet."""
     convolution = nn.Conv2d(width, width, kernel_size=1)
     nn.init.zeros_(convolution.weight)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""BrushNet's features, and how they are added to a UNet that knows nothing of them."""
+"""BrushNet's features, and how they are added to an unmodified UNet."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from brushbench.core.errors import UserError
 @final
 @dataclass(frozen=True, slots=True)
 class Residuals:
-    """One tensor for every place of the UNet, [n, channels, height, width] like the hidden state there."""
+    """One tensor for each hidden state of the UNet that BrushNet changes, in that hidden state's shape."""
 
     down: tuple[Float[Tensor, "n _ _ _"], ...]
     """After the first convolution; then, block by block, after each resnet with its attention and each downsampler."""
@@ -26,26 +26,26 @@ class Residuals:
     """Block by block, after each resnet with its attention and each upsampler."""
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Residuals":
-        """Residuals for the same layers, each tensor changed."""
+        """Residuals for the same layers, with `change` applied to each tensor."""
         return Residuals(tuple(map(change, self.down)), change(self.mid), tuple(map(change, self.up)))
 
     def __mul__(self, weight: float) -> "Residuals":
-        """Every tensor times the conditioning scale w."""
+        """The residuals times the conditioning scale w."""
         return self.map(lambda tensor: tensor * weight)
 
     def repeat(self, copies: int) -> "Residuals":
-        """The batch, `copies` times one after the other."""
+        """The residuals of the batch repeated `copies` times."""
         return self.map(lambda tensor: tensor.repeat(copies, 1, 1, 1))
 
 
 @contextmanager
 def with_residuals(unet: UNet2DConditionModel, residuals: Residuals) -> Iterator[UNet2DConditionModel]:
-    """The UNet, adding the residuals to its hidden states for as long as the context lasts.
+    """The UNet, with the residuals added to its hidden states while the context is open.
 
-    BrushNet, section 3.2 and equation 2. The hidden state is changed right where it is made, so what the decoder gets
-    through the skip connections has the residual too; only the skip of the first convolution is taken before.
+    BrushNet, section 3.2 and equation 2. Each hidden state is changed where it is computed, so the skip connections
+    carry the residual too; only the skip of the first convolution is taken before.
 
-    Raises `UserError` if the UNet hasn't as many places as there are residuals.
+    Raises `UserError` if the UNet and the residuals differ in their number of layers.
     """
     down = [module for block in unet.down_blocks for module in _places(block, block.downsamplers)]
     up = [module for block in unet.up_blocks for module in _places(block, block.upsamplers)]
@@ -66,8 +66,10 @@ def with_residuals(unet: UNet2DConditionModel, residuals: Residuals) -> Iterator
 
 
 def _places(block: nn.Module, samplers: nn.ModuleList | None) -> list[nn.Module]:
-    """Where a block's hidden state is complete: each attention, or resnet without one, then the down- or upsampler."""
-    # The blocks of diffusers with attention say so themselves.
+    """The modules after which a block's hidden state is complete.
+
+    These are each attention, or each resnet of a block without attention, and then the down- or upsampler.
+    """
     layers = block.attentions if getattr(block, "has_cross_attention", False) else block.resnets
     return [*layers, *(samplers or [])]  # type: ignore[misc]
 
@@ -83,7 +85,7 @@ def _add(module: nn.Module, residual: Tensor) -> RemovableHandle:
 
 
 def _adding_before(residual: Tensor) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
-    # Any: whatever else the UNet gives its first block.
+    # Any: the other arguments that the UNet passes to its first block.
     def hook(
         _module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""HD-Painter: arXiv:2312.14091."""
+"""HD-Painter, Manukyan et al., arXiv:2312.14091."""
 
 from brushbench.baselines.hd_painter.method import HDPainter, HDPainterOptions
 

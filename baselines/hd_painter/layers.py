@@ -1,4 +1,4 @@
-"""The attention layers of a UNet: where they are, and what goes on in them."""
+"""The attention layers of a UNet: how to find them, and their projections and logits."""
 
 from collections.abc import Callable
 from typing import cast
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def transformer_blocks(unet: UNet2DConditionModel) -> list[tuple[int, BasicTransformerBlock]]:
-    """(level, block) in the order in which they run. At level k, a side has 1/2^k of what it has in the latents."""
+    """(level, block) in the order in which the blocks run. At level k, a side is 1/2^k of its length in the latents."""
     deepest = len(unet.down_blocks) - 1
     stages = [*enumerate(unet.down_blocks), (deepest, unet.mid_block)]
     stages += [(deepest - index, stage) for index, stage in enumerate(unet.up_blocks)]
@@ -26,7 +26,7 @@ def transformer_blocks(unet: UNet2DConditionModel) -> list[tuple[int, BasicTrans
 def project(
     attention: Attention, layer: Callable[[Tensor], Tensor], tokens: Float[Tensor, "n tokens _"]
 ) -> Float[Tensor, "n heads tokens d"]:
-    """What a layer of the attention (query, key or value) makes of the tokens, by head."""
+    """The tokens projected by a layer of the attention (query, key or value), split into heads."""
     count, length = tokens.shape[:2]
     return layer(tokens).view(count, length, attention.heads, -1).transpose(1, 2)
 

@@ -1,4 +1,4 @@
-"""Inpainting with HD-Painter: Manukyan et al., arXiv:2312.14091, and the official `hd_inpaint.py` at its first size."""
+"""Inpainting with HD-Painter: Manukyan et al., arXiv:2312.14091, and the official `hd_inpaint.py`, first stage."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -29,33 +29,33 @@ NEGATIVE = (
     "out of frame, ugly, worst quality"
 )
 PAINTA_UNTIL = 500
-"""PAIntA changes the attention at timesteps above it."""
+"""PAIntA changes the attention at timesteps above this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class HDPainterOptions(DiffusionOptions):
-    """Options of `hd-painter`, which has a sampler of its own.
+    """Options of `hd-painter`, which has its own sampler.
 
-    It goes in strides of 1000 // steps: a number of steps that doesn't divide 1000 can mean more of them.
+    The sampler strides by 1000 // steps timesteps, so that it can take more than `steps` if that doesn't divide 1000.
     """
 
     negative_prompt: str = NEGATIVE
     painta: bool = True
-    """Prompt-Aware Introverted Attention."""
+    """Whether to use Prompt-Aware Introverted Attention."""
     rasg: bool = True
-    """Reweighting Attention Score Guidance."""
+    """Whether to use Reweighting Attention Score Guidance."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """RASG's eta. It isn't DDIM's: the official sigma is many times smaller."""
+    """RASG's eta. It is not DDIM's eta: the official sigma is many times smaller than DDIM's."""
     positive_prompt: str = POSITIVE
-    """Added to every caption."""
+    """Text that is added to every caption."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class HDPainter:
-    """Stable Diffusion Inpainting, made to paint what the caption says rather than more of the surroundings.
+    """Stable Diffusion Inpainting, guided to follow the caption rather than to continue the surroundings.
 
-    Without the super-resolution and the Poisson blending that can follow.
+    The super-resolution stage and Poisson blending, which can follow, are left out.
     """
 
     Options: ClassVar = HDPainterOptions
@@ -64,20 +64,20 @@ class HDPainter:
 
     @classmethod
     def load(cls, options: HDPainterOptions, runtime: Runtime) -> "HDPainter":
-        """Raises `UserError` for weights that can't be used, or whose UNet is no inpainting UNet."""
-        # Of a base's scheduler only what its UNet predicts matters: the sampler is a variant of DDIM.
+        """Load the base model. Raises `UserError` for weights that can't be used, or a UNet that doesn't inpaint."""
+        # Only the scheduler's prediction type matters: the sampler is HD-Painter's own variant of DDIM.
         sd = StableDiffusion.load(runtime, options.base, "ddim", ema=options.ema)
         sd.check_channels("hd-painter", CHANNELS)
         check_schedule(sd.scheduler_config)
         return cls(sd, options)
 
-    # RASG needs gradients, also where the caller is in inference mode.
+    # RASG needs gradients, even if the caller is in inference mode.
     @torch.inference_mode(False)
     @torch.no_grad()
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Known pixels went through the VAE too, unless `blend` puts them back.
+        """Inpaint a batch. Known pixels go through the VAE too, unless `blend` puts them back.
 
-        Any size will do: pictures are extended, and cut at the end.
+        Images of any size are accepted: they are extended first, and cropped at the end.
         """
         options, scene = self.options, prepared(batch)
         latents = self.sd.initial_noise(seeds, scene).float()
@@ -93,12 +93,12 @@ class HDPainter:
             latents = jump.apply(latents, noise, direction, options.eta)
         check_finite(latents, "latents, or the gradient of RASG,")
         height, width = batch.images.shape[2:]
-        # Truncated, not rounded: as the official code.
-        painted = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
-        return options.blended(painted, batch)
+        # Truncated, not rounded, as in the official code.
+        generated = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
+        return options.blended(generated, batch)
 
     def _subject(self, scene: Batch, text: EncodedText) -> Subject:
-        """What the captions, the second half of the text, name."""
+        """What to generate and where, from the captions, which are the second half of the text."""
         device = self.sd.runtime.device
         levels = {*LEVELS, guidance_level(self.sd.unet)}
         words = words_of(self.sd.tokenizer, scene.captions, self.options.positive_prompt).to(device)
@@ -108,9 +108,9 @@ class HDPainter:
     def _predict(
         self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: DDIMStep, text: EncodedText, subject: Subject
     ) -> tuple[Latents, Latents | None]:
-        """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA wants it.
+        """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA requires.
 
-        The noise follows from what the UNet was trained to predict; guidance is linear, so that it may come before.
+        The noise is computed from what the UNet predicts after guidance; guidance is linear, so the order is free.
         """
         kind = prediction_type(self.sd.scheduler_config)
 

@@ -1,4 +1,4 @@
-"""PAIntA: self-attention in which a hole sees no more of its surroundings than fits the caption."""
+"""PAIntA: self-attention in which a hole attends to its surroundings only as far as they fit the caption."""
 
 import math
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from brushbench.baselines.hd_painter.layers import logits, project, transformer_
 from brushbench.baselines.hd_painter.subject import Subject
 
 LEVELS = (1, 2)
-"""1/16 and 1/32 of the picture's sides."""
+"""Levels at 1/16 and 1/32 of the picture's sides."""
 
 
 @contextmanager
 def with_painta(unet: UNet2DConditionModel, subject: Subject) -> Iterator[None]:
-    """Prompt-Aware Introverted Attention in the UNet for as long as the context lasts.
+    """Use Prompt-Aware Introverted Attention in the UNet while the context is open.
 
-    The first pass must be the one that reads the captions: what it finds serves all others too.
+    The first pass must be the one that reads the captions: later passes reuse its coefficients.
     """
     handles = []
     try:
@@ -43,24 +43,24 @@ def with_painta(unet: UNet2DConditionModel, subject: Subject) -> Iterator[None]:
 @final
 @dataclass(slots=True)
 class _Change:
-    """How PAIntA changes one self-attention layer."""
+    """PAIntA's change of one self-attention layer."""
 
     block: BasicTransformerBlock
     subject: Subject
     holes: Bool[Tensor, "n 1 h w"]
     stream: Float[Tensor, "n pixels c"] = field(init=False)
-    """What the attention's output will be added to."""
+    """The block's input, to which the attention's output will be added."""
     coefficients: Float[Tensor, "n pixels"] | None = None
-    """Known from the first pass on."""
+    """Weights of the pixels, computed in the first pass."""
 
     # Any: the input of any module.
     def before(self, _norm: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """Keep what comes into the block."""
+        """Keep the block's input."""
         self.stream = inputs[0]
 
-    # Any: likewise.
+    # Any: the input of any module.
     def __call__(self, attention: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        """Instead of the attention's own output: another for pixels of the hole."""
+        """The attention's output, replaced at the pixels of the hole."""
         if self.coefficients is None:
             likeness = similarity(self.block, self.stream + output, self.subject)
             self.coefficients = coefficients(likeness.view(self.holes.shape))
@@ -72,20 +72,20 @@ class _Change:
 def similarity(
     block: BasicTransformerBlock, stream: Float[Tensor, "n pixels c"], subject: Subject
 ) -> Float[Tensor, "n pixels"]:
-    """How much the block's cross-attention would have each pixel attend to the words of the caption, on [0, 1]."""
+    """How much each pixel attends to the caption's words in the block's cross-attention, on [0, 1]."""
     attended = logits(block.attn2, block.norm2(stream), subject.context).float().softmax(dim=-1).mean(dim=1)
     return (attended * subject.words[:, None]).sum(dim=-1)
 
 
 def coefficients(likeness: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n pixels"]:
-    """What surroundings count, on [0, 1]: nothing where they are less like the caption than the (lower) median."""
+    """Weights of the surroundings, on [0, 1]: 0 where they are less like the caption than the (lower) median."""
     smooth = conv2d(likeness, smoothing_kernel().to(likeness), padding=1).flatten(1)
     median = smooth.median(dim=1, keepdim=True).values
     return ((smooth - median) / smooth.amax(dim=1, keepdim=True)).clamp(0, 1)
 
 
 def smoothing_kernel() -> Float[Tensor, "1 1 3 3"]:
-    """The official one, e^-1 at distance 1: a Gaussian of sigma 0.71, though it is called 0.5."""
+    """The official kernel, e^-1 at distance 1: a Gaussian of sigma 0.71, although the code says 0.5."""
     line = torch.tensor([math.exp(-1), 1, math.exp(-1)])
     return torch.outer(line, line)[None, None] / line.sum() ** 2
 
@@ -93,9 +93,9 @@ def smoothing_kernel() -> Float[Tensor, "1 1 3 3"]:
 def weighted(
     attention: Attention, tokens: Float[Tensor, "n pixels c"], weights: Float[Tensor, "n pixels"]
 ) -> Float[Tensor, "n pixels c"]:
-    """Self-attention whose logits are multiplied by the weight of the pixel that is attended to."""
+    """Self-attention whose logits are multiplied by the weight of the attended pixel."""
     layers = (attention.to_q, attention.to_k, attention.to_v)
     query, key, value = (project(attention, layer, tokens) for layer in layers)
-    # A weight of the key is a weight of its logits, and no table of them has to be made.
+    # Scaling a key scales its logits, without a table of all logits in memory.
     seen = scaled_dot_product_attention(query, key * weights[:, None, :, None], value, scale=attention.scale)
     return cast(Tensor, attention.to_out[0](seen.transpose(1, 2).flatten(2)))

@@ -1,4 +1,4 @@
-"""RASG: the direction of the latents in which the caption's words come to attend to the hole."""
+"""RASG: the direction in latent space that moves the attention of the caption's words into the hole."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +15,13 @@ from brushbench.baselines.hd_painter.subject import Subject
 from brushbench.baselines.stable_diffusion import Latents
 
 LEVEL = 2
-"""1/32 of the picture's sides."""
+"""The level at 1/32 of the picture's sides."""
 THRESHOLD = 1.0
-"""The logit at which a pixel is taken for one of the word's."""
+"""The logit above which a pixel counts as belonging to a word."""
 
 
 def guidance_level(unet: UNet2DConditionModel) -> int:
-    """`LEVEL`, or the coarsest that a UNet without cross-attention there has."""
+    """`LEVEL`, or the coarsest level with cross-attention if the UNet has none at `LEVEL`."""
     levels = {level for level, _ in transformer_blocks(unet)}
     return LEVEL if LEVEL in levels else max(levels)
 
@@ -29,9 +29,9 @@ def guidance_level(unet: UNet2DConditionModel) -> int:
 def noise_and_direction(
     predict: Callable[[Latents], Latents], latents: Latents, unet: UNet2DConditionModel, subject: Subject
 ) -> tuple[Latents, Latents]:
-    """(predicted noise, the score's gradient over its standard deviation), Reweighting Attention Score Guidance.
+    """(predicted noise, the score's gradient over its standard deviation): Reweighting Attention Score Guidance.
 
-    Up to the layers that the score is made from, the prediction is recorded for its gradient.
+    The prediction is recorded for the gradient only up to the layers that the score is computed from.
     """
     level = guidance_level(unet)
     latents = latents.detach().requires_grad_()
@@ -46,9 +46,9 @@ def noise_and_direction(
 def attention_score(
     maps: Sequence[Float[Tensor, "n heads pixels 77"]], words: Float[Tensor, "n 77"], holes: Bool[Tensor, "n 1 h w"]
 ) -> Float[Tensor, ""]:
-    """How well the attention to each word, averaged over layers and heads, tells the hole from the rest; at most 0.
+    """How well the attention to each word, averaged over layers and heads, separates the hole from the rest; at most 0.
 
-    The sum over samples, each of which has its own gradient.
+    The score is summed over the samples, which doesn't mix their gradients.
     """
     mean = torch.stack([layer.float().mean(dim=1) for layer in maps]).mean(dim=0)
     target = holes.flatten(2).transpose(1, 2).float().expand_as(mean)
@@ -58,7 +58,7 @@ def attention_score(
 
 @contextmanager
 def _cross_attention(unet: UNet2DConditionModel, level: int, context: Tensor) -> Iterator[list[Tensor]]:
-    """The logits of every cross-attention layer of a level, filled in by the pass through the UNet."""
+    """Collect the logits of every cross-attention layer of a level during a pass through the UNet."""
     blocks = [block for at, block in transformer_blocks(unet) if at == level]
     maps: list[Tensor] = []
 
@@ -66,7 +66,7 @@ def _cross_attention(unet: UNet2DConditionModel, level: int, context: Tensor) ->
     def keep(attention: nn.Module, inputs: tuple[Any, ...]) -> None:
         maps.append(logits(attention, inputs[0], context))
         if len(maps) == len(blocks):
-            # The score needs nothing of what comes: it is most of the memory that a gradient takes.
+            # The score doesn't depend on later layers, which would take most of the gradient's memory.
             torch.set_grad_enabled(False)
 
     handles = [block.attn2.register_forward_pre_hook(keep) for block in blocks]

@@ -1,4 +1,4 @@
-"""HD-Painter's own sampler: a variant of DDIM (Song et al., arXiv:2010.02502) whose noise is a direction."""
+"""HD-Painter's sampler: a variant of DDIM (Song et al., arXiv:2010.02502) that replaces the noise by a direction."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from brushbench.baselines.stable_diffusion import Latents
 from brushbench.core.errors import UserError
 
 TRAINED = 1000
-"""Timesteps of the training."""
+"""Number of timesteps in training."""
 BETAS = np.linspace(0.00085**0.5, 0.012**0.5, TRAINED) ** 2
 ALPHAS = np.cumprod(1 - BETAS)
 """The alpha bars of Stable Diffusion, whatever the checkpoint's scheduler says."""
@@ -22,19 +22,19 @@ PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 @dataclass(frozen=True, slots=True)
 class DDIMStep:
-    """From one timestep to the next."""
+    """A step of the sampler from one timestep to the next."""
 
     time: int
-    """The training timestep from which it goes."""
+    """The training timestep at which the step starts."""
     alpha: float
-    """The alpha bar there ..."""
+    """The alpha bar at that timestep."""
     next_alpha: float
-    """... and where it goes to; 1 at the last step, which goes to clean latents."""
+    """The alpha bar at the next timestep; 1 at the last step, which leads to clean latents."""
     sigma: float
-    """Standard deviation of what is put in for noise, times eta; 0 at the last step."""
+    """Standard deviation of the added direction at eta 1; 0 at the last step."""
 
     def noise_in(self, latents: Latents, predicted: Latents, prediction_type: str) -> Latents:
-        """The noise that the UNet's output says is in the latents (v: Salimans and Ho, arXiv:2202.00512, app. D)."""
+        """The noise in the latents, from the UNet's output (v: Salimans and Ho, arXiv:2202.00512, appendix D)."""
         signal, noise = math.sqrt(self.alpha), math.sqrt(1 - self.alpha)
         if prediction_type == "v_prediction":
             return signal * predicted + noise * latents
@@ -43,7 +43,10 @@ class DDIMStep:
         return predicted
 
     def apply(self, latents: Latents, noise: Latents, direction: Latents | None, eta: float) -> Latents:
-        """DDIM's step, with a direction of standard deviation 1 in place of the noise; deterministic without one."""
+        """The latents after DDIM's step, with a direction of standard deviation 1 instead of noise.
+
+        Without a direction the step is deterministic.
+        """
         clean = (latents - math.sqrt(1 - self.alpha) * noise) / math.sqrt(self.alpha)
         sigma = 0.0 if direction is None else eta * self.sigma
         moved = math.sqrt(self.next_alpha) * clean + math.sqrt(1 - self.next_alpha - sigma**2) * noise
@@ -51,26 +54,26 @@ class DDIMStep:
 
 
 def prediction_type(config: SchedulerConfig) -> str:
-    """What the UNet of a base with this scheduler's config predicts, in diffusers' words."""
+    """What the UNet of a base model with this scheduler config predicts, in diffusers' terms."""
     return str(config.get("prediction_type") or "epsilon")
 
 
 def check_schedule(config: SchedulerConfig) -> None:
-    """Raises `UserError` for a base for which this sampler has no formula."""
+    """Raise `UserError` for a base model that this sampler has no formula for."""
     kind = prediction_type(config)
     if kind not in PREDICTIONS:
         raise UserError(f"hd-painter can't use a base that predicts {kind!r}; valid: {', '.join(PREDICTIONS)}")
     if config.get("rescale_betas_zero_snr"):
         raise UserError(
-            "hd-painter can't use a base with rescale_betas_zero_snr: its own sampler divides by the signal that is "
-            "left at the first timestep, here 0; valid: a base without it"
+            "hd-painter can't use a base with rescale_betas_zero_snr: its sampler divides by the signal left at the "
+            "first timestep, which is 0; valid: a base without it"
         )
 
 
 def schedule(steps: int) -> list[DDIMStep]:
-    """From timestep 999 in strides of 1000 // steps for as long as it is above 0: not always `steps` of them.
+    """The sampler's steps: from timestep 999 in strides of 1000 // steps while above 0, so not always `steps` of them.
 
-    The last jump leaves the last timestep for clean latents.
+    The last step leads from the last timestep to clean latents.
     """
     times = range(TRAINED - 1, 0, -(TRAINED // steps))
     jumps = [
@@ -81,5 +84,5 @@ def schedule(steps: int) -> list[DDIMStep]:
 
 
 def _sigma(beta: float, next_beta: float) -> float:
-    """DDIM's, but of the betas of two timesteps where DDIM has one minus their alpha bars: as the official code."""
+    """DDIM's sigma, but with the betas of both timesteps in place of 1 - alpha bar, as in the official code."""
     return math.sqrt(next_beta / beta * (1 - (1 - beta) / (1 - next_beta)))

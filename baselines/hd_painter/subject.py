@@ -1,4 +1,4 @@
-"""What is to be painted, and where: the words of a caption, and its hole at each resolution of the UNet."""
+"""What to generate and where: the words of a caption, and the hole at each resolution of the UNet."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,28 +15,28 @@ from brushbench.baselines.captions import cleaned
 from brushbench.core.types import Batch
 
 MULTIPLE = 64
-"""Sides of a picture become multiples of it."""
+"""Pictures are extended to sides that are multiples of this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What PAIntA and RASG know of n samples."""
+    """What PAIntA and RASG need to know about n samples."""
 
     context: Float[Tensor, "n 77 c"]
     """The encoded captions."""
     words: Float[Tensor, "n 77"]
-    """1 at the tokens that say what is to be painted, else 0."""
+    """1 at the tokens that say what to generate, else 0."""
     holes: Mapping[int, Bool[Tensor, "n 1 _ _"]]
-    """By level of the UNet, from 0; True = paint."""
+    """The holes by level of the UNet, from 0; True = inpaint."""
 
 
 def with_quality(caption: str, positive_prompt: str) -> str:
-    """The caption, and what is added to every caption."""
+    """The caption with the positive prompt appended."""
     return f"{caption}, {positive_prompt}" if positive_prompt else caption
 
 
 def words_of(tokenizer: CLIPTokenizer, captions: Sequence[str], positive_prompt: str) -> Float[Tensor, "n 77"]:
-    """1 at every token of the bare caption, and at the first end of text of the whole prompt; else 0."""
+    """1 at every token of the bare caption and at the first end token of the whole prompt, else 0."""
     words = torch.zeros(len(captions), tokenizer.model_max_length)
     last = tokenizer.model_max_length - 1
     for row, caption in zip(words, captions, strict=True):
@@ -50,9 +50,9 @@ def words_of(tokenizer: CLIPTokenizer, captions: Sequence[str], positive_prompt:
 
 
 def prepared(batch: Batch) -> Batch:
-    """Holes grown by one pixel; pictures extended to the right and below by known black pixels.
+    """The batch with holes grown by one pixel, and sides extended to multiples of `MULTIPLE`.
 
-    The new sides are multiples of `MULTIPLE`.
+    Pictures are extended at the right and at the bottom by known black pixels.
     """
     height, width = batch.images.shape[2:]
     margins = (0, -width % MULTIPLE, 0, -height % MULTIPLE)
@@ -60,7 +60,7 @@ def prepared(batch: Batch) -> Batch:
 
 
 def dilated(masks: Bool[Tensor, "n 1 h w"]) -> Bool[Tensor, "n 1 h w"]:
-    """With the four neighbours of every pixel."""
+    """The masks grown by the four neighbours of every pixel."""
     levels = masks.float()
     columns = max_pool2d(levels, (3, 1), stride=1, padding=(1, 0))
     rows = max_pool2d(levels, (1, 3), stride=1, padding=(0, 1))
@@ -68,7 +68,7 @@ def dilated(masks: Bool[Tensor, "n 1 h w"]) -> Bool[Tensor, "n 1 h w"]:
 
 
 def shrunk(masks: Bool[Tensor, "n 1 H W"], factor: int) -> UInt8[Tensor, "n 1 h w"]:
-    """0..255, by Pillow's antialiased bicubic filter."""
+    """The masks shrunk to 0..255 with Pillow's antialiased bicubic filter."""
     size = (masks.shape[3] // factor, masks.shape[2] // factor)
     pictures = [Image.fromarray(mask.numpy().astype(np.uint8) * 255) for mask in masks[:, 0].cpu()]
     resized = [np.array(picture.resize(size, Image.Resampling.BICUBIC)) for picture in pictures]
@@ -76,10 +76,10 @@ def shrunk(masks: Bool[Tensor, "n 1 H W"], factor: int) -> UInt8[Tensor, "n 1 h 
 
 
 def any_of(masks: Bool[Tensor, "n 1 H W"], factor: int) -> Bool[Tensor, "n 1 h w"]:
-    """True where a hole leaves a trace."""
+    """The masks shrunk, True where a hole leaves any trace."""
     return shrunk(masks, factor) > 0
 
 
 def most_of(masks: Bool[Tensor, "n 1 H W"], factor: int) -> Bool[Tensor, "n 1 h w"]:
-    """True where a hole takes more than half."""
+    """The masks shrunk, True where a hole covers more than half."""
     return shrunk(masks, factor) > 127

@@ -1,1 +1,1 @@
-"""PaperCut's models: how the miniature family is trained. `python -m brushbench.baselines.papercut --help`."""
+"""Training and evaluation of PaperCut's tiny models; see `python -m brushbench.baselines.papercut --help`."""

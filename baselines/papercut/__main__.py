@@ -1,4 +1,4 @@
-"""`python -m brushbench.baselines.papercut`: train the miniature family, part by part or all of it, and measure it."""
+"""`python -m brushbench.baselines.papercut`: train PaperCut's models, one by one or all of them, and evaluate them."""
 
 import sys
 import time
@@ -17,39 +17,43 @@ positive = click.IntRange(min=1)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
-    """Train PaperCut's models, and measure them."""
+    """Train and evaluate PaperCut's models."""
 
 
 @commands.command()
 @click.argument("parts", nargs=-1, required=True, metavar="PART...|all")
-@click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Scenes, checkpoints, logs, sheets.")
-@click.option("--output", metavar="DIR", help="Where the weights go.  [default: WORK/weights]")
-@click.option("--scenes", type=positive, metavar="N", help="Fewer training scenes than the recipe's.")
-@click.option("--steps", type=positive, metavar="N", help="Fewer steps than the recipe's.")
-@click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Of the CPU.")
-def train(parts: tuple[str, ...], work: str, output: str | None, **asked: int | None) -> None:
-    """Train parts of the family in the order given, or all of it.
+@click.option(
+    "--work", default=WORK, show_default=True, metavar="DIR", help="Folder for scenes, checkpoints, logs and sheets."
+)
+@click.option("--output", metavar="DIR", help="Folder for the trained weights.  [default: WORK/weights]")
+@click.option("--scenes", type=positive, metavar="N", help="Number of training scenes.  [default: the recipe's]")
+@click.option("--steps", type=positive, metavar="N", help="Number of training steps.  [default: the recipe's]")
+@click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Number of CPU threads.")
+def train(parts: tuple[str, ...], work: str, output: str | None, **numbers: int | None) -> None:
+    """Train parts of the family in the given order, or all of them.
 
-    Run the same command again to resume. A sheet in the part's folder shows how far it is.
+    Run the same command again to resume. Sheets in the part's folder show its progress.
 
     Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
     """
     from brushbench.baselines.papercut.recipe import PARTS, SCENES, TrainingContext, check_weights, train_part
 
-    torch.set_num_threads(asked["threads"] or 1)
-    shop = TrainingContext(Path(work), Path(output or Path(work) / "weights"), asked["scenes"] or SCENES, _lines)
+    torch.set_num_threads(numbers["threads"] or 1)
+    shop = TrainingContext(Path(work), Path(output or Path(work) / "weights"), numbers["scenes"] or SCENES, _lines)
     chosen = list(PARTS) if "all" in parts else list(parts)
     check_weights(chosen)
     for name in chosen:
-        train_part(name, shop, asked["steps"])
+        train_part(name, shop, numbers["steps"])
 
 
 @commands.command()
-@click.option("--weights", metavar="DIR", help="Weights as `train` writes them.  [default: the shipped ones]")
-@click.option("--limit", type=positive, default=200, show_default=True, metavar="N", help="Only the first N scenes.")
-@click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Of the CPU.")
+@click.option("--weights", metavar="DIR", help="Folder of weights written by `train`.  [default: the shipped weights]")
+@click.option(
+    "--limit", type=positive, default=200, show_default=True, metavar="N", help="Use only the first N test scenes."
+)
+@click.option("--threads", type=positive, default=2, show_default=True, metavar="N", help="Number of CPU threads.")
 def quality(weights: str | None, limit: int, threads: int) -> None:
-    """Measure the family on the test scenes, and print the table of its card."""
+    """Evaluate the family on the test scenes and print the table of docs/papercut.md."""
     from brushbench.baselines.papercut.quality import SHIPPED, Quality, table
 
     torch.set_num_threads(threads)
@@ -57,16 +61,16 @@ def quality(weights: str | None, limit: int, threads: int) -> None:
 
 
 @commands.command()
-@click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Where the parts were trained.")
+@click.option("--work", default=WORK, show_default=True, metavar="DIR", help="Folder in which the parts were trained.")
 def history_command(work: str) -> None:
-    """Print what was trained so far: steps, minutes, and the mean loss of the first and the last lines of the logs."""
+    """Print each part's steps, minutes, and first and last logged loss."""
     from brushbench.baselines.papercut.recipe import training_history
 
     click.echo(training_history(Path(work)))
 
 
 def main() -> None:
-    """Run the command line and exit: 2 for a mistake, with one line."""
+    """Run the command line and exit; for a user's mistake, print one line and exit with code 2."""
     try:
         commands(standalone_mode=False)
     except click.ClickException as error:
@@ -74,7 +78,7 @@ def main() -> None:
     except (UserError, OSError) as error:
         _fail(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to resume", err=True)
+        click.echo("Interrupted. Run the same command again to resume.", err=True)
         sys.exit(130)
 
 
@@ -84,7 +88,7 @@ def _fail(message: str) -> None:
 
 
 def _lines(stage: str, total: int, finished: int) -> Advance:
-    """A `ProgressCallback`: one line every half a minute, and at the end."""
+    """A `ProgressCallback` that prints a line every half minute and at the end."""
     done, begun, written = finished, time.monotonic(), time.monotonic()
 
     def advance(more: int, _failed: int) -> None:

@@ -1,4 +1,4 @@
-"""The family's BrushNet: a branch on the frozen base model, for segmentation masks and for random ones."""
+"""The family's BrushNet: a branch on the frozen base model, one for segmentation masks and one for random masks."""
 
 from pathlib import Path
 from typing import final
@@ -25,7 +25,7 @@ RANDOM: dict[Shape, float] = {"brush": 1.0}
 
 @final
 class BrushNetPart:
-    """Ju et al., arXiv:2403.06976, section 3: only the branch learns."""
+    """Training of BrushNet, Ju et al., arXiv:2403.06976, section 3: only the branch learns."""
 
     def __init__(self, name: str, shapes: dict[Shape, float], encoded: EncodedCorpus, output: Path) -> None:
         self.name = name
@@ -36,11 +36,11 @@ class BrushNetPart:
 
     @property
     def trained(self) -> nn.Module:
-        """The branch."""
+        """The branch, which is all that learns."""
         return self._branch
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the noise that the base model predicts with the branch's features."""
+        """The loss of the base model's noise prediction with the branch's features."""
         example = self._examples(batch, draw)
         condition = torch.cat([example.holes.masked, 1 - example.holes.small_masks], dim=1)
         with with_residuals(self._sd.unet, self._branch(example.noisy, example.times, condition)) as unet:
@@ -48,10 +48,10 @@ class BrushNetPart:
         return self._examples.loss(example, predicted)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """Scenes, holes, results."""
+        """Rows of scenes, masked scenes and results."""
         options = BrushNetOptions(steps=STEPS, guidance=GUIDANCE)
         return sheet_of(BrushNet(self._sd, self._branch, options), self._examples.shown())
 
     def save(self) -> None:
-        """A folder with the part's name."""
+        """Save the branch in a folder with the part's name."""
         save_model(self._branch, self._output / self.name)

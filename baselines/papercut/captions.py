@@ -1,4 +1,4 @@
-"""Captions as training shows them: worded anew each time, and some of them cut, dropped or with fillers."""
+"""Training captions: reworded each time, and some of them shortened, dropped or padded with fillers."""
 
 from collections.abc import Sequence
 from typing import final
@@ -14,11 +14,11 @@ from brushbench.baselines.papercut.vocabulary import FILLERS, LENGTH
 from brushbench.baselines.papercut.world.scene import Scene, write_caption, write_empty_caption, write_partial_caption
 
 DROPPED = 0.1
-"""Captions that are left out, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""
+"""Share of captions that are dropped, for classifier-free guidance: Ho and Salimans, arXiv:2207.12598."""
 PARTIAL = 0.25
-"""Captions without colour or place: what a word means is to be learned apart from the words that it stood with."""
+"""Share of captions without colour or place, so that the meaning of a word is learned apart from its neighbours."""
 FILLED = 0.1
-"""Captions with words around them that mean nothing; and dropped captions that become nothing but such words."""
+"""Share of captions, dropped ones included, to which meaningless filler words are added."""
 
 
 @final
@@ -30,7 +30,7 @@ class Captions:
         self._scenes = scenes
 
     def drawn(self, chosen: Tensor, draw: torch.Generator) -> Int[Tensor, "n 77"]:
-        """Ids of captions of the chosen scenes."""
+        """Token ids of captions for the chosen scenes."""
         words = np.random.default_rng(torch.randint(1 << 62, (2,), generator=draw).tolist())
         chances = torch.rand(len(chosen), 3, generator=draw).tolist()
         texts = []
@@ -40,7 +40,7 @@ class Captions:
         return self.ids(texts)
 
     def ids(self, texts: Sequence[str]) -> Int[Tensor, "n 77"]:
-        """Padded and cut to CLIP's length."""
+        """Token ids of texts, padded and cut to CLIP's length."""
         tokens = self._tokenizer(
             list(texts), padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
         )
@@ -56,12 +56,12 @@ class Captions:
 
 
 def caption_of(scene: Scene, words: np.random.Generator) -> str:
-    """A caption of a scene with its object."""
+    """A caption of a scene that names its object."""
     return write_caption(words, (scene.thing, scene.colour, scene.place), scene.size, scene.style)
 
 
 def written(scene: Scene, words: np.random.Generator, *, partial: bool = False) -> str:
-    """A caption of a training scene, which may have no object; `partial` tells less of it."""
+    """A caption of a training scene, with or without an object; a `partial` caption leaves out colour or place."""
     if is_empty(scene.seed):
         return write_empty_caption(words, scene.place)
     if partial:

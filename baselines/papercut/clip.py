@@ -1,4 +1,4 @@
-"""The family's judge: a small CLIP that learns which caption belongs to which scene."""
+"""The family's judge: a small CLIP trained to match captions to scenes."""
 
 import shutil
 from dataclasses import replace
@@ -23,18 +23,19 @@ from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, Scene, co
 
 RECIPE = Recipe(steps=4800, batch=96, rate=1e-3, restarts=(2400,), weight_decay=0.1, averaging=0.998)
 WRONG = (0, 0, 0, 1, 2)
-"""What is wrong in captions for each scene, besides those of the other scenes: object, colour or place.
+"""What is wrong in each scene's wrong captions: 0 the object, 1 the colour, 2 the place.
 
-Most of all objects, because they are the hardest to tell apart.
+Mostly the object, because objects are the hardest to tell apart. Captions of the batch's other scenes count as wrong
+too.
 """
 SHIFT = 12
-"""Pixels by which a scene may move."""
+"""Most pixels by which a scene is shifted."""
 SIDE = 128
 SHOWN = 8
 
 
 def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
-    """A vision tower of four layers on patches of 16 pixels, a text tower of two, random."""
+    """A random CLIP: a vision tower of four layers on patches of 16 pixels, and a text tower of two layers."""
     return CLIPModel(
         CLIPConfig(
             projection_dim=96,
@@ -64,7 +65,7 @@ def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
 
 @final
 class CLIPPart:
-    """Radford et al., arXiv:2103.00020, with wrong captions of its own for each scene."""
+    """Training of CLIP, Radford et al., arXiv:2103.00020, with additional wrong captions for each scene."""
 
     name = "clip"
 
@@ -78,11 +79,11 @@ class CLIPPart:
 
     @property
     def trained(self) -> nn.Module:
-        """Both towers."""
+        """The CLIP, of which both towers learn."""
         return self._clip
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """Equation 3 of the paper's figure, with the wrong captions among the choices of each scene."""
+        """The contrastive loss of the paper's figure 3, with the wrong captions among each scene's choices."""
         chosen = torch.randint(len(self._corpus), (batch,), generator=draw)
         words = np.random.default_rng(torch.randint(1 << 62, (2,), generator=draw).tolist())
         captions = [self._captions(index, words) for index in chosen.tolist()]
@@ -95,7 +96,7 @@ class CLIPPart:
         return matched + self._named(images, chosen, scale)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """For captions of the first scenes, the scene each of them fits best among many, and second best."""
+        """Rows of the first scenes, and of the scenes that fit their captions best and second best among many."""
         images = self._corpus.images[:512]
         with torch.inference_mode():
             features = self._features(images.float() / 255)
@@ -104,7 +105,7 @@ class CLIPPart:
         return grid([images[:SHOWN], images[best[:, 0]], images[best[:, 1]]])
 
     def save(self) -> None:
-        """`clip/`, with the family's tokenizer and what its images are prepared with."""
+        """Save `clip/` with the family's tokenizer and the image preprocessor."""
         folder = self._output / "clip"
         save_model(self._clip, folder)
         shutil.copytree(self._output / "tokenizer", folder, dirs_exist_ok=True)
@@ -113,14 +114,14 @@ class CLIPPart:
     def _named(
         self, images: Float[Tensor, "n c"], chosen: Int[Tensor, " n"], scale: Float[Tensor, ""]
     ) -> Float[Tensor, ""]:
-        """The loss of the objects' bare names: a word is to be learned apart from the words that it stood with."""
+        """The loss of the objects' bare names, so that a word is learned apart from its neighbours."""
         names = self._text([name_object(thing) for thing in OBJECTS])
         things = torch.tensor([list(OBJECTS).index(self._corpus.scenes[index].thing) for index in chosen.tolist()])
         seen = ~self._corpus.empty[chosen]
         return cross_entropy(scale * images[seen] @ names.T, things[seen])
 
     def _captions(self, index: int, words: np.random.Generator) -> list[str]:
-        """One caption of a scene, and `WRONG` that aren't its, of combinations that training may show."""
+        """A caption of a scene and its wrong captions (see `WRONG`), all of combinations allowed in training."""
         scene = self._corpus.scenes[index]
         if bool(self._corpus.empty[index]):
             return [scene.caption, *[caption_of(scene, words) for _ in WRONG]]
@@ -151,7 +152,7 @@ class CLIPPart:
 
     @staticmethod
     def _disturbed(images: UInt8[Tensor, "n 3 h w"], draw: torch.Generator) -> Float[Tensor, "n 3 h w"]:
-        """Shifted, mirrored, softened, brighter or darker, noisy: painted pictures aren't as clean as scenes."""
+        """The images shifted, mirrored, softened, brightened or darkened, and noisy, like generated pictures."""
         count = len(images)
         unit = images.float() / 255
         mirrored = torch.rand(count, generator=draw) < 0.5

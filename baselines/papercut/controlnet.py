@@ -26,7 +26,7 @@ EMBEDDING_WIDTHS = (16, 16, 24, 32)
 
 @final
 class ControlNetPart:
-    """Zhang et al., arXiv:2302.05543, with the condition of its inpainting checkpoint: -1 where a pixel is masked."""
+    """Training of an inpainting ControlNet, Zhang et al., arXiv:2302.05543; in its condition, masked pixels are -1."""
 
     name = "controlnet"
 
@@ -41,11 +41,11 @@ class ControlNetPart:
 
     @property
     def trained(self) -> nn.Module:
-        """The ControlNet."""
+        """The ControlNet, which is all that learns."""
         return self._controlnet
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the noise that the base model predicts with the ControlNet's residuals."""
+        """The loss of the base model's noise prediction with the ControlNet's residuals."""
         example = self._examples(batch, draw)
         condition = masked_condition(self._images[example.holes.chosen], example.holes.masks)
         inputs = example.noisy, example.times, example.text
@@ -54,10 +54,10 @@ class ControlNetPart:
         return self._examples.loss(example, self._sd.unet(*inputs, **added).sample)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """Scenes, holes, results."""
+        """Rows of scenes, masked scenes and results."""
         options = ControlNetInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
         return sheet_of(ControlNetInpainting(self._sd, self._controlnet, options), self._examples.shown())
 
     def save(self) -> None:
-        """`controlnet/`."""
+        """Save `controlnet/`."""
         save_model(self._controlnet, self._output / "controlnet")

@@ -1,4 +1,4 @@
-"""The scenes that the miniature family is trained on: drawn once, in processes of their own, and kept in parts."""
+"""The training scenes: drawn once, in separate processes, and kept in several files."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,22 +20,22 @@ from brushbench.baselines.papercut.world.scene import Scene, combinations, draw_
 from brushbench.core.progress import ProgressCallback
 
 PART = 512
-"""Scenes in one file; the last has fewer where fewer are left."""
+"""Number of scenes per file; the last file may have fewer."""
 EVERY_EMPTY = 17
-"""Every so many scenes show a place without an object: without them, no model learns what `empty scene` means."""
+"""One in this many scenes has no object; without them, no model would learn what `empty scene` means."""
 PERMUTATION = 20240311
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """n training scenes. None of them is a test scene, and none shows a combination that is held out."""
+    """The n training scenes. None is a test scene, and none shows a held-out combination."""
 
     images: UInt8[Tensor, "n 3 128 128"]
     masks: Bool[Tensor, "n 1 128 128"]
-    """The object's mask, widened as in the data set; in a scene without an object, where it would be."""
+    """The object's mask, dilated as in the data set; in a scene without an object, where the object would be."""
     scenes: tuple[Scene, ...]
-    """Their captions are those that training shows."""
+    """The scenes, with their training captions."""
 
     @property
     def empty(self) -> Bool[Tensor, " n"]:
@@ -47,7 +47,7 @@ class Corpus:
 
 
 def training_scene(seed: int) -> Scene:
-    """One of them: every combination that training may show has its turn, in a fixed random order."""
+    """The training scene of a seed; all combinations allowed in training take turns, in a fixed random order."""
     order = _order()
     scene = draw_scene(seed, order[seed % len(order)])
     if not is_empty(seed):
@@ -67,7 +67,7 @@ def is_empty(seed: int) -> bool:
 
 
 def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
-    """Draw what isn't in the folder yet, and read all of it."""
+    """Draw the scenes that aren't in the folder yet, and read all of them."""
     assert count <= FIRST_SEED
     folder.mkdir(parents=True, exist_ok=True)
     ranges = [range(start, min(start + PART, count)) for start in range(0, count, PART)]
@@ -85,7 +85,7 @@ def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
 
 
 def pictures(scenes: Sequence[Scene]) -> tuple[np.ndarray, np.ndarray]:
-    """Training scenes -> images uint8 [n, 3, 128, 128], and masks bool [n, 1, 128, 128]."""
+    """The images, uint8 [n, 3, 128, 128], and masks, bool [n, 1, 128, 128], of training scenes."""
     drawn = [render_scene(scene, empty=is_empty(scene.seed)) for scene in scenes]
     images = np.stack([image.transpose(2, 0, 1) for image, _ in drawn])
     return images, np.stack([widen(mask).numpy()[None] for _, mask in drawn])

@@ -1,4 +1,4 @@
-"""The family's diffusion model: a text encoder and a UNet, trained together; and what its descendants share."""
+"""The family's diffusion model, a text encoder and a UNet trained together, and code shared by models based on it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,10 +23,10 @@ RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averag
 WIDTH = 96
 """The width of the text encoder."""
 SNR_LIMIT = 5.0
-"""Signal-to-noise ratio from which a step counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
+"""Signal-to-noise ratio above which a timestep counts less: Hang et al., arXiv:2303.09556, gamma of equation 11."""
 STEPS = 12
 GUIDANCE = 4.0
-"""The guidance scale of the pictures that show how far training is."""
+"""The guidance scale of the pictures on sheets and in the evaluation."""
 SHEET_CAPTIONS = (
     "a red balloon over a snowy field",
     "a small blue boat at sunset, cut from paper",
@@ -40,7 +40,7 @@ SHEET_CAPTIONS = (
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Three layers, random."""
+    """A random CLIP text encoder of three layers."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -59,7 +59,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def new_unet() -> UNet2DConditionModel:
-    """Stable Diffusion 1.5's blocks, three levels of them, one layer each, random."""
+    """A random UNet of Stable Diffusion 1.5's blocks, with three levels of one layer each."""
     return UNet2DConditionModel(
         sample_size=16,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
@@ -80,7 +80,7 @@ class Noising:
         self._scheduler = DDPMScheduler.from_config(SCHEDULER)
 
     def __call__(self, latents: Latents, draw: torch.Generator) -> tuple[Latents, Latents, Int[Tensor, " n"]]:
-        """Noisy latents, the noise in them, and the timesteps, which are drawn evenly."""
+        """(noisy latents, the noise in them, the timesteps), with the timesteps evenly spread over a batch."""
         count = self._scheduler.config.num_train_timesteps
         places = (torch.arange(len(latents)) + torch.rand(len(latents), generator=draw)) / len(latents)
         times = (places[torch.randperm(len(latents), generator=draw)] * count).long().clamp(max=count - 1)
@@ -88,7 +88,7 @@ class Noising:
         return self._scheduler.add_noise(latents, noise, times), noise, times
 
     def loss(self, predicted: Latents, noise: Latents, times: Int[Tensor, " n"]) -> Float[Tensor, ""]:
-        """Ho et al., arXiv:2006.11239, equation 14, with the weights of `SNR_LIMIT`."""
+        """The loss of Ho et al., arXiv:2006.11239, equation 14, weighted according to `SNR_LIMIT`."""
         kept = self._scheduler.alphas_cumprod[times]
         ratio = kept / (1 - kept)
         weights = ratio.clamp(max=SNR_LIMIT) / ratio
@@ -97,7 +97,7 @@ class Noising:
 
 @final
 class BasePart:
-    """Rombach et al., arXiv:2112.10752: text to image in the latent space. Real CLIP isn't trained again there."""
+    """Training of latent text-to-image diffusion, Rombach et al., arXiv:2112.10752, which keeps CLIP frozen instead."""
 
     name = "base"
 
@@ -112,23 +112,23 @@ class BasePart:
 
     @property
     def trained(self) -> nn.Module:
-        """UNet and text encoder."""
+        """UNet and text encoder, which learn together."""
         return self._both
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the predicted noise, given the caption."""
+        """The loss of the noise predicted from the caption."""
         chosen = torch.randint(len(self._latents), (batch,), generator=draw)
         text = self._text_encoder(self._captions.drawn(chosen, draw)).last_hidden_state
         noisy, noise, times = self._noising(self._latents[chosen], draw)
         return self._noising.loss(self._unet(noisy, times, text).sample, noise, times)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """A picture for every caption of `SHEET_CAPTIONS`."""
+        """A generated picture for each of `SHEET_CAPTIONS`."""
         self.save()
         return grid([text_to_image(load_family(self._output), SHEET_CAPTIONS, range(len(SHEET_CAPTIONS)))])
 
     def save(self) -> None:
-        """`unet/` and `text_encoder/`."""
+        """Save `unet/` and `text_encoder/`."""
         save_model(self._unet, self._output / "unet")
         save_model(self._text_encoder, self._output / "text_encoder")
 
@@ -136,14 +136,14 @@ class BasePart:
 def text_to_image(
     sd: StableDiffusion, captions: Sequence[str], seeds: Sequence[int], guidance: float = GUIDANCE
 ) -> UInt8[Tensor, "n 3 128 128"]:
-    """Pictures of captions."""
+    """Pictures generated from captions."""
     return sample(sd, sd.encode_text(captions, "", guidance), seeds)
 
 
 def sample(
     sd: StableDiffusion, text: EncodedText, seeds: Sequence[int], unet: Callable[..., tuple[Tensor]] | None = None
 ) -> UInt8[Tensor, "n 3 128 128"]:
-    """Pictures from pure noise; `unet` can be the UNet with something added to it."""
+    """Pictures generated from pure noise; `unet` can be the UNet with something added to it."""
     blank = torch.zeros(len(seeds), 3, 128, 128, dtype=torch.uint8)
     batch = Batch(tuple(map(str, seeds)), blank, blank[:, :1].bool(), ("",) * len(seeds))
 

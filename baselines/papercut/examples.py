@@ -1,4 +1,4 @@
-"""What the parts that fill holes with the frozen base model learn from."""
+"""Training examples for the parts that inpaint with the frozen base model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from brushbench.core.types import Batch
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Scenes with holes, for one step."""
+    """A batch of scenes with holes, for one training step."""
 
     holes: Holes
     text: Float[Tensor, "n 77 c"]
-    """Their encoded captions."""
+    """The scenes' encoded captions."""
     noisy: Latents
     noise: Latents
-    """What is in the noisy latents, and is to be predicted."""
+    """The noise in the noisy latents, which is to be predicted."""
     times: Int[Tensor, " n"]
 
 
 @final
 class Examples:
-    """Draws examples, and says how far a prediction is from them."""
+    """Draws examples and computes the loss of predictions."""
 
     def __init__(self, encoded: EncodedCorpus, output: Path, hole: Hole, shapes: Mapping[Shape, float]) -> None:
         self.sd = load_family(output)
@@ -43,7 +43,7 @@ class Examples:
         self._noising = Noising()
 
     def __call__(self, batch: int, draw: torch.Generator) -> Example:
-        """As many as `batch`."""
+        """Draw an example of `batch` scenes."""
         holes = self._holes(batch, draw)
         with torch.no_grad():
             text = self.sd.text_encoder(self._captions.drawn(holes.chosen, draw)).last_hidden_state
@@ -51,9 +51,9 @@ class Examples:
         return Example(holes, text, noisy, noise, times)
 
     def loss(self, example: Example, predicted: Latents) -> Float[Tensor, ""]:
-        """As `Noising` has it."""
+        """The loss of a noise prediction, as in `Noising`."""
         return self._noising.loss(predicted, example.noise, example.times)
 
     def shown(self) -> Batch:
-        """The scenes and holes that every sheet shows."""
+        """The scenes and holes shown on every sheet."""
         return self._holes.example(8)

@@ -1,4 +1,4 @@
-"""Scenes with holes, as the inpainting parts learn from them."""
+"""Scenes with holes, for training the inpainting parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Holes:
     """n scenes and their holes."""
 
     chosen: Int[Tensor, " n"]
-    """Which scenes of the corpus."""
+    """Indices of the scenes in the corpus."""
     latents: Latents
     """The latents of the whole scenes."""
     masked: Latents
@@ -32,20 +32,20 @@ class Holes:
 
     @staticmethod
     def together(parts: "Sequence[Holes]") -> "Holes":
-        """One after the other."""
+        """The concatenation of several batches."""
         return Holes(*(torch.cat([getattr(part, name) for part in parts]) for name in Holes.__slots__))
 
     @property
     def small_masks(self) -> Float[Tensor, "n 1 16 16"]:
-        """Holes as latents are masked: the top left pixel of each square."""
+        """The masks at latent size: the top left pixel of each square."""
         return interpolate(self.masks.float(), scale_factor=1 / FACTOR)
 
 
 @final
 class HoleSource:
-    """Draws scenes, each with a hole of one of several shapes; `shapes` says how often each.
+    """Draws scenes with a hole of one of several shapes, whose probabilities `shapes` gives.
 
-    `scenes` are the ones to draw from, None: all that are encoded with holes.
+    `scenes` are the indices to draw from; None: all scenes that are encoded with holes.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class HoleSource:
         self._corpus = encoded.corpus
 
     def __call__(self, count: int, draw: torch.Generator) -> Holes:
-        """`count` of them."""
+        """Draw `count` scenes with holes."""
         chosen = self._scenes[torch.randint(len(self._scenes), (count,), generator=draw)]
         kinds = torch.multinomial(self._weights, count, replacement=True, generator=draw).tolist()
         picked = [(self._shapes[kind], index) for kind, index in zip(kinds, chosen.tolist(), strict=True)]
@@ -76,7 +76,7 @@ class HoleSource:
         )
 
     def example(self, count: int) -> Batch:
-        """The first scenes, each with the hole of one of the shapes in turn, for sheets."""
+        """The first scenes for sheets, with holes of the shapes in turn."""
         chosen = self._scenes[:count].tolist()
         shapes = [self._shapes[place % len(self._shapes)] for place in range(count)]
         return Batch(

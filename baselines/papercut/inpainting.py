@@ -1,4 +1,4 @@
-"""The family's inpainting model: its UNet with five more input channels, trained on."""
+"""The family's inpainting model: its UNet with five more input channels, fine-tuned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,13 @@ from brushbench.baselines.sd_inpainting import CHANNELS, StableDiffusionInpainti
 
 RECIPE = Recipe(steps=1500, batch=32, rate=6e-4, warmup=100, averaging=0.995)
 EVERYTHING = 0.15
-"""Scenes whose hole is the whole picture; a quarter in the official training."""
+"""Share of scenes whose hole is the whole picture; a quarter in the official training."""
 FOLDER = "unet_inpainting"
 
 
 @final
 class InpaintingPart:
-    """Rombach et al., arXiv:2112.10752, section 4.5."""
+    """Training of latent diffusion inpainting, Rombach et al., arXiv:2112.10752, section 4.5."""
 
     name = "inpainting"
 
@@ -38,11 +38,11 @@ class InpaintingPart:
 
     @property
     def trained(self) -> nn.Module:
-        """The UNet of nine channels."""
+        """The UNet with nine input channels, which is all that learns."""
         return self._unet
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the predicted noise, given the caption, the mask and what is around it."""
+        """The loss of the noise predicted from the caption, the mask and the masked scene."""
         example = self._examples(batch, draw)
         everything = (torch.rand(batch, generator=draw) < EVERYTHING)[:, None, None, None]
         masked = torch.where(everything, self._grey, example.holes.masked)
@@ -51,19 +51,19 @@ class InpaintingPart:
         return self._examples.loss(example, self._unet(inputs, example.times, example.text).sample)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """Scenes, holes, results."""
+        """Rows of scenes, masked scenes and results."""
         options = StableDiffusionInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
         method = StableDiffusionInpainting(replace(self._sd, unet=self._unet), options)
         return sheet_of(method, self._examples.shown())
 
     def save(self) -> None:
-        """`unet_inpainting/`."""
+        """Save `unet_inpainting/`."""
         save_model(self._unet, self._output / FOLDER)
 
 
 def widened(unet: UNet2DConditionModel) -> UNet2DConditionModel:
-    """A copy that also reads a mask and four more latents; at first it gives them no weight."""
-    # Without the name of the folder that the UNet came from, which would be stored.
+    """A copy of the UNet that also reads a mask and four more latent channels, at first with zero weights."""
+    # The name of the folder that the UNet came from would be stored otherwise.
     config = {name: value for name, value in unet.config.items() if name != "_name_or_path"}
     wide = UNet2DConditionModel.from_config(config, in_channels=CHANNELS)
     weights = unet.state_dict()

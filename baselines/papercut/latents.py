@@ -1,4 +1,4 @@
-"""Training scenes as the diffusion models see them: encoded once, masked in the ways of the splits."""
+"""Training scenes as latents: encoded once, whole and with holes like those of the splits."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,18 +19,18 @@ from brushbench.imaging.masks import erase
 
 Shape = Literal["inside", "outside", "brush", "box"]
 Hole = Literal["black", "grey"]
-"""What is where the mask is: BrushNet reads black, -1 on [-1, 1], SD Inpainting grey, 0."""
+"""The colour of masked pixels: black, -1 on [-1, 1], for BrushNet; grey, 0, for SD Inpainting."""
 CHUNK = 64
 HOLED = 6_144
-"""Scenes that are also encoded with holes, the first of the corpus: each shape is one more pass of the encoder."""
+"""Number of scenes, the first of the corpus, that are also encoded with holes: each shape is one more encoder pass."""
 
 
 @final
 class EncodedCorpus:
-    """A corpus with its latents, each kind computed when it is first asked for and then kept in the work folder.
+    """A corpus with its latents, each kind computed at its first use and then kept in the work folder.
 
-    Latents are posterior modes times the scaling factor, float32 [n, 4, 16, 16]. The folder is named after the
-    autoencoder's weights: another one doesn't find them.
+    Latents are posterior modes times the scaling factor, float32 [n, 4, 16, 16]. Their folder is named after the
+    autoencoder's weights, so another autoencoder computes its own.
     """
 
     def __init__(self, corpus: Corpus, vae: AutoencoderKL, work: Path, watch: ProgressCallback) -> None:
@@ -42,12 +42,12 @@ class EncodedCorpus:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def whole(self) -> Float[Tensor, "n 4 16 16"]:
-        """The latents of the scenes themselves."""
+        """The latents of the whole scenes."""
         return self._kept("whole", len(self.corpus), lambda part: to_unit(self.corpus.images[part]))
 
     @property
     def holed(self) -> int:
-        """How many scenes there are with holes, m."""
+        """The number of scenes with holes, m."""
         return min(HOLED, len(self.corpus))
 
     def masked(self, shape: Shape, hole: Hole) -> Float[Tensor, "m 4 16 16"]:

@@ -1,4 +1,4 @@
-"""The family's PowerPaint: learned task tokens on the inpainting model, and the BrushNet of its second version."""
+"""The family's PowerPaint: learned task tokens on the inpainting model, and the BrushNet of version 2."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class TaskHoles:
-    """Scenes with holes, and for each the task that filling it is, and a caption."""
+    """Scenes with holes, each with a task and a caption."""
 
     holes: Holes
     tasks: tuple[Task, ...]
@@ -46,9 +46,9 @@ class TaskHoles:
 class TaskSource:
     """Draws examples of every task.
 
-    Text-guided: the object's box, or strokes. Shape-guided: the object's own shape. Context: scenes without an object,
-    with a hole where one could be, and half of the time the caption of another scene: whatever the text says, nothing
-    is to be painted there.
+    Text-guided: the hole is the object's box, or strokes. Shape-guided: the object's own shape. Object removal: the
+    scene has no object and a hole where one could be; half of the time it gets another scene's caption, so that the
+    model learns to leave the hole empty whatever the text says.
     """
 
     def __init__(self, encoded: EncodedCorpus, hole: Hole) -> None:
@@ -62,7 +62,7 @@ class TaskSource:
         }
 
     def __call__(self, count: int, draw: torch.Generator) -> TaskHoles:
-        """About as many of every task."""
+        """Draw `count` examples, spread evenly over the tasks."""
         sizes = torch.arange(count).remainder(len(self.sources)).bincount(minlength=len(self.sources)).tolist()
         drawn = {task: source(size, draw) for (task, source), size in zip(self.sources.items(), sizes, strict=True)}
         tasks = tuple(task for task, holes in drawn.items() for _ in holes.chosen)
@@ -78,7 +78,7 @@ class TaskSource:
 
 @final
 class TokensPart:
-    """Zhuang et al., arXiv:2312.03594, version 1; here the UNet stays as it is and only the tokens learn."""
+    """Training of PowerPaint version 1, Zhuang et al., arXiv:2312.03594; here only the tokens learn, not the UNet."""
 
     name = "powerpaint"
 
@@ -92,11 +92,11 @@ class TokensPart:
 
     @property
     def trained(self) -> nn.Module:
-        """30 vectors."""
+        """The tasks' 30 vectors, which are all that learns."""
         return self._text.embedding.trainable_embeddings
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the predicted noise, given a caption with the task's tokens behind it."""
+        """The loss of the noise predicted from a caption followed by the task's tokens."""
         drawn = self._source(batch, draw)
         prompts = [
             version_1(task, caption, "")[0].first for task, caption in zip(drawn.tasks, drawn.captions, strict=True)
@@ -107,11 +107,11 @@ class TokensPart:
         return self._noising.loss(self._unet(inputs, times, text).sample, noise, times)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """Scenes without their object's box, painted by caption, and what removing the object leaves."""
+        """Rows of scenes with the object's box masked, inpainted by caption, and with the object removed."""
         return _sheet(self._source.sources["text-guided"].example(SHOWN), self._method)
 
     def save(self) -> None:
-        """`powerpaint/text_encoder/text_encoder.safetensors`."""
+        """Save `powerpaint/text_encoder/text_encoder.safetensors`."""
         self._text.save(self._output / "powerpaint" / "text_encoder" / "text_encoder.safetensors")
 
     def _method(self, task: Task) -> Method:
@@ -122,7 +122,7 @@ class TokensPart:
 
 @final
 class BranchPart:
-    """PowerPaint's second version: a BrushNet that reads task tokens, on the frozen base model."""
+    """Training of PowerPaint version 2: a BrushNet that reads task tokens, on the frozen base model."""
 
     name = "powerpaint_v2"
 
@@ -139,11 +139,11 @@ class BranchPart:
 
     @property
     def trained(self) -> nn.Module:
-        """The branch and 30 vectors."""
+        """The branch and the tasks' 30 vectors, which learn together."""
         return self._both
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of the noise that the base model predicts from the caption, with the features of branch and task."""
+        """The loss of the base model's noise prediction from the caption, with the features of the branch."""
         drawn = self._source(batch, draw)
         pairs = list(zip(drawn.tasks, drawn.captions, strict=True))
         prompts = [version_2_caption(task, caption) for task, caption in pairs]
@@ -158,11 +158,11 @@ class BranchPart:
         return self._noising.loss(predicted, noise, times)
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """Scenes without their object's box, painted by caption, and what removing the object leaves."""
+        """Rows of scenes with the object's box masked, inpainted by caption, and with the object removed."""
         return _sheet(self._source.sources["text-guided"].example(SHOWN), self._method)
 
     def save(self) -> None:
-        """`powerpaint_v2/`: the branch, and its text encoder beside it."""
+        """Save `powerpaint_v2/`, the branch with its text encoder."""
         save_model(self._branch, self._output / "powerpaint_v2")
         self._text.save(self._output / "powerpaint_v2" / "pytorch_model.safetensors")
 
@@ -171,7 +171,7 @@ class BranchPart:
 
 
 def _encoded(text: TaskText, prompts: Sequence[Prompt]) -> Float[Tensor, "n 77 c"]:
-    """With gradients, and nothing remembered."""
+    """The encoded prompts, with gradients and without a cache."""
     return text.text_encoder(torch.tensor([text.ids(prompt) for prompt in prompts])).last_hidden_state
 
 
@@ -181,6 +181,6 @@ def _options(version: Literal[1, 2], task: Task) -> PowerPaintOptions:
 
 def _sheet(batch: Batch, method: Callable[[Task], Method]) -> UInt8[Tensor, "3 h w"]:
     unnamed = replace(batch, captions=("",) * len(batch))
-    painted = method("text-guided")(batch, range(SHOWN))
+    inpainted = method("text-guided")(batch, range(SHOWN))
     removed = method("object-removal")(unnamed, range(SHOWN))
-    return grid([erase(batch.images, batch.masks), painted, removed])
+    return grid([erase(batch.images, batch.masks), inpainted, removed])

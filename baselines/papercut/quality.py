@@ -1,4 +1,4 @@
-"""How good the family is, measured on the test scenes through the suite's own methods and metrics."""
+"""Evaluate the family on the test scenes with the suite's own methods and metrics."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from brushbench.evaluation.select_metrics import load_metric
 SHIPPED = Path(__file__).parent / "weights"
 BATCH = 20
 CHUNK = 256
-"""Captions read at a time."""
+"""Number of captions encoded at a time."""
 CHOICES = 50
 SEED = 1234
 KINDS: dict[str, list[str]] = {"object": list(OBJECTS), "colour": list(COLOURS), "place": list(PLACES)}
@@ -38,33 +38,33 @@ Images = UInt8[Tensor, "n 3 h w"]
 
 
 class Judge(Protocol):
-    """The family's CLIP, as its metric offers it."""
+    """The family's CLIP, as its metric provides it."""
 
     def image_features(self, images: Images) -> Float64[Tensor, "n c"]:
-        """The features of images, of length 1."""
+        """The features of images, normalised to length 1."""
         ...
 
     def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
-        """The features of captions, of length 1."""
+        """The features of captions, normalised to length 1."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the card's table."""
+    """A row of the table."""
 
     measured: str
     cells: Mapping[str, str]
-    """By column."""
+    """The cells by column."""
 
 
 @final
 class Quality:
-    """Measures a family, in a folder as training writes it, on the first `limit` test scenes.
+    """Evaluates a family, in a folder as training writes it, on the first `limit` test scenes.
 
-    What a picture shows is what the family's CLIP says: of all objects (colours, places) the one whose captions fit
-    best, the other two being told. The captions of a choice are all its wordings, and their features are averaged:
-    Radford et al., arXiv:2103.00020, section 3.1.4. A painted picture is right when that is what its caption asked for.
+    The family's CLIP decides what a picture shows: of all objects (or colours, or places), the one whose captions fit
+    best, given the other two. The features of all wordings of a choice are averaged: Radford et al., arXiv:2103.00020,
+    section 3.1.4. A generated picture is right if this agrees with its caption.
     """
 
     def __init__(self, weights: Path, limit: int, watch: ProgressCallback) -> None:
@@ -83,7 +83,7 @@ class Quality:
         self._choices = self._features_of_choices()
 
     def lines(self) -> Iterator[Line]:
-        """Everything, as it is ready."""
+        """All rows of the table, each as soon as it is ready."""
         scenes = self._scenes
         yield Line("autoencoder, whole scenes", {"PSNR, dB": _decibels(self._rebuilt(scenes), _all_known(scenes))})
         for source in ("artificial", "natural"):
@@ -92,11 +92,11 @@ class Quality:
         yield Line(f"real scenes: own caption among {CHOICES}", {"caption, %": f"{self._retrieved():.1f}"})
         yield Line("chance", {f"{kind}, %": f"{100 / len(values):.1f}" for kind, values in KINDS.items()})
         yield Line("real scenes", self._recognised(scenes.images))
-        yield Line("text to image", self._recognised(self._painted("text to image", scenes, self._from_text)))
+        yield Line("text to image", self._recognised(self._generated("text to image", scenes, self._from_text)))
         unnamed = replace(scenes, captions=("",) * len(scenes))
         yield Line(
             "brushnet, inside, no caption",
-            self._recognised(self._painted("no caption", unnamed, self._brushnet("brushnet"))),
+            self._recognised(self._generated("no caption", unnamed, self._brushnet("brushnet"))),
         )
         for name, method, split in (
             ("brushnet", self._brushnet("brushnet"), "inside"),
@@ -111,8 +111,8 @@ class Quality:
         return [dataset[index] for index in range(min(self._limit, len(dataset)))]
 
     def _inpainted(self, name: str, method: Method, scenes: Batch) -> Iterator[Line]:
-        painted = self._painted(name, scenes, method)
-        yield Line(name, self._recognised(painted) | {"PSNR, dB": _decibels(painted, scenes)})
+        images = self._generated(name, scenes, method)
+        yield Line(name, self._recognised(images) | {"PSNR, dB": _decibels(images, scenes)})
         yield Line(f"autoencoder, the pixels known in {name}", {"PSNR, dB": _decibels(self._rebuilt(scenes), scenes)})
 
     def _brushnet(self, branch: str) -> Method:
@@ -138,18 +138,18 @@ class Quality:
     def _from_text(self, batch: Batch, seeds: Sequence[int]) -> Images:
         return text_to_image(self._sd, batch.captions, seeds)
 
-    def _painted(self, name: str, scenes: Batch, paint: Callable[[Batch, Sequence[int]], Images]) -> Images:
+    def _generated(self, name: str, scenes: Batch, generate: Callable[[Batch, Sequence[int]], Images]) -> Images:
         advance = self._watch(name, len(scenes), 0)
-        painted = []
+        generated = []
         for start in range(0, len(scenes), BATCH):
             places = torch.arange(len(scenes))
             part = _chosen(scenes, (places >= start) & (places < start + BATCH))
-            painted.append(paint(part, [PROTOCOLS["strict"].sample_seed(SEED, name) for name in part.ids]))
+            generated.append(generate(part, [PROTOCOLS["strict"].sample_seed(SEED, name) for name in part.ids]))
             advance(len(part), 0)
-        return torch.cat(painted)
+        return torch.cat(generated)
 
     def _retrieved(self) -> float:
-        """Percent of scenes whose own caption fits better than 49 captions of other scenes, drawn from all of them."""
+        """Percentage of scenes whose own caption fits better than 49 captions drawn from the other scenes."""
         draw, count = np.random.default_rng(SEED), len(self._scenes)
         fits = self._judge.image_features(self._scenes.images) @ self._judge.text_features(self._scenes.captions).T
         right = []
@@ -160,7 +160,7 @@ class Quality:
         return 100 * sum(right) / count
 
     def _recognised(self, images: Images) -> dict[str, str]:
-        """Percent of the scenes, and of those whose combination was never trained on."""
+        """Cells with the percentage of scenes recognised, and in brackets of scenes with held-out combinations."""
         features = self._judge.image_features(images)
         cells = {}
         for axis, kind in enumerate(KINDS):
@@ -182,7 +182,7 @@ class Quality:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """Markdown, a column for each thing measured."""
+    """The rows as a Markdown table."""
     columns = list(dict.fromkeys(column for line in lines for column in line.cells))
     rows = [[line.measured, *(line.cells.get(column, "") for column in columns)] for line in lines]
     return str(tabulate(rows, ["", *columns], tablefmt="pipe", disable_numparse=True))
@@ -197,7 +197,7 @@ def _percent(right: Bool[Tensor, " n"]) -> str:
 
 
 def _decibels(images: Images, scenes: Batch) -> str:
-    """Mean PSNR of the known pixels."""
+    """Mean PSNR of the known pixels, formatted."""
     return f"{float(load_metric('psnr')(scenes, images).mean()):.2f}"
 
 

@@ -1,4 +1,4 @@
-"""The whole recipe: which parts there are, in which order, and what each is made from."""
+"""The whole recipe: the parts in the order of training, and what each is trained from."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ SCENES = 12_288
 @final
 @dataclass(frozen=True, slots=True)
 class TrainingContext:
-    """Where a family is trained, and from how many scenes."""
+    """The folders in which a family is trained, and the number of scenes."""
 
     work: Path
-    """Scenes, latents, checkpoints, logs and sheets."""
+    """Folder for scenes, latents, checkpoints, logs and sheets."""
     output: Path
-    """The weights, as the family's methods load them."""
+    """Folder for the weights, as the family's methods load them."""
     scenes: int
     watch: ProgressCallback
 
@@ -41,12 +41,12 @@ class TrainingContext:
         return draw_corpus(self.work / "scenes", self.scenes, self.watch)
 
     def encoded(self) -> EncodedCorpus:
-        """Their latents, by the trained autoencoder. Raises `UserError` if there is none."""
+        """The training scenes with their latents. Raises `UserError` without a trained autoencoder."""
         autoencoder = load_model(AutoencoderKL, self.output / "vae", "vae", runtime(self.output))
         return EncodedCorpus(self.corpus(), autoencoder, self.work, self.watch)
 
     def tokenizer(self) -> CLIPTokenizer:
-        """Written first, if it isn't there."""
+        """The family's tokenizer, which is written first if it doesn't exist."""
         if not (self.output / "tokenizer").exists():
             write_tokenizer(self.output / "tokenizer")
         return load_tokenizer(self.output / "tokenizer", runtime(self.output))
@@ -102,27 +102,27 @@ PARTS: dict[str, PlannedPart] = {
         "PowerPaint v2's BrushNet and task tokens; needs base",
     ),
 }
-"""In the order in which they are trained; a part is made from those before it."""
+"""All parts in the order of training; each one builds on earlier ones."""
 
 
 def check_weights(names: Sequence[str]) -> None:
-    """Raises `UserError` for a name that is no part."""
+    """Raise `UserError` for a name that is not a part."""
     for name in names:
         if name not in PARTS:
             raise unknown("part", name, [*PARTS, "all"])
 
 
 def train_part(name: str, shop: TrainingContext, steps: int | None = None) -> None:
-    """Train one part, or go on with it. `steps` other than the recipe's are for trying things out.
+    """Train one part, or resume its training. `steps` overrides the recipe's number of steps, for experiments.
 
-    Raises `UserError` for a name that is no part, and if a part that it is made from is missing.
+    Raises `UserError` for a name that is not a part, and if a part that it builds on is missing.
     """
     check_weights([name])
     planned = PARTS[name]
     recipe = planned.recipe if steps is None else shortened(planned.recipe, steps)
     shop.output.mkdir(parents=True, exist_ok=True)
     save_scheduler(shop.output / "scheduler")
-    # The layers of torch are initialised from the global generator and no other.
+    # torch initialises layers only from its global generator.
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         part = planned.make(shop)
@@ -130,7 +130,7 @@ def train_part(name: str, shop: TrainingContext, steps: int | None = None) -> No
 
 
 def training_history(work: Path) -> str:
-    """A markdown table of what was trained in a work folder, by its logs."""
+    """A Markdown table of what was trained in a work folder, according to its logs."""
     rows = []
     for name, planned in PARTS.items():
         log = work / name / "log.jsonl"
@@ -145,5 +145,5 @@ def training_history(work: Path) -> str:
 
 
 def shortened(recipe: Recipe, steps: int) -> Recipe:
-    """A recipe for fewer steps; its learning rate still has time to rise and to fall."""
+    """The recipe for fewer steps, with a shorter warm-up so that its learning rate still rises and falls."""
     return replace(recipe, steps=steps, restarts=(), warmup=min(recipe.warmup, max(1, steps // 4)))

@@ -1,4 +1,4 @@
-"""What a part can do, as one picture."""
+"""Sheets of pictures that show what a part has learned."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from brushbench.imaging.masks import erase
 
 
 def grid(rows: Sequence[UInt8[Tensor, "n 3 h w"]]) -> UInt8[Tensor, "3 H W"]:
-    """Each tensor of images is a row."""
+    """One picture with a row for each batch of images."""
     return make_grid(torch.cat(list(rows)), nrow=len(rows[0]), padding=2, pad_value=255)
 
 
 def sheet_of(method: Method, batch: Batch) -> UInt8[Tensor, "3 H W"]:
-    """Scenes, what the method reads of them, and what it paints."""
+    """Rows of scenes, masked scenes and the method's results."""
     return grid([batch.images, erase(batch.images, batch.masks), method(batch, range(len(batch)))])

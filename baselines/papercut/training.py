@@ -1,4 +1,4 @@
-"""One training loop for every part of the family: seeded step by step, averaged, resumable to the bit."""
+"""The training loop of every part: seeded at each step, with averaged weights, resumable to the bit."""
 
 import copy
 import json
@@ -26,24 +26,24 @@ STEPS_BETWEEN_LINES = 50
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long and how fast."""
+    """Training settings of a part."""
 
     steps: int
     batch: int
-    """Scenes in one step."""
+    """Number of scenes per step."""
     rate: float
-    """Highest learning rate: it rises over the first `warmup` steps and falls like a cosine to `final` of it."""
+    """Peak learning rate, reached after `warmup` steps; a cosine then lowers it to the fraction `final` of the peak."""
     restarts: tuple[int, ...] = ()
-    """Steps at which it rises and falls once more: Loshchilov and Hutter, arXiv:1608.03983."""
+    """Steps at which the learning rate rises and falls again: Loshchilov and Hutter, arXiv:1608.03983."""
     warmup: int = 200
     final: float = 0.02
     weight_decay: float = 0.01
     averaging: float = 0.999
-    """The decay of the exponential moving average of the weights, which is what is shipped."""
+    """Decay of the exponential moving average of the weights; the average is what is saved."""
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step."""
+        """The learning rate at a step."""
         begin = max([0, *(restart for restart in self.restarts if restart <= step)])
         end = min([self.steps, *(restart for restart in self.restarts if restart > step)])
         rise = min(1.0, (step - begin + 1) / self.warmup)
@@ -51,17 +51,17 @@ class Recipe:
         return self.rate * rise * (self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2)
 
     def averaging_at(self, step: int) -> float:
-        """Shorter at first: the random weights of the start are to be forgotten."""
+        """The decay of the average at a step: lower at first, so that the random initial weights are forgotten."""
         return min(self.averaging, (1 + step) / (10 + step))
 
 
 @runtime_checkable
 class Part(Protocol):
-    """Something to train."""
+    """A part of the family that can be trained."""
 
     @property
     def name(self) -> str:
-        """Also the name of its folder in the work folder."""
+        """The part's name, which is also its folder's in the work folder."""
         ...
 
     @property
@@ -70,15 +70,15 @@ class Part(Protocol):
         ...
 
     def loss(self, batch: int, draw: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of `batch` scenes; every choice comes from `draw`."""
+        """The loss of `batch` scenes; every random choice is drawn from `draw`."""
         ...
 
     def sheet(self) -> UInt8[Tensor, "3 h w"]:
-        """A picture of what it can do by now."""
+        """A picture that shows what the part has learned so far."""
         ...
 
     def save(self) -> None:
-        """Write the weights where the family's methods load them."""
+        """Save the weights where the family's methods load them."""
         ...
 
 
@@ -94,7 +94,7 @@ class Training:
         self._part = part
         self._recipe = recipe
         self._folder = work / part.name
-        # Faster on the CPU.
+        # This memory format is faster on the CPU.
         part.trained.to(memory_format=torch.channels_last)
         self._average = copy.deepcopy(part.trained).requires_grad_(False)
         self._optimizer = torch.optim.AdamW(
@@ -106,7 +106,7 @@ class Training:
     def __call__(self, watch: ProgressCallback) -> None:
         """Train to the end, then save the averaged weights.
 
-        Raises `UserError` for a checkpoint that isn't this part's or has more steps than that, and while another
+        Raises `UserError` for a checkpoint that isn't this part's or has more steps than the recipe, and while another
         process trains this part in the same folder.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -173,8 +173,8 @@ class Training:
     def _resume(self) -> None:
         file = self._folder / "checkpoint.pt"
         if file.exists() and isinstance(tried := capture(self._load, file), Failure):
-            raise UserError(one_line(f"{file} is no checkpoint of this part: {tried.error}; valid: another --work"))
-        # What was learned after the last checkpoint is learned again.
+            raise UserError(one_line(f"{file} is not a checkpoint of this part: {tried.error}; valid: another --work"))
+        # Steps after the last checkpoint are trained again.
         log = self._folder / "log.jsonl"
         lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
         log.write_text(
@@ -191,7 +191,7 @@ class Training:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The part with the averaged weights, for as long as the context lasts."""
+        """Give the part the averaged weights while the context is open."""
         trained = self._part.trained
         learned = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
         trained.load_state_dict(self._average.state_dict())

@@ -1,4 +1,4 @@
-"""The family's tokenizer: CLIP's class with a small vocabulary in which every word of the captions is one token."""
+"""The family's tokenizer: CLIP's class with a small vocabulary, in which every word of the captions is one token."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, SIZES
 
 END_OF_WORD = "</w>"
 LENGTH = 77
-"""Tokens of a caption, as CLIP's."""
+"""Number of tokens in a caption, as in CLIP."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 FILLERS = (
     "full hd",
@@ -46,7 +46,7 @@ FILLERS = (
     "out of frame",
     "ugly",
 )
-"""What HD-Painter and PowerPaint add to every prompt. Training shows it now and then, so that it means nothing."""
+"""Phrases that HD-Painter and PowerPaint add to every prompt. Training adds them now and then to make them neutral."""
 PHRASES = (
     "a an picture of , the it is with over above under behind at by in on from",
     "an empty scene",
@@ -56,17 +56,17 @@ PHRASES = (
 
 
 def vocabulary_words() -> list[str]:
-    """Every word that is one token, sorted."""
+    """All words that are one token, sorted."""
     places = [wording for wordings in PLACES.values() for wording in wordings]
     texts = [*OBJECTS, *COLOURS, *places, *SIZES, *FILLERS, *PHRASES]
     return sorted({word for text in texts for word in text.split()})
 
 
 def write_tokenizer(folder: Path) -> None:
-    """`vocab.json`, `merges.txt` and `tokenizer_config.json`.
+    """Write `vocab.json`, `merges.txt` and `tokenizer_config.json`.
 
-    As in CLIP's: the 256 bytes, the same at the end of a word, the merges in their order, start and end. A word that
-    isn't known becomes several tokens, down to its bytes, so that every text can be read.
+    As in CLIP, the tokens are the 256 bytes, the same at the end of a word, the merges in order, start and end. An
+    unknown word is split into several tokens, down to its bytes, so that every text can be encoded.
     """
     alphabet = sorted(ByteLevel.alphabet())
     merges = _merges(vocabulary_words())
@@ -88,10 +88,10 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def _merges(known: Sequence[str]) -> list[tuple[str, str]]:
-    """Byte-pair encoding (Sennrich et al., arXiv:1508.07909), until each word is one token.
+    """The merges of byte-pair encoding (Sennrich et al., arXiv:1508.07909) that make each word one token.
 
-    Among pairs that are equally frequent the first by the alphabet comes first. The trainer of the library `tokenizers`
-    leaves that to chance, and so the number of a token would be another each time.
+    Equally frequent pairs are merged in alphabetical order. The trainer of the library `tokenizers` leaves their order
+    to chance, so that token ids would change each time.
     """
     pieces = dict.fromkeys(piece for word in known for piece, _ in Whitespace().pre_tokenize_str(word))
     spelled = [[*piece[:-1], piece[-1] + END_OF_WORD] for piece in pieces]

@@ -1,4 +1,4 @@
-"""PowerPaint: arXiv:2312.03594."""
+"""PowerPaint, Zhuang et al., arXiv:2312.03594."""
 
 from brushbench.baselines.powerpaint.method import PowerPaint, PowerPaintOptions
 

@@ -29,30 +29,30 @@ from brushbench.weights.tensors import load_checked, read_tensors
 
 PARTS = {1: "powerpaint", 2: "powerpaint_v2"}
 BASES = {1: "base", 2: "base_v2"}
-"""Version 1 stands on an inpainting model, version 2 on a text-to-image model."""
+"""Version 1 needs an inpainting model as its base, version 2 a text-to-image model."""
 
 
 @dataclass(frozen=True, slots=True)
 class PowerPaintOptions(SampledOptions):
-    """Options of `powerpaint`: the folder's own sampler (DDIM as published) for version 1, UniPC for version 2."""
+    """Options of `powerpaint`; the default sampler is the folder's own (DDIM as published), in version 2 UniPC."""
 
     version: Literal[1, 2] = 1
     checkpoint: str | None = None
-    """Folder or hub id as published: `ppt-v1` of version 1, `PowerPaint_Brushnet` of version 2."""
+    """Folder or hub id as published: `ppt-v1` for version 1, `PowerPaint_Brushnet` for version 2."""
     task: Task = "text-guided"
     fitting: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """How closely a shape-guided object is to fit the hole."""
+    """How closely a shape-guided object should fit the hole."""
 
 
 @final
 class PowerPaint:
-    """Loads the version that is asked for."""
+    """PowerPaint in the version that its options name."""
 
     Options: ClassVar = PowerPaintOptions
 
     @classmethod
     def load(cls, options: PowerPaintOptions, runtime: Runtime) -> Method:
-        """Raises `UserError` for weights that can't be used."""
+        """Load version 1 or 2. Raises `UserError` for weights that can't be used."""
         sampler = options.sampler or (None if options.version == 1 else "unipc")
         sd = StableDiffusion.load(runtime, options.base, sampler, part=BASES[options.version], ema=options.ema)
         part = PARTS[options.version]
@@ -64,7 +64,7 @@ class PowerPaint:
 @final
 @dataclass(frozen=True, slots=True)
 class PowerPaintTokens:
-    """Version 1: Stable Diffusion Inpainting, told by learned words what filling a hole means."""
+    """Version 1: Stable Diffusion Inpainting with learned tokens that say how to fill a hole."""
 
     inpainting: StableDiffusionInpainting
     text: TaskText
@@ -72,7 +72,7 @@ class PowerPaintTokens:
 
     @classmethod
     def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintTokens":
-        """UNet and text encoder of a published folder take the place of the base's.
+        """Load a published folder, whose UNet and text encoder replace those of the base.
 
         Without `unet/` in the folder, the base's UNet stays. Raises `UserError` for files that can't be used.
         """
@@ -80,7 +80,7 @@ class PowerPaintTokens:
         unet, text_encoder = stems_of(PARTS[1])
         own = _file(folder, unet)
         if own and options.ema:
-            raise UserError(one_line(f"ema=true means nothing here: {folder} has a UNet in place of the base's own"))
+            raise UserError(one_line(f"ema=true has no effect here: the UNet of {folder} replaces the base's own"))
         text = TaskText.load(sd.tokenizer, sd.text_encoder, _existing(folder, text_encoder), sd.runtime)
         if own:
             _replace(sd.unet, own, "powerpaint_unet", sd.runtime)
@@ -88,20 +88,20 @@ class PowerPaintTokens:
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.inpainting.side_multiple
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """Only the text differs from Stable Diffusion Inpainting."""
+        """Inpaint a batch. Only the text differs from Stable Diffusion Inpainting."""
         options = self.options
         pairs = [version_1(options.task, caption, options.negative_prompt) for caption in batch.captions]
-        return self.inpainting.painted(batch, seeds, _task_text(self.text, pairs, options))
+        return self.inpainting.inpaint(batch, seeds, _task_text(self.text, pairs, options))
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class PowerPaintBranch:
-    """Version 2: a BrushNet with attention, which reads the task, guides a model that reads the caption."""
+    """Version 2: a BrushNet with attention that reads the task guides a model that reads the caption."""
 
     sd: StableDiffusion
     branch: BrushNetModel
@@ -110,23 +110,23 @@ class PowerPaintBranch:
 
     @classmethod
     def load(cls, sd: StableDiffusion, folder: Path, options: PowerPaintOptions) -> "PowerPaintBranch":
-        """Branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
+        """Load branch and task text encoder of a published folder. Raises `UserError` for files that can't be used."""
         sd.check_channels("powerpaint", CHANNELS)
         weights, text_encoder = stems_of(PARTS[2])
         file = _existing(folder, text_encoder)
         text = TaskText.load(sd.tokenizer, copy.deepcopy(sd.text_encoder), file, sd.runtime)
-        # The published folder has no config: the branch is made for the UNet that it was trained for.
+        # The published folder has no config, so the branch takes its shapes from the base's UNet.
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
         _replace(branch, _existing(folder, weights), "powerpaint_branch", sd.runtime)
         return cls(sd, sd.runtime.place(branch), text, options)
 
     @property
     def side_multiple(self) -> int:
-        """Pixels per latent: both sides of an image are multiples of it."""
+        """Pixels per latent; both sides of an image must be multiples of it."""
         return self.sd.factor
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The branch reads other tasks for the two halves of the guidance, so it runs for both."""
+        """Inpaint a batch. The branch reads a different task for each half of the guidance, so it runs for both."""
         options, noise = self.options, self.sd.noise_source(seeds, batch)
         captions = [version_2_caption(options.task, caption) for caption in batch.captions]
         text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
@@ -146,9 +146,9 @@ class PowerPaintBranch:
 def _task_text(
     text: TaskText, pairs: Sequence[tuple[PromptPair, PromptPair]], options: PowerPaintOptions
 ) -> EncodedText:
-    """What is not to be painted first, as guidance has it."""
-    painted, removed = zip(*pairs, strict=True)
-    wanted = [*removed, *painted] if options.guidance > 1 else painted
+    """The encoded tasks; with guidance, the negative prompts come first."""
+    positive, negative = zip(*pairs, strict=True)
+    wanted = [*negative, *positive] if options.guidance > 1 else positive
     first, second = [pair.first for pair in wanted], [pair.second for pair in wanted]
     return EncodedText(text.mixed(first, second, options.fitting), options.guidance)
 

@@ -1,4 +1,4 @@
-"""What PowerPaint says to its text encoders, task by task: the prompts of the official code."""
+"""PowerPaint's prompts for each task, as in the official code."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,14 +12,14 @@ EMPTY = "empty scene blur"
 
 @dataclass(frozen=True, slots=True)
 class PromptPair:
-    """Two prompts, mixed by the fitting degree after the encoder: all of the first at 1."""
+    """Two prompts, mixed after the encoder by the fitting degree; at 1, only the first counts."""
 
     first: Prompt
     second: Prompt
 
 
 def version_1(task: Task, caption: str, negative: str) -> tuple[PromptPair, PromptPair]:
-    """(what is to be painted, what is not): the text encoder of version 1 reads caption and task together."""
+    """(positive prompts, negative prompts) of version 1, whose text encoder reads caption and task together."""
     if task == "text-guided":
         one, against = Prompt(caption, OBJECT), Prompt(negative, OBJECT, behind=QUALITY)
         return PromptPair(one, one), PromptPair(against, against)
@@ -33,19 +33,19 @@ def version_1(task: Task, caption: str, negative: str) -> tuple[PromptPair, Prom
 
 
 def version_2(task: Task) -> tuple[PromptPair, PromptPair]:
-    """The prompts of a task for the branch of version 2, which reads the task alone."""
+    """(positive prompts, negative prompts) for the branch of version 2, which reads only the task."""
     one, other = {
         "text-guided": (OBJECT, OBJECT),
         "shape-guided": (SHAPE, CONTEXT),
         "object-removal": (CONTEXT, CONTEXT),
         "image-outpainting": (CONTEXT, CONTEXT),
     }[task]
-    painted = PromptPair(Prompt("", one), Prompt("", other))
+    positive = PromptPair(Prompt("", one), Prompt("", other))
     removed = Prompt("", OBJECT)
-    return painted, PromptPair(removed, removed) if one == CONTEXT else painted
+    return positive, PromptPair(removed, removed) if one == CONTEXT else positive
 
 
 def version_2_caption(task: Task, caption: str) -> str:
-    """What the UNet of version 2 reads, which knows no tasks."""
+    """The caption for the UNet of version 2, which knows no task tokens."""
     endings = {"object-removal": f" {EMPTY}", "image-outpainting": " empty scene"}
     return caption + endings.get(task, "")

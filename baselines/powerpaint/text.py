@@ -1,4 +1,4 @@
-"""Task tokens: words of a prompt that are learned vectors, and stand for what is to be painted in a hole."""
+"""Task tokens: learned vectors in a prompt that say how to fill a hole."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
 
 CONTEXT, SHAPE, OBJECT = TASKS = ("P_ctxt", "P_shape", "P_obj")
-"""Filling from the context, painting an object of the hole's shape, painting what the text says: in order of ids."""
+"""Fill from the context, generate an object of the hole's shape, generate what the text says; in the order of ids."""
 VECTORS = 10
-"""Learned for each task."""
+"""Number of learned vectors for each task."""
 PREFIX = "text_model."
-"""How the names in published checkpoints begin."""
+"""Prefix of the names in published checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A caption with words before it, and words and a task behind it."""
+    """A caption with words before it, and words and a task after it."""
 
     caption: str
     task: str = ""
@@ -35,7 +35,7 @@ class Prompt:
 
 @final
 class TaskEmbedding(nn.Module):
-    """A table of tokens and, as its last rows, ten vectors for each task: with the names of the published files."""
+    """A token embedding with ten more vectors for each task, under the names of the published files."""
 
     def __init__(self, wrapped: nn.Embedding, start: Float[Tensor, " c"]) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class TaskEmbedding(nn.Module):
         )
 
     def forward(self, ids: Int[Tensor, "n tokens"]) -> Float[Tensor, "n tokens c"]:
-        """Vectors of the ids; a task's ids follow those of the table, in the order of `TASKS`."""
+        """The vectors of the ids; the tasks' ids follow those of the tokens, in the order of `TASKS`."""
         table = torch.cat([self.wrapped.weight, *(self.trainable_embeddings[task] for task in TASKS)])
         return nn.functional.embedding(ids, table)
 
@@ -59,11 +59,11 @@ class TaskText:
     text_encoder: CLIPTextModel
     embedding: TaskEmbedding
     texts: dict[Prompt, Tensor] = field(default_factory=dict)
-    """What has been encoded so far."""
+    """Prompts that have been encoded so far."""
 
     @classmethod
     def of(cls, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> "TaskText":
-        """Give a text encoder task tokens that all mean "a", as training begins. It is changed."""
+        """Add task tokens that all mean "a", as at the start of training, to a text encoder; it is changed in place."""
         table = text_encoder.get_input_embeddings()
         embedding = TaskEmbedding(table, table.weight[tokenizer.convert_tokens_to_ids("a</w>")])
         text_encoder.set_input_embeddings(embedding)
@@ -71,30 +71,30 @@ class TaskText:
 
     @classmethod
     def load(cls, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, file: Path, runtime: Runtime) -> "TaskText":
-        """Give a text encoder the tokens, and all other weights, of a published file. It is changed.
+        """Load the tokens and all other weights of a published file into a text encoder, which is changed in place.
 
-        Raises `UserError` for a file that can't be read, and for tensors that are missing, left over or of another
-        shape.
+        Raises `UserError` for a file that can't be read, and for tensors that are missing, unknown or of another shape.
         """
         text = cls.of(tokenizer, text_encoder)
         with runtime.weights.recording("task_text_encoder", [file]):
             tensors = {name: tensor for name, tensor in read_tensors(file).items() if not name.endswith("position_ids")}
             stripped = {name.removeprefix(PREFIX): tensor.to(runtime.dtype) for name, tensor in tensors.items()}
             load_checked(text.text_encoder, stripped, file)
-        # What was added to the encoder is where it rests, too.
+        # Move what was added to the encoder to where the encoder is.
         text.text_encoder.to(text_encoder.device, runtime.dtype)
         return text
 
     def save(self, file: Path) -> None:
-        """Half precision, with the names of the published files."""
+        """Save the text encoder in half precision, under the names of the published files."""
         file.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"{PREFIX}{name}": tensor.half() for name, tensor in self.text_encoder.state_dict().items()}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
 
     def ids(self, prompt: Prompt) -> list[int]:
-        """Padded to the encoder's length. A caption that is too long is cut, what stands around it is not.
+        """A prompt's token ids, padded to the encoder's length.
 
-        The official code cuts the end, which is the task, or fails.
+        A caption that is too long is cut, but never the words and the task around it. The official code cuts the end,
+        which is the task, or fails.
         """
         length = self.tokenizer.model_max_length
         before, caption, behind = (
@@ -108,7 +108,7 @@ class TaskText:
         return cast(list[int], words + [self.tokenizer.pad_token_id] * (length - len(words)))
 
     def encode(self, prompts: Sequence[Prompt]) -> Float[Tensor, "n 77 c"]:
-        """The last hidden states, each text encoded once and by itself."""
+        """The last hidden states of the prompts; each text is encoded only once and by itself."""
         for prompt in set(prompts) - self.texts.keys():
             ids = torch.tensor([self.ids(prompt)], device=self.embedding.wrapped.weight.device)
             with torch.inference_mode():
@@ -116,5 +116,5 @@ class TaskText:
         return torch.cat([self.texts[prompt] for prompt in prompts])
 
     def mixed(self, first: Sequence[Prompt], second: Sequence[Prompt], weight: float) -> Float[Tensor, "n 77 c"]:
-        """`weight` of the first texts and the rest of the second, mixed after the encoder: the fitting degree."""
+        """The encoded prompts, `weight` (the fitting degree) of the first and the rest of the second."""
         return weight * self.encode(first) + (1 - weight) * self.encode(second)

@@ -1,1 +1,1 @@
-"""The world of PaperCut: procedural scenes of cut paper, with captions and exact object masks."""
+"""PaperCut's scenes: procedural pictures of cut paper, with captions and exact object masks."""

@@ -18,14 +18,14 @@ from brushbench.imaging.masks import encode_rle
 
 COUNT = 200
 FIRST_SEED = 1 << 32
-"""Training scenes have seeds below it."""
+"""The first test scene's seed; seeds of training scenes are lower."""
 DILATION = 5
-"""Kernel with which the object's mask is widened, pixels: two on each side, so that its edge is painted too."""
+"""Kernel in pixels that dilates the object's mask by two pixels on each side, so that its edge is inpainted too."""
 SOURCES = dict(zip(STYLES, ("artificial", "natural"), strict=True))
 
 
 def test_scenes() -> Iterator[Scene]:
-    """Every other scene shows a combination of object, colour and place that training never does."""
+    """The test scenes; every other one shows a combination of object, colour and place that is held out of training."""
     draw = np.random.default_rng(FIRST_SEED)
     pools = [combinations(held_out=True), combinations(held_out=False)]
     orders = [draw.permutation(len(pool)) for pool in pools]
@@ -35,7 +35,7 @@ def test_scenes() -> Iterator[Scene]:
 
 
 def write_test_scenes(folder: Path) -> None:
-    """`images/` and `mapping_file.json`."""
+    """Write `images/` and `mapping_file.json`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     mapping = {}
     for index, scene in enumerate(test_scenes()):
@@ -60,7 +60,7 @@ def write_test_scenes(folder: Path) -> None:
 
 
 def widen(mask: np.ndarray) -> torch.Tensor:
-    """The object's mask with two pixels around it."""
+    """The object's mask dilated by two pixels on each side."""
     drawn = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(DILATION))
     return torch.from_numpy(np.array(drawn) > 0)
 

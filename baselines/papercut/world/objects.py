@@ -1,7 +1,7 @@
-"""The twelve objects of PaperCut, each a list of cut pieces in its own coordinates.
+"""PaperCut's twelve objects, each a list of cut pieces in its own coordinates.
 
-x goes right and y down, both about -1..1; the object stands or floats around the origin. A piece is drawn over those
-before it, in a tone of the object's colour or in a colour of its own.
+x points right and y down, both from about -1 to 1, with the object around the origin. Each piece is drawn over the
+previous ones, in a tone of the object's colour or in a fixed colour.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 Number = int | float
 Point = tuple[Number, Number]
 Tone = str
-"""`main`, `dark`, `light` of the object's colour, or the name of one of `FIXED`."""
+"""A tone of the object's colour (`main`, `dark` or `light`), or the name of a `FIXED` colour."""
 FIXED = {
     "cream": (250, 240, 214),
     "ink": (58, 52, 66),
@@ -33,7 +33,7 @@ class Piece:
 def ellipse(
     x: Number, y: Number, rx: Number, ry: Number, tone: Tone = "main", *, arc: tuple[Number, Number] = (0.0, 1.0)
 ) -> Piece:
-    """An ellipse, or with `arc` (parts of a turn, clockwise from the right) the segment between two of its points."""
+    """An ellipse, or with `arc` (in turns, clockwise from the right) the segment between two of its points."""
     turns = [arc[0] + (arc[1] - arc[0]) * k / 48 for k in range(49)]
     return Piece(tuple((x + rx * math.cos(2 * math.pi * t), y + ry * math.sin(2 * math.pi * t)) for t in turns), tone)
 
@@ -189,7 +189,7 @@ def umbrella() -> list[Piece]:
 
 
 def _arc(edge: Number) -> list[Point]:
-    """From the tip of an umbrella to its rim at x = `edge`."""
+    """The points from an umbrella's tip to its rim at x = `edge`."""
     return [(edge * math.sin(math.pi / 2 * k / 12), -0.84 * math.cos(math.pi / 2 * k / 12)) for k in range(1, 13)]
 
 

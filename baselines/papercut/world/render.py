@@ -1,4 +1,4 @@
-"""Scenes to pixels: layers of paper with soft shadows, four times too large, then reduced."""
+"""Render scenes as layers of paper with soft shadows, drawn four times too large and then reduced."""
 
 import math
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ SIDE = 128
 SUPERSAMPLING = 4
 LARGE = SIDE * SUPERSAMPLING
 SHADOW = 0.34
-"""How dark the shadow of a paper is."""
+"""Darkness of the papers' shadows."""
 SHADE = (30, 24, 40)
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The papers of a place."""
+    """The sheets of paper that make up a place."""
 
     sky: tuple[Colour, Colour]
-    """At the top, at the horizon."""
+    """The sky's colours at the top and at the horizon."""
     ground: tuple[Colour, ...]
-    """From the horizon forwards."""
+    """The ground's colours from the horizon to the front."""
     horizon: float
-    """Where the horizon is, as a share of the height."""
+    """Position of the horizon from the top, as a share of the picture's height."""
     wave: float
-    """Height of its waves, of the height."""
+    """Height of the ground's waves, as a share of the picture's height."""
     light: Colour | None = None
-    """The sun, or the moon."""
+    """Colour of the sun or moon."""
     hills: Colour | None = None
     stars: bool = False
     clouds: bool = False
@@ -111,7 +111,7 @@ SETTINGS = {
 def render_scene(scene: Scene, *, empty: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The picture, uint8 [128, 128, 3], and the object's mask, bool [128, 128].
 
-    `empty` leaves the object and its shadow out; the mask is still where it would be.
+    `empty` leaves out the object and its shadow; the mask still shows where the object would be.
     """
     draw = np.random.default_rng([scene.seed, 1])
     picture = _background(scene, draw)
@@ -218,7 +218,7 @@ def _wavy_sheet(colour: Colour, level: float, wave: float, draw: np.random.Gener
 def _object_layer(scene: Scene) -> Image.Image:
     pieces = OBJECTS[scene.thing]()
     outlines = [_large([_placed(point, scene) for point in piece.outline]) for piece in pieces]
-    # Only the object's surroundings are drawn piece by piece; that is most of a scene's time.
+    # Only the object's surroundings are drawn piece by piece, which takes most of a scene's time.
     corners = [
         function(point[k] for outline in outlines for point in outline) for function in (min, max) for k in (0, 1)
     ]
@@ -235,14 +235,14 @@ def _object_layer(scene: Scene) -> Image.Image:
 
 
 def _shaded(layer: Image.Image, part: Image.Image) -> Image.Image:
-    """The pieces so far, with the next one's shadow on them."""
+    """The pieces so far, with the next piece's shadow on them."""
     shadow = part.getchannel("A").filter(ImageFilter.GaussianBlur(4)).point(lambda value: int(value * SHADOW * 0.7))
     dark = Image.composite(Image.new("RGB", layer.size, SHADE), layer.convert("RGB"), shadow)
     return Image.merge("RGBA", (*dark.split(), layer.getchannel("A")))
 
 
 def _laid_on(picture: Image.Image, layer: Image.Image, *, blur: int, offset: int) -> Image.Image:
-    """A sheet of paper on the others, with its shadow."""
+    """The picture with another sheet of paper and its shadow on top."""
     alpha = layer.getchannel("A")
     shifted = Image.new("L", alpha.size)
     shifted.paste(alpha, (offset, abs(offset)) if offset >= 0 else (0, offset))
@@ -252,7 +252,7 @@ def _laid_on(picture: Image.Image, layer: Image.Image, *, blur: int, offset: int
 
 
 def _painted(image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """As if painted by hand: colour that runs unevenly, and the grain of the paper."""
+    """The image as if painted by hand, with uneven colour and the grain of paper."""
     uneven = np.sum([_noise(draw, cells) * weight for cells, weight in ((5, 0.07), (14, 0.06), (40, 0.05))], axis=0)
     grain = draw.normal(0, 0.018, image.shape[:2])
     tint = np.stack([_noise(draw, 6) * 5 for _ in range(3)], axis=-1)
@@ -261,7 +261,7 @@ def _painted(image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
 
 
 def _noise(draw: np.random.Generator, cells: int) -> np.ndarray:
-    """Smooth noise, about -1..1."""
+    """Smooth noise from about -1 to 1."""
     coarse = Image.fromarray(draw.uniform(-1, 1, (cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).astype(float)
 
@@ -273,7 +273,7 @@ def _colour_of(piece: Piece, scene: Scene) -> Colour:
 
 
 def _toned(colour: Colour, factor: float) -> Colour:
-    """Darker by multiplying, lighter by going towards white."""
+    """A darker tone by multiplication, or a lighter one by mixing in white."""
     if factor <= 1:
         red, green, blue = (round(value * factor) for value in colour)
     else:
@@ -282,7 +282,7 @@ def _toned(colour: Colour, factor: float) -> Colour:
 
 
 def _placed(point: Point, scene: Scene) -> Point:
-    """From the object's coordinates to the picture's, 0..1."""
+    """A point in the object's coordinates converted to the picture's, from 0 to 1."""
     turn = math.radians(scene.tilt)
     x = scene.half_height * (point[0] * math.cos(turn) - point[1] * math.sin(turn)) + scene.centre[0]
     y = scene.half_height * (point[0] * math.sin(turn) + point[1] * math.cos(turn)) + scene.centre[1]

@@ -1,4 +1,4 @@
-"""What is in a scene, and what its caption says."""
+"""The content of a scene, and its caption."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ PLACES = {
     "sunset": ("at sunset", "in the evening light"),
 }
 SIZES = {"small": (0.36, 0.46), "": (0.46, 0.58), "big": (0.58, 0.68)}
-"""Half the object's height, in units of half the picture."""
+"""Ranges of half the object's height, in units of half the picture's height."""
 STYLES = ("cut paper", "painted")
 WORDINGS = ["{a} {noun} {where}", "{where}, {a} {noun}", "a picture of {a} {noun} {where}"]
 HELD_OUT = 5
-"""Every fifth combination of object, colour and place is kept from training."""
+"""One in this many combinations of object, colour and place is held out of training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that is chosen about a scene; the rest is drawn from `seed`."""
+    """All explicit choices of a scene; details are drawn from `seed`."""
 
     thing: str
     colour: str
@@ -45,22 +45,22 @@ class Scene:
     size: str
     style: str
     centre: tuple[float, float]
-    """The centre of the object, -1..1 across and down the picture."""
+    """The object's centre, from -1 to 1 across and down the picture."""
     half_height: float
     tilt: float
-    """Degrees."""
+    """The object's rotation in degrees."""
     caption: str
     seed: int
 
 
 def combinations(*, held_out: bool) -> list[tuple[str, str, str]]:
-    """Object, colour and place: those that training never shows, or all the others."""
+    """The combinations of object, colour and place that are held out of training, or all the rest."""
     every = [(thing, colour, place) for thing in OBJECTS for colour in COLOURS for place in PLACES]
     return [combination for combination in every if _is_held_out(combination) == held_out]
 
 
 def draw_scene(seed: int, combination: tuple[str, str, str]) -> Scene:
-    """A scene with that object, colour and place; everything else depends on the seed alone."""
+    """A scene with the given object, colour and place; everything else depends only on the seed."""
     draw = np.random.default_rng(seed)
     thing, colour, place = combination
     size = str(draw.choice(list(SIZES)))
@@ -74,7 +74,7 @@ def draw_scene(seed: int, combination: tuple[str, str, str]) -> Scene:
 
 
 def write_caption(draw: np.random.Generator, combination: tuple[str, str, str], size: str, style: str) -> str:
-    """One of several wordings; the size is told half of the time, the style a third of it."""
+    """A caption in one of several wordings; half of the captions mention the size, a third the style."""
     thing, colour, place = combination
     adjectives = f"{size} {colour}" if size and draw.random() < 0.5 else colour
     where = str(draw.choice(PLACES[place]))
@@ -85,18 +85,18 @@ def write_caption(draw: np.random.Generator, combination: tuple[str, str, str], 
 
 
 def plain_captions(combination: tuple[str, str, str]) -> list[str]:
-    """Every wording, with neither size nor style."""
+    """The captions of a combination in every wording, without size or style."""
     thing, colour, place = combination
     return [_worded(wording, f"{colour} {thing}", where) for wording in WORDINGS for where in PLACES[place]]
 
 
 def name_object(thing: str) -> str:
-    """With its article and nothing else, in training only."""
+    """An object with its article and nothing else, for training only."""
     return _worded("{a} {noun}", thing, "")
 
 
 def write_partial_caption(draw: np.random.Generator, combination: tuple[str, str, str]) -> str:
-    """The object without its colour, its place or both, in training only."""
+    """A caption of the object without its colour, its place or both, for training only."""
     thing, colour, place = combination
     noun = f"{colour} {thing}" if draw.random() < 0.5 else thing
     if noun == thing and draw.random() < 0.5:
@@ -105,7 +105,7 @@ def write_partial_caption(draw: np.random.Generator, combination: tuple[str, str
 
 
 def write_empty_caption(draw: np.random.Generator, place: str) -> str:
-    """What a picture of a place without any object is called, in training only."""
+    """A caption of a place without an object, for training only."""
     where = str(draw.choice(PLACES[place]))
     wording = str(
         draw.choice(["an empty scene {where}", "{where}, an empty scene", "a picture of an empty scene {where}"])
