@@ -1,17 +1,15 @@
 """Draw the samples that changed most between two runs: source, masked input, A and B as thumbnails."""
 
-import io
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from brushbench.core import atomic
 from brushbench.core.errors import SampleError, UserError
 from brushbench.core.types import Dataset
 from brushbench.imaging.images import read_image
-from brushbench.imaging.masks import erase
-from brushbench.imaging.sheets import GAP, GREY, INK, LINE, PAPER, TEXT, fitting, reduced
+from brushbench.imaging.sheets import GREY, SOURCE_AND_INPUT, Row, Sheet, beside, png, reduced, source_and_input, table
 from brushbench.reports.comparison import improvements
 from brushbench.reports.comparison_tables import ends
 from brushbench.reports.pairing import RunPair
@@ -19,8 +17,7 @@ from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 
 SIDE = 144
-"""Longer side of a thumbnail, in pixels."""
-NAMES = ("source", "masked input")
+"""The longer side of the thumbnails, pixels."""
 
 
 def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
@@ -36,58 +33,32 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
         for name, own in (("best", best), ("worst", worst))
         if len(own)
     ]
-    if not parts:
-        return False
-    size = sum(part.width for part in parts) + GAP * (len(parts) - 1), max(part.height for part in parts)
-    sheet = Image.new("RGB", size, PAPER)
-    left = 0
-    for part in parts:
-        sheet.paste(part, (left, 0))
-        left += part.width + GAP
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(file, buffer.getvalue())
-    return True
+    if parts:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(file, png(beside(parts)))
+    return bool(parts)
 
 
-def _part(title: str, changes: pd.Series, pair: RunPair, dataset: Dataset) -> Image.Image:
-    font, small = ImageFont.load_default(TEXT), ImageFont.load_default(TEXT - 1)
-    step = SIDE + LINE + GAP
-    part = Image.new("RGB", (GAP + 4 * (SIDE + GAP), 2 * LINE + GAP + len(changes) * step), PAPER)
-    pen = ImageDraw.Draw(part)
-    pen.text((GAP, GAP), fitting(title, small, part.width - GAP), fill=INK, font=small)
-    for column, name in enumerate((*NAMES, f"A: {pair.label_a}", f"B: {pair.label_b}")):
-        pen.text((GAP + column * (SIDE + GAP), GAP + LINE), fitting(name, small, SIDE), fill=GREY, font=small)
-    indices = {name: index for index, name in enumerate(dataset.ids)}
-    for place, (sample_id, change) in enumerate(changes.items()):
-        top = GAP + 2 * LINE + place * step
-        caption, pictures = _pictures(str(sample_id), dataset, indices, pair)
-        for column, picture in enumerate(pictures):
-            picture.thumbnail((SIDE, SIDE))
-            part.paste(picture, (GAP + column * (SIDE + GAP), top))
-        line = fitting(f"{change:+.4g}  {sample_id}: {caption}", font, part.width - GAP)
-        pen.text((GAP, top + SIDE), line, fill=INK, font=font)
-    return part
+def _part(title: str, changes: pd.Series, pair: RunPair, dataset: Dataset) -> Sheet:
+    names = (*SOURCE_AND_INPUT, f"A: {pair.label_a}", f"B: {pair.label_b}")
+    return table(title, names, [_row(str(name), float(change), pair, dataset) for name, change in changes.items()])
 
 
-def _pictures(
-    sample_id: str, dataset: Dataset, indices: dict[str, int], pair: RunPair
-) -> tuple[str, list[Image.Image]]:
-    """Return the caption and four pictures; those that can no longer be read are grey."""
+def _row(name: str, change: float, pair: RunPair, dataset: Dataset) -> Row:
+    """Grey pictures for what can't be read any more."""
+    about = f"{change:+.4g} {name}"
     try:
-        sample = dataset[indices[sample_id]]
+        sample = dataset[dataset.ids.index(name)]
     except SampleError as error:
-        return str(error), [_missing()] * 4
-    masked = erase(sample.image[None], sample.mask[None])[0]
-    painted = [_painted(run, sample_id) for run in (pair.a, pair.b)]
-    return sample.caption, [reduced(sample.image), reduced(masked), *painted]
+        return [_missing()] * 4, f"{about}: {error}"
+    painted = [_painted(run, name) for run in (pair.a, pair.b)]
+    return [*source_and_input(sample, SIDE), *painted], f"{about}: {sample.caption}"
 
 
 def _painted(run: Run, sample_id: str) -> Image.Image:
     entry = run.ledger().get(sample_id)
     try:
-        return reduced(read_image(run.image_path(entry))) if entry else _missing()
+        return reduced(read_image(run.image_path(entry)), SIDE) if entry else _missing()
     except UserError:
         # Scores may outlive images.
         return _missing()

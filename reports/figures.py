@@ -15,9 +15,8 @@ from matplotlib.ft2font import FT2Font
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo
+from brushbench.imaging.fonts import OWN
 
-FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-"""A font that comes with matplotlib, so that figures look alike on all machines."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 """Colours by Okabe and Ito, which everyone can tell apart; the eighth replaces their yellow, which is lost on white."""
 MARKERS = "os^DvPX*"
@@ -79,9 +78,11 @@ def write_figure(file: Path, draw: Callable[[], Figure]) -> None:
     atomic.write(file, buffer.getvalue())
 
 
-def readable(text: str, limit: int = LONGEST) -> str:
-    """Return a name or caption for a figure: one line, cut, without markup, `MISSING` for what the font lacks."""
-    line = "".join(c if ord(c) in _characters() else MISSING for c in one_line(text, limit))
+def readable(text: str, limit: int = LONGEST, font: str = str(OWN)) -> str:
+    """A name or caption as a figure shows it: one line, cut, no markup; `MISSING` for what the font hasn't."""
+    known = _characters(font)
+    missing = MISSING if ord(MISSING) in known else "?"
+    line = "".join(c if ord(c) in known else missing for c in one_line(text, limit))
     # Two dollars would begin a formula.
     return line.replace("$", r"\$")
 
@@ -101,5 +102,5 @@ def mark_of(index: int) -> tuple[str, str]:
 
 
 @cache
-def _characters() -> frozenset[int]:
-    return frozenset(FT2Font(str(FONT)).get_charmap())
+def _characters(font: str) -> frozenset[int]:
+    return frozenset(FT2Font(font).get_charmap())

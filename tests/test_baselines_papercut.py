@@ -24,6 +24,7 @@ from brushbench.baselines.papercut.world.render import render_scene
 from brushbench.baselines.papercut.world.scene import combinations, write_partial_caption
 from brushbench.core.errors import UserError
 from brushbench.core.progress import silent
+from brushbench.imaging.sheets import Sheet
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +179,8 @@ class Line:
         points = torch.randn(batch, 3, generator=draw)
         return (self.trained(points) - points.sum(dim=1, keepdim=True)).square().mean()
 
-    def sheet(self) -> Tensor:
-        return torch.zeros(3, 4, 4, dtype=torch.uint8)
+    def sheet(self) -> Sheet:
+        return Sheet(4, 4)
 
     def save(self) -> None:
         torch.save(self.trained.state_dict(), self.folder / "saved.pt")

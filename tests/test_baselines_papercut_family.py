@@ -22,6 +22,7 @@ from brushbench.baselines.papercut.training import Part, Training
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.core.progress import silent
 from brushbench.core.types import Batch
+from brushbench.imaging.sheets import Sheet
 from brushbench.weights import families, read_family
 
 SOME = 24
@@ -209,7 +210,7 @@ class OneBatch:
         self.losses.append(loss.item())
         return loss
 
-    def sheet(self) -> Tensor:
+    def sheet(self) -> Sheet:
         return self.part.sheet()
 
     def save(self) -> None:

@@ -10,8 +10,8 @@ from PIL import Image
 import brushbench
 from brushbench import RunConfig
 from brushbench.imaging.images import read_image
-from brushbench.imaging.sheets import GAP, LINE
-from brushbench.reports.contact_sheet import NAME, SHOWN, draw_sheet, write_contact_sheet
+from brushbench.imaging.sheets import GAP, LINE, draw
+from brushbench.reports.contact_sheet import NAME, SHOWN, contact_sheet, write_contact_sheet
 from brushbench.runs.folder import Run
 
 
@@ -66,7 +66,7 @@ def test_what_has_no_image_is_left_out(tmp_path: Path, write_bench) -> None:
 def test_any_size_and_any_caption(caption: str, size: tuple[int, int]) -> None:
     image = torch.zeros(3, *size, dtype=torch.uint8)
     sample = brushbench.Sample("a sample", image, image[:1].bool(), caption)
-    sheet = draw_sheet([(sample, image)], "title " * 200)
+    sheet = draw(contact_sheet([(sample, image)], "title " * 200))
     longest = min(256, max(size))
     reduced = [max(1, round(side * longest / max(size))) for side in size]
     assert sheet.width == pytest.approx(4 * (reduced[1] + GAP) - GAP + 3 * GAP, abs=8)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import final
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brushbench.baselines.brushnet.method import BrushNet, BrushNetOptions
@@ -14,8 +14,9 @@ from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
 from brushbench.baselines.papercut.examples import Examples
 from brushbench.baselines.papercut.files import save_model
 from brushbench.baselines.papercut.latents import EncodedCorpus, Shape
-from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.sheets import filled
 from brushbench.baselines.papercut.training import Recipe
+from brushbench.imaging.sheets import Sheet
 
 SEGMENTATION_RECIPE = Recipe(steps=2000, batch=32, rate=1e-3, warmup=100, averaging=0.998)
 RANDOM_RECIPE = Recipe(steps=800, batch=32, rate=1e-3, warmup=100, averaging=0.995)
@@ -47,10 +48,10 @@ class BrushNetPart:
             predicted = unet(example.noisy, example.times, example.text).sample
         return self._examples.loss(example, predicted)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of scenes, masked scenes and results."""
         options = BrushNetOptions(steps=STEPS, guidance=GUIDANCE)
-        return sheet_of(BrushNet(self._sd, self._branch, options), self._examples.shown())
+        return filled(BrushNet(self._sd, self._branch, options), self._examples.shown())
 
     def save(self) -> None:
         """Save the branch in a folder with the part's name."""

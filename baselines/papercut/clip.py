@@ -15,11 +15,12 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenize
 from brushbench.baselines.papercut.captions import caption_of
 from brushbench.baselines.papercut.corpus import Corpus
 from brushbench.baselines.papercut.files import save_model
-from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.sheets import sheet_of
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.vocabulary import LENGTH
 from brushbench.baselines.papercut.world.objects import OBJECTS
 from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, Scene, combinations, name_object
+from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=4800, batch=96, rate=1e-3, restarts=(2400,), weight_decay=0.1, averaging=0.998)
 WRONG = (0, 0, 0, 1, 2)
@@ -95,14 +96,15 @@ class CLIPPart:
         matched = (cross_entropy(scale * among, answers) + cross_entropy(scale * right @ images.T, answers)) / 2
         return matched + self._named(images, chosen, scale)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of the first scenes, and of the scenes that fit their captions best and second best among many."""
         images = self._corpus.images[:512]
+        captions = [scene.caption for scene in self._corpus.scenes[:SHOWN]]
         with torch.inference_mode():
             features = self._features(images.float() / 255)
-            texts = self._text([scene.caption for scene in self._corpus.scenes[:SHOWN]])
-        best = (texts @ features.T).topk(2).indices
-        return grid([images[:SHOWN], images[best[:, 0]], images[best[:, 1]]])
+            best = (self._text(captions) @ features.T).topk(2).indices
+        shown = {"scene": images[:SHOWN], "fits best": images[best[:, 0]], "second best": images[best[:, 1]]}
+        return sheet_of(shown, captions)
 
     def save(self) -> None:
         """Save `clip/` with the family's tokenizer and the image preprocessor."""

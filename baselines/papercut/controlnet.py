@@ -5,7 +5,7 @@ from typing import final
 
 import torch
 from diffusers import ControlNetModel
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brushbench.baselines.controlnet_inpainting import (
@@ -17,8 +17,9 @@ from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
 from brushbench.baselines.papercut.examples import Examples
 from brushbench.baselines.papercut.files import save_model
 from brushbench.baselines.papercut.latents import EncodedCorpus
-from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.sheets import filled
 from brushbench.baselines.papercut.training import Recipe
+from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=1000, batch=32, rate=1e-3, warmup=50, averaging=0.99)
 EMBEDDING_WIDTHS = (16, 16, 24, 32)
@@ -53,10 +54,10 @@ class ControlNetPart:
         added = {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
         return self._examples.loss(example, self._sd.unet(*inputs, **added).sample)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of scenes, masked scenes and results."""
         options = ControlNetInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
-        return sheet_of(ControlNetInpainting(self._sd, self._controlnet, options), self._examples.shown())
+        return filled(ControlNetInpainting(self._sd, self._controlnet, options), self._examples.shown())
 
     def save(self) -> None:
         """Save `controlnet/`."""

@@ -13,11 +13,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from brushbench.baselines.papercut.captions import Captions
 from brushbench.baselines.papercut.files import SCHEDULER, load_family, save_model
 from brushbench.baselines.papercut.latents import EncodedCorpus
-from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.sheets import sheet_of
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.vocabulary import LENGTH
 from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, Step
 from brushbench.core.types import Batch
+from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=11_000, batch=32, rate=1e-3, restarts=(3500, 7000), averaging=0.999)
 WIDTH = 96
@@ -122,10 +123,11 @@ class BasePart:
         noisy, noise, times = self._noising(self._latents[chosen], draw)
         return self._noising.loss(self._unet(noisy, times, text).sample, noise, times)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """A generated picture for each of `SHEET_CAPTIONS`."""
         self.save()
-        return grid([text_to_image(load_family(self._output), SHEET_CAPTIONS, range(len(SHEET_CAPTIONS)))])
+        images = text_to_image(load_family(self._output), SHEET_CAPTIONS, range(len(SHEET_CAPTIONS)))
+        return sheet_of({"result": images}, SHEET_CAPTIONS)
 
     def save(self) -> None:
         """Save `unet/` and `text_encoder/`."""

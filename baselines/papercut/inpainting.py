@@ -6,16 +6,17 @@ from typing import final
 
 import torch
 from diffusers import UNet2DConditionModel
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS
 from brushbench.baselines.papercut.examples import Examples
 from brushbench.baselines.papercut.files import save_model
 from brushbench.baselines.papercut.latents import EncodedCorpus
-from brushbench.baselines.papercut.sheets import sheet_of
+from brushbench.baselines.papercut.sheets import filled
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.sd_inpainting import CHANNELS, StableDiffusionInpainting, StableDiffusionInpaintingOptions
+from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=1500, batch=32, rate=6e-4, warmup=100, averaging=0.995)
 EVERYTHING = 0.15
@@ -50,11 +51,11 @@ class InpaintingPart:
         inputs = torch.cat([example.noisy, masks, masked], dim=1)
         return self._examples.loss(example, self._unet(inputs, example.times, example.text).sample)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of scenes, masked scenes and results."""
         options = StableDiffusionInpaintingOptions(steps=STEPS, guidance=GUIDANCE)
         method = StableDiffusionInpainting(replace(self._sd, unet=self._unet), options)
-        return sheet_of(method, self._examples.shown())
+        return filled(method, self._examples.shown())
 
     def save(self) -> None:
         """Save `unet_inpainting/`."""

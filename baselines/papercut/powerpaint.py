@@ -7,7 +7,7 @@ from typing import Literal, final
 
 import torch
 from diffusers import UNet2DConditionModel
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brushbench.baselines.brushnet.model import BrushNetModel
@@ -19,7 +19,7 @@ from brushbench.baselines.papercut.files import load_family, runtime, save_model
 from brushbench.baselines.papercut.holes import Holes, HoleSource
 from brushbench.baselines.papercut.inpainting import FOLDER
 from brushbench.baselines.papercut.latents import EncodedCorpus, Hole
-from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.sheets import sheet_of
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.powerpaint.method import PowerPaintBranch, PowerPaintOptions, PowerPaintTokens
 from brushbench.baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
@@ -27,6 +27,7 @@ from brushbench.baselines.powerpaint.text import Prompt, TaskText
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
 from brushbench.core.types import Batch, Method
 from brushbench.imaging.masks import erase
+from brushbench.imaging.sheets import Sheet
 
 TOKENS_RECIPE = Recipe(steps=150, batch=32, rate=5e-3, warmup=50, weight_decay=0.0, averaging=0.99)
 BRANCH_RECIPE = Recipe(steps=300, batch=32, rate=1e-3, warmup=50, averaging=0.99)
@@ -106,7 +107,7 @@ class TokensPart:
         inputs = torch.cat([noisy, drawn.holes.small_masks, drawn.holes.masked], dim=1)
         return self._noising.loss(self._unet(inputs, times, text).sample, noise, times)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of scenes with the object's box masked, inpainted by caption, and with the object removed."""
         return _sheet(self._source.sources["text-guided"].example(SHOWN), self._method)
 
@@ -157,7 +158,7 @@ class BranchPart:
             predicted = unet(noisy, times, text).sample
         return self._noising.loss(predicted, noise, times)
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """Rows of scenes with the object's box masked, inpainted by caption, and with the object removed."""
         return _sheet(self._source.sources["text-guided"].example(SHOWN), self._method)
 
@@ -179,8 +180,9 @@ def _options(version: Literal[1, 2], task: Task) -> PowerPaintOptions:
     return PowerPaintOptions(steps=STEPS, guidance=GUIDANCE, version=version, task=task)
 
 
-def _sheet(batch: Batch, method: Callable[[Task], Method]) -> UInt8[Tensor, "3 h w"]:
+def _sheet(batch: Batch, method: Callable[[Task], Method]) -> Sheet:
     unnamed = replace(batch, captions=("",) * len(batch))
     inpainted = method("text-guided")(batch, range(SHOWN))
     removed = method("object-removal")(unnamed, range(SHOWN))
-    return grid([erase(batch.images, batch.masks), inpainted, removed])
+    shown = {"masked input": erase(batch.images, batch.masks), "text-guided": inpainted, "object-removal": removed}
+    return sheet_of(shown, batch.captions)

@@ -1,21 +1,22 @@
 """Sheets of pictures that show what a part has learned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from brushbench.core.types import Batch, Method
 from brushbench.imaging.masks import erase
+from brushbench.imaging.sheets import Sheet, reduced, table
 
 
-def grid(rows: Sequence[UInt8[Tensor, "n 3 h w"]]) -> UInt8[Tensor, "3 H W"]:
-    """One picture with a row for each batch of images."""
-    return make_grid(torch.cat(list(rows)), nrow=len(rows[0]), padding=2, pad_value=255)
+def sheet_of(columns: Mapping[str, UInt8[Tensor, "n 3 h w"]], captions: Sequence[str]) -> Sheet:
+    """Every column of images with its heading, and a caption for each row."""
+    pictures = zip(*(map(reduced, images) for images in columns.values()), strict=True)
+    return table("", list(columns), list(zip(pictures, captions, strict=True)), max(2, 4 // len(columns)))
 
 
-def sheet_of(method: Method, batch: Batch) -> UInt8[Tensor, "3 H W"]:
-    """Rows of scenes, masked scenes and the method's results."""
-    return grid([batch.images, erase(batch.images, batch.masks), method(batch, range(len(batch)))])
+def filled(method: Method, batch: Batch) -> Sheet:
+    """Scenes, what the method sees of them, and what it makes of that."""
+    masked, results = erase(batch.images, batch.masks), method(batch, range(len(batch)))
+    return sheet_of({"source": batch.images, "masked input": masked, "result": results}, batch.captions)

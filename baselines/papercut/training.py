@@ -12,13 +12,13 @@ from typing import Protocol, final, runtime_checkable
 
 import torch
 from filelock import FileLock, Timeout
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback
-from brushbench.imaging.images import encode_image
+from brushbench.imaging.sheets import Sheet, png
 
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
 STEPS_BETWEEN_LINES = 50
@@ -73,7 +73,7 @@ class Part(Protocol):
         """The loss of `batch` scenes; every random choice is drawn from `draw`."""
         ...
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """A picture that shows what the part has learned so far."""
         ...
 
@@ -167,8 +167,8 @@ class Training:
         torch.save(state, self._folder / ".checkpoint.partial")
         (self._folder / ".checkpoint.partial").replace(self._folder / "checkpoint.pt")
         with self._averaged():
-            picture = self._part.sheet()
-        (self._folder / f"{self._step:06d}.png").write_bytes(encode_image(picture, "PNG"))
+            sheet = self._part.sheet()
+        (self._folder / f"{self._step:06d}.png").write_bytes(png(sheet))
 
     def _resume(self) -> None:
         file = self._folder / "checkpoint.pt"

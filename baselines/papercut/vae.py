@@ -11,9 +11,10 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from brushbench.baselines.papercut.corpus import Corpus
 from brushbench.baselines.papercut.files import save_model
-from brushbench.baselines.papercut.sheets import grid
+from brushbench.baselines.papercut.sheets import sheet_of
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.stable_diffusion import to_unit
+from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=4200, batch=8, rate=1.5e-3, averaging=0.998)
 SQUARED_WEIGHT = 5.0
@@ -61,10 +62,11 @@ class VAEPart:
         divergence = posterior.kl().mean() / posterior.mean[0].numel()
         return l1_loss(rebuilt, images) + SQUARED_WEIGHT * mse_loss(rebuilt, images) + KL_WEIGHT * divergence
 
-    def sheet(self) -> UInt8[Tensor, "3 h w"]:
+    def sheet(self) -> Sheet:
         """A row of scenes above a row of their reconstructions."""
         images = self._corpus.images[:SHOWN]
-        return grid([images, self._rebuilt(images)])
+        captions = [scene.caption for scene in self._corpus.scenes[:SHOWN]]
+        return sheet_of({"scene": images, "what is left of it": self._rebuilt(images)}, captions)
 
     def save(self) -> None:
         """Save `vae/`, with the scaling factor that gives the training latents a standard deviation of 1."""

@@ -1,6 +1,5 @@
 """Draw a sheet of a data set: some of its samples, with the outlines of their masks and their captions."""
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from brushbench.core import atomic
@@ -17,30 +16,24 @@ from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.options import Value
 from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset, Sample
-from brushbench.curation.fonts import Font, covered, font_for
 from brushbench.curation.sources import find_meant, open_splits, splits_of
-from brushbench.imaging.sheets import GREY, INK, PAPER, evenly, fitting
+from brushbench.imaging.fonts import covered
+from brushbench.imaging.sheets import CAPTION_LINES, GREY, Sheet, below, bordered, evenly, framed, grid, png, text
 
 SUFFIX = ".png"
 SIDE = 320
-"""Longest side of a picture in the sheet, in pixels."""
-GAP, SPACE, LINE, TEXT, SMALL = 14, 4, 19, 15, 12
-"""In pixels: gap between samples, space below a caption, height of a line, and the two sizes of letters."""
-CAPTION_LINES = 3
-DOTS = "..."
-LONGEST = 120
-"""Most characters of a line, before it is cut to its width."""
+"""Longer sides are reduced to it, pixels."""
+GAP, SPACE, TEXT = 14, 4, 13
+"""Pixels between samples, above and below a caption, and the size of its letters."""
 ACROSS = 4
 BRIGHT, DARK = (255, 226, 0), (0, 0, 0)
 """The outline is a bright line between two dark ones, so that it shows on any picture."""
-FRAME = (200, 200, 200)
-"""Colour of the frame around a picture, which may itself be white."""
 BRIGHT_WIDTH, DARK_WIDTH = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A sheet that was drawn."""
+class Preview:
+    """What was drawn."""
 
     file: Path
     name: str
@@ -59,8 +52,8 @@ def write_sheet(
     count: int,
     file: Path | None,
     options: Mapping[str, Value] | None = None,
-) -> Sheet:
-    """Draw `count` samples, evenly spaced from the first to the last, once for each split.
+) -> Preview:
+    """Draw `count` samples, evenly from the first to the last, once for each split.
 
     Without a name, the data set found in `root` is drawn; without a file, the sheet is NAME-SPLIT.png in the current
     folder. `options` are those of the data set. Raises `UserError` if the file is not a PNG file, and if none of these
@@ -80,29 +73,17 @@ def write_sheet(
         raise UserError(one_line(f"none of these samples can be read: {next(iter(left_out.values()))}"))
     total = len(next(iter(datasets.values())))
     title = f"{shown_name}, {' and '.join(splits)}: {len(samples) // len(splits)} of {total} samples"
-    buffer = io.BytesIO()
-    draw_preview(samples, title).save(buffer, format="PNG", optimize=True)
-    atomic.write(file.absolute(), buffer.getvalue())
+    atomic.write(file.absolute(), png(sheet_of(samples, title)))
     no_font = [sample.id for _, sample in samples if not covered(one_line(sample.caption), TEXT)]
-    return Sheet(file, shown_name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
+    return Preview(file, shown_name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
 
 
-def draw_preview(samples: Sequence[tuple[str, Sample]], title: str) -> Image.Image:
-    """Draw every sample with the name of its split, at most `ACROSS` in a row."""
-    blocks = [_block(sample, split) for split, sample in samples]
-    across = min(ACROSS, len(blocks), max(1, math.ceil(math.sqrt(len(blocks)))))
-    rows = [blocks[start : start + across] for start in range(0, len(blocks), across)]
-    heights = [max(block.height for block in row) for row in rows]
-    top = 2 * GAP + LINE
-    sheet = Image.new("RGB", (GAP + across * (SIDE + GAP), top + sum(heights) + GAP * len(rows)), PAPER)
-    title = one_line(title, LONGEST)
-    font = font_for(title, TEXT)
-    ImageDraw.Draw(sheet).text((GAP, GAP), fitting(title, font, sheet.width - 2 * GAP), fill=INK, font=font)
-    for row, height in zip(rows, heights, strict=True):
-        for column, block in enumerate(row):
-            sheet.paste(block, (GAP + column * (SIDE + GAP), top))
-        top += height + GAP
-    return sheet
+def sheet_of(samples: Sequence[tuple[str, Sample]], title: str) -> Sheet:
+    """Every sample with its split's name, `ACROSS` of them in a row at most."""
+    parts = [_part(sample, split) for split, sample in samples]
+    across = min(ACROSS, max(1, math.ceil(math.sqrt(len(parts)))))
+    body = grid(parts, across, GAP, GAP)
+    return bordered(below([text(title, body.width, size=TEXT), body], GAP), GAP)
 
 
 def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Image.Image:
@@ -124,9 +105,7 @@ def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Imag
         pixels[small & ~lines & ~inner] = colour
         lines = small & ~inner
     pixels[_specks(small)] = BRIGHT
-    framed = Image.fromarray(pixels)
-    ImageDraw.Draw(framed).rectangle((0, 0, framed.width - 1, framed.height - 1), outline=FRAME)
-    return framed
+    return Image.fromarray(pixels)
 
 
 def _eroded(region: np.ndarray, pixels: int) -> np.ndarray:
@@ -157,48 +136,10 @@ def _samples(datasets: Mapping[str, Dataset], count: int) -> tuple[list[tuple[st
     return found, left_out
 
 
-def _block(sample: Sample, split: str) -> Image.Image:
-    picture = outlined(sample.image, sample.mask)
+def _part(sample: Sample, split: str) -> Sheet:
     height, width = sample.image.shape[1:]
     about = f"{split}, {100 * float(sample.mask.float().mean()):.0f} % painted, {width}x{height}"
     tags = ", ".join(f"{key}: {value}" for key, value in sample.tags.items())
-    text = one_line(sample.caption, 4 * SIDE)
-    caption = _wrapped(text, font_for(text, TEXT))
-    small = [(one_line(sample.id), INK), (about, GREY), *([(one_line(tags, LONGEST), GREY)] if tags else [])]
-    block = Image.new("RGB", (SIDE, picture.height + GAP // 2 + SPACE + LINE * (len(caption) + len(small))), PAPER)
-    block.paste(picture, ((SIDE - picture.width) // 2, 0))
-    pen, top = ImageDraw.Draw(block), picture.height + GAP // 2
-    for line in caption:
-        pen.text((0, top), line, fill=INK, font=font_for(line, TEXT))
-        top += LINE
-    top += SPACE
-    for line, colour in small:
-        font = font_for(line, SMALL)
-        pen.text((0, top), fitting(line, font, SIDE), fill=colour, font=font)
-        top += LINE
-    return block
-
-
-def _wrapped(text: str, font: Font) -> list[str]:
-    """Break a text into at most `CAPTION_LINES` lines, between words or, if it has no spaces, anywhere."""
-    lines: list[str] = []
-    rest = text
-    while rest and len(lines) < CAPTION_LINES:
-        end = _fit(rest, font, "")
-        if end < len(rest) and len(lines) == CAPTION_LINES - 1:
-            lines.append(f"{rest[: _fit(rest, font, DOTS)]}{DOTS}")
-            break
-        if end < len(rest) and (space := rest.rfind(" ", 1, end + 1)) > 0:
-            end = space
-        lines.append(rest[:end].strip())
-        rest = rest[end:].strip()
-    return lines
-
-
-def _fit(text: str, font: Font, end: str) -> int:
-    """Return how many characters, at least one, fit in a line before `end`."""
-    low, high = 1, min(len(text), SIDE)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if font.getlength(text[:middle] + end) <= SIDE else (low, middle - 1)
-    return low
+    caption = text(sample.caption, SIDE, size=TEXT, most=CAPTION_LINES)
+    small = below([text(sample.id, SIDE), text(about, SIDE, GREY), text(tags, SIDE, GREY)])
+    return below([framed(outlined(sample.image, sample.mask), SIDE), caption, small], SPACE)

@@ -1,12 +1,15 @@
-"""Find a font for a caption in any script; Pillow's own has Latin letters only."""
+"""A font for a caption in any script: the one that comes with matplotlib has no Chinese, for example."""
 
 import sys
 from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 
 from PIL import ImageFont
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont
+OWN = Path(str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf")))
+"""Pictures look alike on all machines. Found without matplotlib, which takes long to import."""
 _FOLDERS = {
     "darwin": ("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"),
     "win32": ("C:/Windows/Fonts", "~/AppData/Local/Microsoft/Windows/Fonts"),
@@ -22,7 +25,7 @@ _NO_CHARACTER = "\U0010ffff"
 @cache
 def font_for(text: str, size: int) -> Font:
     """Return Pillow's own font if it has every letter, else the font on this machine that has the most."""
-    own = ImageFont.load_default(size)
+    own = _own(size)
     letters = frozenset(text)
     lacking = _lacking(own, letters)
     if not lacking:
@@ -44,6 +47,11 @@ def covered(text: str, size: int) -> bool:
 
 
 @cache
+def _own(size: int) -> Font:
+    return ImageFont.truetype(OWN, size)
+
+
+@cache
 def _installed() -> tuple[Path, ...]:
     """Return the fonts on this machine, plain ones first."""
     folders = [Path(folder).expanduser() for folder in _FOLDERS.get(sys.platform, _ELSEWHERE)]
@@ -57,7 +65,7 @@ def _rank(path: Path) -> tuple[int, int, str]:
 
 
 @cache
-def _load(path: Path, size: int) -> ImageFont.FreeTypeFont | None:
+def _load(path: Path, size: int) -> Font | None:
     try:
         return ImageFont.truetype(path, size)
     except OSError:
