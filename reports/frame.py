@@ -25,8 +25,8 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     and `status` says why; it is empty for a score, of which `note` says what a reader must know. The PSNR of a sample
     without any difference is missing too, with the status `identical`; reports count it as 60 dB (`counting.counted`).
     A run that isn't scored has no rows.
-    Runs of one method are told apart by what differs, options, seed, dtype or weights: `brushnet scale=0.5`. So are
-    data sets of one name: `folder@1f0c2a94`.
+    Runs of one method are told apart by what differs, options, seed, dtype, compute recipe or weights: `brushnet
+    scale=0.5`. So are data sets of one name: `folder@1f0c2a94`.
 
     After these columns come the samples' tags, by their names (`tag.` before one that is the name of another column),
     and, unless it is known of no sample, `mask_share`, the share of the pixels that is to be painted, and `mask_size`,
@@ -177,9 +177,10 @@ def datasets_of(runs: Sequence[Run]) -> list[str]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Options of method and data set, seed, dtype, and the beginnings of the digests of the weights."""
+    """Options of method and data set, seed, dtype, compute recipe, and the beginnings of the digests of the weights."""
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
     options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
     digests = {f"{part}{DIGEST}": digest[:8] for part, digest in identity.method.digests.items()}
-    return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests
+    own = {"seed": str(identity.seed), "dtype": identity.dtype, "compute": identity.compute}
+    return options | own | digests
