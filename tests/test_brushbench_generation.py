@@ -15,7 +15,7 @@ from support import run_on
 
 import brushbench
 from brushbench.core.protocol import PROTOCOLS
-from brushbench.imaging.images import read_image
+from brushbench.imaging.images import encode_for_keeps, read_image
 from brushbench.runs.config import RunConfig, Shard
 from brushbench.runs.folder import Run
 
@@ -123,6 +123,27 @@ def test_a_resumed_run_paints_only_what_is_missing(tmp_path: Path, write_bench, 
     lines = (run.path / "samples.jsonl").read_bytes()
     assert lines.startswith(ledger)
     assert [json.loads(line)["id"] for line in lines[len(ledger) :].splitlines()] == ["000000001", "000000002"]
+
+
+def test_images_that_an_earlier_version_encoded_stay_and_count(
+    tmp_path: Path, write_bench, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_bench()
+    monkeypatch.setattr("brushbench.evaluation.generate.encode_image", lambda image, _: encode_for_keeps(image))
+    old = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "old", limit=2))
+    before = stored(old)["images"]
+    monkeypatch.undo()
+    grown = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "old"))
+    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole"))
+    assert len(grown.intact()) == 4
+    assert not grown.changed_images()
+    now = stored(grown)["images"]
+    assert {name: now[name] for name in before} == before
+    assert all(before[name] != content for name, content in stored(whole)["images"].items() if name in before)
+    for entry in whole.ledger().values():
+        assert torch.equal(read_image(grown.image_path(entry)), read_image(whole.image_path(entry)))
+    columns = [brushbench.frame(run).drop(columns="run") for run in (grown, whole)]
+    pd.testing.assert_frame_equal(*columns)
 
 
 def test_more_samples_can_be_asked_for_later(tmp_path: Path, write_bench, noise: str) -> None:
