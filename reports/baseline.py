@@ -128,8 +128,12 @@ def _with_margins(run: RunBaseline, margins: Mapping[str, float]) -> RunBaseline
 
 
 def changes(before: Identity, after: Identity) -> list[str]:
-    """List the changes of a method: name, options, weights and dtype, one text for each."""
-    plain = (("method", before.method.name, after.method.name), ("dtype", before.dtype, after.dtype))
+    """List the changes of a method: name, options, weights, dtype and compute recipe, one text for each."""
+    plain = (
+        ("method", before.method.name, after.method.name),
+        ("dtype", before.dtype, after.dtype),
+        ("compute", before.compute, after.compute),
+    )
     found = [one_line(f"{what} {old} -> {new}", 200) for what, old, new in plain if old != new]
     pairs: list[tuple[str, Mapping[str, JsonValue], Mapping[str, JsonValue]]] = [
         ("", before.method.options, after.method.options),

@@ -25,7 +25,8 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     score. If a sample has none, `value` is missing and `status` says why; if it has one, `status` is empty and `note`
     says what a reader must know about it. The PSNR of a sample without any difference is missing too, with the status
     `identical`; reports count it as 60 dB (`counting.counted`). Runs of one method are told apart by whatever differs,
-    be it options, seed, dtype or weights: `brushnet scale=0.5`. So are data sets of one name: `folder@1f0c2a94`.
+    be it options, seed, dtype, compute recipe or weights: `brushnet scale=0.5`. So are data sets of one name:
+    `folder@1f0c2a94`.
 
     After these columns come the samples' tags, by name (with the prefix `tag.` if another column has that name), and,
     if it is known for any sample, `mask_share`, the share of the pixels to inpaint, and `mask_size`, the class of the
@@ -176,9 +177,10 @@ def datasets_of(runs: Sequence[Run]) -> list[str]:
 
 
 def _facts(run: Run) -> dict[str, str]:
-    """Return the options of method and data set, seed, dtype, and the start of each digest of the weights."""
+    """Return options of method and data set, seed, dtype, compute recipe, and the start of each weight digest."""
     identity = run.record.identity
     options = {key: str(value) for key, value in identity.method.options.items()}
     options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
     digests = {f"{part}{DIGEST}": digest[:8] for part, digest in identity.method.digests.items()}
-    return options | {"seed": str(identity.seed), "dtype": identity.dtype} | digests
+    own = {"seed": str(identity.seed), "dtype": identity.dtype, "compute": identity.compute}
+    return options | own | digests

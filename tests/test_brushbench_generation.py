@@ -15,7 +15,7 @@ from support import run_on
 
 import brushbench
 from brushbench.core.protocol import PROTOCOLS
-from brushbench.imaging.images import read_image
+from brushbench.imaging.images import encode_for_keeps, read_image
 from brushbench.runs.config import RunConfig, Shard
 from brushbench.runs.folder import Run
 
@@ -125,6 +125,27 @@ def test_a_resumed_run_paints_only_what_is_missing(tmp_path: Path, write_bench, 
     assert [json.loads(line)["id"] for line in lines[len(ledger) :].splitlines()] == ["000000001", "000000002"]
 
 
+def test_images_that_an_earlier_version_encoded_stay_and_count(
+    tmp_path: Path, write_bench, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_bench()
+    monkeypatch.setattr("brushbench.evaluation.generate.encode_image", lambda image, _: encode_for_keeps(image))
+    old = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "old", limit=2))
+    before = stored(old)["images"]
+    monkeypatch.undo()
+    grown = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "old"))
+    whole = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "whole"))
+    assert len(grown.intact()) == 4
+    assert not grown.changed_images()
+    now = stored(grown)["images"]
+    assert {name: now[name] for name in before} == before
+    assert all(before[name] != content for name, content in stored(whole)["images"].items() if name in before)
+    for entry in whole.ledger().values():
+        assert torch.equal(read_image(grown.image_path(entry)), read_image(whole.image_path(entry)))
+    columns = [brushbench.frame(run).drop(columns="run") for run in (grown, whole)]
+    pd.testing.assert_frame_equal(*columns)
+
+
 def test_more_samples_can_be_asked_for_later(tmp_path: Path, write_bench, noise: str) -> None:
     root = write_bench()
     few = brushbench.run(RunConfig(noise, "brushbench", root, output=tmp_path / "few", limit=2))
@@ -229,13 +250,16 @@ def test_the_paper_protocol_stores_jpeg_with_one_seed(tmp_path: Path, write_benc
     assert PROTOCOLS["strict"].sample_seed(1234, "a") != PROTOCOLS["strict"].sample_seed(1234, "b")
 
 
-def test_killed_five_times_it_ends_like_one_never_killed(tmp_path: Path, write_bench, noise: str, forked) -> None:
+@pytest.mark.parametrize("size", [1, 4])
+def test_killed_five_times_it_ends_like_one_never_killed(
+    size: int, tmp_path: Path, write_bench, noise: str, forked
+) -> None:
     root = write_bench(count=24)
     options = {"seconds": 0.05}
     whole = brushbench.run(
-        RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options, batch_size=1)
+        RunConfig(noise, "brushbench", root, output=tmp_path / "whole", options=options, batch_size=size)
     )
-    command = run_on(root, tmp_path / "killed", "-o", "seconds=0.05", "--batch-size", "1", method=noise)
+    command = run_on(root, tmp_path / "killed", "-o", "seconds=0.05", "--batch-size", size, method=noise)
     folder = tmp_path / "killed" / "brushbench-inside" / "Noise"
     chance = random.Random(0)
     for _ in range(5):
@@ -252,7 +276,10 @@ def test_killed_five_times_it_ends_like_one_never_killed(tmp_path: Path, write_b
 
 
 def lines_in(folder: Path) -> int:
-    file = folder / "samples.jsonl"
+    return lines_of(folder / "samples.jsonl")
+
+
+def lines_of(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
@@ -283,6 +310,43 @@ def test_a_full_disk_is_one_line(tmp_path: Path, write_bench, noise: str, monkey
     monkeypatch.undo()
     run = brushbench.run(config)
     assert len(run.intact()) == 4
+
+
+def test_what_was_written_before_the_disk_was_full_is_kept(
+    tmp_path: Path, write_bench, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Run.write_image
+
+    def full(self: Run, name: str, content: bytes) -> str:
+        if name == "000000001.png":
+            raise OSError(28, "No space left on device")
+        return real(self, name, content)
+
+    monkeypatch.setattr(Run, "write_image", full)
+    with pytest.raises(OSError, match="No space left"):
+        brushbench.run(RunConfig(noise, "brushbench", write_bench(), output=tmp_path / "runs", batch_size=4))
+    assert list(Run.open(tmp_path / "runs/brushbench-inside/Noise").intact()) == ["000000000"]
+
+
+def test_a_batch_waits_once_for_its_lines_and_after_all_of_its_images(
+    tmp_path: Path, write_bench, noise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs/brushbench-inside/Noise"
+    on_disk: set[int] = set()
+    waits: list[tuple[str, int]] = []
+
+    def fsync(file: int) -> None:
+        on_disk.add(os.fstat(file).st_ino)
+        for name in ("images.sha256", "samples.jsonl"):
+            if (folder / name).exists() and (folder / name).stat().st_ino == os.fstat(file).st_ino:
+                waits.append((name, lines_of(folder / name)))
+                images = {image.stat().st_ino for image in (folder / "images").iterdir()}
+                assert images <= on_disk
+                assert len(images) >= lines_of(folder / name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    brushbench.run(RunConfig(noise, "brushbench", write_bench(count=5), output=tmp_path / "runs", batch_size=2))
+    assert waits == [(name, lines) for lines in (2, 4, 5) for name in ("images.sha256", "samples.jsonl")]
 
 
 @pytest.mark.xdist_group("ray")

@@ -1,5 +1,6 @@
 """Files to pixels: every usual kind comes out as what a viewer shows."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,14 @@ import torch
 from PIL import Image
 
 from brushbench.core.errors import SampleError
-from brushbench.imaging.images import encode_image, image_size, read_image, read_mask
+from brushbench.imaging.images import (
+    EncodedImage,
+    encode_for_keeps,
+    encode_image,
+    image_size,
+    read_image,
+    read_mask,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 GREY = np.asarray(Image.fromarray(PIXELS).convert("L"))
@@ -80,3 +88,20 @@ def test_jpeg_is_pillows_default(tmp_path: Path, golden: Path) -> None:
     photo = read_image(golden / "brushnet/evaluation/photo_astronaut.png")
     Image.fromarray(photo.permute(1, 2, 0).numpy()).save(tmp_path / "default.jpg")
     assert encode_image(photo, "JPEG") == (tmp_path / "default.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 7, 300), (3, 64, 48)])
+def test_a_png_has_exactly_the_pixels(shape: tuple[int, ...]) -> None:
+    image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    strided = image.flip(2).transpose(0, 1).contiguous().transpose(0, 1)
+    for pixels in (image, strided):
+        for content in (encode_image(pixels, "PNG"), encode_for_keeps(pixels)):
+            assert torch.equal(read_image(EncodedImage(content, "")), pixels)
+            # Whoever reads it without the suite sees the same colours.
+            decoded = np.array(Image.open(io.BytesIO(content)))
+            assert np.array_equal(decoded, pixels.permute(1, 2, 0).numpy())
+
+
+def test_an_encoder_for_files_of_data_sets_stays_pillow(tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "picture.png")
+    assert encode_for_keeps(read_image(tmp_path / "picture.png")) == (tmp_path / "picture.png").read_bytes()

@@ -50,6 +50,7 @@ method_options = _stack(
     click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
     click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
+    click.option("--compute", default="plain", show_default=True, help="plain, or fast, whose images differ slightly."),
     click.option(
         "--engine", default="local", show_default=True, help="local, or ray to share the samples among a cluster."
     ),

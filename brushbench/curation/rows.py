@@ -13,7 +13,7 @@ from brushbench.core.progress import ProgressCallback
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.parquet import Parquet
 from brushbench.datasets.source import OnDisk
-from brushbench.imaging.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedImage, encode_image, read_image
+from brushbench.imaging.images import FORMATS, ORIENTATION, SUFFIX_OF, EncodedImage, encode_for_keeps, read_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _encoded(dataset: Dataset, index: int, sample: Sample) -> tuple[bytes, str]:
     image_format = _plain_format(content) if content else None
     if content and image_format and torch.equal(read_image(EncodedImage(content, sample.id)), sample.image):
         return content, image_format
-    return encode_image(sample.image, "PNG"), "PNG"
+    return encode_for_keeps(sample.image), "PNG"
 
 
 def _stored(dataset: Dataset, index: int) -> bytes | None:

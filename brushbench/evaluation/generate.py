@@ -82,7 +82,7 @@ class Generation:
     the same whether the run was interrupted or not.
 
     Samples are decoded ahead, and images encoded and written, in threads of their own; the ledger is written here, in
-    order.
+    order, a batch at a time, when all images of the batch are on the disk.
     """
 
     def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
@@ -210,17 +210,32 @@ class Generation:
         return self._run.write_image(name, encode_image(image, self._protocol.image_format))
 
     def _commit(self, stored: Sequence[tuple[LedgerEntry, Future[str] | None]]) -> tuple[int, int]:
-        for pending, future in stored:
-            entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
-            if entry.status == "failed":
-                self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
-            elif entry.id in self._ledger:
-                self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
-            # A sample that fails again as it failed before needs no second line.
-            if entry.status == "done" or not entry.same_outcome(self._ledger.get(entry.id)):
-                self._run.append(entry)
-                self.stored += entry.status == "done"
+        entries: list[LedgerEntry] = []
+        try:
+            for pending, future in stored:
+                entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
+                self._explain(entry)
+                entries.append(entry)
+        finally:
+            # Also when an image could not be written: those before it are there.
+            self._append(entries)
         return len(stored), sum(future is None for _, future in stored)
+
+    def _explain(self, entry: LedgerEntry) -> None:
+        """Store why a sample has failed; of one that has succeeded, remove why it had failed before."""
+        if entry.status == "failed":
+            self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
+        elif entry.id in self._ledger:
+            self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
+
+    def _append(self, entries: Sequence[LedgerEntry]) -> None:
+        # A sample that fails again as it failed before needs no second line.
+        news = [entry for entry in entries if entry.status == "done" or not self._is_known(entry)]
+        self._run.append(*news)
+        self.stored += sum(entry.status == "done" for entry in news)
+
+    def _is_known(self, entry: LedgerEntry) -> bool:
+        return entry.same_outcome(self._ledger.get(entry.id))
 
     def _too_many(self) -> bool:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brushbench.core.capture import Failure, capture
+from brushbench.core.compute import PLAIN, refuse_without_weights
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import check_options, loads_weights, option_names
 from brushbench.core.options import Value
@@ -57,9 +58,9 @@ def expand_jobs(
 ) -> list[list[RunConfig]]:
     """For each method its runs, one per split.
 
-    An option goes to the methods that have it, weights to those that are made from some. Raises `UserError` for what
-    none of them takes, and for a value that a method refuses. If `lenient`, what is wrong with a plug-in is only found
-    out when it is loaded.
+    An option goes to the methods that have it, weights and the compute recipe to those that are made from some. Raises
+    `UserError` for what none of them takes, and for a value that a method refuses. If `lenient`, what is wrong with a
+    plug-in is only found out when it is loaded.
     """
     if not splits or len(set(splits)) != len(splits):
         raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
@@ -73,6 +74,8 @@ def expand_jobs(
     weighty = {method: loads_weights(cls) for method, cls in classes.items()}
     if template.weights is not None and not any(weighty.values()):
         raise UserError(one_line(f"weights: {', '.join(methods)} has none"))
+    if not any(weighty.values()):
+        refuse_without_weights(template.compute, ", ".join(methods))
     for key in options:
         if not any(key in names for names in known.values()):
             raise unknown(f"option of {', '.join(methods)}", key, {name for names in known.values() for name in names})
@@ -81,8 +84,9 @@ def expand_jobs(
         own: Mapping[str, Value] = {key: value for key, value in options.items() if key in known[method]}
         if method in strict:
             check_options(method, classes[method], own)
-        weights = template.weights if weighty[method] else None
-        config = replace(template, method=method, options=own, weights=weights, steps=None, guidance=None)
+        weights, compute = (template.weights, template.compute) if weighty[method] else (None, PLAIN)
+        config = replace(template, method=method, options=own, weights=weights, compute=compute)
+        config = replace(config, steps=None, guidance=None)
         jobs.append([replace(config, split=split) for split in splits])
     return jobs
 

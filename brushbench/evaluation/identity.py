@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from brushbench import __version__
+from brushbench.core.compute import PLAIN
 from brushbench.core.installed import PACKAGES, version_of
 from brushbench.core.plugins.files import plugin_file
 from brushbench.core.protocol import protocol_named
@@ -18,9 +19,17 @@ from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, Meth
 
 
 def identity_of(
-    config: RunConfig, opened: OpenedDataset, method: MethodIdentity, dtype: str, batch_size: int | None = None
+    config: RunConfig,
+    opened: OpenedDataset,
+    method: MethodIdentity,
+    dtype: str,
+    batch_size: int | None = None,
+    compute: str = PLAIN,
 ) -> Identity:
-    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None for imported images."""
+    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None for imported images.
+
+    `compute` is the numbered recipe.
+    """
     data = opened.data
     return Identity(
         dataset=DatasetIdentity(name=data.name, split=data.split, digest=data.digest(), options=dict(opened.options)),
@@ -29,6 +38,7 @@ def identity_of(
         dtype=dtype,
         protocol=protocol_named(config.protocol).name,
         batch_size=batch_size,
+        compute=compute,
     )
 
 

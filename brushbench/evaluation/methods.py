@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from brushbench.core.capture import plugged
+from brushbench.core.compute import PLAIN, recipe_named, refuse_without_weights
 from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.method_info import Role
@@ -55,6 +56,8 @@ class LoadedMethod:
     """What both sides of an image must be multiples of for it."""
     notes: tuple[str, ...] = ()
     """What libraries warned of while it was loaded for a run."""
+    compute: str = PLAIN
+    """The recipe by which its models compute, with its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,12 @@ class FoundMethod:
         """Which of its branches for different masks it takes, to read; empty if it has no choice."""
         return self.weights.branches(options) if self.weights else ""
 
-    def load(self, *, device: str, dtype: str, options: Mapping[str, Value]) -> LoadedMethod:
-        """Load it. Raises `UserError` for an unknown option, and for weights that can't be used."""
+    def load(self, *, device: str, dtype: str, options: Mapping[str, Value], compute: str = PLAIN) -> LoadedMethod:
+        """Load it. Raises `UserError` for an unknown option or recipe, and for weights that can't be used."""
         if self.weights is None:
+            refuse_without_weights(compute, self.name)
             return _made(self.name, self.cls, device, options)
-        method = _from_weights(self.name, self.cls, self.weights, (device, dtype), options)
+        method = _from_weights(self.name, self.cls, self.weights, (device, dtype, compute), options)
         return replace(method, branch=self.branch(options))
 
 
@@ -100,10 +104,16 @@ def find_method(
 
 
 def open_method(
-    name: str, *, weights: str | Path | None, device: str, dtype: str, options: Mapping[str, Value]
+    name: str,
+    *,
+    weights: str | Path | None,
+    device: str,
+    dtype: str,
+    options: Mapping[str, Value],
+    compute: str = PLAIN,
 ) -> LoadedMethod:
     """Find a method and load it. Raises `UserError` as these do."""
-    return find_method(name, weights=weights).load(device=device, dtype=dtype, options=options)
+    return find_method(name, weights=weights).load(device=device, dtype=dtype, options=options, compute=compute)
 
 
 # Any: the class of a method.
@@ -129,9 +139,10 @@ def _made(name: str, cls: Any, device: str, options: Mapping[str, Value]) -> Loa
 
 # Any: likewise.
 def _from_weights(
-    name: str, cls: Any, weights: Weights, place: tuple[str, str], options: Mapping[str, Value]
+    name: str, cls: Any, weights: Weights, place: tuple[str, str, str], options: Mapping[str, Value]
 ) -> LoadedMethod:
-    """A method with weights; `place` is its device and its precision."""
+    """A method with weights; `place` is its device, its precision and its compute recipe."""
+    recipe = recipe_named(place[2])
     digests, target = _own_digests(name, cls), options_type(cls)
     build(name, target, options)
     device = device_named(place[0])
@@ -141,7 +152,8 @@ def _from_weights(
     built = made_of(name, target, values)
     if not is_built_in("method", name):
         digests |= _option_digests(values)
-    runtime = Runtime(device, dtype, weights, offload=getattr(built, "offload", "none") == "model")
+    offload = getattr(built, "offload", "none") == "model"
+    runtime = Runtime(device, dtype, weights, offload=offload, compute=place[2])
     method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,
@@ -155,6 +167,7 @@ def _from_weights(
         role=role_of_class(name, cls),
         version=built_in_version(name),
         side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, method),
+        compute=recipe,
     )
 
 
@@ -193,17 +206,19 @@ def load_method(
     weights: str | Path | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    compute: str = PLAIN,
     **options: Value,
 ) -> Method:
     """A method by name, or by `path/to/file.py:Class`, with its options as keywords.
 
-    `device` and `dtype` `auto`: float16 on a GPU if there is one, else float32 on the CPU.
+    `device` and `dtype` `auto`: float16 on a GPU if there is one, else float32 on the CPU. `compute` `fast`: a faster
+    recipe for methods with weights, whose images differ in a few levels.
 
-    Raises `UserError` for an unknown name or option, and for weights that can't be used.
+    Raises `UserError` for an unknown name, option or recipe, and for weights that can't be used.
 
     >>> method = load_method("telea", radius=5)
     """
-    return open_method(name, weights=weights, device=device, dtype=dtype, options=options).call
+    return open_method(name, weights=weights, device=device, dtype=dtype, options=options, compute=compute).call
 
 
 # Any: an object that should be a method.

@@ -81,7 +81,8 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
     with hearing() as notes:
         size = task.config.batch_size
         batch_size = _automatic_batch(task.dataset, method.device) if isinstance(size, str) else size
-        identity = identity_of(task.config, task.opened, identity_of_method(method), method.dtype, batch_size)
+        own = identity_of_method(method)
+        identity = identity_of(task.config, task.opened, own, method.dtype, batch_size, method.compute)
     return Job(task, method, identity, batch_size, (*method.notes, *notes))
 
 
@@ -94,7 +95,9 @@ def find_configured(task: Task) -> FoundMethod:
 def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:
     """The method, loaded as configured. What libraries warn of meanwhile is in its notes."""
     with hearing() as notes:
-        method = found.load(device=config.device, dtype=config.dtype, options=config.method_options())
+        method = found.load(
+            device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute
+        )
     return replace(method, notes=tuple(notes))
 
 

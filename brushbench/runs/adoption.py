@@ -8,13 +8,13 @@ from brushbench.runs.scores import stored_digests
 
 def adopt(run: Run) -> int:
     """Add the lost lines to the ledger; how many. The digests are those of images.sha256 and of scores.parquet."""
-    missing = _without_line(run)
-    found = 0
-    for name, digest in missing.items():
-        if run.digest_of(name) == digest:
-            run.append(LedgerEntry(id=_id_of(name), status="done", image=name, sha256=digest))
-            found += 1
-    return found
+    found = [
+        LedgerEntry(id=_id_of(name), status="done", image=name, sha256=digest)
+        for name, digest in _without_line(run).items()
+        if run.digest_of(name) == digest
+    ]
+    run.append(*found)
+    return len(found)
 
 
 def check_ledger(run: Run) -> None:

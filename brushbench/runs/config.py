@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from brushbench.core.compute import PLAIN, recipe_named
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import parted
 from brushbench.core.options import Value
@@ -81,6 +82,8 @@ class RunConfig:
     protocol: str = "strict"
     device: str = "auto"
     dtype: str = "auto"
+    compute: str = PLAIN
+    """How models compute: `plain`, or the faster recipe `fast`, whose images differ in a few levels."""
     output: str | Path = "runs"
     engine: str = "local"
     """`local`, or `ray`: every worker of a Ray cluster takes a shard."""
@@ -100,6 +103,7 @@ class RunConfig:
         protocol_named(self.protocol)
         if self.dtype not in DTYPES:
             raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))
+        recipe_named(self.compute)
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
         if self.metric_names() == []:

@@ -11,14 +11,14 @@
     .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
     .owners/        the processes that are at work
 
-A file gets its name only when it is complete and on the disk, and a ledger line follows its image: killed at any
-instant and started again, a run ends with the same bytes as one never killed.
+A file gets its name only when it is complete and on the disk, and the ledger lines of a batch follow all of its images:
+killed at any instant and started again, a run ends with the same bytes as one never killed.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -145,7 +145,7 @@ class Run:
     def append_line(self, name: str, line: str) -> None:
         """Add a line to a file of the run, on the disk when this returns."""
         with self._lock:
-            _append(self.path / name, line)
+            _append(self.path / name, [line])
 
     def ledger_path(self) -> Path:
         """samples.jsonl, which need not be there."""
@@ -228,18 +228,22 @@ class Run:
         path.parent.mkdir(exist_ok=True)
         atomic.write(path, text.encode(errors="replace"))
 
-    def append(self, entry: LedgerEntry) -> None:
-        """Add a line to the ledger, on the disk when this returns.
+    def append(self, *entries: LedgerEntry) -> None:
+        """Add lines to the ledger, all on the disk when this returns; the images that they tell of are there already.
 
-        Raises `UserError` if the folder has become another run's meanwhile.
+        It is one wait for the disk, however many lines there are. Raises `UserError` if the folder has become another
+        run's meanwhile.
         """
+        if not entries:
+            return
         self.add_notes(self._heard)
-        line = entry.model_copy(update={"fingerprint": self.record.fingerprint}).model_dump_json(exclude_none=True)
+        ours = {"fingerprint": self.record.fingerprint}
+        lines = [entry.model_copy(update=ours).model_dump_json(exclude_none=True) for entry in entries]
+        sums = [f"{entry.sha256}  images/{entry.image}" for entry in entries if entry.image and entry.sha256]
         with self._lock:
             self._check_still_ours()
-            if entry.image and entry.sha256:
-                _append(self.path / SUMS, f"{entry.sha256}  images/{entry.image}")
-            _append(self.ledger_path(), line)
+            _append(self.path / SUMS, sums)
+            _append(self.ledger_path(), lines)
 
     def image_path(self, entry: LedgerEntry) -> Path:
         """Where the image of a finished sample is. Raises `UserError` if the entry has none."""
@@ -363,8 +367,10 @@ def check_nobody_at_work(path: Path) -> None:
         raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))
 
 
-def _append(file: Path, line: str) -> None:
+def _append(file: Path, lines: Sequence[str]) -> None:
+    if not lines:
+        return
     with doing("writing", file), file.open("ab") as opened:
-        opened.write(line.encode() + b"\n")
+        opened.write("".join(f"{line}\n" for line in lines).encode())
         opened.flush()
         os.fsync(opened.fileno())

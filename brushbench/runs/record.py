@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
+from brushbench.core.compute import PLAIN
 from brushbench.core.method_info import Role
 from brushbench.core.protocol import ProtocolName
 
@@ -56,6 +57,8 @@ class Identity(BaseModel, extra="forbid", frozen=True):
     protocol: ProtocolName
     batch_size: int | None = None
     """Samples per call of the method; None for pictures made elsewhere, and in runs from before it was recorded."""
+    compute: str = PLAIN
+    """How its models computed: a recipe with its number, such as `fast-1`."""
 
     def fingerprint(self) -> str:
         """Hash of the identity: equal for equal ones, whether made from a configuration or read from a run."""
@@ -67,6 +70,8 @@ class Identity(BaseModel, extra="forbid", frozen=True):
             del content["method"]["version"]
         if self.batch_size is None:
             del content["batch_size"]
+        if self.compute == PLAIN:
+            del content["compute"]
         text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,6 +9,7 @@ import torch
 from accelerate.utils import send_to_device
 from torch import nn
 
+from brushbench.core.compute import FAST, PLAIN
 from brushbench.core.errors import UserError, one_line
 from brushbench.weights.resolver import Weights
 
@@ -29,9 +30,13 @@ class Runtime:
     offload: bool = False
     awake: set[nn.Module] = field(default_factory=set)
     """Models on the device, with `offload`."""
+    compute: str = PLAIN
+    """The recipe by which models compute: `plain` or `fast`."""
 
     def place(self, model: Placed) -> Placed:
-        """On the device, or at rest until it is called."""
+        """On the device, or at rest until it is called; its parameters laid out as the recipe says."""
+        if self.compute == FAST:
+            _lay_out_channels_last(model)
         if not self.offload:
             return model.to(self.device)
 
@@ -67,6 +72,13 @@ class Runtime:
             with torch.inference_mode(False):
                 model.to("cpu")
         self.awake.clear()
+
+
+def _lay_out_channels_last(model: nn.Module) -> None:
+    """The kernels of convolutions of pictures; PyTorch's own way fails on models that also have some of videos."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def device_named(name: str) -> torch.device:

@@ -6,6 +6,7 @@ from functools import cache
 
 from pydantic import JsonValue
 
+from brushbench.core.compute import PLAIN
 from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import one_line
 from brushbench.core.method_options import default_options
@@ -54,6 +55,7 @@ def unlike(record: RunRecord, stored: Stored, scored: int) -> list[Unlike]:
         _different("samples", (str(scored),), str(images)),
         _different("seed", (str(identity.seed),), str(SEED)),
         _different("dtype", (identity.dtype,), DTYPE),
+        _different("compute", (identity.compute,), PLAIN),
         *_options(identity.dataset.options, stored_dataset_options(identity.dataset.name, {})),
         *_options(identity.method.options, _official_options(identity.method.name)),
         *_components(record),
