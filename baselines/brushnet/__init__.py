@@ -2,6 +2,6 @@
 
 from brushbench.baselines.brushnet.method import BrushNet, BrushNetOptions
 from brushbench.baselines.brushnet.model import BrushNetModel
-from brushbench.baselines.brushnet.residuals import Residuals, with_residuals
+from brushbench.baselines.brushnet.residuals import Residuals, take_residuals, with_residuals
 
-__all__ = ["BrushNet", "BrushNetModel", "BrushNetOptions", "Residuals", "with_residuals"]
+__all__ = ["BrushNet", "BrushNetModel", "BrushNetOptions", "Residuals", "take_residuals", "with_residuals"]

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from brushbench.baselines.brushnet.model import BrushNetModel
-from brushbench.baselines.brushnet.residuals import Residuals, with_residuals
+from brushbench.baselines.brushnet.residuals import Residuals, take_residuals, with_residuals
 from brushbench.baselines.checkpoints import load_model
 from brushbench.baselines.diffusion_options import ConditioningOptions
 from brushbench.baselines.ip_adapter import ImagePrompts
@@ -74,6 +74,7 @@ class BrushNet:
         if options.ip_adapter and options.ip_adapter_image:
             scale = options.ip_adapter_scale
             prompts = ImagePrompts.plug_into(sd, options.ip_adapter, options.ip_adapter_image, scale)
+        take_residuals(sd.unet)
         return cls(sd, branch, options, prompts)
 
     @property
@@ -89,6 +90,8 @@ class BrushNet:
             text = replace(text, images=self.image_prompts.encode(batch.ids, text.guidance))
         known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
         condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1)
+        if text.pooled is not None:
+            condition = condition.repeat(text.copies, 1, 1, 1)
 
         def predict(latents: Latents, step: Step) -> Latents:
             weight = self.options.weight_at(step)
@@ -102,17 +105,16 @@ class BrushNet:
         return self.options.blended(generated, batch)
 
     def _residuals(
-        self, latents: Latents, step: Step, condition: Float[Tensor, "n 5 h w"], text: EncodedText, weight: float
+        self, latents: Latents, step: Step, condition: Float[Tensor, "m 5 h w"], text: EncodedText, weight: float
     ) -> Residuals:
         """The branch's features for both halves of the guidance.
 
         The halves share one pass through the branch, unless the branch reads the text, as SDXL's does.
         """
         added = self.sd.added_conditions(latents, text)
-        copies = text.copies if added else 1
-        read, conditions = (tensor.repeat(copies, 1, 1, 1) for tensor in (latents, condition))
-        residuals: Residuals = self.branch(read, step.time, conditions, weight, added_cond_kwargs=added)
-        return residuals.repeat(text.copies // copies)
+        read = latents.repeat(text.copies, 1, 1, 1) if added else latents
+        residuals: Residuals = self.branch(read, step.time, condition, weight, added_cond_kwargs=added)
+        return residuals
 
 
 def _check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:

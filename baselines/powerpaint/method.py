@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from brushbench.baselines.brushnet.model import BrushNetModel
-from brushbench.baselines.brushnet.residuals import with_residuals
+from brushbench.baselines.brushnet.residuals import take_residuals, with_residuals
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.powerpaint.prompts import PromptPair, Task, version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import TaskText
@@ -118,6 +118,7 @@ class PowerPaintBranch:
         # The published folder has no config, so the branch takes its shapes from the base's UNet.
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
         _replace(branch, _existing(folder, weights), "powerpaint_branch", sd.runtime)
+        take_residuals(sd.unet)
         return cls(sd, sd.runtime.place(branch), text, options)
 
     @property
