@@ -7,29 +7,29 @@ from brushbench.weights.manifest import Listed, Manifest, manifests
 
 HEAD = """# Checkpoints
 
-What the suite downloads, as public material shows it: each repository's files, with size, SHA-256, revision and
-licence, and for each fact its source. This page is printed by `python docs/checkpoints.py` from
-`brushbench/weights/manifests/` and `baselines/weights/`; a test compares the two.
+What the suite downloads, according to public sources: each repository's files with size, SHA-256, revision and licence,
+and the source of each fact. This page is printed by `python docs/checkpoints.py` from `brushbench/weights/manifests/`
+and `baselines/weights/`; a test compares them.
 
-No hub could be reached from the machine on which it was written, so nothing here was asked for or downloaded.
-`brushbench doctor --weights` asks: where there is a network, it compares these listings with the live ones and says
-what has changed, before a download.
+No hub could be reached from the machine on which this page was written, so nothing here was checked against a hub or
+downloaded. `brushbench doctor --weights` does so: with a network connection, it compares these listings with the hub
+and reports what has changed, before any download.
 
-* **Which files are read.** Of each model one set of weights: `.safetensors`; else `.fp16.safetensors`, which the run's
-  line on its weights says; else `.bin`, which is read with `weights_only`. In one file or several, also under odd names
-  such as `diffusion_pytorch_model-002.bin`. Nothing else is downloaded.
-* **Revisions.** Where public material states a commit, that commit is downloaded, and a file of weights whose digest is
-  stated for it must have that digest. Where none is stated, the main branch is taken as it is at the first use, and its
-  digests are locked then.
-* **Confidence.** `read`: in the project's own code, documentation, threads or pages. `copied`: in a third party's code
-  or document. `derived`: it follows from other facts, or is a duplicate's. `remembered`: a layout that is commonly
-  known and that no document at hand shows. A number such as `no. 70466156662` stands for a file of public code that was
-  read in November 2026, and whose address our notes don't hold.
+* **Which files are read.** One set of weights per model: `.safetensors`, or else `.fp16.safetensors` (which the run
+  then reports), or else `.bin`, which is read with `weights_only`. The set may be one file or several, including
+  unusual names such as `diffusion_pytorch_model-002.bin`. Nothing else is downloaded.
+* **Revisions.** Where public sources state a commit, that commit is downloaded, and each weight file must match its
+  digest if one is stated. Otherwise the main branch is downloaded as it is at first use, and its digests are locked
+  then.
+* **Confidence.** `read`: stated in the project's own code, documentation, threads or pages. `copied`: stated in a third
+  party's code or document. `derived`: follows from other facts, or from a duplicate. `remembered`: a commonly known
+  layout that no available document shows. A number such as `no. 70466156662` stands for a file of public code that was
+  read in November 2026 but whose address was not recorded.
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """The text of the whole page."""
     return (
         "\n".join([HEAD, *_overview(), "", *(line for each in manifests() for line in _section(each))]).rstrip() + "\n"
     )
@@ -43,7 +43,7 @@ def _components() -> list[tuple[str, str, Component]]:
 def _overview() -> Iterator[str]:
     yield "## Components"
     yield ""
-    yield "| component | repository | revision | files of weights that are read | licence |"
+    yield "| component | repository | revision | weight files that are read | licence |"
     yield "|---|---|---|---|---|"
     for family, name, part in _components():
         names = [path for path in part.on_hub.published_names() if _heavy(path)]
@@ -71,7 +71,7 @@ def _section(each: Manifest) -> Iterator[str]:
         yield f"* revision: {commit}{stated}"
         yield f"* gated: {gated}"
     yield f"* licence: {each.licence.name} [{keys[each.licence.source]}]"
-    yield f"* the listing is {'whole' if each.complete else 'what public material shows, and may lack files'}"
+    yield f"* the listing is {'complete' if each.complete else 'from public sources, and may lack files'}"
     if each.note:
         yield f"* {each.note}"
     yield ""

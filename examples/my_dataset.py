@@ -1,4 +1,4 @@
-"""A data set in a file: docs/add_a_dataset.md explains it."""
+"""A data set in a single file, explained in docs/add_a_dataset.md."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from brushbench import DatasetInfo, Sample, UserError
 
 
 class Boxes:
-    """Pictures, and a table with a caption and a box for each: the mask is the box."""
+    """Pictures with a table of captions and boxes; each picture's box is its mask."""
 
     info = DatasetInfo(
         splits=("inside", "outside"),
@@ -24,10 +24,10 @@ class Boxes:
 
     @dataclass(frozen=True)
     class Options:
-        """Given as `--data-option margin=4`."""
+        """Options of the data set, set with `--data-option margin=4`."""
 
         margin: int = 0
-        """Pixels by which boxes grow on every side."""
+        """Pixels by which boxes are extended on every side."""
 
     def __init__(self, root: Path, split: str, options: Options) -> None:
         self.root, self.split, self.options = root, split, options
@@ -37,13 +37,13 @@ class Boxes:
 
     @classmethod
     def open(cls, root: Path | None, split: str, options: Options) -> "Boxes":
-        """`root` is the folder of `--root`, or None."""
+        """Open a split; `root` is the folder given with `--root`, or None."""
         if root is None or not (root / "boxes.csv").is_file():
-            raise UserError("data set 'Boxes' needs a folder with boxes.csv: --root DIR")
+            raise UserError("data set 'Boxes' needs a folder with boxes.csv; pass --root DIR")
         return cls(root, split, options)
 
     def __getitem__(self, index: int) -> Sample:
-        """Decode a picture when it is needed, not before."""
+        """The sample at an index; its picture is decoded only now."""
         row, margin = self.rows[index], self.options.margin
         with Image.open(self.root / row["file"]) as picture:
             image = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)
@@ -54,11 +54,11 @@ class Boxes:
         return Sample(self.ids[index], image, mask, row["caption"], {"subject": row["subject"]})
 
     def tags(self) -> dict[str, dict[str, str]]:
-        """What reports can group by, without decoding a picture."""
+        """The tags of every sample, which reports can group by, without decoding any picture."""
         return {name: {"subject": row["subject"]} for name, row in zip(self.ids, self.rows, strict=True)}
 
     def digest(self) -> str:
-        """Changes with everything that a sample is made of, so that a run of other data is never resumed."""
+        """A digest of everything that samples consist of, so that a run is never resumed on other data."""
         total = hashlib.sha256(f"{self.split} {self.options}".encode())
         for name in ("boxes.csv", *(row["file"] for row in self.rows)):
             total.update(hashlib.sha256((self.root / name).read_bytes()).digest())

@@ -1,4 +1,4 @@
-"""A method in a file: docs/add_a_method.md explains it."""
+"""A method in a single file, explained in docs/add_a_method.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from brushbench import Batch
 
 @dataclass(frozen=True)
 class NearestFill:
-    """Give every masked pixel the colour of the nearest known pixel, and some grain."""
+    """Give every masked pixel the colour of the nearest known pixel, with optional grain."""
 
     grain: float = 0.0
-    """Standard deviation of the noise that is added to masked pixels, in levels."""
+    """Standard deviation of the noise added to masked pixels, in levels."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> torch.Tensor:
-        """The finished images, uint8 [n, 3, h, w]."""
+        """The inpainted images, uint8 [n, 3, h, w]."""
         samples = zip(batch.images, batch.masks, seeds, strict=True)
         return torch.stack([self._fill(image, mask[0], seed) for image, mask, seed in samples])
 

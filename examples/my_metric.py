@@ -1,4 +1,4 @@
-"""A metric in a file: docs/add_a_metric.md explains it."""
+"""A metric in a single file, explained in docs/add_a_metric.md."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +11,15 @@ from brushbench import Batch, MetricInfo
 
 @dataclass(frozen=True)
 class WorstPatch:
-    """The largest mean absolute difference from the source over all square windows, counting one region's pixels."""
+    """The largest mean absolute difference from the source over all square windows, within a region."""
 
     side: int = 8
-    """Side of the windows in pixels."""
+    """Side of the windows, in pixels."""
     region: Literal["known", "painted", "whole"] = "known"
 
     @property
     def info(self) -> MetricInfo:
-        """What tables say of it. Another side gives other numbers, so it is part of the version."""
+        """The metric's facts for tables. The side changes the numbers, so it is part of the version."""
         version = f"1, side {self.side}"
         usual = MetricInfo(
             "worst-patch",
@@ -34,7 +34,7 @@ class WorstPatch:
         return usual.named(self.region, version)
 
     def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        """Float64 [n]; NaN, which means that there is nothing to score, where the region is empty."""
+        """The scores, float64 [n]; NaN (nothing to score) where the region is empty."""
         counted = {"known": ~batch.masks, "painted": batch.masks, "whole": torch.ones_like(batch.masks)}[self.region]
         difference = (images.double() - batch.images.double()).abs().mean(dim=1, keepdim=True) * counted
         window = min(self.side, *images.shape[2:])

@@ -130,7 +130,7 @@ def test_the_data_set_s_digest_follows_its_files() -> None:
 def test_the_data_set_needs_its_folder(brushbench) -> None:
     code, out, err = brushbench("run", "--method", "telea", "--dataset", "examples/my_dataset.py:Boxes")
     assert (code, out) == (2, "")
-    assert err == "brushbench: data set 'Boxes' needs a folder with boxes.csv: --root DIR\n"
+    assert err == "brushbench: data set 'Boxes' needs a folder with boxes.csv; pass --root DIR\n"
 
 
 @pytest.mark.parametrize("kind", PAGES)

@@ -1,1 +1,1 @@
-"""An example of a plug-in for BrushBench; pyproject.toml names what is in it."""
+"""An example of a plug-in for BrushBench; its entry points are in pyproject.toml."""

@@ -1,4 +1,4 @@
-"""A data set that is drawn, so that nothing need be downloaded."""
+"""A data set that is drawn by code, so that nothing has to be downloaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from brushbench import DatasetInfo, Sample, UserError
 
 
 class Stripes:
-    """Slanted stripes, with a disc in the middle as the mask; every second picture has wide ones."""
+    """Slanted stripes, wide in every second picture, with a disc in the middle as the mask."""
 
     info = DatasetInfo(
         splits=("inside", "outside"),
@@ -20,7 +20,7 @@ class Stripes:
 
     @dataclass(frozen=True)
     class Options:
-        """Given as `--data-option count=8`."""
+        """Options of the data set, set with `--data-option count=8`."""
 
         count: int = 6
         size: int = 64
@@ -32,13 +32,13 @@ class Stripes:
 
     @classmethod
     def open(cls, root: Path | None, split: str, options: Options) -> "Stripes":
-        """`root` is what `--root` says; a data set of files would look for them there."""
+        """Open a split; `root` is the folder given with `--root`, where a data set of files would look for them."""
         if root is not None:
             raise UserError("data set 'stripes' is drawn and takes no --root")
         return cls(split, options)
 
     def __getitem__(self, index: int) -> Sample:
-        """The picture is made when it is asked for."""
+        """The sample at an index; its picture is drawn only now."""
         side, width = self.options.size, 4 + 4 * (index % 2)
         down, across = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         shade = ((down + (index + 1) * across) // width % 2 * 180 + 40).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""A method without weights: its fields are its options."""
+"""A method without weights, whose fields are its options."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from brushbench import Batch
 
 @dataclass(frozen=True)
 class DiffusionFill:
-    """Colours flow from the known pixels into the painted ones, step by step, as heat does."""
+    """Diffuse colours from the known pixels into the masked ones, step by step, like heat."""
 
     steps: int = 50
     device: str = "cpu"
-    """Where the run computes; it isn't an option."""
+    """The device of the run; it is not an option."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> torch.Tensor:
-        """Uint8 [n, 3, h, w]. Nothing is random in it, so that the seeds aren't needed."""
+        """The inpainted images, uint8 [n, 3, h, w]. Nothing is random, so the seeds aren't used."""
         known = batch.images.to(self.device, torch.float64)
         masks = batch.masks.to(self.device)
         pixels = torch.where(masks, 127.0, known)

@@ -1,4 +1,4 @@
-"""A metric with a region."""
+"""A metric that can be computed on several regions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +16,7 @@ class ColourShift:
 
     @property
     def info(self) -> MetricInfo:
-        """On another region, the name is `colour-shift@known`: `named` sees to it."""
+        """The metric's facts; on another region, `named` makes the name `colour-shift@known`."""
         usual = MetricInfo(
             "colour-shift",
             "levels",
@@ -30,7 +30,7 @@ class ColourShift:
         return usual.named(self.region, "1")
 
     def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        """Float64 [n]; NaN, which is no score, where the region is empty."""
+        """The scores, float64 [n]; NaN (nothing to score) where the region is empty."""
         chosen = {"known": ~batch.masks, "painted": batch.masks, "whole": torch.ones_like(batch.masks)}[self.region]
         difference = (images.double() - batch.images.double()) * chosen
         return (difference.sum(dim=(2, 3)) / chosen.sum(dim=(2, 3))).norm(dim=1)
