@@ -47,7 +47,7 @@ def beaten(
     reached, drawn = np.zeros(len(pairs)), 0
     for signs in _all_signs(len(names)) if exact else _random_signs(len(names), np.random.default_rng(seed), draws):
         largest = _squares(signs @ sums, sums, sizes).max(axis=1)
-        # What was observed must count as reached by its own signs, whatever the rounding.
+        # The observed value must count as reached by its own signs, despite rounding.
         reached += (largest[:, None] >= observed * (1 - 1e-6)).sum(axis=0)
         drawn += len(signs)
     p_values = reached / drawn if exact else (1 + reached) / (1 + drawn)

@@ -275,7 +275,7 @@ def test_other_data_and_metrics_are_refused(runs: Path, file: Path, brushbench, 
     metrics = content["runs"][0]["metrics"]
     metrics["mse"]["version"] = "2"
     file.write_text(json.dumps(content))
-    assert_one_line(brushbench("check", runs, "--against", file), "mse of mean-fill", "version 1 here, 2 in")
+    assert_one_line(brushbench("check", runs, "--against", file), "mse of mean-fill", "version 1, but 2 in")
     metrics["clip"] = metrics.pop("mse")
     file.write_text(json.dumps(content))
     assert_one_line(brushbench("check", runs, "--against", file), "isn't scored with clip")
@@ -335,15 +335,15 @@ def test_a_damaged_baseline_is_one_line(where: tuple[str, ...], value: object, r
         (("--write", "b.json", "--against", "b.json"), "check needs either"),
         (("--against", "nowhere.json"), "can't be read (No such file"),
         (("--against", "."), "can't be read"),
-        (("--write", "nowhere/b.json"), "no folder nowhere"),
+        (("--write", "nowhere/b.json"), "no such folder: nowhere"),
         (("--write", "b.json", "--metrics", "clip"), "unknown metric of"),
         (("--write", "b.json", "--margin", "psnr"), "not of the form"),
         (("--write", "b.json", "--margin", "psnr=x"), "margin psnr=x: valid is a number"),
         (("--write", "b.json", "--margin", "psnr=-1"), "margin psnr=-1"),
         (("--write", "b.json", "--margin", "psnr=nan"), "margin psnr=nan"),
         (("--write", "b.json", "--margin", "psmr=1"), "did you mean 'psnr'?"),
-        (("--against", "b.json", "--metrics", "psnr"), "belong to --write"),
-        (("--write", "b.json", "--format", "junit"), "--format junit belongs to --against"),
+        (("--against", "b.json", "--metrics", "psnr"), "only valid with --write"),
+        (("--write", "b.json", "--format", "junit"), "--format junit is only valid with --against"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -95,7 +95,7 @@ def _why_not(error: Exception, path: Path, start: bytes, name: str) -> DataFindi
     if is_truncated(path):
         return DataFinding("truncated", name, str(error))
     if isinstance(error, UnidentifiedImageError):
-        what = "is damaged" if _ours(start) else "is no image of these formats" if start else "is empty"
+        what = "is damaged" if _ours(start) else "is not a PNG, JPEG or WebP image" if start else "is empty"
         return DataFinding("undecodable" if _ours(start) else "wrong-format", name, f"{path.name} {what}")
     return DataFinding("undecodable", name, str(error))
 
