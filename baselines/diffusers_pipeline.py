@@ -30,6 +30,7 @@ from brushbench.core.errors import NotFiniteError, UserError, one_line
 from brushbench.core.method_options import NOT_IN_FINGERPRINT
 from brushbench.core.notes import numbered_from
 from brushbench.core.types import Batch
+from brushbench.imaging.pictures import to_picture
 from brushbench.weights import MODEL
 from brushbench.weights.runtime import Runtime
 
@@ -142,7 +143,7 @@ class DiffusersPipeline:
         with watched(self.pipeline, generators), numbered_from(part.start):
             pixels = self.pipeline(
                 prompt=list(batch.captions[part]),
-                image=[Image.fromarray(image.permute(1, 2, 0).numpy()) for image in batch.images[part]],
+                image=[to_picture(image) for image in batch.images[part]],
                 mask_image=[Image.fromarray(mask[0].numpy().astype(np.uint8) * 255) for mask in batch.masks[part]],
                 generator=generators if len(generators) > 1 else generators[0],
                 output_type="np",

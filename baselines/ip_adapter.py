@@ -9,7 +9,6 @@ from typing import Any, final
 import torch
 from diffusers import StableDiffusionPipeline
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
@@ -19,6 +18,7 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.datasets.names import stored_name
 from brushbench.imaging.images import read_image
+from brushbench.imaging.pictures import to_picture
 from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import explained
 
@@ -91,7 +91,7 @@ class ImagePrompts:
     def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
         """The features of no picture and of this picture."""
         if file not in self.encoded:
-            picture = Image.fromarray(read_image(file).permute(1, 2, 0).numpy())
+            picture = to_picture(read_image(file))
             with self.runtime.stage(), torch.inference_mode():
                 pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, self.runtime.device, 1, True)
             self.encoded[file] = pair[0][:, None]

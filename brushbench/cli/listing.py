@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import click
 
+from brushbench.core.columns import columns
 from brushbench.core.errors import UserError
 from brushbench.core.method_info import MethodInfo
 from brushbench.core.metric_info import MetricInfo
@@ -35,13 +36,13 @@ def list_command(kind: str, lint: bool, file: str | None) -> int:
     if kind == "metrics":
         click.echo("\n".join(metric_lines(_plugged_metrics())))
         return 0
-    entries = registered(kinds[kind])
-    width = max(map(len, entries))
-    for name, entry in entries.items():
-        info = entry.info
-        role = f"{info.role}: " if isinstance(info, MethodInfo) and info.role != "contender" else ""
-        click.echo(f"{name:{width}}  {role}{entry.summary}")
+    entries = registered(kinds[kind]).items()
+    click.echo("\n".join(columns((name, f"{_role(entry.info)}{entry.summary}") for name, entry in entries)))
     return 0
+
+
+def _role(info: object) -> str:
+    return f"{info.role}: " if isinstance(info, MethodInfo) and info.role != "contender" else ""
 
 
 def _plugged_metrics() -> dict[str, MetricInfo | str]:
@@ -61,12 +62,7 @@ def metric_lines(plugged: Mapping[str, MetricInfo | str]) -> list[str]:
 
     `plugged` maps each metric of a plug-in to its description, or to the error that prevented one.
     """
-    rows = [HEADING, *(_row(name, entry.summary, plugged) for name, entry in registered("metric").items())]
-    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    ]
+    return columns([HEADING, *(_row(name, entry.summary, plugged) for name, entry in registered("metric").items())])
 
 
 HEADING = ("metric", "unit", "better", "region", "version", "what it is; citation; licence of its weights")

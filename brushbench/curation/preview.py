@@ -18,6 +18,7 @@ from brushbench.core.registry import short_name
 from brushbench.core.types import Dataset, Sample
 from brushbench.curation.sources import find_meant, open_splits, splits_of
 from brushbench.imaging.fonts import covered
+from brushbench.imaging.pictures import to_picture
 from brushbench.imaging.sheets import CAPTION_LINES, GREY, Sheet, below, bordered, evenly, framed, grid, png, text
 
 SUFFIX = ".png"
@@ -88,7 +89,7 @@ def sheet_of(samples: Sequence[tuple[str, Sample]], title: str) -> Sheet:
 
 def outlined(image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"]) -> Image.Image:
     """Scale an image to at most `SIDE` and draw the outline of its mask, just inside the painted region."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture = to_picture(image)
     if (times := SIDE // max(picture.size)) > 1:
         picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
     picture.thumbnail((SIDE, SIDE))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, final
 
+from PIL import Image
 from pydantic import Field
 
 from brushbench.core.concurrency import THREADS
@@ -16,10 +17,11 @@ from brushbench.core.types import Sample
 from brushbench.datasets.brushbench import BRUSH, BrushBench, brush_mask
 from brushbench.datasets.defects import Report
 from brushbench.datasets.editbench_layouts import ALL, FOLDER, PROMPTS, AnnotationTable, find_layout, read_tables
-from brushbench.datasets.editbench_masks import closed, isolated_share, resized, resized_mask
+from brushbench.datasets.editbench_masks import closed, isolated_share
 from brushbench.datasets.listing import DataListing
 from brushbench.datasets.mapping import read_mapping
 from brushbench.datasets.source import Indexed, check_painted, check_split, digest_of_parts, existing_folder, iterate
+from brushbench.imaging.pictures import resized_image, resized_mask
 
 SPLITS = ("inside", "outside", BRUSH)
 MAX_SIDE = 4096
@@ -135,7 +137,7 @@ class EditBench:
         image, mask = stored.image, closed(stored.mask, self._options.close_holes)
         size = self._options.size
         if self._enlarge or max(image.shape[1:]) > size:
-            image, mask = resized(image, size), resized_mask(mask, size)
+            image, mask = resized_image(image, size, size, Image.Resampling.BICUBIC), resized_mask(mask, size, size)
         if self.split == BRUSH:
             mask = brush_mask(stored.id, image.shape[1], image.shape[2])[None]
         elif self.split == "outside":

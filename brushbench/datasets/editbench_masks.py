@@ -1,12 +1,11 @@
-"""EditBench's masks: from black pixels, without small holes, at another size."""
+"""EditBench's masks: from black pixels, without small holes."""
 
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
-from PIL import Image
+from jaxtyping import Bool
 from torch import Tensor
 
 from brushbench.core.errors import SampleError
@@ -59,16 +58,3 @@ def closed(mask: Bool[Tensor, "1 h w"], largest: int) -> Bool[Tensor, "1 h w"]:
     # Part 0 is the mask itself.
     hole[[0, *parts[0], *parts[-1], *parts[:, 0], *parts[:, -1]]] = False
     return mask | torch.from_numpy(hole[parts])[None]
-
-
-def resized(image: UInt8[Tensor, "3 h w"], size: int) -> UInt8[Tensor, "3 size size"]:
-    """Bicubic, as Pillow does it, with a wider filter where the picture is reduced."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    pixels = np.array(picture.resize((size, size), Image.Resampling.BICUBIC))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-
-def resized_mask(mask: Bool[Tensor, "1 h w"], size: int) -> Bool[Tensor, "1 size size"]:
-    """Nearest neighbours, as Pillow takes them."""
-    picture = Image.fromarray(mask[0].numpy().astype(np.uint8))
-    return torch.from_numpy(np.array(picture.resize((size, size), Image.Resampling.NEAREST)) > 0)[None]

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
-import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image
@@ -16,10 +15,10 @@ from brushbench.core.errors import SampleError, UserError
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.source import digest_of_parts, iterate
 from brushbench.imaging.padding import mirrored
+from brushbench.imaging.pictures import resized_image, resized_mask
 
 SMALLEST, LARGEST = 8, 4096
-Box = tuple[int | float, int | float, int | float, int | float]
-"""A part of a picture: left, top, right, bottom; pixels."""
+LANCZOS = Image.Resampling.LANCZOS
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?")
 
 
@@ -106,25 +105,13 @@ def fitted(
         part_height, part_width = (min(old_height, height / max(scales)), min(old_width, width / max(scales)))
         top, left = int((old_height - part_height) / 2), int((old_width - part_width) / 2)
         box = (left, top, left + part_width, top + part_height)
-        return _image_at(image, height, width, box), _mask_at(mask, height, width, box)
+        return resized_image(image, height, width, LANCZOS, box), resized_mask(mask, height, width, box)
     box = (0, 0, old_width, old_height)
     if options.fit == "stretch":
-        return _image_at(image, height, width, box), _mask_at(mask, height, width, box)
+        return resized_image(image, height, width, LANCZOS, box), resized_mask(mask, height, width, box)
     # Rounded, no side may vanish.
     inner_height, inner_width = (max(1, round(side * min(scales))) for side in (old_height, old_width))
     known = torch.zeros(1, height, width, dtype=torch.bool)
-    known[:, :inner_height, :inner_width] = _mask_at(mask, inner_height, inner_width, box)
+    known[:, :inner_height, :inner_width] = resized_mask(mask, inner_height, inner_width, box)
     rows, columns = mirrored(inner_height, height), mirrored(inner_width, width)
-    return _image_at(image, inner_height, inner_width, box)[:, rows][:, :, columns], known
-
-
-def _image_at(image: UInt8[Tensor, "3 h w"], height: int, width: int, box: Box) -> UInt8[Tensor, "3 H W"]:
-    """A part of it by Lanczos' filter, which Pillow widens where it reduces, so that nothing is aliased."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    pixels = np.array(picture.resize((width, height), Image.Resampling.LANCZOS, box))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-
-def _mask_at(mask: Bool[Tensor, "1 h w"], height: int, width: int, box: Box) -> Bool[Tensor, "1 H W"]:
-    picture = Image.fromarray(mask[0].numpy().astype(np.uint8))
-    return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.NEAREST, box)) > 0)[None]
+    return resized_image(image, inner_height, inner_width, LANCZOS, box)[:, rows][:, :, columns], known

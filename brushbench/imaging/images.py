@@ -18,6 +18,7 @@ from torch import Tensor
 from brushbench.core.errors import SampleError, one_line
 from brushbench.core.files import file_version
 from brushbench.imaging.mask_files import white
+from brushbench.imaging.pictures import to_picture
 
 Size = tuple[int, int]
 """(height, width), pixels."""
@@ -177,7 +178,7 @@ def encode_for_keeps(image: UInt8[Tensor, "3 h w"]) -> bytes:
 
 def _by_pillow(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(buffer, format=image_format)
+    to_picture(image).save(buffer, format=image_format)
     return buffer.getvalue()
 
 

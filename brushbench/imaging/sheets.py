@@ -15,6 +15,7 @@ from brushbench.core.errors import one_line
 from brushbench.core.types import Sample
 from brushbench.imaging.fonts import Font, font_for
 from brushbench.imaging.masks import erase
+from brushbench.imaging.pictures import to_picture
 
 LARGEST = 256
 """Longer sides are reduced to it, pixels."""
@@ -142,7 +143,7 @@ def evenly(indices: Sequence[int], count: int) -> list[int]:
 
 def reduced(image: UInt8[Tensor, "3 h w"], longest: int = LARGEST) -> Image.Image:
     """As a picture, no side longer than that."""
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture = to_picture(image)
     picture.thumbnail((longest, longest))
     return picture
 

@@ -1,9 +1,11 @@
 """Which weights are on this machine, and what a download of the others takes: `brushbench list weights`."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from huggingface_hub import constants
 
+from brushbench.core.columns import columns
 from brushbench.core.errors import UserError
 from brushbench.weights.family import Component, families, read_family
 from brushbench.weights.lock import lock_path
@@ -21,23 +23,27 @@ def weights_table() -> list[str]:
     with ThreadPoolExecutor(max_workers=16) as pool:
         states = dict(zip(components, pool.map(_state, components.values()), strict=True))
     used = [(each, f"download of {_published(each)}") for each in manifests() if each.metrics]
-    width, longest = (
-        max(len(name) for _, name in components),
-        max(map(len, [*states.values(), *(size for _, size in used)])),
-    )
+    rows = [(name, states[family, name], _origin(part)) for (family, name), part in components.items()]
+    rows += [(", ".join(each.metrics), size, _published_origin(each)) for each, size in used]
+    lines = (f"  {line}" for line in columns(rows))
     shown = []
     for family, content in found.items():
-        shown.append(f"{family}: {content.summary}")
-        for name, part in content.components.items():
-            place = "" if part.local else f"{part.on_hub.place} "
-            taken = "" if part.local else f"; {_pinned(part)}"
-            shown.append(f"  {name:{width}}  {states[family, name]:{longest}}  {place}({part.licence}){taken}")
-    shown.append("metrics: what they are computed with; `brushbench doctor` says whether it is here")
-    for each, size in used:
-        taken = f"; {pinned(each.commit)}" if each.repository else ""
-        names = ", ".join(each.metrics)
-        shown.append(f"  {names:{width}}  {size:{longest}}  {each.place} ({each.licence.name}){taken}")
-    return [*shown, f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}"]
+        shown += [f"{family}: {content.summary}", *islice(lines, len(content.components))]
+    return [
+        *shown,
+        "metrics: what they are computed with; `brushbench doctor` says whether it is here",
+        *lines,
+        f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}",
+    ]
+
+
+def _origin(part: Component) -> str:
+    return f"({part.licence})" if part.local else f"{part.on_hub.place} ({part.licence}); {_pinned(part)}"
+
+
+def _published_origin(each: Manifest) -> str:
+    taken = f"; {pinned(each.commit)}" if each.repository else ""
+    return f"{each.place} ({each.licence.name}){taken}"
 
 
 def _pinned(component: Component) -> str:

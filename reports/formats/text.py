@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from brushbench.core.columns import GAP, aligned, widths_of
 from brushbench.reports.formats.escaping import plain, words
 from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Mark, Section, Table, TableRow
 
 MARKS: dict[Mark, str] = {"": "{}", "best": "*{}*", "second": "_{}_"}
-GAP = "  "
 
 
 def text_tables(tables: Sequence[Table]) -> str:
@@ -17,12 +17,12 @@ def text_tables(tables: Sequence[Table]) -> str:
 def _table(table: Table) -> str:
     names = ("method", *map(plain, table.headings))
     rows = [_cells(row) for section in table.sections for group in section.groups for row in group]
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    widths = widths_of([names, *rows])
     spans = [spans for spans in table.levels() if any(title for title, _ in spans)]
     for level in spans:
         _widen(widths, level)
     lines = [_spans(level, widths) for level in spans]
-    lines += [_aligned(names, widths), _rule(widths)]
+    lines += [aligned(names, widths), _rule(widths)]
     lines += [line for section in table.sections for line in _section(section, widths)]
     legend = ", ".join(f"{MARKS[mark].format('1.23')}: {meaning}" for mark, meaning in table.legend)
     notes = [*filter(None, [legend]), *map(words, table.notes)]
@@ -33,7 +33,7 @@ def _section(section: Section, widths: Sequence[int]) -> list[str]:
     lines = [f"{plain(section.title)}:"] if section.title else []
     for place, group in enumerate(section.groups):
         lines += [_rule(widths)] if place else []
-        lines += [_aligned(_cells(row), widths) for row in group]
+        lines += [aligned(_cells(row), widths) for row in group]
     return lines
 
 
@@ -68,7 +68,3 @@ def _spans(spans: Sequence[tuple[str, int]], widths: Sequence[int]) -> str:
         parts.append(plain(title).ljust(_across(widths[start : start + count])))
         start += count
     return GAP.join(parts).rstrip()
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from brushbench.core.columns import columns
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_text
 
@@ -115,11 +116,7 @@ def published_table(files: Sequence[Path] = FILES) -> list[str]:
         )
         for number in read(files)
     ]
-    widths = [max(map(len, column)) for column in zip(heading, *cells, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (heading, *cells)
-    ]
+    return columns([heading, *cells])
 
 
 def _numbers(file: Path) -> Iterator[Published]:

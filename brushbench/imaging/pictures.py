@@ -1,0 +1,29 @@
+"""Tensors as pictures of Pillow, and resized as Pillow does it."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from PIL import Image
+from torch import Tensor
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part, pixels."""
+
+
+def to_picture(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    """The same pixels."""
+    return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+
+
+def resized_image(
+    image: UInt8[Tensor, "3 h w"], height: int, width: int, resampling: Image.Resampling, box: Box | None = None
+) -> UInt8[Tensor, "3 H W"]:
+    """An image, or a part of it. Pillow widens its filters where it reduces, so that nothing is aliased."""
+    pixels = np.array(to_picture(image).resize((width, height), resampling, box))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def resized_mask(mask: Bool[Tensor, "1 h w"], height: int, width: int, box: Box | None = None) -> Bool[Tensor, "1 H W"]:
+    """A mask, or a part of it, by nearest neighbours."""
+    picture = Image.fromarray(mask[0].numpy().astype(np.uint8))
+    return torch.from_numpy(np.array(picture.resize((width, height), Image.Resampling.NEAREST, box)) > 0)[None]
