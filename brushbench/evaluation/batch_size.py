@@ -4,7 +4,7 @@ On a GPU it is the one that was measured to be the fastest for the method, the s
 from a table in this folder: what memory is free differs from run to run, and another number makes other images.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, PositiveInt, TypeAdapter
 from brushbench.core.capture import Failure, capture
 from brushbench.core.files import read_bytes
 from brushbench.core.types import Dataset
+from brushbench.evaluation.memory import Free, total_bytes
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.imaging.images import Size
 
@@ -46,18 +47,13 @@ def automatic_batch(dataset: Dataset, method: LoadedMethod) -> int:
     return max(1, min(CPU_BATCH, CPU_PIXELS // (size[0] * size[1]))) if size else 1
 
 
-def memory_of(device: str) -> int:
-    """The bytes of memory that a GPU has, used or not."""
-    return torch.cuda.get_device_properties(device).total_memory
-
-
-def memory_warning(dataset: Dataset, method: LoadedMethod, memory: Callable[[str], int] = memory_of) -> str:
+def memory_warning(dataset: Dataset, method: LoadedMethod, memory: Free = total_bytes) -> str:
     """What to tell a user whose GPU is too small for the automatic batch size; empty if it isn't, or nobody knows."""
     if not method.device.startswith("cuda") or method.offload == "model":
         return ""
     size = _first_size(dataset)
     found = _measured(size, method) if size else None
-    there = memory(method.device)
+    there = memory(torch.device(method.device))
     if found is None or found.peak_bytes <= there:
         return ""
     needed, has = (f"{amount / 1e9:.1f} GB" for amount in (found.peak_bytes, there))
