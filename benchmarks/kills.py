@@ -120,7 +120,7 @@ PHASES = (
     Phase(
         "generate, between the first and the last line",
         lambda folder: (
-            *("generate", "--method", "telea", *DATA, "--limit", "60", "--batch-size", "1"),
+            *("generate", "--method", "telea", *DATA, "--limit", "60", "--batch-size", "3"),
             *("--output", str(folder / "runs")),
         ),
         images_and_scores,

@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from brushbench.core.concurrency import in_threads
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 """Channel means and standard deviations with which OpenAI's CLIP, and models built on it, normalise images."""
@@ -29,14 +31,18 @@ class ImageFeatureCache:
         self._kept: Any = WeakIdKeyDictionary()
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"], key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """The result of `make()`, or the cached one for this key and these pixels."""
-        content = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes()).digest()
+        """`make()`, or what it gave for this key and these pixels before."""
+        content = tuple(in_threads(_digest, list(images.contiguous().cpu().numpy())))
         entries = self._kept.setdefault(images, {})
         if entries and next(iter(entries))[0] != content:
             entries.clear()
         if (content, key) not in entries:
             entries[content, key] = make()
         return cast(Tensor, entries[content, key])
+
+
+def _digest(pixels: UInt8[np.ndarray, "3 h w"]) -> bytes:
+    return hashlib.blake2b(pixels.data).digest()
 
 
 @final
@@ -72,10 +78,12 @@ def cropped(images: UInt8[Tensor, "n 3 h w"], side: int, offset: Callable[[int],
     left, top = offset(wide - side), offset(high - side)
 
     def make() -> Tensor:
-        crops = []
-        for image in images.permute(0, 2, 3, 1).contiguous().cpu().numpy():
-            resized = Image.fromarray(image).resize((wide, high), Image.Resampling.BICUBIC)
-            crops.append(np.asarray(resized.crop((left, top, left + side, top + side))))
+        def crop(pixels: UInt8[np.ndarray, "3 h w"]) -> UInt8[np.ndarray, "s s 3"]:
+            image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+            resized = image.resize((wide, high), Image.Resampling.BICUBIC)
+            return np.asarray(resized.crop((left, top, left + side, top + side)))
+
+        crops = in_threads(crop, list(images.cpu().numpy()))
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
 
     return _crops(images, (side, left, top), make)

@@ -33,6 +33,7 @@ from brushbench.evaluation.select_metrics import Selection, load_metric
 from brushbench.imaging import images as image_files
 from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
+from brushbench.metrics.features import cropped, floor_offset
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
@@ -338,3 +339,22 @@ def test_what_is_loaded_needs_no_more_memory(networks: list[Metric]) -> None:
     for metric in by_name.values():
         metric(*single(torch.zeros(3, 64, 64, dtype=torch.uint8), "a cat"))
     assert len(stages(by_name, lambda _: RESERVE)) == 1
+
+
+def test_images_are_looked_at_together_by_what_a_device_has() -> None:
+    def chunk(device: str, total: int) -> int:
+        return scoring_module.chunk_size(torch.device(device), lambda _: total)
+
+    assert [chunk("cuda:0", 80 * 10**9), chunk("cuda:0", 12 * 10**9), chunk("cpu", 80 * 10**9)] == [32, 8, 8]
+
+
+def test_threads_cut_images_as_one_does_and_notice_changed_pixels() -> None:
+    images = torch.randint(0, 256, (5, 3, 40, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    together = cropped(images, 32, floor_offset)
+    for index, image in enumerate(images):
+        alone = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((51, 32), Image.Resampling.BICUBIC)
+        expected = np.asarray(alone.crop((9, 0, 41, 32)))
+        assert np.array_equal(together[index].permute(1, 2, 0).numpy(), expected)
+    assert cropped(images, 32, floor_offset) is together
+    images[3, 0, 20, 20] += 1
+    assert cropped(images, 32, floor_offset) is not together

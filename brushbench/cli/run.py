@@ -14,6 +14,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
 if TYPE_CHECKING:
+    from brushbench.cli.progress import Headed
     from brushbench.evaluation.methods import LoadedMethod
     from brushbench.evaluation.resolve import Task
     from brushbench.runs.config import RunConfig
@@ -106,10 +107,19 @@ def _finished(
                     watch.announce(one_line(f"branch of {same[0].config.method}: {branch}"))
                 if heading and not index:
                     watch.announce(one_line(heading))
-                finished += [(make(task, method, watch), task) for task in same]
+                for task in same:
+                    _warn_of_memory(watch, task, method)
+                    finished.append((make(task, method, watch), task))
     if not finished:
         raise UserError("none of the methods could be loaded")
     return finished
+
+
+def _warn_of_memory(watch: "Headed", task: "Task", method: "LoadedMethod | None") -> None:
+    from brushbench.evaluation.batch_size import memory_warning
+
+    if method and task.config.batch_size == "auto" and (warning := memory_warning(task.dataset, method)):
+        watch.announce(one_line(warning))
 
 
 def _loaded(tasks: "Sequence[Task]") -> "list[tuple[str, LoadedMethod | None, list[Task]]]":

@@ -42,6 +42,8 @@ class Plan:
     max_failures: int | None
     side_multiple: int = 1
     """What both sides of an image must be multiples of for the method."""
+    can_offload: bool = False
+    """Whether the method could do with less memory by its option `offload`."""
 
     def positions(self) -> range:
         """The shard's samples."""
@@ -158,7 +160,10 @@ class Generation:
         if images.out_of_memory:
             smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
             anew = ", with --fresh" if self._done else ""
-            raise UserError(f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}{anew}")
+            rest = "; or -o offload=model, which changes no image" if self._plan.can_offload else ""
+            raise UserError(
+                f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}{anew}{rest}"
+            )
         if len(samples) == 1:
             return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
         # One bad sample must not take the others with it: each gets a call of its own, in its place.

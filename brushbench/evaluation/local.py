@@ -51,6 +51,7 @@ def _plan(job: Job) -> Plan:
         config.seed,
         config.max_failures,
         job.method.side_multiple,
+        job.method.offload == "none",
     )
 
 

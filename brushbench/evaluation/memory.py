@@ -38,6 +38,16 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
+def total_bytes(device: torch.device) -> int:
+    """What a GPU has, used or not."""
+    return torch.cuda.get_device_properties(device).total_memory
+
+
+def device_of(metrics: Iterable[Metric]) -> torch.device:
+    """Where the networks of these metrics compute."""
+    return device_named(next((metric.device for metric in metrics if isinstance(metric, Placed)), "auto"))
+
+
 def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[str]]:
     """The names of the metrics, in groups that are computed one after the other; one group if everything fits.
 
@@ -46,9 +56,8 @@ def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[
     """
     files = {name: _files(metric) for name, metric in metrics.items()}
     sizes = {file: file.stat().st_size for found in files.values() for file in found if not is_loaded(file)}
-    device = next((metric.device for metric in metrics.values() if isinstance(metric, Placed)), "auto")
     # Weights in half precision take twice their size: networks run in float32.
-    if 2 * sum(sizes.values()) + RESERVE <= free(device_named(device)):
+    if 2 * sum(sizes.values()) + RESERVE <= free(device_of(metrics.values())):
         return [list(metrics)]
     groups: list[tuple[set[Path], list[str]]] = [(set(), [])]
     for name, found in files.items():

@@ -58,6 +58,8 @@ class LoadedMethod:
     """What libraries warned of while it was loaded for a run."""
     compute: str = PLAIN
     """The recipe by which its models compute, with its number."""
+    offload: str = ""
+    """Where its models rest: `none`, or `model` for beside the GPU; empty for a method that has no such option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,8 @@ def _from_weights(
     built = made_of(name, target, values)
     if not is_built_in("method", name):
         digests |= _option_digests(values)
-    offload = getattr(built, "offload", "none") == "model"
-    runtime = Runtime(device, dtype, weights, offload=offload, compute=place[2])
+    offload = str(getattr(built, "offload", ""))
+    runtime = Runtime(device, dtype, weights, offload=offload == "model", compute=place[2])
     method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,
@@ -168,6 +170,7 @@ def _from_weights(
         version=built_in_version(name),
         side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, method),
         compute=recipe,
+        offload=offload,
     )
 
 

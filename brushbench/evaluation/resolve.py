@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from brushbench.core.capture import Failure, capture
 from brushbench.core.notes import hearing
 from brushbench.core.types import Dataset
 from brushbench.datasets.open import OpenedDataset, open_dataset
+from brushbench.evaluation.batch_size import automatic_batch
 from brushbench.evaluation.identity import identity_of, identity_of_method, run_path
 from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import Identity
-
-GPU_BATCH = 4
-CPU_BATCH = 8
-CPU_PIXELS = 512 * 512
-"""What one call inpaints on the CPU: small pictures one by one would mostly be overhead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
     """The job of a task, its method loaded."""
     with hearing() as notes:
         size = task.config.batch_size
-        batch_size = _automatic_batch(task.dataset, method.device) if isinstance(size, str) else size
+        batch_size = automatic_batch(task.dataset, method) if isinstance(size, str) else size
         own = identity_of_method(method)
         identity = identity_of(task.config, task.opened, own, method.dtype, batch_size, method.compute)
     return Job(task, method, identity, batch_size, (*method.notes, *notes))
@@ -104,14 +99,3 @@ def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:
 def _selected(config: RunConfig, opened: OpenedDataset) -> Selection:
     setting = Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)
     return select(config.metric_names(), setting)
-
-
-def _automatic_batch(dataset: Dataset, device: str) -> int:
-    """Depends on nothing that changes when a run goes on."""
-    if device.startswith("cuda"):
-        return GPU_BATCH
-    first = capture(dataset.__getitem__, 0)
-    if isinstance(first, Failure):
-        return 1
-    height, width = first.image.shape[1:]
-    return max(1, min(CPU_BATCH, CPU_PIXELS // (height * width)))

@@ -18,7 +18,7 @@ from brushbench.core.files import exists, read_bytes
 from brushbench.core.metric_info import HOLDING, MetricInfo, unscored
 from brushbench.core.progress import Advance, ProgressCallback
 from brushbench.core.types import Batch, Dataset, Metric, Noting, Sample
-from brushbench.evaluation.memory import KEPT, Free, blocks, free_bytes, stages
+from brushbench.evaluation.memory import KEPT, Free, blocks, device_of, free_bytes, stages, total_bytes
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.select_metrics import Selection
 from brushbench.imaging.images import EncodedImage, read_image
@@ -36,7 +36,10 @@ from brushbench.runs.scores import (
 )
 from brushbench.weights.memory import release
 
-CHUNK = 8
+CHUNK, GPU_CHUNK = 8, 32
+"""How many images metrics look at together."""
+LARGE_GPU = 24 * 10**9
+"""Bytes, used or not, from which on a GPU has room for the larger number; what is free differs from run to run."""
 SampleWithImage = tuple[Sample, UInt8[Tensor, "3 h w"]]
 
 
@@ -170,9 +173,9 @@ class Scoring:
     def _decoding(
         self, pool: ThreadPoolExecutor, entries: Mapping[int, LedgerEntry | None]
     ) -> Iterator[dict[int, Future[SampleWithImage | Failure]]]:
-        indices = list(entries)
-        for start in range(0, len(indices), CHUNK):
-            chunk = indices[start : start + CHUNK]
+        indices, size = list(entries), chunk_size(device_of(self._metrics.values()))
+        for start in range(0, len(indices), size):
+            chunk = indices[start : start + size]
             yield {index: pool.submit(capture, self._pair, index, entries[index]) for index in chunk}
 
     def _pair(self, index: int, entry: LedgerEntry | None) -> SampleWithImage:
@@ -225,6 +228,11 @@ class Scoring:
             for place, index in enumerate(group):
                 scores[index] = {metric: by_metric[metric][place] for metric in metrics}
         return scores
+
+
+def chunk_size(device: torch.device, total: Free = total_bytes) -> int:
+    """How many images metrics look at together on a device."""
+    return GPU_CHUNK if device.type == "cuda" and total(device) >= LARGE_GPU else CHUNK
 
 
 def _lacking(

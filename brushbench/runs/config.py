@@ -73,7 +73,8 @@ class RunConfig:
     limit: int | None = None
     """Only the first so many samples."""
     batch_size: int | Literal["auto"] = "auto"
-    """`auto`: 4 on a GPU; on the CPU as many as have 512x512 pixels together, at most 8."""
+    """`auto`: on a GPU what was measured to be fastest for the method, 4 if nobody has measured; on the CPU as many as
+    have 512x512 pixels together, at most 8."""
     steps: int | None = None
     """Short for `options["steps"]`."""
     guidance: int | float | None = None
