@@ -31,7 +31,7 @@ class ImageFeatureCache:
         self._kept: Any = WeakIdKeyDictionary()
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"], key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """`make()`, or what it gave for this key and these pixels before."""
+        """The result of `make()`, or the cached one for this key and these pixels."""
         content = tuple(in_threads(_digest, list(images.contiguous().cpu().numpy())))
         entries = self._kept.setdefault(images, {})
         if entries and next(iter(entries))[0] != content:
