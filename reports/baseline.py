@@ -64,7 +64,7 @@ class RunBaseline(BaseModel, extra="forbid", frozen=True):
             if len(metric.scores) != len(self.samples):
                 raise ValueError(f"{name} has {len(metric.scores)} scores for {len(self.samples)} samples")
         if self.fingerprint != self.identity.fingerprint():
-            raise ValueError("the fingerprint does not match; the file was edited by hand")
+            raise ValueError("the fingerprint does not match; the file was changed by hand")
         return self
 
 

@@ -143,7 +143,7 @@ def test_damaged_files_are_user_errors(tmp_path: Path, write_bench) -> None:
         brushbench.frame(run)
     record = (run.path / "run.json").read_text()
     (run.path / "run.json").write_text(record.replace('"seed": 1234', '"seed": 1'))
-    with pytest.raises(brushbench.UserError, match="edited by hand"):
+    with pytest.raises(brushbench.UserError, match="changed by hand"):
         brushbench.frame(run)
     (run.path / "run.json").write_text("{}")
     with pytest.raises(brushbench.UserError, match=r"run\.json"):
