@@ -28,11 +28,8 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
     dataset = dataset_of(pair.a)
     best, worst = ends(improvements(pair, metric), count)
     title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
-    parts = [
-        _part(f"{name} for B. {title}", own, pair, dataset)
-        for name, own in (("best", best), ("worst", worst))
-        if len(own)
-    ]
+    shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
+    parts = [_part(f"{name} for B. {title}", own, pair, dataset) for name, own in shown]
     if parts:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(file, png(beside(parts)))

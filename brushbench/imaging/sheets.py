@@ -2,7 +2,7 @@
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -71,10 +71,10 @@ def table(title: str, names: Sequence[str], rows: Sequence[Row], across: int = 1
     width = max(image.width for images, _ in rows for image in images)
     whole = len(names) * (width + GAP) - GAP
     samples = [
-        below([beside(framed(each, width) for each in images), text(told, whole, most=CAPTION_LINES)])
+        below([beside([framed(each, width) for each in images]), text(told, whole, most=CAPTION_LINES)])
         for images, told in rows
     ]
-    heading = beside(text(name, width, GREY) for name in names)
+    heading = beside([text(name, width, GREY) for name in names])
     columns = beside([heading] * min(across, len(rows)), WIDE)
     return bordered(below([text(title, columns.width), columns, grid(samples, across, WIDE)]))
 
@@ -84,11 +84,10 @@ def grid(parts: Sequence[Sheet], across: int, gap: int, down: int = GAP) -> Shee
     return below([beside(parts[start : start + across], gap) for start in range(0, len(parts), across)], down)
 
 
-def beside(parts: Iterable[Sheet], gap: int = GAP) -> Sheet:
+def beside(parts: Sequence[Sheet], gap: int = GAP) -> Sheet:
     """From left to right."""
-    found = list(parts)
-    lefts = accumulate((part.width + gap for part in found), initial=0)
-    return _together([(left, 0, part) for left, part in zip(lefts, found, strict=False)])
+    lefts = accumulate((part.width + gap for part in parts), initial=0)
+    return _together([(left, 0, part) for left, part in zip(lefts, parts, strict=False)])
 
 
 def below(parts: Sequence[Sheet], gap: int = 0) -> Sheet:
