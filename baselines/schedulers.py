@@ -1,14 +1,16 @@
 """Schedulers of diffusers, checked to understand their configs and to draw only each sample's own noise."""
 
 import inspect
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import diffusers
 import torch
 from torch import Tensor
 
 from brushbench.baselines.checkpoints import SchedulerConfig
+from brushbench.baselines.unipc import UniPC, is_tabulated
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 
@@ -73,7 +75,7 @@ def check_own_noise(scheduler: Any) -> None:
         scheduler.set_timesteps(TRIAL)
         latents = torch.linspace(-1, 1, 4 * 8 * 8).view(1, 4, 8, 8).repeat(2, 1, 1, 1)
         generators = [torch.Generator("cpu").manual_seed(0) for _ in latents]
-        for time in scheduler.timesteps:
+        for time in scheduler.timesteps.tolist():
             read = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
             latents = stepped(scheduler, read / 2, time, latents, generators)
         foreign = not torch.equal(torch.get_rng_state(), state)
@@ -86,8 +88,24 @@ def check_own_noise(scheduler: Any) -> None:
         )
 
 
+Advance = Callable[[Tensor, float, Tensor], Tensor]
+"""(what the UNet predicted, the timestep, the latents that it read) -> the latents of the next timestep."""
+
+
+def advance_of(scheduler: Any, first: float, generators: Sequence[torch.Generator]) -> Advance:
+    """How a scheduler steps whose timesteps are set, from the first one that isn't left out; `stepped`, but for UniPC.
+
+    Timesteps are numbers, and the scheduler's own tensors are on the CPU: whatever a step asks of them, the host
+    doesn't wait for a GPU, which reads scalars from there as arguments of its kernels.
+    """
+    if is_tabulated(scheduler):
+        solver = UniPC(scheduler, scheduler.index_for_timestep(first))
+        return lambda predicted, _time, latents: solver(predicted, latents)
+    return lambda predicted, time, latents: stepped(scheduler, predicted, time, latents, generators)
+
+
 def stepped(
-    scheduler: Any, predicted: Tensor, time: Tensor, latents: Tensor, generators: Sequence[torch.Generator]
+    scheduler: Any, predicted: Tensor, time: float, latents: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
     """The latents after a step; any noise in it is drawn from each sample's own generator."""
     keywords = {"generator": list(generators)} if takes_generator(scheduler) else {}
@@ -98,3 +116,19 @@ def stepped(
 def takes_generator(scheduler: Any) -> bool:
     """Whether the scheduler's `step` accepts a generator."""
     return "generator" in inspect.signature(scheduler.step).parameters
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NoiseLevels:
+    """How much signal and how much noise latents have at each timestep of a run, on the CPU."""
+
+    signal: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of(cls, scheduler: Any, dtype: torch.dtype) -> "NoiseLevels":
+        """By the scheduler's own formula for adding noise, in the precision in which it would compute it."""
+        one, nothing = (torch.full((len(scheduler.timesteps), 1, 1, 1), value, dtype=dtype) for value in (1, 0))
+        signal, noise = (scheduler.add_noise(*pair, scheduler.timesteps) for pair in ((one, nothing), (nothing, one)))
+        return cls(signal.flatten(), noise.flatten())

@@ -5,7 +5,7 @@ Rombach et al., arXiv:2112.10752. The components are unmodified classes of diffu
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast, final
+from typing import cast, final
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -17,9 +17,17 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from brushbench.baselines.captions import cleaned, token_ids
 from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
 from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
-from brushbench.baselines.schedulers import SAMPLERS, Sampler, checked_scheduler, scheduler_of, stepped
+from brushbench.baselines.schedulers import (
+    SAMPLERS,
+    NoiseLevels,
+    Sampler,
+    advance_of,
+    checked_scheduler,
+    scheduler_of,
+)
 from brushbench.baselines.sdxl import TextPair, added_conditions, is_sdxl
 from brushbench.baselines.sources import BaseCheckpoint, base_checkpoint
+from brushbench.baselines.transfer import to_device
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Batch
 from brushbench.weights import BASE
@@ -39,14 +47,18 @@ class Step:
     count: int
     """The number of steps in the loop."""
     time: Tensor
-    """The training timestep, a scalar."""
-    # Any: the schedulers of diffusers share an interface but no type.
-    scheduler: Any = None
-    """The loop's scheduler."""
+    """The training timestep, a scalar on the device."""
+    levels: NoiseLevels | None = None
+    """The noise levels of all steps of the loop; None if nothing is done after each step."""
 
     def noised(self, latents: Latents, noise: Latents) -> Latents:
-        """Clean latents brought to this step's noise level with the given noise."""
-        return cast(Tensor, self.scheduler.add_noise(latents, noise, self.time[None]))
+        """Clean latents brought to this step's noise level with the given noise.
+
+        Raises `ValueError` in a loop that was given no `after`.
+        """
+        if self.levels is None:
+            raise ValueError("the loop has no noise levels: it was given no `after`")
+        return self.levels.signal[self.index] * latents + self.levels.noise[self.index] * noise
 
 
 Predict = Callable[[Latents, Step], Latents]
@@ -240,14 +252,17 @@ class StableDiffusion:
         Raises `SampleError` for latents that aren't finite.
         """
         scheduler = scheduler_of(self.sampler, self.scheduler_config)
-        scheduler.set_timesteps(steps, device=self.runtime.device)
+        scheduler.set_timesteps(steps)
         latents: Tensor = noise() * scheduler.init_noise_sigma
-        times = scheduler.timesteps
+        # The scheduler gets numbers, and the UNet a scalar that is on the device already: no step makes either wait.
+        numbers, times = scheduler.timesteps.tolist(), to_device(scheduler.timesteps, self.runtime.device)
+        levels = NoiseLevels.of(scheduler, self.runtime.dtype) if after else None
+        advance = advance_of(scheduler, numbers[skipped], noise.generators)
         with self.runtime.stage(), torch.inference_mode():
-            for index, time in list(enumerate(times))[skipped:]:
-                step = Step(index, len(times), time, scheduler)
-                predicted = predict(scheduler.scale_model_input(latents, time), step)
-                latents = stepped(scheduler, predicted, time, latents, noise.generators)
+            for index in range(skipped, len(numbers)):
+                step = Step(index, len(numbers), times[index], levels)
+                predicted = predict(scheduler.scale_model_input(latents, numbers[index]), step)
+                latents = advance(predicted, numbers[index], latents)
                 latents = after(latents, step) if after else latents
         check_finite(latents, "latents")
         return latents
