@@ -33,6 +33,7 @@ type:
 pages:
     python docs/checkpoints.py > docs/checkpoints.md
     python docs/architecture.py > docs/architecture.svg
+    python benchmarks/gpu.py --table
 
 # A benchmark by its name: just benchmark report --repeat 3
 benchmark NAME *ARGS:

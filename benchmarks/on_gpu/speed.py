@@ -1,0 +1,96 @@
+"""How many images per second, and in how much memory."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from brushbench.core.capture import Failure, capture
+from on_gpu.setting import PLAIN, Loaded, Record, Setting, load, load_steps, recipe, timing_of
+
+CAPS = (8, 16)
+"""GB of small cards."""
+
+
+def speed(setting: Setting, method: str) -> Iterator[Record]:
+    """All batch sizes by every compute recipe in the first dtype; the typical one in the others."""
+    flop = None
+    for dtype in setting.dtypes:
+        for compute in setting.computes if dtype == setting.dtypes[0] else setting.computes[:1]:
+            loaded = load(setting, method, dtype, compute)
+            flop = flop or flop_of_image(setting, loaded)
+            shown: Record = {"method": method, "dtype": dtype, "compute": compute, "tflop_image": flop / 1e12}
+            for batch in setting.batches if dtype == setting.dtypes[0] else [setting.typical]:
+                yield {**shown, **timed(setting, loaded, batch)}
+
+
+def timed(setting: Setting, loaded: Loaded, batch: int) -> Record:
+    """The columns of a timing, and the peak of memory; `skipped` if there isn't enough."""
+    setting.clean()
+    found = capture(timing_of, setting, loaded.call(batch))
+    if not isinstance(found, Failure):
+        return {**found.columns(setting, batch), "peak_gb": setting.peak_gb()}
+    if found.out_of_memory:
+        return {"batch": batch, "skipped": "out of memory"}
+    raise RuntimeError(found.traceback)
+
+
+def flop_of_image(setting: Setting, loaded: Loaded) -> float:
+    """Of matrix products, convolutions and attention, counted in two short calls."""
+    few, many = setting.short
+    call = loaded.call(1)
+    short, long = (_counted(lambda steps=steps: call(steps)) for steps in (few, many))
+    return short + (long - short) / (many - few) * (setting.steps - few)
+
+
+def _counted(call: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops())
+
+
+def full(setting: Setting, method: str) -> Iterator[Record]:
+    """One call with all its steps, to hold what is extrapolated against."""
+    for compute in setting.computes:
+        whole = load_steps(setting, method, setting.steps, **recipe(compute))
+        call = Loaded(method, setting.size, {setting.steps: whole}).call(setting.typical)
+        setting.clean()
+        seconds = setting.seconds(lambda call=call: call(setting.steps))
+        yield {
+            "method": method,
+            "dtype": setting.dtypes[0],
+            "compute": compute,
+            "batch": setting.typical,
+            "images_s": setting.typical / seconds,
+            "peak_gb": setting.peak_gb(),
+        }
+
+
+def offload(setting: Setting, method: str) -> Iterator[Record]:
+    """With each model on the card only while it is needed, and no more memory than small cards have."""
+    for cap in CAPS:
+        with _within(setting, cap):
+            loaded = load(setting, method, compute=PLAIN, offload="model")
+            for batch in setting.batches:
+                found = timed(setting, loaded, batch)
+                yield {"method": method, "cap_gb": cap, "dtype": setting.dtypes[0], **found}
+                if "skipped" in found:
+                    break
+
+
+@contextmanager
+def _within(setting: Setting, cap: float) -> Iterator[None]:
+    """A card of so many GB, what CUDA takes beside PyTorch's memory included. On the CPU, nothing is limited."""
+    if not setting.cuda:
+        yield
+        return
+    setting.clean()
+    torch.zeros(1, device=setting.device)
+    free, total = torch.cuda.mem_get_info()
+    beside = total - free - torch.cuda.memory_reserved()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, (cap * 1e9 - beside) / total)))
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
