@@ -12,6 +12,7 @@ from torch import Tensor
 from brushbench.baselines.diffusion_options import Offload
 from brushbench.baselines.sources import base_checkpoint
 from brushbench.baselines.stable_diffusion import to_unit
+from brushbench.baselines.transfer import to_device
 from brushbench.core.errors import SampleError, UserError
 from brushbench.core.method_options import NOT_IN_FINGERPRINT
 from brushbench.core.types import Batch
@@ -63,14 +64,14 @@ class Autoencoder:
         height, width = batch.images.shape[2:]
         if height % factor or width % factor:
             raise UserError(f"{height}x{width}: both sides must be multiples of {factor}")
-        decoded = self._round_trip(to_unit(batch.images))
-        for name, image in zip(batch.ids, decoded, strict=True):
-            if not image.isfinite().all():
+        decoded = self._round_trip(to_unit(to_device(batch.images, self.runtime.device)))
+        for name, finite in zip(batch.ids, decoded.isfinite().flatten(1).all(dim=1).tolist(), strict=True):
+            if not finite:
                 raise SampleError(f"{name}: the VAE's output isn't finite; valid: -o base=ANOTHER MODEL")
-        return ((decoded.clamp(-1, 1) / 2 + 0.5) * 255).round().to(torch.uint8)
+        return ((decoded.clamp(-1, 1) / 2 + 0.5) * 255).round().to(torch.uint8).cpu()
 
     def _round_trip(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Encode and decode images on [-1, 1]; the result is on the CPU."""
+        """Encode and decode images on [-1, 1]."""
         with self.runtime.stage(self.vae), torch.inference_mode():
-            latents = self.vae.encode(images.to(self.runtime.device)).latent_dist.mode()
-            return cast(Tensor, self.vae.decode(latents, return_dict=False)[0]).cpu()
+            latents = self.vae.encode(images).latent_dist.mode()
+            return cast(Tensor, self.vae.decode(latents, return_dict=False)[0])

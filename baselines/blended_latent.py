@@ -75,8 +75,9 @@ class BlendedLatent:
         """Inpaint a batch. Known pixels have been through the VAE and carry the noise of the last timestep."""
         noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
-        source = self.sd.encode_image(to_unit(batch.images))
-        holes = centres(batch.masks, self.sd.factor).to(source.device)
+        placed = self.sd.placed(batch)
+        source = self.sd.encode_image(to_unit(placed.images))
+        holes = centres(placed.masks, self.sd.factor)
 
         def predict(latents: Latents, step: Step) -> Latents:
             return self.sd.guided_noise(latents, step, text)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from brushbench.baselines.checkpoints import load_model
 from brushbench.baselines.diffusion_options import ConditioningOptions
-from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step
+from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, to_fraction
 from brushbench.core.errors import UserError
 from brushbench.core.types import Batch
 from brushbench.weights.runtime import Runtime
@@ -69,7 +69,8 @@ class ControlNetInpainting:
         """Inpaint a batch. The ControlNet reads the text too, so it runs for both halves of the guidance."""
         noise = self.sd.noise_source(seeds, batch)
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
-        condition = masked_condition(batch.images, batch.masks).to(self.sd.runtime.device, self.sd.runtime.dtype)
+        source = self.sd.placed(batch)
+        condition = masked_condition(source.images, source.masks).to(self.sd.runtime.dtype)
         condition = condition.repeat(text.copies, 1, 1, 1)
 
         def predict(latents: Latents, step: Step) -> Latents:
@@ -90,4 +91,4 @@ class ControlNetInpainting:
 
 def masked_condition(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> Float[Tensor, "n 3 h w"]:
     """Images on [0, 1], with -1 at masked pixels."""
-    return torch.where(masks, -1.0, images.float() / 255)
+    return torch.where(masks, -1.0, to_fraction(images))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from brushbench.baselines.checkpoints import load_model, loaded
+from brushbench.baselines.recent import Recent
 from brushbench.baselines.stable_diffusion import StableDiffusion
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
@@ -37,7 +38,7 @@ class ImagePrompts:
     runtime: Runtime
     pictures: Path
     """One picture for all samples, or a folder with one picture per sample, named after its id."""
-    encoded: dict[Path, Tensor] = field(default_factory=dict)
+    encoded: Recent[Path, Tensor] = field(default_factory=Recent)
 
     @classmethod
     def plug_into(cls, sd: StableDiffusion, source: str, pictures: str, scale: float) -> "ImagePrompts":
@@ -75,7 +76,7 @@ class ImagePrompts:
 
         Raises `UserError` for a picture that is missing or can't be read.
         """
-        pairs = torch.cat([self._encoded(self._picture(name)) for name in ids], dim=1)
+        pairs = torch.cat([self.encoded.get(self._picture(name), self._encoded) for name in ids], dim=1)
         return pairs.flatten(0, 1) if guidance > 1 else pairs[1]
 
     def _picture(self, name: str) -> Path:
@@ -90,12 +91,10 @@ class ImagePrompts:
 
     def _encoded(self, file: Path) -> Float[Tensor, "2 1 ..."]:
         """The features of no picture and of this picture."""
-        if file not in self.encoded:
-            picture = to_picture(read_image(file))
-            with self.runtime.stage(), torch.inference_mode():
-                pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, self.runtime.device, 1, True)
-            self.encoded[file] = pair[0][:, None]
-        return self.encoded[file]
+        picture = to_picture(read_image(file))
+        with self.runtime.stage(), torch.inference_mode():
+            pair = self.pipeline.prepare_ip_adapter_image_embeds(picture, None, self.runtime.device, 1, True)
+        return cast(Tensor, pair[0][:, None])
 
 
 def _pictures(place: Path) -> list[Path]:

@@ -61,8 +61,9 @@ class StableDiffusionInpainting:
     def inpaint(self, batch: Batch, seeds: Sequence[int], text: EncodedText) -> UInt8[Tensor, "n 3 h w"]:
         """Inpaint with text that is already encoded."""
         noise = self.sd.noise_source(seeds, batch)
-        known = self.sd.encode_image(to_unit(batch.images) * ~batch.masks)
-        condition = torch.cat([self.sd.to_latent_size(batch.masks), known], dim=1)
+        source = self.sd.placed(batch)
+        known = self.sd.encode_image(to_unit(source.images) * ~source.masks)
+        condition = torch.cat([self.sd.to_latent_size(source.masks), known], dim=1)
 
         def predict(latents: Latents, step: Step) -> Latents:
             return self.sd.guided_noise(torch.cat([latents, condition], dim=1), step, text)

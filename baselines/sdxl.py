@@ -11,7 +11,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from brushbench.baselines.captions import token_ids
 from brushbench.baselines.checkpoints import load_pipeline_index, load_tokenizer
+from brushbench.baselines.recent import Recent
 from brushbench.baselines.sources import BaseCheckpoint
+from brushbench.baselines.transfer import to_device
 from brushbench.weights.runtime import Runtime
 
 EMBEDDING = "text_time"
@@ -33,7 +35,7 @@ class TextPair:
     encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection]
     zeros_for_nothing: bool
     """Whether an empty negative prompt is encoded as zeros rather than as the empty text."""
-    texts: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    texts: Recent[str, tuple[Tensor, Tensor]] = field(default_factory=Recent)
     """Texts that have been encoded so far."""
 
     @classmethod
@@ -55,15 +57,15 @@ class TextPair:
 
         Each text is encoded only once and by itself: in a batch, the last bits would depend on the other texts.
         """
-        if caption not in self.texts:
-            with torch.inference_mode():
-                first, second = (
-                    encoder(token_ids(tokenizer, caption).to(encoder.device), output_hidden_states=True)
-                    for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True)
-                )
-                hidden = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1)
-            self.texts[caption] = (hidden, second.text_embeds)
-        return self.texts[caption]
+        return self.texts.get(caption, self._encoded)
+
+    def _encoded(self, caption: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
+        with torch.inference_mode():
+            first, second = (
+                encoder(to_device(token_ids(tokenizer, caption), encoder.device), output_hidden_states=True)
+                for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True)
+            )
+            return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds
 
     def encode_negative(self, prompt: str) -> tuple[Float[Tensor, "1 77 c"], Float[Tensor, "1 p"]]:
         """Encode a negative prompt; the empty text means no negative prompt.
@@ -83,6 +85,8 @@ def added_conditions(pooled: Float[Tensor, "m p"], height: int, width: int) -> d
     picture that was neither resized nor cropped.
     """
     # All rows are equal. So it makes no difference that the official code orders them as (negative, caption) for each
-    # sample, while the texts are all negative prompts and then all captions.
-    size = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=pooled.device)
-    return {"text_embeds": pooled, "time_ids": size.repeat(len(pooled), 1)}
+    # sample, while the texts are all negative prompts and then all captions. They are made on the device: a step that
+    # sends something there makes the GPU wait.
+    ids = torch.zeros(len(pooled), 6, device=pooled.device)
+    ids[:, ::4], ids[:, 1::4] = height, width
+    return {"text_embeds": pooled, "time_ids": ids}

@@ -17,6 +17,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from brushbench.baselines.captions import cleaned, token_ids
 from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
 from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
+from brushbench.baselines.recent import Recent
 from brushbench.baselines.schedulers import (
     SAMPLERS,
     NoiseLevels,
@@ -110,7 +111,7 @@ class StableDiffusion:
     runtime: Runtime
     text_pair: TextPair | None = None
     """SDXL's two text encoders, which then encode all texts."""
-    texts: dict[str, Tensor] = field(default_factory=dict)
+    texts: Recent[str, Tensor] = field(default_factory=Recent)
     """Texts that `text_encoder` has encoded so far."""
 
     @classmethod
@@ -169,7 +170,7 @@ class StableDiffusion:
         negatives = [cleaned(negative_prompt)] * len(captions) if guidance > 1 else []
         positives = [cleaned(caption) for caption in captions]
         if self.text_pair is None:
-            embeddings = torch.cat([self._encoded(prompt) for prompt in negatives + positives])
+            embeddings = torch.cat([self.texts.get(prompt, self._encoded) for prompt in negatives + positives])
             return EncodedText(embeddings, guidance)
         encoded = [self.text_pair.encode_negative(prompt) for prompt in negatives]
         encoded += [self.text_pair.encode(prompt) for prompt in positives]
@@ -177,11 +178,9 @@ class StableDiffusion:
         return EncodedText(embeddings, guidance, pooled)
 
     def _encoded(self, prompt: str) -> Float[Tensor, "1 77 c"]:
-        if prompt not in self.texts:
-            ids = token_ids(self.tokenizer, prompt).to(self.runtime.device)
-            with torch.inference_mode():
-                self.texts[prompt] = self.text_encoder(ids).last_hidden_state
-        return self.texts[prompt]
+        ids = to_device(token_ids(self.tokenizer, prompt), self.runtime.device)
+        with torch.inference_mode():
+            return cast(Tensor, self.text_encoder(ids).last_hidden_state)
 
     def added_conditions(self, latents: Float[Tensor, "n c h w"], text: EncodedText) -> dict[str, Tensor] | None:
         """The inputs of SDXL's UNet and branch besides the tokens, one row per text; None for other models."""
@@ -189,6 +188,14 @@ class StableDiffusion:
             return None
         height, width = latents.shape[2:]
         return added_conditions(text.pooled, height * self.factor, width * self.factor)
+
+    def placed(self, batch: Batch) -> Batch:
+        """The batch with images and masks on the device, still of 8 bits: what is computed from them is computed there.
+
+        On the CPU it has the very tensors of the batch.
+        """
+        device = self.runtime.device
+        return replace(batch, images=to_device(batch.images, device), masks=to_device(batch.masks, device))
 
     def encode_image(self, images: Float[Tensor, "n 3 H W"]) -> Latents:
         """The latents of images on [-1, 1]: the posterior's mode times the VAE's scaling factor.
@@ -272,14 +279,14 @@ class StableDiffusion:
 
         A sample for which the VAE overflows in half precision is decoded again in float32 and gets a note.
         """
-        return ((self.decode_unit(latents) / 2 + 0.5) * 255).round().to(torch.uint8)
+        return ((self.decode_unit(latents) / 2 + 0.5) * 255).round().to(torch.uint8).cpu()
 
     def decode_unit(self, latents: Latents) -> Float[Tensor, "n 3 H W"]:
-        """The decoded images on [-1, 1], float32, on the CPU; otherwise as `decode`."""
+        """The decoded images on [-1, 1], float32, on the device; otherwise as `decode`."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
             images = through_vae(self.vae, scaled, lambda each: self.vae.decode(each, return_dict=False)[0], DECODING)
-        return images.float().clamp(-1, 1).cpu()
+        return images.float().clamp(-1, 1)
 
 
 @final
@@ -295,7 +302,7 @@ class NoiseSource:
     def __call__(self) -> Latents:
         """The next noise for the batch, on the runtime's device and in its dtype."""
         noise = torch.cat([torch.randn(self.shape, generator=generator) for generator in self.generators])
-        return noise.to(self.runtime.device, self.runtime.dtype)
+        return to_device(noise, self.runtime.device).to(self.runtime.dtype)
 
 
 def _load_vae(checkpoint: BaseCheckpoint, runtime: Runtime, *, sdxl: bool) -> AutoencoderKL:
@@ -317,5 +324,11 @@ def generators_of(seeds: Sequence[int], batch: Batch) -> list[torch.Generator]:
 
 
 def to_unit(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    """8-bit images scaled to [-1, 1], float32."""
-    return images.float() / 255 * 2 - 1
+    """8-bit images scaled to [-1, 1], float32, on their device."""
+    return to_fraction(images) * 2 - 1
+
+
+def to_fraction(images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """8-bit images scaled to [0, 1], float32, on their device."""
+    # Divided by a tensor: for a number, CUDA multiplies by its reciprocal, whose last bits differ from a quotient's.
+    return images.float() / torch.full((), 255.0, device=images.device)

@@ -88,8 +88,9 @@ class BrushNet:
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         if self.image_prompts:
             text = replace(text, images=self.image_prompts.encode(batch.ids, text.guidance))
-        known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
-        condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1)
+        source = self.sd.placed(batch)
+        known = self.sd.encode_image(to_unit(erase(source.images, source.masks)))
+        condition = torch.cat([known, self.sd.to_latent_size(~source.masks)], dim=1)
         if text.pooled is not None:
             condition = condition.repeat(text.copies, 1, 1, 1)
 

@@ -1,6 +1,6 @@
 """Inpainting with HD-Painter: Manukyan et al., arXiv:2312.14091, and the official `hd_inpaint.py`, first stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from brushbench.baselines.hd_painter.sampling import DDIMStep, check_schedule, p
 from brushbench.baselines.hd_painter.subject import Subject, any_of, most_of, prepared, with_quality, words_of
 from brushbench.baselines.sd_inpainting import CHANNELS
 from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, to_unit
+from brushbench.baselines.transfer import to_device
 from brushbench.core.types import Batch
 from brushbench.weights.runtime import Runtime
 
@@ -84,47 +85,54 @@ class HDPainter:
         captions = [with_quality(caption, options.positive_prompt) for caption in batch.captions]
         text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
         subject = self._subject(scene, text)
-        known = self.sd.encode_image(to_unit(scene.images) * ~scene.masks)
-        condition = torch.cat([any_of(scene.masks, self.sd.factor).to(known), known], dim=1)
-        for jump in schedule(options.steps):
+        placed = self.sd.placed(scene)
+        known = self.sd.encode_image(to_unit(placed.images) * ~placed.masks)
+        holes = to_device(any_of(scene.masks, self.sd.factor), known.device)
+        condition = torch.cat([holes.to(known.dtype), known], dim=1)
+        jumps = schedule(options.steps)
+        times = to_device(torch.tensor([jump.time for jump in jumps]), known.device)
+        for jump, time in zip(jumps, times, strict=True):
             painta = options.painta and jump.time > PAINTA_UNTIL
+            predict = partial(self._output, time=time, condition=condition)
             with with_painta(self.sd.unet, subject) if painta else nullcontext():
-                noise, direction = self._predict(latents, condition, jump, text, subject)
+                noise, direction = self._predict(latents, predict, jump, text, subject)
             latents = jump.apply(latents, noise, direction, options.eta)
         check_finite(latents, "latents, or the gradient of RASG,")
         height, width = batch.images.shape[2:]
         # Truncated, not rounded, as in the official code.
-        generated = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width]
+        generated = ((self.sd.decode_unit(latents) + 1) * 127.5).to(torch.uint8)[..., :height, :width].cpu()
         return options.blended(generated, batch)
 
     def _subject(self, scene: Batch, text: EncodedText) -> Subject:
         """What to generate and where, from the captions, which are the second half of the text."""
         device = self.sd.runtime.device
         levels = {*LEVELS, guidance_level(self.sd.unet)}
-        words = words_of(self.sd.tokenizer, scene.captions, self.options.positive_prompt).to(device)
-        holes = {level: most_of(scene.masks, self.sd.factor * 2**level).to(device) for level in levels}
+        words = to_device(words_of(self.sd.tokenizer, scene.captions, self.options.positive_prompt), device)
+        holes = {level: to_device(most_of(scene.masks, self.sd.factor * 2**level), device) for level in levels}
         return Subject(text.embeddings.chunk(text.copies)[-1], words, holes)
 
+    def _output(
+        self, latents: Latents, context: Float[Tensor, "n 77 c"], time: Tensor, condition: Float[Tensor, "n 5 h w"]
+    ) -> Latents:
+        """What the UNet makes of noisy latents and a text."""
+        read = torch.cat([latents.to(condition.dtype), condition], dim=1)
+        return cast(Tensor, self.sd.unet(read, time, context, return_dict=False)[0])
+
     def _predict(
-        self, latents: Latents, condition: Float[Tensor, "n 5 h w"], jump: DDIMStep, text: EncodedText, subject: Subject
+        self, latents: Latents, predict: Callable[..., Latents], jump: DDIMStep, text: EncodedText, subject: Subject
     ) -> tuple[Latents, Latents | None]:
         """(noise by classifier-free guidance, RASG's direction). The captions come first, as PAIntA requires.
 
         The noise is computed from what the UNet predicts after guidance; guidance is linear, so the order is free.
         """
         kind = prediction_type(self.sd.scheduler_config)
-
-        def predict(latents: Latents, context: Float[Tensor, "n 77 c"]) -> Latents:
-            read = torch.cat([latents.to(condition.dtype), condition], dim=1)
-            return cast(Tensor, self.sd.unet(read, jump.time, context, return_dict=False)[0])
-
         direction = None
         if self.options.rasg and jump.sigma:
-            conditional = partial(predict, context=subject.context)
-            positive, direction = noise_and_direction(conditional, latents, self.sd.unet, subject)
+            captioned = partial(predict, context=subject.context)
+            positive, direction = noise_and_direction(captioned, latents, self.sd.unet, subject)
         else:
-            positive = predict(latents, subject.context)
+            positive = predict(latents, context=subject.context)
         if text.copies == 1:
             return jump.noise_in(latents, positive.float(), kind), direction
-        negative = predict(latents, text.embeddings.chunk(2)[0])
+        negative = predict(latents, context=text.embeddings.chunk(2)[0])
         return jump.noise_in(latents, text.guided(negative, positive).float(), kind), direction

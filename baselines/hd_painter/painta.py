@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast, final
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn.functional import conv2d, scaled_dot_product_attention
 
 from brushbench.baselines.hd_painter.layers import logits, project, transformer_blocks
 from brushbench.baselines.hd_painter.subject import Subject
+from brushbench.baselines.transfer import to_device
 
 LEVELS = (1, 2)
 """Levels at 1/16 and 1/32 of the picture's sides."""
@@ -79,9 +81,16 @@ def similarity(
 
 def coefficients(likeness: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n pixels"]:
     """Weights of the surroundings, on [0, 1]: 0 where they are less like the caption than the (lower) median."""
-    smooth = conv2d(likeness, smoothing_kernel().to(likeness), padding=1).flatten(1)
+    smooth = conv2d(likeness, _kernel_on(likeness.device).to(likeness.dtype), padding=1).flatten(1)
     median = smooth.median(dim=1, keepdim=True).values
     return ((smooth - median) / smooth.amax(dim=1, keepdim=True)).clamp(0, 1)
+
+
+@cache
+@torch.inference_mode(False)
+def _kernel_on(device: torch.device) -> Float[Tensor, "1 1 3 3"]:
+    """Sent there once, and not at each step; never in inference mode, as RASG takes gradients through it."""
+    return to_device(smoothing_kernel(), device)
 
 
 def smoothing_kernel() -> Float[Tensor, "1 1 3 3"]:

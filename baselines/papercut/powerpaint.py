@@ -24,6 +24,7 @@ from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.powerpaint.method import PowerPaintBranch, PowerPaintOptions, PowerPaintTokens
 from brushbench.baselines.powerpaint.prompts import Task, version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import Prompt, TaskText
+from brushbench.baselines.recent import Recent
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting
 from brushbench.core.types import Batch, Method
 from brushbench.imaging.masks import erase
@@ -118,7 +119,7 @@ class TokensPart:
     def _method(self, task: Task) -> Method:
         options = _options(1, task)
         inpainting = StableDiffusionInpainting(replace(self._sd, unet=self._unet), options)
-        return PowerPaintTokens(inpainting, replace(self._text, texts={}), options)
+        return PowerPaintTokens(inpainting, replace(self._text, texts=Recent()), options)
 
 
 @final
@@ -168,7 +169,7 @@ class BranchPart:
         self._text.save(self._output / "powerpaint_v2" / "pytorch_model.safetensors")
 
     def _method(self, task: Task) -> Method:
-        return PowerPaintBranch(self._sd, self._branch, replace(self._text, texts={}), _options(2, task))
+        return PowerPaintBranch(self._sd, self._branch, replace(self._text, texts=Recent()), _options(2, task))
 
 
 def _encoded(text: TaskText, prompts: Sequence[Prompt]) -> Float[Tensor, "n 77 c"]:

@@ -132,8 +132,9 @@ class PowerPaintBranch:
         captions = [version_2_caption(options.task, caption) for caption in batch.captions]
         text = self.sd.encode_text(captions, options.negative_prompt, options.guidance)
         tasks = _task_text(self.text, [version_2(options.task)] * len(batch), options)
-        known = self.sd.encode_image(to_unit(erase(batch.images, batch.masks)))
-        condition = torch.cat([known, self.sd.to_latent_size(~batch.masks)], dim=1).repeat(text.copies, 1, 1, 1)
+        source = self.sd.placed(batch)
+        known = self.sd.encode_image(to_unit(erase(source.images, source.masks)))
+        condition = torch.cat([known, self.sd.to_latent_size(~source.masks)], dim=1).repeat(text.copies, 1, 1, 1)
 
         def predict(latents: Latents, step: Step) -> Latents:
             doubled = latents.repeat(text.copies, 1, 1, 1)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushbench.baselines.captions import cleaned
+from brushbench.baselines.recent import Recent
+from brushbench.baselines.transfer import to_device
 from brushbench.weights.runtime import Runtime
 from brushbench.weights.tensors import load_checked, read_tensors
 
@@ -58,8 +60,8 @@ class TaskText:
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
     embedding: TaskEmbedding
-    texts: dict[Prompt, Tensor] = field(default_factory=dict)
-    """Prompts that have been encoded so far."""
+    texts: Recent[Prompt, Tensor] = field(default_factory=Recent)
+    """Texts that have been encoded so far."""
 
     @classmethod
     def of(cls, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> "TaskText":
@@ -109,11 +111,12 @@ class TaskText:
 
     def encode(self, prompts: Sequence[Prompt]) -> Float[Tensor, "n 77 c"]:
         """The last hidden states of the prompts; each text is encoded only once and by itself."""
-        for prompt in set(prompts) - self.texts.keys():
-            ids = torch.tensor([self.ids(prompt)], device=self.embedding.wrapped.weight.device)
-            with torch.inference_mode():
-                self.texts[prompt] = self.text_encoder(ids).last_hidden_state
-        return torch.cat([self.texts[prompt] for prompt in prompts])
+        return torch.cat([self.texts.get(prompt, self._encoded) for prompt in prompts])
+
+    def _encoded(self, prompt: Prompt) -> Float[Tensor, "1 77 c"]:
+        ids = to_device(torch.tensor([self.ids(prompt)]), self.embedding.wrapped.weight.device)
+        with torch.inference_mode():
+            return cast(Tensor, self.text_encoder(ids).last_hidden_state)
 
     def mixed(self, first: Sequence[Prompt], second: Sequence[Prompt], weight: float) -> Float[Tensor, "n 77 c"]:
         """The encoded prompts, `weight` (the fitting degree) of the first and the rest of the second."""
