@@ -56,11 +56,13 @@ class Recorded(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[list[tuple[str, tuple[int, ...], bool]]] = [[]]
+        self.views: list[int] = [0]
         self.hooks: list[int] = [0]
 
     def begin(self, *_: object) -> None:
         """A step begins."""
         self.steps.append([])
+        self.views.append(0)
         self.hooks.append(0)
 
     # Any: whatever an operator takes and gives.
@@ -82,6 +84,7 @@ class Recorded(TorchDispatchMode):
             name = "sent"
         scaled = len(args) == 2 and not (isinstance(args[1], torch.Tensor) and args[1].ndim)
         self.steps[-1].append((name, shape, scaled))
+        self.views[-1] += func.is_view
         return made
 
     def counts(self, step: int, residuals: set[tuple[int, ...]]) -> dict[str, int]:
@@ -97,6 +100,7 @@ class Recorded(TorchDispatchMode):
         ]
         return {
             "operators": len(calls),
+            "that make no view": len(calls) - self.views[step],
             "asked for a value": sum(names[name] for name in ASKS),
             "sent": sum(names[name] for name in SENDS),
             "systems solved": sum(names[name] for name in SOLVES),

@@ -38,7 +38,7 @@ def test_a_step_asks_sends_solves_copies_and_hooks_nothing(
     operator_calls: ModuleType, name: str, options: dict[str, Any]
 ) -> None:
     counts = operator_calls.step_counts(name, options)
-    assert counts.pop("operators") > 100
+    assert counts.pop("operators") > counts.pop("that make no view") > 100
     # RASG listens to the attention anew at each step.
     assert counts.pop("hooks registered") == (1 if name == "hd-painter" else 0)
     assert set(counts.values()) == {0}, counts
@@ -49,7 +49,7 @@ def test_no_sampler_changes_that(operator_calls: ModuleType, sampler: str) -> No
     counts = operator_calls.step_counts("brushnet", {"sampler": sampler})
     # Euler's asks for two of its own noise levels, which are on the CPU.
     assert counts.pop("asked for a value") == (2 if sampler == "euler" else 0)
-    assert counts.pop("operators") > 100
+    assert counts.pop("operators") > counts.pop("that make no view") > 100
     assert set(counts.values()) == {0}, counts
 
 
@@ -68,7 +68,7 @@ def test_what_is_to_be_counted_is_counted(operator_calls: ModuleType) -> None:
             model.register_forward_pre_hook(lambda *_: None)
     for step in (1, 2):
         counts = recorded.counts(step, {(5, 4, 4)})
-        assert counts.pop("operators") > 10
+        assert counts.pop("operators") > counts.pop("that make no view") > 10
         assert counts == {
             "asked for a value": 3,
             "sent": 1,
