@@ -88,11 +88,12 @@ def check_own_noise(scheduler: Any) -> None:
         )
 
 
-Advance = Callable[[Tensor, float, Tensor], Tensor]
+Time = float | int
+Advance = Callable[[Tensor, Time, Tensor], Tensor]
 """(what the UNet predicted, the timestep, the latents that it read) -> the latents of the next timestep."""
 
 
-def advance_of(scheduler: Any, first: float, generators: Sequence[torch.Generator]) -> Advance:
+def advance_of(scheduler: Any, first: Time, generators: Sequence[torch.Generator]) -> Advance:
     """How a scheduler steps whose timesteps are set, from the first one that isn't left out; `stepped`, but for UniPC.
 
     Timesteps are numbers, and the scheduler's own tensors are on the CPU: whatever a step asks of them, the host
@@ -105,7 +106,7 @@ def advance_of(scheduler: Any, first: float, generators: Sequence[torch.Generato
 
 
 def stepped(
-    scheduler: Any, predicted: Tensor, time: float, latents: Tensor, generators: Sequence[torch.Generator]
+    scheduler: Any, predicted: Tensor, time: Time, latents: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
     """The latents after a step; any noise in it is drawn from each sample's own generator."""
     keywords = {"generator": list(generators)} if takes_generator(scheduler) else {}

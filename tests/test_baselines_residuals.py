@@ -47,7 +47,8 @@ def predicted(unet: UNet2DConditionModel, inputs: tuple[Tensor, Tensor, Tensor])
     return unet(*inputs, return_dict=False)[0]
 
 
-def test_hooks_come_with_the_method_and_stay_the_same(method: BrushNet, samples: list[Sample]) -> None:
+def test_hooks_come_with_the_method_and_stay_the_same(golden_weights: Path, samples: list[Sample]) -> None:
+    method = brushbench.load_method("brushnet", weights=golden_weights, **ASKED)
     before = hooks(method.sd.unet)
     assert before == 1 + 11 + 1 + 15
     method(Batch.of(samples), SEEDS)

@@ -1,6 +1,6 @@
 """What `--batch-size auto` becomes: by a table on a GPU, by the size of the pictures on the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,11 +45,26 @@ def sized(size: Size) -> Dataset:
 class Only:
     """A data set of these samples, as far as it is asked here."""
 
+    name, split = "only", "inside"
+
     def __init__(self, samples: Sequence[suite.Sample]) -> None:
         self._samples = samples
+        self.ids = [sample.id for sample in samples]
 
     def __getitem__(self, index: int) -> suite.Sample:
         return self._samples[index]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __iter__(self) -> Iterator[suite.Sample]:
+        return iter(self._samples)
+
+    def tags(self) -> Mapping[str, Mapping[str, str]]:
+        return {}
+
+    def digest(self) -> str:
+        return ""
 
 
 @pytest.mark.usefixtures("measured")

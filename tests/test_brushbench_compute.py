@@ -74,7 +74,7 @@ def test_the_other_recipe_is_another_run(brushbench, write_bench, tmp_path: Path
     assert_one_line(brushbench(*asked), "compute was 'fast-1' and is now 'plain'", "--fresh", last=True)
     code, _, err = brushbench(*asked, "--compute", "fast")
     assert code == 0
-    assert "1/1 images are there already" in err
+    assert "1/1 images are already done" in err
 
 
 def test_tables_and_the_gate_tell_runs_apart_by_it(brushbench, write_bench, tmp_path: Path) -> None:

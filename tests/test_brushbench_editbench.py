@@ -279,7 +279,9 @@ def test_a_run_finds_its_samples_again(copies, tmp_path: Path, brushbench, monke
     result = brushbench(*command, "--data-option", "size=64", *root)
     assert_one_line(result, "contains another run", "dataset.options.prompt")
     assert_one_line(brushbench(*command, "--data-option", "siz=64", *root), "did you mean 'size'")
-    assert_one_line(brushbench("score", output, "--data-option", "size=64"), "a run has its own options")
+    assert_one_line(
+        brushbench("score", output, "--data-option", "size=64"), "has no effect on a RUN, which has its own options"
+    )
     code, out, err = brushbench(*command, *root[:2], "--output", tmp_path / "other", "--data-option", "size=64")
     assert code == 0, err
     code, out, err = brushbench("report", output, tmp_path / "other")

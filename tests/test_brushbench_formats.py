@@ -198,11 +198,11 @@ FORMS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_is_the_same_model(form: str, tiny_weights: Path, tmp_path: Path, write_bench) -> None:
+def test_every_form_is_the_same_model(form: str, golden_weights: Path, tmp_path: Path, write_bench) -> None:
     samples = list(suite.load_dataset("brushbench", root=write_bench(count=1)))
     batch = suite.Batch.of(samples)
-    folder = shutil.copytree(tiny_weights, tmp_path / "sd")
+    folder = shutil.copytree(golden_weights, tmp_path / "sd")
     FORMS[form](folder)
-    methods = (suite.load_method("brushnet", weights=each, device="cpu", steps=1) for each in (tiny_weights, folder))
+    methods = (suite.load_method("brushnet", weights=each, device="cpu", steps=1) for each in (golden_weights, folder))
     first, second = (method(batch, [1]) for method in methods)
     assert torch.equal(first, second)

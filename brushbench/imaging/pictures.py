@@ -6,7 +6,8 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from torch import Tensor
 
-Box = tuple[float, float, float, float]
+Number = int | float
+Box = tuple[Number, Number, Number, Number]
 """Left, top, right and bottom of a part, pixels."""
 
 
