@@ -32,7 +32,7 @@ class Interval:
     predicting: tuple[Tensor, ...]
     """The weight of the difference to each earlier one."""
     correcting: tuple[Tensor, ...]
-    """The same for the correction, and last the weight of the difference to the one where it ends."""
+    """These weights for the correction, followed by that of the difference to the prediction where it ends."""
 
 
 @final
@@ -43,7 +43,7 @@ class UniPC:
     # Any: a `UniPCMultistepScheduler`, which is untyped.
     scheduler: Any
     index: int
-    """Of the next step."""
+    """The number of the next step."""
     intervals: dict[int, Interval] = field(init=False)
     """By the index of the step that goes along it."""
     clean: list[Tensor] = field(default_factory=list)
@@ -51,7 +51,7 @@ class UniPC:
     base: Tensor | None = None
     """The last prediction without its differences."""
     differences: list[Tensor] = field(default_factory=list)
-    """Those of the last prediction, over their ratios."""
+    """The differences that the last prediction used, each over its ratio."""
 
     def __post_init__(self) -> None:
         sigmas, config = self.scheduler.sigmas, self.scheduler.config

@@ -23,7 +23,7 @@ COMMAND = ("run", "--method", "brushnet", "--dataset", "papercut", "--device", "
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one process, in seconds."""
+    """What one process took, in seconds."""
 
     cpu: float
     """All of its threads, and the system's part."""
@@ -31,7 +31,7 @@ class Cost:
 
 
 def cost_of(root: Path, limit: int, scratch: Path) -> Cost:
-    """Of the main job in a checkout. Raises `CalledProcessError` if it fails."""
+    """Measure the main job in a checkout. Raises `CalledProcessError` if it fails."""
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         command = [sys.executable, "-m", "brushbench", *COMMAND, "--limit", str(limit), "--output", f"{place}/runs"]

@@ -78,7 +78,7 @@ def _filled(draw: random.Random, given: pa.Table) -> pa.Table:
 
 
 def _array(cells: list[object], wanted: pa.DataType) -> pa.Array:
-    """As far as the cells are of the type; else they are missing."""
+    """The cells as an array of the type; cells of another type are missing."""
     found = []
     for cell in cells:
         try:

@@ -47,7 +47,7 @@ SOLVES = {"linalg_solve", "linalg_solve_ex", "_linalg_solve_ex"}
 COPIES = {"repeat", "copy_"}
 """And products with a number; if they are as large as a residual."""
 WHOLE = {"upsample_nearest2d"}
-"""Of other operators in Python only."""
+"""Operators that exist only in Python, made of others."""
 
 
 class Recorded(TorchDispatchMode):

@@ -28,7 +28,7 @@ def seconds(command: list[str]) -> float:
 
 
 def median(command: list[str]) -> float:
-    """Of several starts."""
+    """The median time of several starts."""
     return statistics.median(seconds(command) for _ in range(REPEATS))
 
 

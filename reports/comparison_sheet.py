@@ -91,7 +91,7 @@ def _vector(sheet: Sheet) -> Figure:
 
 
 def _outlines(line: PlacedText) -> TextPath:
-    """Of its letters: not every font can be put into a PDF."""
+    """The outlines of a line's letters, since not every font can be embedded in a PDF."""
     file = str(line.font.path)
     shown = readable(line.text, len(line.text), file)
     return TextPath((0, 0), shown, size=line.font.size, prop=FontProperties(fname=file))

@@ -60,7 +60,7 @@ def golden_weights() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_weights(golden_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with fewer layers and words, where no golden picture is asked for."""
+    """The golden model with fewer layers and words, for tests that need no golden picture."""
     from tiny_weights import halved
 
     with without_bars():

@@ -23,7 +23,7 @@ def change_index(folder: Path, **entries: object) -> None:
 
 
 def by_hand(folder: Path, prior: Path | None = None) -> DiffusionPipeline:
-    """As diffusers' own pages say; FLUX Fill is the one that its AutoPipeline doesn't know."""
+    """Load a pipeline as diffusers' pages say; its AutoPipeline doesn't know FLUX Fill."""
     if prior:
         halves = DiffusionPipeline.from_pretrained(prior).components
         pipeline = diffusers.KandinskyV22InpaintCombinedPipeline.from_pretrained(

@@ -110,7 +110,7 @@ def _copied(source: Path, target: Path) -> bool:
 
 
 def _tensors(folder: Path, wanted: Path) -> dict[str, Tensor] | None:
-    """Of the file itself, or else of the folder's only weights."""
+    """The tensors of the file itself, or else of the folder's only weights."""
     own = [file for file in (wanted.with_suffix(SAFE), wanted.with_suffix(PICKLE)) if file.is_file()]
     found = own or sorted(path for path in folder.glob("*") if path.suffix in (SAFE, PICKLE))
     if not found:

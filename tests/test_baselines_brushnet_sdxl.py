@@ -185,7 +185,7 @@ def test_whole_runs_are_the_official_ones(
 
 @pytest.mark.parametrize(("guidance", "negative"), [(5.0, ""), (5.0, "blurry"), (1.0, "")])
 def test_at_scale_zero_it_equals_the_pipeline_of_diffusers(guidance: float, negative: str, weights: Path) -> None:
-    """Of a picture that isn't square: the size is read in the right order."""
+    """The picture isn't square, so height and width must be read in the right order."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(weights, dtype=torch.float32, add_watermarker=False)
     pipeline.set_progress_bar_config(disable=True)
     expected = pipeline(

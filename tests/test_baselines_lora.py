@@ -172,7 +172,7 @@ def test_a_convolution_in_three_parts_is_the_three_in_a_row(tiny_weights: Path, 
 
 
 def test_a_matrix_and_a_kernel_of_one_pixel_are_the_same(tiny_weights: Path, tmp_path: Path) -> None:
-    """Of proj_in there are both: as a convolution in Stable Diffusion 1, as a matrix in later ones."""
+    """proj_in is a convolution in Stable Diffusion 1 and a matrix in later models."""
     name = "down_blocks.0.attentions.0.proj_in"
     sd = loaded(tiny_weights)
     before = weights_of(sd)["unet", name]

@@ -146,7 +146,7 @@ def test_known_pixels_stay_as_close_as_the_autoencoder_keeps_whole_scenes(
 
 @pytest.mark.slow
 def test_it_paints_what_the_caption_says() -> None:
-    """The same hole and the same place, once with the object's own colour and once with another."""
+    """One hole in one place, captioned once with the object's own colour and once with another."""
     scenes = first_scenes(SOME)
     method = brushbench.load_method("brushnet", weights="papercut", device="cpu", dtype="float32")
     judge = brushbench.load_metric("papercut-clip")

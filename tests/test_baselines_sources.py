@@ -148,7 +148,7 @@ def test_what_is_no_base_is_refused_in_one_line(
 
 
 def test_code_in_one_is_named_and_never_run(file: Path, configs: Path, write_bench, tmp_path: Path, brushbench) -> None:
-    """As in the first files of Stable Diffusion, whose callbacks are objects of Lightning's classes."""
+    """The first files of Stable Diffusion hold callbacks that are objects of Lightning's classes."""
     content = {"state_dict": load_file(file), "callbacks": {Touch(tmp_path / "trace"): {"best": 1}}}
     torch.save(content, tmp_path / "model.ckpt")
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")

@@ -87,7 +87,7 @@ def test_on_another_device_nothing_is_waited_for_or_sent_between_steps(
     samples: list[Sample],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of the meta device, which has no values: to ask it for one is an error, and so is to mix it with the CPU."""
+    """The meta device has no values: reading one is an error, and so is mixing it with the CPU."""
     method = on_meta(loaded(name, steps=6, **options), operator_calls)
     for module in (stable_diffusion, hd_painter):
         monkeypatch.setattr(module, "check_finite", lambda _values, _what: None)

@@ -32,7 +32,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def on_gpu() -> LoadedMethod:
-    """As loaded on a GPU, which need not be there."""
+    """A method as if loaded on a GPU, which need not exist."""
     copy = suite.load_method("copy")
     return LoadedMethod("brushnet", copy, {}, {}, dtype="float16", device="cuda:0", origin="", offload="none")
 

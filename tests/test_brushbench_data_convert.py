@@ -40,7 +40,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Of one's own: pictures of every mode, a JPEG that is turned, masks in several forms."""
+    """A folder of a user's own: pictures of every mode, a rotated JPEG, masks in several forms."""
     root = tmp_path / "mine"
     for part in ("images", "masks"):
         (root / part).mkdir(parents=True)

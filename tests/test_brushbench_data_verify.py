@@ -168,7 +168,7 @@ def test_wrong_usage_is_one_line(arguments, part: str, brushbench, tmp_path: Pat
 
 
 def test_tokens_are_those_of_clip(golden: Path) -> None:
-    """Of the real vocabulary, by another implementation."""
+    """Counts with the real vocabulary equal those of another implementation."""
     tokenizer = CLIPTokenizer.from_pretrained(golden / "brushnet" / "weights" / "tokenizer")
     for caption in (*CAPTIONS.values(), WORDS, "Ein Bär's Hut, 2x!", "\u4e00\u53ea\u732b", ""):
         assert count_tokens(caption) == len(tokenizer(caption)["input_ids"])

@@ -161,7 +161,7 @@ def test_a_part_that_only_a_plug_in_knows_gets_what_can_be_loaded() -> None:
 
 
 def in_parts(file: Path) -> None:
-    """The same weights in two files, with their index."""
+    """Split a file of weights into two, with an index."""
     tensors = load_file(file)
     half = len(tensors) // 2
     where = {}

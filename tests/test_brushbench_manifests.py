@@ -31,7 +31,7 @@ def test_the_page_is_the_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_digests_and_revisions_that_the_authors_of_public_code_state() -> None:
-    """As public code has them, for some files by hand."""
+    """Compare with what public code states, for some files by hand."""
     first, second = manifest_of("JunhaoZhuang/PowerPaint-v1"), manifest_of("JunhaoZhuang/PowerPaint-v2-1")
     assert first.commit.startswith("b4174b7c")
     assert first.digest("text_encoder/text_encoder.safetensors").startswith("16410ea0")

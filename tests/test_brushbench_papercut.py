@@ -61,7 +61,7 @@ def test_the_shipped_files_are_what_the_renderer_draws(index: int) -> None:
 
 @pytest.mark.parametrize("thing", OBJECTS)
 def test_the_mask_is_where_the_object_is(thing: str) -> None:
-    """The same scene with the object in another colour differs on the mask, and nowhere far from it."""
+    """A scene with its object in another colour differs on the mask, and nowhere far from it."""
     one, other = (render_scene(draw_scene(7, (thing, colour, "meadow"))) for colour in ("red", "blue"))
     assert (one[1] == other[1]).all()
     changed = (one[0] != other[0]).any(axis=-1)

@@ -144,7 +144,7 @@ def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path
 
 
 def test_what_a_data_set_says_of_itself_decides_on_weights_branch_and_metrics(tmp_path: Path) -> None:
-    """As for the suite's own: strokes in place of objects, a world of its own with its weights and its metric."""
+    """A plug-in states what the suite's own data sets do: strokes, its own weights, its own metric."""
     stated = 'info = DatasetInfo(masks="random", weights="papercut", learned=("papercut-clip",))'
     text = changed("class Squares:", f"class Squares:\n    {stated}").replace(
         "import Sample", "import DatasetInfo, Sample"

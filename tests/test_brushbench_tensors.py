@@ -24,7 +24,7 @@ PAGE = '\n<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title></head></
 
 
 class Hidden(Touch):
-    """The same by another way, whose words stand in the pickle already."""
+    """A second way to run code, by words that the pickle contains already."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return eval, (f"open({str(self.trace)!r}, 'w')",)
@@ -75,7 +75,7 @@ def test_an_object_beside_the_weights_is_named(beside: object, name: str, way: s
 @pytest.mark.parametrize("way", ["torch", "old torch"])
 @pytest.mark.parametrize("mapped", [True, False])
 def test_what_training_leaves_beside_the_weights_is_no_obstacle(way: str, mapped: bool, tmp_path: Path) -> None:
-    """As Lightning stores it."""
+    """The checkpoint is laid out as Lightning stores it."""
     optimizer = torch.optim.AdamW([nn.Parameter(torch.ones(2))])
     content = {
         "epoch": 6,

@@ -194,7 +194,7 @@ def test_a_component_of_the_family_can_be_named_as_an_option(own_family: Path) -
 
 
 def test_each_part_says_where_it_was_taken_from(own_family: Path, tiny_weights: Path, inpainting_weights: Path) -> None:
-    """Of the component that is used: by folder and file, also where an option or the family replaces one."""
+    """The place is that of the component in use, also where an option or the family replaces one."""
 
     def places(method: str, weights: Path, **options: object) -> dict[str, str]:
         return dict(open_method(method, weights=weights, device="cpu", dtype="float32", options=options).places)

@@ -20,7 +20,7 @@ PACKAGE = "brushbench_stripes"
 
 @pytest.fixture(autouse=True)
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As pip would install it, which needs a network for what builds it."""
+    """Install the plug-in as pip would, without the network that its build needs."""
     site = tmp_path / "site"
     shutil.copytree(EXAMPLE / PACKAGE, site / PACKAGE)
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]

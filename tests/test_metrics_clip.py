@@ -27,7 +27,7 @@ def folder(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(folder: Path) -> CLIPSimilarity:
-    """As the official stack reads captions."""
+    """The metric under `paper`, which reads captions as the official stack does."""
     metric = brushbench.load_metric("clip", model=folder, protocol="paper")
     assert isinstance(metric, CLIPSimilarity)
     return metric

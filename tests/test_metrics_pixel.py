@@ -169,7 +169,7 @@ def test_ssim_of_a_region_reads_nothing_else_and_may_find_no_window(pairs) -> No
 
 @pytest.mark.parametrize("name", ["ssim", "lpips"])
 def test_a_score_of_what_is_known_does_not_depend_on_the_size_of_the_hole(name: str, golden: Path) -> None:
-    """The same texture and the same noise everywhere, and holes of 0, 4, 23 and 58 % of the picture."""
+    """One texture and one noise everywhere, and holes of 0, 4, 23 and 58 % of the picture."""
     backbone = {"backbone": golden / "metrics/lpips/squeezenet1_1_features.fp16.safetensors"}
     draw = np.random.default_rng(0)
     texture = gaussian_filter(draw.normal(size=(3, 512, 512)), (0, 2, 2))

@@ -104,7 +104,7 @@ def test_labels_tell_options_apart_across_splits(tmp_path: Path) -> None:
 
 
 def test_other_weights_for_other_masks_are_one_method(tmp_path: Path) -> None:
-    """Of the branches of one family; a branch that was trained again between two splits is another method."""
+    """Branches of one family are one method; a branch that was trained again between two splits is another."""
     branches = {"inside": "a", "outside": "a", "brush": "b"}
     runs = [
         Made("brushnet", {"mse": [0.0]}, split=split, digests={"brushnet": digest * 64}).write(tmp_path / split)

@@ -22,7 +22,7 @@ def p_values(scores: np.ndarray, clusters: np.ndarray | None = None, **more: int
 
 
 def enumerated(scores: np.ndarray) -> np.ndarray:
-    """As the definition says: all signs of all images, scipy's t of every pair, the largest of them."""
+    """Compute the definition: all signs of all images, scipy's t of every pair, the largest of them."""
     count, methods = scores.shape
     pairs = list(itertools.combinations(range(methods), 2))
     differences = np.stack([scores[:, one] - scores[:, other] for one, other in pairs])
@@ -126,7 +126,7 @@ def test_perfect_samples_take_part_in_marks(tmp_path: Path) -> None:
 
 
 def test_fewer_than_six_images_take_no_mark_away(tmp_path: Path) -> None:
-    """Of five, two of 32 signs are all equal: 6 %."""
+    """With five images, two of the 32 choices of signs are all equal: 6 %."""
     scores = np.random.default_rng(0).normal(20, 0.1, 6)
     for count, expected in ((5, {"good", "bad"}), (6, {"good"})):
         runs = [

@@ -204,7 +204,7 @@ def test_three_clusters_are_drawn_in_all_ways_alike() -> None:
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8])
 @pytest.mark.parametrize("spread", [1e-3, 1e-4, 1e-6, 1e-9, 1e-13])
 def test_no_p_value_is_below_that_of_equal_signs(count: int, spread: float) -> None:
-    """Of differences that hardly differ, half of all signs are as extreme: the two with all alike."""
+    """For differences that hardly differ, only the two choices with all signs alike are as extreme."""
     for seed in range(3):
         differences = 1 + spread * np.random.default_rng(seed).normal(size=count)
         p_value, interval = paired_bootstrap(differences)

@@ -115,7 +115,7 @@ _ATTRIBUTE = "_brushnet_places"
 
 
 def _places_of(unet: UNet2DConditionModel) -> _Places:
-    """Those of this very UNet, hooked into it when they are first asked for.
+    """The places of this UNet, hooked into it when they are first requested.
 
     They are an attribute of it, so that all who use it find the same ones, and a copy of the UNet has its own.
     """

@@ -25,7 +25,7 @@ def card_of(setting: Setting) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of what numbers may depend on; `-` for what isn't known here."""
+    """The versions that numbers may depend on; `-` for those that are unknown."""
     root = Path(__file__).parents[2]
     return {
         "brushbench": __version__,

@@ -25,7 +25,7 @@ GUIDANCE = 7.5
 
 
 def naive(setting: Setting, method: str) -> Iterator[Record]:
-    """The same timing as ours, at batch 1."""
+    """Time the naive loops at batch 1, in the way the suite's methods are timed."""
     call = _CALLS[method](setting, getattr(torch, setting.dtypes[0]))
     found = timing_of(setting, call).columns(setting, 1)
     yield {"method": method, "dtype": setting.dtypes[0], **found, "peak_gb": setting.peak_gb()}

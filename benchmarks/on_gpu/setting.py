@@ -145,7 +145,7 @@ class Timing:
         return self.fixed_s + steps * self.step_s
 
     def columns(self, setting: Setting, batch: int) -> Record:
-        """As a record has them."""
+        """The columns of a record."""
         return {
             "batch": batch,
             "images_s": batch / self.whole_s(setting.steps),

@@ -37,7 +37,7 @@ def timed(setting: Setting, loaded: Loaded, batch: int) -> Record:
 
 
 def flop_of_image(setting: Setting, loaded: Loaded) -> float:
-    """Of matrix products, convolutions and attention, counted in two short calls."""
+    """Count the operations of products, convolutions and attention for an image, from two short calls."""
     few, many = setting.short
     call = loaded.call(1)
     short, long = (_counted(lambda steps=steps: call(steps)) for steps in (few, many))

@@ -90,7 +90,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def cell(value: Value) -> str:
-    """As a table shows it."""
+    """The text of a value in a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):

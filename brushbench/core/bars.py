@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Those of the hub, diffusers and transformers are off inside, and afterwards what they were before."""
+    """Turn off the progress bars of the hub, diffusers and transformers, and restore them afterwards."""
     from huggingface_hub import constants
 
     # Any: the module exports its functions, but not to a type checker.

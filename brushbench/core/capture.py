@@ -25,7 +25,7 @@ class Failure:
     """The sample, or what was asked, is wrong; False: something broke."""
     out_of_memory: bool = False
     traceback: str = field(default="", repr=False, compare=False)
-    """As Python prints it."""
+    """The traceback, as Python prints it."""
     place: str = field(default="", compare=False)
     """The last line of code outside of installed packages that was reached, to read: `grey.py, line 7`."""
 

@@ -14,7 +14,7 @@ class MethodInfo:
     role: Role = "contender"
     """Whether it competes, or shows what can be reached (`reference`) or had for nothing (`floor`)."""
     version: int = 1
-    """Another version makes other images. docs/methods.md has a dated line for each."""
+    """Raised whenever the method generates other images. docs/methods.md has a dated line for each version."""
     footnote: str = ""
     """What tables say below a row of it."""
     paper_footnote: str = ""

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 Region = Literal["known", "painted", "whole"]
 REGIONS: tuple[Region, ...] = get_args(Region)
-"""Those that can be asked for."""
+"""The regions that can be requested."""
 ScoredRegion = Region | Literal["border"]
 """Where a metric looks: also the pixels along the border of the mask."""
 Compared = Literal["difference", "ratio"]

@@ -19,7 +19,7 @@ _OF_SAMPLES: ContextVar[dict[int, list[str]] | None] = ContextVar("_OF_SAMPLES",
 _TO_USERS = (UserWarning, RuntimeWarning, FutureWarning, SyntaxWarning, UnicodeWarning, BytesWarning)
 """Other warnings are for the developers of a library, and stay as Python's filters have them."""
 _LIBRARIES = ("accelerate", "diffusers", "huggingface_hub", "open_clip", "peft", "PIL", "torch", "transformers")
-"""Those whose loggers may be set up, with output of their own, only after it has begun to be collected."""
+"""Libraries that may set up their loggers, with output of their own, only after collecting has begun."""
 _OWN = ("brushbench",)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOISE: Final[dict[str, str]] = {

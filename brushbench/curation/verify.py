@@ -32,7 +32,7 @@ class Verification:
     splits: Sequence[str]
     """Splits whose masks were checked."""
     digest: str | None
-    """As in a run's fingerprint; None if the data set can't be opened."""
+    """The digest that a run's fingerprint has; None if the data set can't be opened."""
     seen: Sequence[Seen]
     tags: Mapping[str, Mapping[str, str]]
     notes: Sequence[str]

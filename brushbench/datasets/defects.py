@@ -60,7 +60,7 @@ class DefectError(SampleError):
         self.detail = message if detail is None else detail
 
     def found_in(self, subject: str) -> DataFinding:
-        """The same as a finding."""
+        """This error as a finding about `subject`."""
         return DataFinding(self.kind, subject, self.detail)
 
 

@@ -119,7 +119,7 @@ class DataListing:
     """All samples of a data set."""
 
     files: Sequence[Path]
-    """Those that describe it."""
+    """The files that describe the data set."""
     samples: Sequence[ListedSample]
     further: Callable[[], Iterable[DataFinding]]
     """Looks for what is wrong with all of it that opening it doesn't ask for."""

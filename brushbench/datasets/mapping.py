@@ -177,7 +177,7 @@ def _notes(path: Path, count: int, complete: int | None) -> Iterator[str]:
 
 
 def _further(root: Path, samples: Sequence[ListedSample]) -> Iterator[DataFinding]:
-    """Of ids, and of which sample has which file."""
+    """Find defects in the ids, and files that several samples or none refer to."""
     yield from id_findings([sample.id for sample in samples])
     files = {sample.id: sample.image_or_none() for sample in samples}
     uses = Counter(files.values())

@@ -32,7 +32,7 @@ def check_one_form(where: object, names: Iterable[str], report: Report = refuse)
 
 
 def said_alike(first: str, second: str) -> str:
-    """That two names are one, to read: a reader couldn't tell them apart as they are."""
+    """Say that two names are one, escaped, since a reader couldn't tell them apart."""
     return f"{first!a} and {second!a} are one name, with its accents written in two ways"
 
 

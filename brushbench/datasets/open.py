@@ -23,13 +23,13 @@ class OpenedDataset:
     """A data set that is open, and what is known of it: located and opened once, then handed on."""
 
     name: str
-    """As it was asked for: a registered name, or `path/to/file.py:Class`."""
+    """The requested name: a registered one, or `path/to/file.py:Class`."""
     root: Path | None
     """Its folder; None if it has none."""
     data: Dataset
     info: DatasetInfo
     options: Mapping[str, JsonValue]
-    """As run.json holds them."""
+    """All of its options, in the form that run.json holds."""
 
     @property
     def masks(self) -> MaskKind:

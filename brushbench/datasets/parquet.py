@@ -140,7 +140,7 @@ def find_parquet(root: Path) -> list[Path]:
 
 
 def splits_in(root: Path) -> Sequence[str]:
-    """Whose masks are in the files. Raises `UserError` for what is no Parquet file."""
+    """The splits whose masks are in the files. Raises `UserError` for what is no Parquet file."""
     files = [root] if root.is_file() else find_parquet(root)
     names = _opened(files[0]).schema_arrow.names if files else []
     return [split for split, columns in MASKS.items() if set(columns) & set(names)]

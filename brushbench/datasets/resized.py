@@ -67,11 +67,11 @@ class Resized:
 
     @property
     def ids(self) -> Sequence[str]:
-        """Those of the data set."""
+        """The ids of the folder's samples."""
         return self._inner.ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Likewise."""
+        """The tags of the folder's samples, by id."""
         return self._inner.tags()
 
     def digest(self) -> str:

@@ -20,7 +20,7 @@ from brushbench.imaging.images import Size
 
 TABLE = Path(__file__).with_name("batch_sizes.json")
 GPU_BATCH = 4
-"""Of what nobody has measured."""
+"""The batch size on a GPU where nothing was measured."""
 CPU_BATCH = 8
 CPU_PIXELS = 512 * 512
 """What one call inpaints on the CPU: small pictures one by one would mostly be overhead."""

@@ -70,9 +70,9 @@ class _Result:
     image: UInt8[Tensor, "3 h w"] | Failure
     seconds: float
     note: str | None = None
-    """What a reader must know of how the image was made."""
+    """What a reader must know about how the image was generated."""
     padded: Size | None = None
-    """Of what size it was painted, if not of its own."""
+    """The size at which it was generated, if that is not its own."""
 
 
 @final

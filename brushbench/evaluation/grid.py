@@ -196,6 +196,6 @@ def _known(cls: Any) -> set[str]:
 
 
 def _safe(text: str) -> str:
-    """As part of a folder's name; what had to be changed is told apart by a hash."""
+    """The text in a form that can be part of a folder's name; if it had to be changed, a hash tells it apart."""
     clean = re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:40]
     return clean if clean == text else f"{clean}~{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

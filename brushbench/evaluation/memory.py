@@ -27,7 +27,7 @@ class Placed(Protocol):
 
     @property
     def device(self) -> str:
-        """As on the command line."""
+        """The device, as given on the command line."""
         ...
 
 

@@ -29,7 +29,7 @@ UNREAD_SUFFIXES = (
     *(".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".tga", ".ppm", ".pgm"),
     *(".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
 )
-"""Of pictures in formats that aren't read."""
+"""Suffixes of pictures in formats that aren't read."""
 MAX_PIXELS = 1 << 26
 """64 megapixels: more is taken for a decompression bomb."""
 MAX_BYTES = 1 << 29

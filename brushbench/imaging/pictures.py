@@ -12,7 +12,7 @@ Box = tuple[Number, Number, Number, Number]
 
 
 def to_picture(image: UInt8[Tensor, "3 h w"]) -> Image.Image:
-    """The same pixels."""
+    """The tensor as a Pillow image with the same pixels."""
     return Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
 
 

@@ -141,7 +141,7 @@ def evenly(indices: Sequence[int], count: int) -> list[int]:
 
 
 def reduced(image: UInt8[Tensor, "3 h w"], longest: int = LARGEST) -> Image.Image:
-    """As a picture, no side longer than that."""
+    """The image as a picture, with no side longer than `longest`."""
     picture = to_picture(image)
     picture.thumbnail((longest, longest))
     return picture

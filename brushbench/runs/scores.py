@@ -134,7 +134,7 @@ def _stored(run: Run) -> Scores | None:
 
 
 def _read(path: Path) -> Scores:
-    """Whatever reports and scoring rely on is looked at here; raises anything for a file that isn't so."""
+    """Check everything that reports and scoring rely on; raises any error for a file that lacks it."""
     # With neither a file's own word on types nor threads: what is damaged could have any.
     arrow = pq.ParquetFile(path).read(use_threads=False)
     arrow.validate(full=True)

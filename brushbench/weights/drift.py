@@ -28,9 +28,9 @@ class Drift:
 
     manifest: Manifest
     changes: Sequence[str] = field(default_factory=list)
-    """Of what is read here."""
+    """Changes of files that the suite reads."""
     remarks: Sequence[str] = field(default_factory=list)
-    """Of other things."""
+    """Remarks on everything else."""
     unasked: str = ""
     """Why the hub couldn't be asked; empty if it could."""
 

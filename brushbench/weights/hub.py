@@ -78,7 +78,7 @@ class HubFolder:
         return sum(listed.entries[name].size for name in self.choose(NamedFiles(listed.names)))
 
     def published_size(self) -> int | None:
-        """The same as its manifest says; None if there is none, or the size of a large file isn't known."""
+        """The bytes to download by its manifest; None without one, or if the size of a large file isn't known."""
         manifest = manifest_of(self.source)
         return manifest.size_of(self.published_names()) if manifest else None
 

@@ -45,7 +45,7 @@ class Request:
     """`fp16`, for example; where there is none of it the usual rule holds."""
     configs_only: bool = False
     only: frozenset[str] | None = None
-    """Of a whole model only these components; None: all."""
+    """The components of a whole model to load; None: all."""
 
 
 Reads = Callable[[Listing, Request], list[str]]
@@ -142,7 +142,7 @@ def reads_of(part: str) -> Reads:
 
 
 def file_of(names: Collection[str], stems: Collection[str]) -> str | None:
-    """Of files without a config the one that is loaded, by the rule of formats; None if there is none.
+    """The file to load among files without a config, by the rule of formats; None if there is none.
 
     `names` and `stems` may have folders before them.
     """

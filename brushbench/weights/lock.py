@@ -23,7 +23,7 @@ class Locked(BaseModel, extra="forbid", frozen=True):
     source: str
     """The repository on the hub, or the address of a file."""
     revision: str
-    """As it was asked for; `main` if none was."""
+    """The requested revision; `main` if none was requested."""
     component: str
     """What it was loaded as, such as `unet`; `metric` for all that a metric takes from there."""
     folder: str

@@ -68,7 +68,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     """Other names of the repository, which redirect today or did."""
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     stated_commit: str = ""
-    """As much of it as public material shows."""
+    """The beginning of the commit, as far as public material shows it."""
     revision_source: Cited | None = None
     metrics: tuple[str, ...] = ()
     """Which are computed with it."""

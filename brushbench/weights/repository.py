@@ -51,7 +51,7 @@ class Repository:
     """A repository as the hub lists it now."""
 
     name: str
-    """As the hub calls it, which may be another name than it was asked for."""
+    """The hub's name for it, which may differ from the requested one."""
     asked: str
     revision: str | None
     commit: str

@@ -21,7 +21,7 @@ from brushbench.weights.repository import Cached, NoRevisionError, WrongFilesErr
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 METRIC = "metric"
-"""As what the lock file has all that metrics load."""
+"""The component under which the lock file has everything that metrics load."""
 WEIGHTS: tuple[str, ...] = ()
 """In place of names: a model's weights, in the format that `brushbench.weights.formats` finds."""
 
@@ -103,7 +103,7 @@ class Local:
 
     path: Path
     choose: Choose = _all
-    """Of a folder, what is read."""
+    """Chooses the files to read in a folder."""
 
     revision: ClassVar[None] = None
 

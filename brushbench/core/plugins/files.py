@@ -108,7 +108,7 @@ def _sources(file: Path) -> dict[Path, str]:
 
 
 def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    """Those of the modules that were imported from a folder by its files."""
+    """The modules that a folder's files have imported from it."""
     foreign = _foreign[folder]
     return {
         name: module for name, module in modules.items() if foreign.get(name) is not module and _is_in(folder, module)
@@ -124,7 +124,7 @@ def _is_in(folder: Path, module: ModuleType) -> bool:
 
 
 def _forget_neighbours(folder: Path) -> None:
-    """Those of this folder, which may have been edited, and those of others that have names of modules in this one."""
+    """Forget this folder's modules, which may have been edited, and like-named modules of other folders."""
     own = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == SUFFIX}
     modules = dict(sys.modules)
     alike = {name: module for name, module in modules.items() if name.partition(".")[0] in own}

@@ -22,7 +22,7 @@ class Probe:
     seeds: tuple[int, ...]
 
     def take(self, places: Sequence[int]) -> "Probe":
-        """Those samples alone."""
+        """The probe with only these samples."""
         return Probe(self.batch.take(places), tuple(self.seeds[place] for place in places))
 
 
