@@ -258,3 +258,8 @@ def test_an_empty_folder_is_still_one_line(brushbench, folder: Written, tmp_path
     (root / "images" / "0.png").unlink()
     result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
     assert_one_line(result, "images: no PNG, JPEG or WebP image")
+
+
+def test_a_note_on_a_single_size_is_singular(brushbench, folder: Written) -> None:
+    said = brushbench("data", "verify", "--dataset", "folder", "--root", folder((40, 60), (48, 64)))[1]
+    assert "1 picture has sides that are not multiples of 8" in said

@@ -160,4 +160,5 @@ def _wrong_sizes(seen: Sequence[Seen]) -> Iterator[DataFinding]:
 def _notes(seen: Sequence[Seen]) -> Iterator[str]:
     odd = sum(any(side % 8 for size in sample.read.values() for side in size) for sample in seen)
     if odd:
-        yield f"{odd} pictures have sides that are not multiples of 8; diffusion methods pad them"
+        subject = "1 picture has" if odd == 1 else f"{odd} pictures have"
+        yield f"{subject} sides that are not multiples of 8; diffusion methods pad them"
