@@ -3,6 +3,7 @@
 What takes long to import, torch above all, is imported where it is used: this file is read also where no test of it is.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -34,6 +35,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what was imported: looking at it again and again took long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -44,7 +44,8 @@ def results_in(folder: Path) -> dict:
     return json.loads(file.read_text())
 
 
-@pytest.mark.parametrize("parts", [FEW, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [FEW, ALL])
 def test_parts_measure_the_columns_of_their_tables(
     gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], parts: tuple[str, ...]
 ) -> None:
