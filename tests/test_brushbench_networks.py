@@ -121,7 +121,7 @@ def test_also_a_usual_metric(
     put_in_cache(tmp_path / "cache", OPENAI, clip)
     run = run_on(write_bench(), tmp_path / "runs")
     result = brushbench(*run)
-    assert_one_line(result, "metric clip can't be computed: ", "model.safetensors", "--metrics without it")
+    assert_one_line(result, "metric clip can't be computed: ", "model.safetensors", "or --metrics without this metric")
     assert not (tmp_path / "runs").exists()
     assert brushbench(*run, "--metrics", "psnr")[0] == 0
     # Where nothing is scored, nothing is loaded.

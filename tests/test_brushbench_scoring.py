@@ -253,7 +253,7 @@ def test_options_of_metrics_on_the_command_line(brushbench, write_bench, tmp_pat
     for wrong, said in (
         ("lpips", "option 'lpips' is not of the form key=value"),
         ("net=alex", "metric option 'net' is not of the form metric.key=value"),
-        ("clip.model=there", "an option of clip is given, which isn't among the metrics: psnr, lpips@whole, lpips"),
+        ("clip.model=there", "given for metric clip, which isn't requested; requested: psnr, lpips@whole, lpips"),
         ("lpisp.net=alex", "unknown metric 'lpisp'"),
         ("lpips.backbones=x", "unknown option of lpips 'backbones'"),
         ("lpips.net=resnet", "option net='resnet' of lpips"),
