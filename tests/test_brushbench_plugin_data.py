@@ -101,7 +101,7 @@ def changed(old: str, new: str) -> str:
         (changed("return cls(split)", "raise SystemExit"), "can't be opened: SystemExit"),
         (changed("return cls(split)", "return None"), "has no ids"),
         (changed("def __getitem__", "def item"), "has no __getitem__"),
-        (changed('"a", "b", "c"', '"a", "b", "a"'), "the id 'a' is there twice"),
+        (changed('"a", "b", "c"', '"a", "b", "a"'), "the id 'a' occurs twice"),
         (changed('"a", "b", "c"', '"a", "../b"'), "can't be a file name"),
         (changed('"a", "b", "c"', '"a", 3'), "id 3 is of type int"),
         (changed('"a", "b", "c"', ""), "has no samples"),
@@ -126,7 +126,7 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
     ("text", "part"),
     [
         (changed('"a square"', '"a square", None'), "has no attribute 'keys'"),
-        (changed('"a square"', "7"), "its caption and tags must be texts, 7 is int"),
+        (changed('"a square"', "7"), "its caption and tags must be texts, but 7 is int"),
         (changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits=5)"), "info.splits is 5"),
         (
             changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits='inside')"),
