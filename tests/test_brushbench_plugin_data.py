@@ -82,7 +82,7 @@ def test_a_changed_data_set_is_another_one(squares: str, tmp_path: Path, brushbe
     assert brushbench(*asked)[0] == 0
     written(tmp_path / "squares.py", SQUARES.replace("40 * index", "41 * index"))
     assert_one_line(brushbench(*asked), "digest")
-    assert_one_line(brushbench("score", tmp_path / "runs"), "not the data set the run was made with")
+    assert_one_line(brushbench("score", tmp_path / "runs"), "was made with another data set than the one found")
 
 
 def changed(old: str, new: str) -> str:
