@@ -26,7 +26,7 @@ class MetricInfo:
     """For example `dB`; empty for a number without a unit."""
     higher_is_better: bool
     region: ScoredRegion
-    """Which pixels count."""
+    """The pixels that it scores."""
     version: str
     """Changes whenever the score of the same pixels changes. It includes the digest of the weights, if any."""
     scale: float = 1.0

@@ -153,7 +153,7 @@ class _Listener(logging.Handler):
                 handler.removeFilter(self._is_left)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Collect a record; pass on a record of the suite if Python no longer does."""
         library = record.name.partition(".")[0]
         if library in _OWN:
             # With this handler on the root logger, Python no longer uses its last resort by itself.

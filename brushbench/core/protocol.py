@@ -15,7 +15,7 @@ ProtocolName = Literal["paper", "strict"]
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One set of rules."""
+    """The rules of a protocol."""
 
     name: ProtocolName
     image_format: Literal["JPEG", "PNG"]

@@ -40,7 +40,7 @@ class Claim:
     """This process's own entry. Call `release` when the work ends, while holding the run folder's lock."""
 
     def __init__(self, run: Path, fingerprint: str) -> None:
-        """The caller holds the run folder's lock."""
+        """Enter this process as being at work. The caller holds the run folder's lock."""
         host = socket.gethostname()
         folder = run / FOLDER
         folder.mkdir(exist_ok=True)
