@@ -82,7 +82,7 @@ def test_a_changed_data_set_is_another_one(squares: str, tmp_path: Path, brushbe
     assert brushbench(*asked)[0] == 0
     written(tmp_path / "squares.py", SQUARES.replace("40 * index", "41 * index"))
     assert_one_line(brushbench(*asked), "digest")
-    assert_one_line(brushbench("score", tmp_path / "runs"), "not the data set the run was made with")
+    assert_one_line(brushbench("score", tmp_path / "runs"), "was made with another data set than the one found")
 
 
 def changed(old: str, new: str) -> str:
@@ -221,12 +221,12 @@ def test_a_metric_can_be_a_file(write_bench, tmp_path: Path, brushbench) -> None
             "level: float = 255.0",
             "region: str = 'whole'",
             "Brightness@painted",
-            "must say 'brightness@painted' on painted",
+            "must be 'brightness@painted' on painted",
         ),
         ("MetricInfo(", "(lambda *a, **b: {})(", "Brightness", "its info is of type dict, must be MetricInfo"),
         ("return MetricInfo", "raise SystemExit\n        return MetricInfo", "Brightness", "info: SystemExit"),
-        ('"brightness"', '"psnr"', "Brightness", "no name of a metric of the suite"),
-        ('"brightness"', '"bright ness"', "Brightness", "valid are letters"),
+        ('"brightness"', '"psnr"', "Brightness", "not the name of one of the suite's metrics"),
+        ('"brightness"', '"bright ness"', "Brightness", "valid: letters"),
         ("__call__", "score", "Brightness", "has no __call__(batch, images)"),
         ("    device: str", "    must: int\n    device: str", "Brightness", "TypeError"),
         ("level: float = 255.0", "level: float", "Brightness", "option level of"),

@@ -184,16 +184,16 @@ def test_options_without_hints_have_the_types_of_their_defaults(method) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "part"),
     [
-        ("Mine = 3\nclass Other: pass\n", "Mine", "is of type int, and no class or function; valid: Other"),
-        ("Mine = None\n", "Mine", "is of type NoneType, and no class or function; valid: none"),
+        ("Mine = 3\nclass Other: pass\n", "Mine", "is of type int, not a class or function; valid: Other"),
+        ("Mine = None\n", "Mine", "is of type NoneType, not a class or function; valid: none"),
         ("import math as Mine\n", "Mine", "is of type module"),
         ("import sys\nsys.exit()\n", "Mine", "can't be imported: SystemExit (mine.py, line 2)"),
         ("import sys\nsys.exit('no GPU')\n", "Mine", "can't be imported: SystemExit: no GPU"),
         ("raise GeneratorExit\n", "Mine", "can't be imported: GeneratorExit"),
-        ("class Mine:\n  def __init__(self): raise SystemExit(0)\n", "Mine", "can't be made: SystemExit: 0"),
+        ("class Mine:\n  def __init__(self): raise SystemExit(0)\n", "Mine", "can't be created: SystemExit: 0"),
         ("class Mine:\n  def __init__(self, a: 'Nowhere'): pass\n", "Mine", "NameError: name 'Nowhere'"),
-        ("def telea(batch, seeds): return batch.images\n", "telea", "is the name of a method of the suite"),
-        ("", "", "names no class or function of the file; valid is"),
+        ("def telea(batch, seeds): return batch.images\n", "telea", "the suite already has a method called 'telea'"),
+        ("", "", "names no class or function of the file; valid:"),
         ("import torch\nfrom torch.nn import Module\nclass A: pass\n", "B", "'B': valid: A"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_file_that_misbehaves_is_one_line(
 def test_a_file_without_a_name_is_one_line(method, write_bench, tmp_path: Path, brushbench) -> None:
     file = method("")
     asked = run_on(write_bench(), tmp_path / "runs", method=file)
-    assert_one_line(brushbench(*asked), f"names no class or function of the file; valid is {file}:NAME")
+    assert_one_line(brushbench(*asked), f"names no class or function of the file; valid: {file}:NAME")
 
 
 RAISING = """

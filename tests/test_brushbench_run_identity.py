@@ -233,7 +233,7 @@ def test_a_folder_that_became_another_runs_gets_no_line(write_bench, tmp_path: P
     record = run.record.model_copy(update={"identity": other, "fingerprint": other.fingerprint()})
     (run.path / "run.json").write_text(record.model_dump_json())
     for write in (lambda: run.append(entry), lambda: run.write_image("000000000.png", b"")):
-        with pytest.raises(brushbench.UserError, match="has become the folder of another run"):
+        with pytest.raises(brushbench.UserError, match="now contains another run"):
             write()
 
 
