@@ -293,6 +293,6 @@ def test_all_of_a_download_is_locked(weights: Path, tmp_path: Path, monkeypatch:
     for part, file in (("model_index", "model_index.json"), ("text_encoder_2", "text_encoder_2/config.json")):
         kept = (folder / file).read_bytes()
         (folder / file).write_bytes(kept + b" ")
-        with pytest.raises(brushbench.UserError, match=rf"^{part}: tiny/xl.*@main is not what it was at first use"):
+        with pytest.raises(brushbench.UserError, match=rf"^{part}: tiny/xl.*@main has changed since its first use"):
             loaded(weights, **options)
         (folder / file).write_bytes(kept)

@@ -154,7 +154,7 @@ READ = {
     },
 }
 """All weights that the methods of a family download: of the base of SDXL one VAE, and nowhere a second format."""
-HALVES = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
+HALVES = "; unet, text_encoder, vae from fp16 files (no plain safetensors found)"
 
 
 @pytest.mark.first
