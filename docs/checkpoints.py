@@ -71,7 +71,7 @@ def _section(each: Manifest) -> Iterator[str]:
         yield f"* revision: {commit}{stated}"
         yield f"* gated: {gated}"
     yield f"* licence: {each.licence.name} [{keys[each.licence.source]}]"
-    yield f"* the listing is {'complete' if each.complete else 'from public sources, and may lack files'}"
+    yield f"* listing: {'complete' if each.complete else 'from public sources, may lack files'}"
     if each.note:
         yield f"* {each.note}"
     yield ""

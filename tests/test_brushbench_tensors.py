@@ -53,7 +53,7 @@ def test_code_in_a_file_is_named_and_never_run(kind: type[Touch], way: str, tmp_
     ) as caught:
         read_tensors(file)
     assert "\n" not in str(caught.value)
-    assert "safetensors form" in str(caught.value)
+    assert "safetensors version" in str(caught.value)
     assert not trace.exists()
 
 
