@@ -157,7 +157,8 @@ def scale_table(batch: Batch, painted: Tensor) -> str:
     images = _painted(half, batch, _seeds(batch))
     psnr = [f"{correct('psnr', batch, part).mean():.2f}" for part in (painted, images)]
     return _table(
-        ["asked for", "what the script runs", "PSNR of it", "PSNR of what was asked"], [["0.5", "1.0", *psnr]]
+        ["requested", "what the script runs", "PSNR of the script", "PSNR at the requested scale"],
+        [["0.5", "1.0", *psnr]],
     )
 
 
