@@ -1,9 +1,9 @@
-"""What each quirk of the official protocol does to the numbers, as the tables of docs/protocol.md.
+"""Measure what each quirk of the official protocol does to the numbers, and print the tables of docs/protocol.md.
 
     python benchmarks/protocol_quirks.py            # about four minutes on one core
-    python benchmarks/protocol_quirks.py --quick    # only what needs no diffusion model
+    python benchmarks/protocol_quirks.py --quick    # only the tables that need no diffusion model
 
-On the embedded `photos` and `papercut`; the diffusion method is PaperCut's BrushNet.
+The data are the embedded `photos` and `papercut`; the diffusion method is PaperCut's BrushNet.
 """
 
 import argparse
@@ -23,37 +23,37 @@ from brushbench.imaging.images import encode_image
 from brushbench.imaging.masks import blend
 
 SCENES = 40
-"""How many scenes of PaperCut, on each split."""
+"""Number of PaperCut's scenes for each split."""
 SEED_SCENES, SEEDS = 24, 8
 RUN_SEED = 1234
 SIZE = 512
-"""What the official script resizes everything to."""
+"""Size to which the official script resizes everything."""
 WHERE = [("photos", "inside"), ("photos", "outside"), ("papercut", "inside"), ("papercut", "outside")]
 
 
 def batch_of(dataset: str, split: str, count: int = SCENES) -> Batch:
-    """The first samples of a data set."""
+    """Read the first samples of a data set."""
     samples = brushbench.load_dataset(dataset, split=split)
     return Batch.of([samples[index] for index in range(min(count, len(samples)))])
 
 
 def as_jpeg(images: Tensor) -> Tensor:
-    """Stored and read again as the script does it."""
+    """Store images and read them again, as the script does."""
     return torch.stack([_read(encode_image(image, "JPEG")) for image in images])
 
 
 def official(metric: str, batch: Batch, images: Tensor) -> np.ndarray:
-    """By the script's formula."""
+    """Compute a metric by the script's formula."""
     return brushbench.load_metric(metric, protocol="paper")(batch, images).numpy()
 
 
 def correct(metric: str, batch: Batch, images: Tensor) -> np.ndarray:
-    """By the mean squared error."""
+    """Compute a metric by the correct formula."""
     return brushbench.load_metric(metric)(batch, images).numpy()
 
 
 def resized(batch: Batch, images: Tensor, side: int) -> tuple[Batch, Tensor]:
-    """Both images at another size, bicubic as by Pillow's default; masks by their nearest pixel."""
+    """Resize both images with Pillow's default filter, bicubic, and masks to the nearest pixel."""
     masks = [
         np.asarray(Image.fromarray(mask[0].numpy()).resize((side, side), Image.Resampling.NEAREST))
         for mask in batch.masks
@@ -63,7 +63,7 @@ def resized(batch: Batch, images: Tensor, side: int) -> tuple[Batch, Tensor]:
 
 
 def jpeg_table() -> str:
-    """Perfect preservation, stored as the script stores it."""
+    """Perfectly preserved images, stored as the script stores them."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split)
@@ -76,7 +76,7 @@ def jpeg_table() -> str:
 
 
 def identical_table() -> str:
-    """What one image without any difference does to an average."""
+    """The effect of one identical image on an average."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split, 10)
@@ -90,7 +90,7 @@ def identical_table() -> str:
 
 
 def channels_table() -> str:
-    """Three channels summed, not averaged."""
+    """Channels that are summed instead of averaged."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split)
@@ -102,7 +102,7 @@ def channels_table() -> str:
 
 
 def shrinking_table() -> str:
-    """Smaller pictures have smaller errors: what a set of 1024 pixels gets at 512, shown at half that size."""
+    """Shrinking, which lowers errors: what images of 1024 pixels would gain at 512, measured at half these sizes."""
     rows = []
     for dataset, split in WHERE[:2]:
         batch = batch_of(dataset, split)
@@ -116,7 +116,7 @@ RESIZE_HEADER = ["data, split: images", "resized", "PSNR before, correct formula
 
 
 def enlarging_rows(painted: Tensor, batch: Batch) -> list[list[str]]:
-    """The other way: PaperCut's 128 pixels."""
+    """Enlarging PaperCut's 128 pixels."""
     large = resized(batch, painted, SIZE)
     return [["papercut, inside: `brushnet`", "128 -> 512", *_before_and_after(batch, painted, large)]]
 
@@ -136,7 +136,7 @@ def blended_table(painted: Tensor, batch: Batch) -> str:
 
 
 def seed_table(method: Method) -> str:
-    """How much the average depends on the run's seed when every image starts from the same noise."""
+    """How the average depends on the run's seed if every image starts from the same noise."""
     batch = batch_of("papercut", "inside", SEED_SCENES)
     clip = brushbench.load_metric("papercut-clip")
     rows = []
@@ -152,7 +152,7 @@ def seed_table(method: Method) -> str:
 
 
 def scale_table(batch: Batch, painted: Tensor) -> str:
-    """A flag that does nothing."""
+    """The scale that the script ignores."""
     half = brushbench.load_method("brushnet", weights="papercut", device="cpu", scale=0.5)
     images = _painted(half, batch, _seeds(batch))
     psnr = [f"{correct('psnr', batch, part).mean():.2f}" for part in (painted, images)]

@@ -29,7 +29,7 @@ and reports what has changed, before any download.
 
 
 def page() -> str:
-    """The text of the whole page."""
+    """Return the text of the whole page."""
     return (
         "\n".join([HEAD, *_overview(), "", *(line for each in manifests() for line in _section(each))]).rstrip() + "\n"
     )

@@ -135,7 +135,7 @@ def test_a_second_run_of_a_day_has_a_file_of_its_own(gpu: ModuleType, work: Path
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("--keep",), "--keep is for results of real size from a GPU"),
+        (("--keep",), "--keep is only for a GPU and without --tiny"),
         (("--parts", "speed,fly"), "fly: valid are machine, models, speed"),
     ],
 )
