@@ -216,7 +216,7 @@ def test_an_image_does_not_depend_on_its_batch(weights: Path, write_bench) -> No
 def test_the_vae_stays_in_float32_where_half_precision_overflows(
     weights: Path, runtime: Runtime, write_bench, tmp_path: Path
 ) -> None:
-    """With a first layer that gives values beyond float16's, as some inside SDXL's decoder are."""
+    """The first layer gives values beyond float16's range, as SDXL's decoder does inside."""
     folder = shutil.copytree(weights, tmp_path / "weights")
     vae = load_model(AutoencoderKL, weights / "vae", "vae", runtime)
     vae.decoder.conv_in.weight.mul_(1e6)

@@ -102,7 +102,7 @@ ENTRIES: dict[str, tuple[dict[str, object], str]] = {
     "code": ({"unet": ["mine", "UNet"]}, "unet is mine.UNet, not a component"),
     "function": ({"unet": ["diffusers", "utils"]}, "unet is diffusers.utils, not a component"),
 }
-"""What `model_index.json` could say."""
+"""Wrong entries of `model_index.json`, and their errors."""
 
 
 @pytest.mark.parametrize("how", [*DAMAGES, *ENTRIES])

@@ -23,7 +23,7 @@ def gpu() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny models are made, once."""
+    """The folder of the tiny models, which are made once."""
     return tmp_path_factory.mktemp("gpu")
 
 

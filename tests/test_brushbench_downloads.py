@@ -101,7 +101,7 @@ def list_it(monkeypatch: pytest.MonkeyPatch, folder: Path, digest: str = "0" * 6
 
 
 def files_in(cache: Path) -> set[str]:
-    """What the hub's cache holds of weights: blobs, links and what is half-written."""
+    """Name the weights in the hub's cache: blobs, links and half-written files."""
     found = {path.name for path in cache.rglob("*") if path.is_file() and "refs" not in path.parts}
     return {name for name in found if not name.endswith((".json", ".txt", ".lock", ".TAG")) and len(name) != 40}
 

@@ -1,4 +1,4 @@
-"""What the manifests say, the page that is printed from them, and how they are held against the live hub."""
+"""The manifests, the page that is printed from them, and their comparison with the live hub."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping

@@ -48,7 +48,7 @@ OPTIONAL = {
     ("sd15", "powerpaint-v2-base"): ("powerpaint", ("version=2",)),
     ("sdxl", "ip-adapter"): ("brushnet", ("ip_adapter=ip-adapter", "ip_adapter_image={picture}")),
 }
-"""How to use what no method takes by itself."""
+"""The method and options for components that no method uses by default."""
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def scored(metrics: list[Metric], root: Path, output: Path, method: str = "mean-
 
 @contextmanager
 def counted(modules: dict[str, torch.nn.Module]) -> Iterator[Counter[str]]:
-    """How many rows go through each of the modules."""
+    """Count the rows that go through each module."""
     rows: Counter[str] = Counter()
     with ExitStack() as stack:
         for name, module in modules.items():

@@ -161,7 +161,7 @@ def told(call: Callable[[], object]) -> str:
 
 @pytest.fixture
 def both(family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """What a method and a metric say of the same repository that can't be had: `lab/net`, pinned to a commit."""
+    """Return the errors of a method and a metric for one unavailable repository: `lab/net`, pinned to a commit."""
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "net.toml").write_text(MANIFEST.format(revision=COMMIT))
     monkeypatch.setattr(manifest, "FOLDER", tmp_path / "manifests")

@@ -1,4 +1,4 @@
-"""Where weights come from: folders, families, and a hub that runs on this machine."""
+"""The sources of weights: folders, families, and a hub that runs on this machine."""
 
 import json
 from collections.abc import Callable

@@ -56,7 +56,7 @@ def run(family: Path, tmp_path: Path, write_bench, brushbench) -> Run:
 
 
 def use(family: Path, name: str = "unet", files: tuple[str, ...] = (UNET,)) -> Weights:
-    """What loading a component does with its files."""
+    """Record a component's files as loading it does."""
     weights = Weights(family, "brushnet")
     folder = weights.folder("base")
     with weights.recording(name, [folder / file for file in files]):
