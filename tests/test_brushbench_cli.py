@@ -1,4 +1,4 @@
-"""What a user types, and what comes back: one line and exit code 2 for a mistake, 3 for failed samples."""
+"""The command line: one line and exit code 2 for a user's mistake, exit code 3 for failed samples."""
 
 import csv
 import json

@@ -288,7 +288,7 @@ def test_at_512_nothing_is_undefined(brushbench, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_folder_has_its_own_options(option: str, value: str, brushbench, write_bench, tmp_path: Path) -> None:
-    """Also where the value is the default."""
+    """Even a default value is refused."""
     brushbench(*run_on(write_bench(count=1), tmp_path / "runs"))
     scores = tmp_path / "runs/brushbench-inside/mean-fill/scores.parquet"
     before = scores.read_bytes()

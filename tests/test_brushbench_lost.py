@@ -1,4 +1,4 @@
-"""What gets lost or changed in a run folder: it is said, nothing good is overwritten, and no image is painted twice."""
+"""Losses and changes in a run folder are reported, nothing good is overwritten, and no image is generated twice."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What the machine refuses is one line that says what was being done, to which file; and a request to end is heard."""
+"""A failure of the machine is one line that names the action and the file; and a request to end is heeded."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ def last_line(result: tuple[int, str, str]) -> tuple[int, str, str]:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a file system is mounted."""
+    """A folder that is a mount point."""
     folder = tmp_path / "disk"
     folder.mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)

@@ -1,4 +1,4 @@
-"""Where data sets are found when nobody says where: in one order, and `doctor` tells it."""
+"""Data sets without a given place are looked for in a fixed order, which `doctor` prints."""
 
 from collections.abc import Callable
 from pathlib import Path

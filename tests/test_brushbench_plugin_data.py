@@ -135,7 +135,7 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
     ],
 )
 def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path: Path, forked) -> None:
-    """In a process of its own, where types aren't checked before ours."""
+    """Run in a separate process, where no earlier check of types interferes."""
     file = written(tmp_path / "squares.py", text.replace("import Sample", "import DatasetInfo, Sample"))
     code, _, err = forked("data", "show", "--dataset", f"{file}:Squares", "--output", tmp_path / "shown.png").result()
     assert code == 2

@@ -75,7 +75,7 @@ def test_hints_can_be_texts(name: str, options, method, write_bench, tmp_path: P
 
 
 def test_a_file_has_neighbours_under_the_command(method, write_bench, tmp_path: Path) -> None:
-    """In a process of its own, as installed: its path begins with the folder of the command."""
+    """Run in a separate process, as installed: its path begins with the folder of the command."""
     method("from deeper import level\nLEVEL = level.LEVEL\n", "helper.py")
     method("LEVEL = 11\n", "deeper/level.py")
     method("LEVEL = 0.5\n", "late.py")
@@ -241,7 +241,7 @@ def test_a_sample_whose_call_ends_the_process_has_failed(
 
 
 def test_a_failed_sample_keeps_its_traceback_until_it_succeeds(method, write_bench, tmp_path: Path, brushbench) -> None:
-    """In a file that is named after it, also where the id can't be the name of a file."""
+    """The traceback's file is named after the sample, even if its id can't be a file's name."""
     entries = {"../up": {"image": "images/none.png", "caption": "", "inpainting_mask": [0, 1], "outpainting_mask": []}}
     root, runs, failing = write_bench(entries=entries), tmp_path / "runs", tmp_path / "failing"
     failing.touch()

@@ -91,7 +91,7 @@ def test_the_packages_say_that_they_are_typed(package: str) -> None:
 def test_batches_of_another_shape_are_user_errors(
     ids: int, images: str, masks: str, captions: int, told: str, script
 ) -> None:
-    """In a process of its own, where shapes aren't checked before ours."""
+    """Run in a separate process, where no earlier check of shapes interferes."""
     code = (
         "import torch, brushbench\n"
         f"try: brushbench.Batch(('a',) * {ids}, torch.zeros{images}, torch.zeros{masks}, ('',) * {captions})\n"

@@ -63,7 +63,7 @@ def test_the_local_modules_behind_a_file(research: Path) -> None:
 
 @pytest.fixture
 def run_once(forked, research: Path) -> Callable[..., tuple[int, str, str]]:
-    """In a process of its own, as imported modules stay what they were in one process."""
+    """Run in a separate process, as imported modules never change within one."""
 
     def run(root: Path, *more: object) -> tuple[int, str, str]:
         asked = run_on(root, research.parent / "runs", "--metrics", "mse", *more, method=f"{research / 'mine.py'}:Mine")
