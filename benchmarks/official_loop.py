@@ -8,7 +8,9 @@ are the suite's, so both ways give the same values, and only the work differs.
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from inspect import unwrap
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -18,10 +20,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from brushbench.core.types import Batch, Sample
+from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.metrics.features import cropped, floor_offset, half_even_offset, normalised
 from brushbench.metrics.perceptual import LPIPS
-from brushbench.metrics.preference import HPS, ImageReward, _preference
+from brushbench.metrics.preference import HPS, ImageReward
 from brushbench.weights.tensors import read_tensors
 
 CPU = torch.device("cpu")
@@ -75,8 +78,8 @@ class OfficialLoop:
             return float(features @ linear["weight"].T + linear["bias"])
 
     def _hps(self, batch: Batch, images: Tensor) -> float:
-        _preference.cache_clear()
-        return float(HPS(str(self._networks.hps), self._networks.hps_model, device="cpu")(batch, images))
+        with patch.object(preference, "_preference", unwrap(preference._preference)):
+            return float(HPS(str(self._networks.hps), self._networks.hps_model, device="cpu")(batch, images))
 
     def _clip(self) -> CLIP:
         return clip_of(str(self._networks.clip), CPU)

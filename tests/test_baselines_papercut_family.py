@@ -113,7 +113,10 @@ def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> N
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("method", [ONCE, "sd-inpainting", "hd-painter", "powerpaint"])
+@pytest.mark.parametrize(
+    "method",
+    [ONCE, *(pytest.param(name, marks=pytest.mark.slow) for name in ("sd-inpainting", "hd-painter", "powerpaint"))],
+)
 def test_each_method_paints_well_with_what_the_family_sets(
     method: str, scenes: Batch, painted: Callable[[str], Tensor]
 ) -> None:
@@ -131,7 +134,7 @@ def test_another_branch_of_the_family_is_an_option() -> None:
     assert not torch.equal(*weights)
 
 
-@pytest.mark.first
+@pytest.mark.slow
 @pytest.mark.xdist_group("papercut's brushnet")
 def test_known_pixels_stay_as_close_as_the_autoencoder_keeps_whole_scenes(
     scenes: Batch, painted: Callable[[str], Tensor]
@@ -236,10 +239,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "first", "left"),
     [
-        ("vae", 3.46557, 0.6),
+        pytest.param("vae", 3.46557, 0.6, marks=pytest.mark.slow),
         ("clip", 4.33871, 0.9),
         ("base", 1.10551, 0.7),
-        ("brushnet", 0.06771, 0.95),
+        pytest.param("brushnet", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("inpainting", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("brushnet_random", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("controlnet", 0.06771, 0.98, marks=pytest.mark.slow),
@@ -263,7 +266,7 @@ def test_a_part_begins_with_a_known_loss_and_learns_one_batch(
     assert (tmp_path / name / "000006.png").stat().st_size > 0
 
 
-@pytest.mark.first
+@pytest.mark.slow
 @pytest.mark.usefixtures("_shipped_as_before")
 def test_the_documented_command_trains_a_part(tmp_path: Path) -> None:
     output = workshop_without("brushnet", tmp_path)

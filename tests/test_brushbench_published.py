@@ -158,7 +158,7 @@ HALVES = "; unet, text_encoder, vae from fp16 files (no plain safetensors found)
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("family", READ)
+@pytest.mark.parametrize("family", [pytest.param("sd15", marks=pytest.mark.slow), "sdxl"])
 def test_all_methods_run_with_a_family_and_then_once_more_without_a_network(
     family: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,7 @@ def test_missing_samples_fail(way: str, painted: Painted, baseline: Path, brushb
     assert "FAILED: Painter on papercut/inside, protocol strict: 1 samples lost their score" in out
 
 
-@pytest.mark.first
+@pytest.mark.slow
 def test_the_project_s_own_baseline(golden: Path, brushbench, tmp_path: Path) -> None:
     arguments = ("--method", "brushnet,telea", "--dataset", "papercut", "--limit", 16, "--output", tmp_path / "runs")
     assert brushbench("run", *arguments, "--device", "cpu")[0] == 0

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
@@ -33,6 +33,7 @@ def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
     _loaded.append(remembered.cache_clear)
     cached = cast(Callable[P, tuple[T, list[str]]], remembered)
 
+    @wraps(load)
     def kept(*arguments: P.args, **options: P.kwargs) -> T:
         made, notes = cached(*arguments, **options)
         for text in notes:
