@@ -1,8 +1,8 @@
-"""The official evaluation as a loop: one image, one metric at a time, every network by itself.
+"""Run the official evaluation as a loop: one image and one metric at a time, each network separately.
 
-It repeats what the official stack repeats: CLIPScore (torchmetrics 1.3.2) runs vision and text twice per call, with
-gradients on; the aesthetic score runs CLIP once more; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The
-networks are ours, so that both ways give the same values and only the work differs.
+It repeats the official stack's repetitions: CLIPScore (torchmetrics 1.3.2) runs vision and text twice per call, with
+gradients on; the aesthetic score runs CLIP again; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The networks
+are the suite's, so both ways give the same values, and only the work differs.
 """
 
 import time
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 
 class OfficialLoop:
-    """Values and CPU-seconds of each metric, by its name."""
+    """Scores images, and collects the values and CPU-seconds of each metric by its name."""
 
     def __init__(self, networks: Networks, names: list[str]) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -56,7 +56,7 @@ class OfficialLoop:
         batch = Batch.of([sample])
         for name in self.values:
             start = time.process_time()
-            # A tensor of its own: nothing that another metric computed is known of it.
+            # A new tensor, so that no metric can reuse another one's features.
             self.values[name].append(self._calls[name](batch, images.clone()))
             self.seconds[name] += time.process_time() - start
 

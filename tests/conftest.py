@@ -260,5 +260,5 @@ def cluster() -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that nobody waits for it at the end."""
+    """Run slow tests first, so that no worker waits for one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None and item.get_closest_marker("first") is None)

@@ -1,4 +1,4 @@
-"""What several tests say."""
+"""Helpers that several tests share."""
 
 import shutil
 from collections.abc import Collection, Iterable, Mapping
@@ -80,7 +80,7 @@ def unpacked(golden: Path, tokenizer: Path, folder: Path) -> Path:
 
 
 def named(residuals: Residuals) -> dict[str, Tensor]:
-    """By the names that the golden files have."""
+    """Name the residuals as the golden files do."""
     down = {f"down_{index:02d}": tensor for index, tensor in enumerate(residuals.down)}
     up = {f"up_{index:02d}": tensor for index, tensor in enumerate(residuals.up)}
     return down | {"mid": residuals.mid} | up

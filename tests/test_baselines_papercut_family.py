@@ -27,9 +27,9 @@ from brushbench.weights import families, read_family
 
 SOME = 24
 FEW = 12
-"""Where means are far from what they are compared with."""
+"""Number of scenes for means that are far from their limits."""
 ONCE = pytest.param("brushnet", marks=pytest.mark.xdist_group("papercut's brushnet"))
-"""Several tests look at what it paints."""
+"""Several tests look at its images."""
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +230,7 @@ def _shipped_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where scenes and latents of all parts are kept: each is computed once."""
+    """The folder for scenes and latents of all parts, so that they are computed once."""
     return tmp_path_factory.mktemp("work")
 
 
@@ -253,9 +253,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_part_begins_with_a_known_loss_and_learns_one_batch(
     name: str, first: float, left: float, work: Path, tmp_path: Path
 ) -> None:
-    """From its first weights; what a part is made from is the shipped one. The first loss is that of a CPU, in float32.
+    """Training starts from initial weights; parts that it uses are the shipped ones. Losses are a CPU's, in float32.
 
-    Those made from the base begin with the loss of the base alone, which is low already.
+    Parts made from the base begin with the loss of the base alone, which is low already.
     """
     recipe = replace(shortened(PARTS[name].recipe, 6), batch=4)
     torch.manual_seed(recipe.seed)

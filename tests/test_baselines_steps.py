@@ -1,4 +1,4 @@
-"""What a denoising step does besides computing, counted: nothing that a GPU has to be waited for, and no copies."""
+"""Count what a denoising step does besides computing: it never waits for a GPU, and copies nothing."""
 
 from pathlib import Path
 from types import ModuleType
@@ -60,7 +60,7 @@ def test_no_sampler_changes_that(operator_calls: ModuleType, sampler: str) -> No
 
 
 def test_what_is_to_be_counted_is_counted(operator_calls: ModuleType) -> None:
-    """In inference mode too, where torch tells of whole operations only."""
+    """Count in inference mode too, where torch reports only whole operations."""
     recorded, model = operator_calls.Recorded(), nn.Linear(2, 2)
     values, residual = torch.arange(3.0), torch.ones(1, 5, 4, 4)
     with torch.inference_mode(), operator_calls.counting_hooks(recorded), recorded:

@@ -23,7 +23,7 @@ def gpu() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny models are made, once."""
+    """The folder of the tiny models, which are made once."""
     return tmp_path_factory.mktemp("gpu")
 
 
@@ -136,7 +136,7 @@ def test_a_second_run_of_a_day_has_a_file_of_its_own(gpu: ModuleType, work: Path
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("--keep",), "--keep is for results of real size from a GPU"),
+        (("--keep",), "--keep is only for a GPU and without --tiny"),
         (("--parts", "speed,fly"), "fly: valid are machine, models, speed"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What `--batch-size auto` becomes: by a table on a GPU, by the size of the pictures on the CPU."""
+"""`--batch-size auto` follows a table on a GPU, and the size of the pictures on the CPU."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -110,8 +110,8 @@ def test_the_table_of_the_repository_can_be_read() -> None:
 def test_a_gpu_that_is_too_small_is_told_with_numbers(on_gpu: LoadedMethod) -> None:
     warned = partial(memory_warning, sized((512, 512)))
     assert warned(on_gpu, memory=lambda _: 12 * GIGABYTE) == (
-        "brushnet may run out of memory: with 16 samples per call, at 512x512 in float16, it takes 21.0 GB, and cuda:0 "
-        "has 12.0 GB. Use a smaller --batch-size, or -o offload=model"
+        "brushnet may run out of memory: 16 samples per call at 512x512 in float16 need 21.0 GB, but cuda:0 has 12.0 "
+        "GB. Use a smaller --batch-size, or -o offload=model"
     )
     assert warned(on_gpu, memory=lambda _: 21 * GIGABYTE) == ""
     assert warned(replace(on_gpu, offload="model"), memory=lambda _: GIGABYTE) == ""

@@ -1,4 +1,4 @@
-"""What a user types, and what comes back: one line and exit code 2 for a mistake, 3 for failed samples."""
+"""The command line: one line and exit code 2 for a user's mistake, exit code 3 for failed samples."""
 
 import csv
 import json
@@ -167,7 +167,7 @@ def test_unicode_captions_and_ids(brushbench, tmp_path: Path, write_bench) -> No
         (["run", "--method", "telea", "--split", "insid"], ["unknown split 'insid'", "did you mean 'inside'?"]),
         (["run", "--method", "telea", "--metrics", "psmr"], ["unknown metric 'psmr'", "did you mean 'psnr'?"]),
         (["run", "--method", "telea", "--metrics", "psnr@here"], ["'here' is not one of known, painted, whole"]),
-        (["run", "--method", "telea", "--metrics", "psnr,psnr@known"], ["asked for twice"]),
+        (["run", "--method", "telea", "--metrics", "psnr,psnr@known"], ["one is named twice in psnr, psnr@known"]),
         (["run", "--method", "telea", "--protocol", "papre"], ["unknown protocol", "did you mean 'paper'?"]),
         (["run", "--method", "telea", "--shard", "3/2"], ["shard 3/2"]),
         (["run", "--method", "telea", "--shard", "x"], ["shard 'x'"]),
@@ -202,7 +202,7 @@ def test_a_mistake_is_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BRUSHBENCH_DATA", raising=False)
     if "--weights" in arguments and "telea" in arguments:
-        parts = ["weights: telea has none"]
+        parts = ["--weights has no effect on methods without weights: telea"]
     assert_one_line(brushbench(*arguments), *parts)
     assert not list(tmp_path.iterdir())
 

@@ -147,7 +147,7 @@ def test_transparent_webp_is_refused_and_all_are_counted(score: Score, tmp_path:
     folder = filled(tmp_path / "mine", ".webp")
     for name in IDS[1:]:
         with_alpha(0).save(folder / f"{name}.webp", lossless=True)
-    assert_one_line(score(folder), f"{IDS[1]}.webp, and 2 more images,")
+    assert_one_line(score(folder), f"{IDS[1]}.webp and 2 more;")
 
 
 def test_an_opaque_alpha_channel_is_no_transparency(score: Score, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_at_512_nothing_is_undefined(brushbench, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_folder_has_its_own_options(option: str, value: str, brushbench, write_bench, tmp_path: Path) -> None:
-    """Also where the value is the default."""
+    """Even a default value is refused."""
     brushbench(*run_on(write_bench(count=1), tmp_path / "runs"))
     scores = tmp_path / "runs/brushbench-inside/mean-fill/scores.parquet"
     before = scores.read_bytes()

@@ -69,7 +69,7 @@ DAMAGES = [truncated, pickled, plain_pickle, of_another]
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often files of tensors are read for LPIPS, by their names."""
+    """Count how often each file of tensors is read for LPIPS."""
     release()
     found: Counter[str] = Counter()
     real = perceptual.read_tensors
@@ -121,7 +121,7 @@ def test_also_a_usual_metric(
     put_in_cache(tmp_path / "cache", OPENAI, clip)
     run = run_on(write_bench(), tmp_path / "runs")
     result = brushbench(*run)
-    assert_one_line(result, "metric clip can't be computed: ", "model.safetensors", "--metrics without it")
+    assert_one_line(result, "metric clip can't be computed: ", "model.safetensors", "or --metrics without this metric")
     assert not (tmp_path / "runs").exists()
     assert brushbench(*run, "--metrics", "psnr")[0] == 0
     # Where nothing is scored, nothing is loaded.

@@ -1,4 +1,4 @@
-"""What libraries warn of: in the notes of the run that they warn in, below its tables, and nowhere silenced."""
+"""Libraries' warnings are in the notes of their run and below its tables, and are never silenced."""
 
 import io
 import json

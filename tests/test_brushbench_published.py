@@ -54,7 +54,7 @@ OPTIONAL = {
     ("sd15", "powerpaint-v2-base"): ("powerpaint", ("version=2",)),
     ("sdxl", "ip-adapter"): ("brushnet", ("ip_adapter=ip-adapter", "ip_adapter_image={picture}")),
 }
-"""How to use what no method takes by itself."""
+"""The method and options for components that no method uses by default."""
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ READ = {
     },
 }
 """All weights that the methods of a family download: of the base of SDXL one VAE, and nowhere a second format."""
-HALVES = "; unet, text_encoder, vae from fp16 files, for want of plain safetensors"
+HALVES = "; unet, text_encoder, vae from fp16 files (no plain safetensors found)"
 
 
 @pytest.mark.first

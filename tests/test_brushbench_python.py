@@ -85,13 +85,13 @@ def test_the_packages_say_that_they_are_typed(package: str) -> None:
         ),
         (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).byte()", 1, "masks are uint8 [1, 1, 8, 8], must be bool [1, 1, 8, 8]"),
         (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 4).bool()", 1, "masks are bool [1, 1, 8, 4], must be bool [1, 1, 8, 8]"),
-        (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).bool()", 2, "it has 2 captions"),
+        (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).bool()", 2, "2 captions, must be 1"),
     ],
 )
 def test_batches_of_another_shape_are_user_errors(
     ids: int, images: str, masks: str, captions: int, told: str, script
 ) -> None:
-    """In a process of its own, where shapes aren't checked before ours."""
+    """Run in a separate process, where no earlier check of shapes interferes."""
     code = (
         "import torch, brushbench\n"
         f"try: brushbench.Batch(('a',) * {ids}, torch.zeros{images}, torch.zeros{masks}, ('',) * {captions})\n"

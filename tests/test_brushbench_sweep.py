@@ -133,7 +133,7 @@ def test_without_text_alignment_there_is_a_table_and_a_reason(sweep) -> None:
         (("--vary", "share=x"), "share='x'"),
         (("--vary", "share=1,1.0"), "share=1.0 occurs twice"),
         (("--vary", "share=1", "--vary", "share=2"), "names an option twice"),
-        (("--vary", "share=1", "-o", "share=1"), "can't vary and be given as an option too"),
+        (("--vary", "share=1", "-o", "share=1"), "--vary and -o both set share; give only one of them"),
         (("--vary", "blur=1", "-o", "blend=none"), "blur has no effect with blend=none"),
         (("--vary", "blur=1", "--vary", "blend=none,blur"), "blur has no effect with blend=none, blur"),
         (("--vary", "share=0:1:0.01", "--vary", "blur=1,3,5"), "303 runs of"),

@@ -37,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["checkout", pytest.param("wheel", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest) -> Path:
-    """Where the suite is imported from."""
+    """The folder from which the suite is imported."""
     return ROOT if request.param == "checkout" else request.getfixturevalue("installed")
 
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, place: Path, *arguments: str, first: str = "", script: Path | None = None) -> str:
-    """What a process prints that is started in the folder; `first` stands before the suite in PYTHONPATH."""
+    """Return the output of a process that starts in the folder; `first` is before the suite in PYTHONPATH."""
     start = [str(script)] if script else ["-m", "brushbench"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [first, str(place)]))}
     done = subprocess.run(

@@ -178,7 +178,7 @@ def test_data_commands_take_it(brushbench) -> None:
         (("--data-option", "sides=3"), ("unknown option of stripes 'sides'", "count, size")),
         (("--root", "."), ("takes no --root",)),
         (("--metrics", "colour-shift@border"), ("region 'border' is not one of",)),
-        (("--metrics", "colour-shift,colour-shift@painted"), ("asked for twice",)),
+        (("--metrics", "colour-shift,colour-shift@painted"), ("one is named twice",)),
     ],
 )
 def test_mistakes_are_one_line(arguments: tuple[str, ...], parts: tuple[str, ...], brushbench) -> None:

@@ -72,7 +72,7 @@ def test_markdown_keeps_its_columns(outputs: dict[str, str]) -> None:
 
 
 class Elements(html.parser.HTMLParser):
-    """What a browser would see."""
+    """Collects the elements that a browser would see."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""From a configuration to a finished run: resolve it, generate, score; here or on a cluster."""
+"""Turn a configuration into a finished run: resolve, generate and score, on this machine or on a cluster."""

@@ -1,7 +1,7 @@
-"""What `--batch-size auto` is: a number that depends on nothing that changes when a run is resumed.
+"""Choose the batch size for `--batch-size auto`, from nothing that changes when a run is resumed.
 
-On a GPU it is the one that was measured to be the fastest for the method, the size of its pictures and the precision,
-from a table in this folder: what memory is free differs from run to run, and another number makes other images.
+On a GPU, a table in this folder gives the batch size that was measured to be fastest for the method, the picture size
+and the precision. Free memory is not considered: it differs from run to run, and another batch size changes images.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ GPU_BATCH = 4
 """The batch size on a GPU where nothing was measured."""
 CPU_BATCH = 8
 CPU_PIXELS = 512 * 512
-"""What one call inpaints on the CPU: small pictures one by one would mostly be overhead."""
+"""Pixels per call on the CPU: with one small picture per call, most of the time would be overhead."""
 
 
 class MeasuredBatch(BaseModel, extra="forbid", frozen=True):
-    """A row of the table: the batch size that a method was measured to be fastest with."""
+    """A row of the table: the batch size at which a method was measured to be fastest."""
 
     method: str
     height: PositiveInt
@@ -35,11 +35,11 @@ class MeasuredBatch(BaseModel, extra="forbid", frozen=True):
     dtype: str
     batch_size: PositiveInt
     peak_bytes: PositiveInt
-    """The most memory of the GPU that was in use at once, without `offload`."""
+    """The peak of the GPU memory in use, without `offload`."""
 
 
 def automatic_batch(dataset: Dataset, method: LoadedMethod) -> int:
-    """The number of samples per call, by the size of the first picture."""
+    """Choose the number of samples per call by the size of the first picture."""
     size = _first_size(dataset)
     if method.device.startswith("cuda"):
         found = _measured(size, method) if size else None
@@ -48,7 +48,7 @@ def automatic_batch(dataset: Dataset, method: LoadedMethod) -> int:
 
 
 def memory_warning(dataset: Dataset, method: LoadedMethod, memory: Free = total_bytes) -> str:
-    """What to tell a user whose GPU is too small for the automatic batch size; empty if it isn't, or nobody knows."""
+    """Warn if the GPU is too small for the automatic batch size; empty if it is large enough, or if that is unknown."""
     if not method.device.startswith("cuda") or method.offload == "model":
         return ""
     size = _first_size(dataset)
@@ -57,21 +57,21 @@ def memory_warning(dataset: Dataset, method: LoadedMethod, memory: Free = total_
     if found is None or found.peak_bytes <= there:
         return ""
     needed, has = (f"{amount / 1e9:.1f} GB" for amount in (found.peak_bytes, there))
-    what = f"{found.batch_size} samples per call, at {found.height}x{found.width} in {found.dtype}"
+    what = f"{found.batch_size} samples per call at {found.height}x{found.width} in {found.dtype}"
     return (
-        f"{method.name} may run out of memory: with {what}, it takes {needed}, and {method.device} has {has}. Use a "
-        "smaller --batch-size, or -o offload=model"
+        f"{method.name} may run out of memory: {what} need {needed}, but {method.device} has {has}. Use a smaller "
+        "--batch-size, or -o offload=model"
     )
 
 
 @cache
 def measured_batches() -> Sequence[MeasuredBatch]:
-    """The table, which is empty until somebody measures."""
+    """The table of measured batch sizes, which may be empty."""
     return TypeAdapter(list[MeasuredBatch]).validate_json(read_bytes(TABLE))
 
 
 def _measured(size: Size, method: LoadedMethod) -> MeasuredBatch | None:
-    """The row of the smallest pictures that are at least as large: what fits for these fits for smaller ones."""
+    """The row for the smallest pictures of at least this size: a batch of them that fits also fits at this size."""
     rows = [
         row
         for row in measured_batches()

@@ -1,4 +1,4 @@
-"""The two stages of the benchmark put together: what `brushbench.run` and `brushbench.score` do."""
+"""`brushbench.run` and `brushbench.score`: the two stages of the benchmark, together and one by one."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from brushbench.runs.folder import Run
 
 
 def run(config: RunConfig, watch: ProgressCallback = silent) -> Run:
-    """Generate and score; the run folder, also when single samples failed (its ledger says which).
+    """Generate and score, and return the run folder, also if some samples failed (its ledger says which).
 
-    Raises `UserError` for anything that is wrong with the request, and when no sample can be used.
+    Raises `UserError` if anything is wrong with the request, or if no sample can be used.
 
     >>> done = run(RunConfig(method="telea", dataset="photos", split="inside"))
     """
@@ -33,7 +33,7 @@ def run(config: RunConfig, watch: ProgressCallback = silent) -> Run:
 
 
 def generate(config: RunConfig, watch: ProgressCallback = silent) -> Run:
-    """The first stage alone; raises `UserError` as `run` does."""
+    """Generate without scoring. Raises `UserError` as `run` does."""
     return _alone(task_of(config, scored=False), watch)
 
 
@@ -43,7 +43,7 @@ def _alone(task: Task, watch: ProgressCallback) -> Run:
 
 
 def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
-    """Generate, and score if the task has metrics. `method` None: the workers of a cluster load it."""
+    """Generate, and score if the task has metrics. If `method` is None, the workers of a cluster load it."""
     done = generate_here(job_of(task, method), watch) if method else generate_on_cluster(task, watch)
     done.add_notes(task.notes)
     if task.selection:
@@ -60,11 +60,11 @@ def score(
     *,
     metric_options: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> Run:
-    """The second stage alone, for a run folder; scores that are there and still hold are kept.
+    """Score a run folder; existing scores that are still valid are kept.
 
-    `metrics` are names, or one text with commas between them; None: the usual ones. `root` is the data set's folder,
-    None: where it was when the run was made. `metric_options` are options by the metric's name. Raises `UserError` if
-    the data set isn't the one of the run.
+    `metrics` are names, as a sequence or separated by commas; None stands for the usual ones. `root` is the data set's
+    folder; None stands for the one that the run used. `metric_options` are options by the metric's name. Raises
+    `UserError` if the data set isn't the one that the run used.
     """
     opened = Run.open(run)
     check_ledger(opened)
@@ -79,10 +79,10 @@ def score(
 def score_images(
     folder: Path, name: str, config: RunConfig, watch: ProgressCallback = silent
 ) -> tuple[Imported, dict[str, str], Task]:
-    """Score pictures made elsewhere as the method `name`.
+    """Score pictures that were made elsewhere, under the method name `name`.
 
-    Returns the run, by id both sizes of each sample whose image has another one, and the task. Of the configuration,
-    what says how to inpaint means nothing here. Raises `UserError` if no file belongs to a sample.
+    Returns the run, both sizes of each sample whose image has the wrong one (by id), and the task. The configuration's
+    options for inpainting have no effect. Raises `UserError` if no file belongs to a sample.
     """
     task = preflight(task_of(config), keep=True)
     with hearing() as notes:
@@ -95,9 +95,10 @@ def score_images(
 
 
 def preflight(task: Task, *, keep: bool = False) -> Task:
-    """The task, its metrics' networks loaded to see whether they can be; raises `UserError` if one can't.
+    """Check that the networks of the task's metrics can be loaded; raises `UserError` for one that can't.
 
-    With `keep` they stay in memory where there is room, as they are needed next.
+    Returns the task with the warnings of libraries. With `keep`, the networks stay in memory if there is room, as they
+    are needed next.
     """
     with hearing() as notes:
         if task.selection:

@@ -1,4 +1,4 @@
-"""Samples to images: run a method over a data set and store what it paints."""
+"""Run a method over a data set and store the images that it generates."""
 
 import hashlib
 import re
@@ -32,36 +32,36 @@ SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which samples are to be made, and in which batches."""
+    """Which samples to generate, and in which batches."""
 
     asked: int
-    """The first so many samples of the data set."""
+    """Number of samples requested, from the first of the data set."""
     shard: Shard
     batch_size: int
     seed: int
     max_failures: int | None
     side_multiple: int = 1
-    """What both sides of an image must be multiples of for the method."""
+    """The method needs images whose sides are multiples of it."""
     can_offload: bool = False
-    """Whether the method could do with less memory by its option `offload`."""
+    """Whether the method's option `offload` could save memory."""
 
     def positions(self) -> range:
-        """The shard's samples."""
+        """The positions of the shard's samples in the data set."""
         return range(self.shard.index - 1, self.asked, self.shard.count)
 
     def chunks(self) -> Iterator[Sequence[int]]:
-        """The shard's samples, a batch at a time. It doesn't depend on what is already done."""
+        """The positions of the shard's samples, batch by batch, independent of what is already generated."""
         mine = self.positions()
         return (mine[start : start + self.batch_size] for start in range(0, len(mine), self.batch_size))
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationOutcome:
-    """How a generation ended."""
+    """How the generation of a run ended."""
 
     failures: dict[str, Failure]
     stopped: bool
-    """More samples failed than were allowed."""
+    """Whether it ended early, because too many samples failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +70,21 @@ class _Result:
     image: UInt8[Tensor, "3 h w"] | Failure
     seconds: float
     note: str | None = None
-    """What a reader must know about how the image was generated."""
+    """What a user must know about how the image was generated."""
     padded: Size | None = None
-    """The size at which it was generated, if that is not its own."""
+    """The padded size at which it was generated; None if it wasn't padded."""
 
 
 @final
 class Generation:
-    """Paints what a run has no intact image of, in the data set's order.
+    """Generate the samples of a run that have no intact image yet, in the data set's order.
 
-    Every call of the method gets a full batch: a sample keeps its place in it, and places without work are filled with
-    copies of the first sample that has some. So the arithmetic of a sample, and with it every byte of its image, is
-    the same whether the run was interrupted or not.
+    Every call of the method gets a full batch: each sample keeps its place, and the places of finished samples are
+    filled with copies of the first unfinished one. So a sample is computed in the same way, and its image has the same
+    bytes, whether or not the run was interrupted.
 
-    Samples are decoded ahead, and images encoded and written, in threads of their own; the ledger is written here, in
-    order, a batch at a time, when all images of the batch are on the disk.
+    Worker threads decode samples ahead, and encode and write images. The calling thread writes the ledger in order,
+    batch by batch, once all images of the batch are on the disk.
     """
 
     def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
@@ -97,10 +97,10 @@ class Generation:
         self._done = run.intact()
         self._failures: dict[str, Failure] = {}
         self.stored = 0
-        """Images that were added to the run."""
+        """Number of images added to the run."""
 
     def __call__(self, watch: ProgressCallback) -> GenerationOutcome:
-        """Run to the end, or until too many samples failed."""
+        """Generate to the end, or until too many samples have failed."""
         positions = self._plan.positions()
         finished = sum(self._dataset.ids[index] in self._done for index in positions)
         method = self._run.record.identity.method.name
@@ -116,13 +116,13 @@ class Generation:
                     if self._too_many():
                         break
             finally:
-                # Also when it was interrupted: what is painted is kept.
+                # Images that are already generated are kept, also after an interruption.
                 while storing:
                     advance(*self._commit(storing.popleft()))
         return GenerationOutcome(self._failures, self._too_many())
 
     def _decoded(self, pool: ThreadPoolExecutor) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
-        """The unfinished samples of each chunk, by their place in it."""
+        """Decode the unfinished samples of each chunk, by their place in it."""
         for chunk in self._plan.chunks():
             wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
             yield {place: pool.submit(self._sample, index) for place, index in wanted.items()}
@@ -131,7 +131,7 @@ class Generation:
         return self._dataset.ids[index], capture(self._dataset.__getitem__, index)
 
     def _painted(self, slots: Mapping[int, tuple[str, Sample | Failure]]) -> dict[int, _Result]:
-        """The results of one chunk by place. Samples of different sizes can't be stacked: each size is a call."""
+        """Generate one chunk; the results by place. Each size needs its own call: different sizes can't be stacked."""
         samples = {place: sample for place, (_, sample) in slots.items() if isinstance(sample, Sample)}
         results = {
             place: _Result(name, failure, 0.0)
@@ -166,7 +166,7 @@ class Generation:
             )
         if len(samples) == 1:
             return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
-        # One bad sample must not take the others with it: each gets a call of its own, in its place.
+        # One bad sample must not spoil the rest of its batch: call the method for each sample by itself, in its place.
         results: dict[int, _Result] = {}
         for place, sample in samples.items():
             results |= self._paint({place: sample})
@@ -188,10 +188,10 @@ class Generation:
         return cut_back(images.cpu(), given)
 
     def _multiple_for(self, batch: Batch) -> int:
-        """Raises `UserError` for a size that the method can't paint, where the protocol doesn't pad."""
+        """The multiple to pad both sides to. Raises `UserError` if padding is needed and the protocol doesn't pad."""
         (height, width), multiple = batch.images.shape[2:], self._plan.side_multiple
         if not self._protocol.pads and (height % multiple or width % multiple):
-            remedy = "valid: --protocol strict, which pads such pictures and cuts them back"
+            remedy = "valid: --protocol strict, which pads the picture and crops the result"
             raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
         return multiple
 
@@ -222,19 +222,19 @@ class Generation:
                 self._explain(entry)
                 entries.append(entry)
         finally:
-            # Also when an image could not be written: those before it are there.
+            # Record the images before one that could not be written: they are on the disk.
             self._append(entries)
         return len(stored), sum(future is None for _, future in stored)
 
     def _explain(self, entry: LedgerEntry) -> None:
-        """Store why a sample has failed; of one that has succeeded, remove why it had failed before."""
+        """Store why a sample failed; if it succeeded, remove the explanation of an earlier failure."""
         if entry.status == "failed":
             self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
         elif entry.id in self._ledger:
             self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
 
     def _append(self, entries: Sequence[LedgerEntry]) -> None:
-        # A sample that fails again as it failed before needs no second line.
+        # A sample that fails again with the same error needs no second line.
         news = [entry for entry in entries if entry.status == "done" or not self._is_known(entry)]
         self._run.append(*news)
         self.stored += sum(entry.status == "done" for entry in news)
@@ -247,7 +247,7 @@ class Generation:
 
 
 def _file_name(sample_id: str) -> str:
-    """The id, as in the names of images; of one that no image could be named after, what is left of it, and a hash."""
+    """The id as a file name; if it can't be one, its harmless characters and a hash."""
     if not isinstance(capture(check_id, sample_id), Failure):
         return sample_id
     digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()

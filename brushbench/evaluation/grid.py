@@ -1,4 +1,4 @@
-"""One command line to many runs: methods x splits x values of options, each with the options that it knows."""
+"""Expand one command line into many runs: methods x splits x option values, each method with the options it has."""
 
 import hashlib
 import re
@@ -19,15 +19,15 @@ from brushbench.runs.config import RunConfig
 
 ALL = "all"
 FOLDER = "sweep"
-"""In the folder of the runs; theirs are named after a data set and a split, with a hyphen between."""
+"""Subfolder of the output folder. It can't collide with a run's, whose name is DATASET-SPLIT."""
 MOST = 200
-"""Values of an option, and runs of a method on a split."""
+"""Limit for the values of an option, and for the runs of a method on a split."""
 FORM = "valid is option=start:stop:step, with both ends, or option=value,value,..."
 
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """The values of an option, as given."""
+    """An option that varies, and its values as given."""
 
     option: str
     values: tuple[str, ...]
@@ -35,19 +35,19 @@ class Variation:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The runs of a method with one setting of the options that vary, one for each split."""
+    """The runs of a method with one combination of the varied options, one per split."""
 
     method: str
     setting: Mapping[str, str]
-    """The values, in the form in which every spelling of them is the same."""
+    """The values by option, normalised, so that `0.50` and `0.5` are the same."""
     configs: tuple[RunConfig, ...]
 
 
 def expand_methods(names: Sequence[str]) -> list[str]:
-    """The methods meant; `all` is every registered one."""
+    """The named methods; `all` stands for every registered one."""
     chosen = [*registered("method")] if ALL in names else list(names)
     if not chosen:
-        raise UserError("no method is named; valid: `brushbench list methods`, or all")
+        raise UserError("no method named; valid: all, or names from `brushbench list methods`")
     if len(set(chosen)) != len(chosen):
         raise UserError(one_line(f"a method is named twice in {', '.join(chosen)}"))
     return chosen
@@ -56,14 +56,14 @@ def expand_methods(names: Sequence[str]) -> list[str]:
 def expand_jobs(
     template: RunConfig, methods: Sequence[str], splits: Sequence[str], *, lenient: bool = False
 ) -> list[list[RunConfig]]:
-    """For each method its runs, one per split.
+    """The runs of each method, one per split.
 
-    An option goes to the methods that have it, weights and the compute recipe to those that are made from some. Raises
-    `UserError` for what none of them takes, and for a value that a method refuses. If `lenient`, what is wrong with a
-    plug-in is only found out when it is loaded.
+    An option is passed to the methods that have it; weights and the compute recipe are passed to methods with weights.
+    Raises `UserError` for an option that no method has, and for an invalid value. If `lenient`, errors of a plug-in
+    are only reported when it is loaded.
     """
     if not splits or len(set(splits)) != len(splits):
-        raise UserError(one_line(f"splits {list(splits)}: valid is at least one, each once"))
+        raise UserError(one_line(f"splits {list(splits)}: valid are one or more, none of them twice"))
     options = template.method_options()
     strict = [method for method in methods if not lenient or is_built_in("method", method)]
     classes = {method: load_class("method", method) for method in strict}
@@ -73,7 +73,7 @@ def expand_jobs(
         known[method] = _known(classes[method])
     weighty = {method: loads_weights(cls) for method, cls in classes.items()}
     if template.weights is not None and not any(weighty.values()):
-        raise UserError(one_line(f"weights: {', '.join(methods)} has none"))
+        raise UserError(one_line(f"--weights has no effect on methods without weights: {', '.join(methods)}"))
     if not any(weighty.values()):
         refuse_without_weights(template.compute, ", ".join(methods))
     for key in options:
@@ -92,7 +92,7 @@ def expand_jobs(
 
 
 def parse_variation(text: str) -> Variation:
-    """`scale=0:1:0.2`, `blur=1,11,21` -> the values. Raises `UserError` for anything else."""
+    """Parse `scale=0:1:0.2` or `blur=1,11,21`. Raises `UserError` for any other form."""
     option, separator, given = text.partition("=")
     values = [value.strip() for value in given.split(",")]
     if not (separator and option and all(values)):
@@ -107,17 +107,17 @@ def parse_variation(text: str) -> Variation:
 def plan(
     template: RunConfig, names: Sequence[str], splits: Sequence[str], variations: Sequence[Variation]
 ) -> list[Planned]:
-    """The grid of all values for every method; `all` are those that have the options. Nothing is loaded.
+    """Plan the grid of all values for every method, without loading any; `all` stands for those with the options.
 
-    The first option varies fastest. Every setting has a folder of its own below `output`, `sweep/scale=0.4`, so runs of
-    `run` and of other settings are never touched. Raises `UserError` for an option that a method hasn't or that is
-    given as an option too, a value that it refuses, and a value that occurs twice.
+    The first option varies fastest. Each combination has its own folder below `output`, such as `sweep/scale=0.4`, so
+    that runs of `run` and of other combinations are never touched. Raises `UserError` for an option that a method does
+    not have or that is also given as a fixed option, for an invalid value, and for one that occurs twice.
     """
     options = [variation.option for variation in variations]
     if len(set(options)) != len(options):
         raise UserError(one_line(f"--vary names an option twice in {', '.join(options)}"))
     if fixed := set(options) & template.method_options().keys():
-        raise UserError(one_line(f"{', '.join(sorted(fixed))} can't vary and be given as an option too"))
+        raise UserError(one_line(f"--vary and -o both set {', '.join(sorted(fixed))}; give only one of them"))
     methods = expand_methods(names)
     if ALL in names:
         methods = [method for method in methods if set(options) <= _known(capture(load_class, "method", method))]
@@ -128,9 +128,9 @@ def plan(
 
 
 def blended(template: RunConfig, variations: Sequence[Variation]) -> RunConfig:
-    """With `blend=blur` where `blur` varies, which means nothing otherwise.
+    """Set `blend=blur` if `blur` varies, which has no effect otherwise.
 
-    Raises `UserError` if another blend is asked for.
+    Raises `UserError` if another blend is requested.
     """
     varied = {variation.option: variation.values for variation in variations}
     blends = varied.get("blend") or ([template.options["blend"]] if "blend" in template.options else [])
@@ -149,11 +149,11 @@ def _range(text: str, given: str) -> list[str]:
     if not all(number.is_finite() and abs(number.adjusted()) < 50 for number in (start, stop, step)):
         raise UserError(one_line(f"--vary {text!r}: not finite numbers; {FORM}"))
     if step == 0 or (stop - start) / step < 0:
-        raise UserError(one_line(f"--vary {text!r}: a step of {step} never comes from {start} to {stop}"))
-    # Exact decimals: in binary, 0:1:0.2 would hardly end with 1. Compared before it is counted: it may be huge.
+        raise UserError(one_line(f"--vary {text!r}: a step of {step} never gets from {start} to {stop}"))
+    # Exact decimals, since binary rounding could lose the end of 0:1:0.2. Compared before int(): the range may be huge.
     steps = (stop - start) / step
     if steps >= MOST:
-        raise UserError(one_line(f"--vary {text!r}: over {MOST} values"))
+        raise UserError(one_line(f"--vary {text!r}: more than {MOST} values, valid are up to {MOST}"))
     return [format((start + step * index).normalize(), "f") for index in range(int(steps) + 1)]
 
 
@@ -188,14 +188,14 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
     return list(planned.values())
 
 
-# Any: the class of a method, or why there is none.
+# Any: the class of a method, or the failure to import it.
 def _known(cls: Any) -> set[str]:
-    """The names of a method's options; none if it can't be imported or asked."""
+    """The names of a method's options; none if it can't be imported or doesn't tell them."""
     names = cls if isinstance(cls, Failure) else capture(option_names, cls)
     return set() if isinstance(names, Failure) else names
 
 
 def _safe(text: str) -> str:
-    """The text in a form that can be part of a folder's name; if it had to be changed, a hash tells it apart."""
+    """The text in a form that is safe in a folder's name; if that changes it, a hash keeps it unique."""
     clean = re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:40]
     return clean if clean == text else f"{clean}~{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The identity of a run: exactly what may change a number. Versions and devices only might, and are provenance."""
+"""The identity of a run, which is all that determines its numbers, and its provenance: versions, device, paths."""
 
 import platform
 from pathlib import Path
@@ -26,9 +26,10 @@ def identity_of(
     batch_size: int | None = None,
     compute: str = PLAIN,
 ) -> Identity:
-    """What the fingerprint is made of. `batch_size` is the number that `auto` became; None for imported images.
+    """The identity of a run, from which its fingerprint is computed.
 
-    `compute` is the numbered recipe.
+    `batch_size` is the number that `auto` resolved to, or None for imported images. `compute` is the recipe with its
+    number.
     """
     data = opened.data
     return Identity(
@@ -43,7 +44,7 @@ def identity_of(
 
 
 def identity_of_method(method: LoadedMethod) -> MethodIdentity:
-    """The method's part of it."""
+    """The method's part of a run's identity."""
     return MethodIdentity(
         name=short_name(method.name),
         options=dict(method.options),
@@ -53,7 +54,7 @@ def identity_of_method(method: LoadedMethod) -> MethodIdentity:
 
 
 def provenance_of(opened: OpenedDataset, device: str) -> dict[str, str]:
-    """Where and with what a run was made."""
+    """The versions, the device and the paths with which a run is made."""
     versions = {name: version_of(name) for name in PACKAGES}
     root = {"root": str(opened.root.absolute())} if opened.root is not None else {}
     if file := plugin_file(opened.name):
@@ -70,5 +71,5 @@ def provenance_of(opened: OpenedDataset, device: str) -> dict[str, str]:
 
 
 def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
-    """The run folder of a method's images."""
+    """The run folder of a method on a data set."""
     return Path(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)

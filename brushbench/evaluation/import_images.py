@@ -1,4 +1,4 @@
-"""Pictures made elsewhere: bring them into a run folder, from where they are scored like any other."""
+"""Import pictures that were made elsewhere into a run folder, so that they can be scored like generated ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,25 +28,25 @@ from brushbench.runs.record import MethodIdentity
 CHUNK = 32
 BLACK, FLAT, SOURCE = "wholly black", "of one colour", "equal to the source"
 REMARKS = (BLACK, FLAT, SOURCE)
-"""What is odd about a picture that can be scored all the same."""
+"""Remarks on pictures that are odd, but can be scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Pictures made elsewhere, in a run folder."""
+    """Imported pictures, in a run folder."""
 
     run: Run
     missing: Sequence[str]
     """Samples without an image."""
     extra: Sequence[str]
-    """Files that belong to no sample."""
+    """Names of files that belong to no sample."""
     odd: Mapping[str, Sequence[str]]
-    """Samples whose picture is odd, by the remark."""
+    """Ids of samples with an odd picture, by remark."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """What is to be stored of a sample."""
+    """The encoded picture of a sample, and what is odd about it."""
 
     content: bytes
     suffix: str
@@ -54,30 +54,30 @@ class _Picture:
 
 
 def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunConfig) -> Imported:
-    """Bring the images of a folder into a run of the method `name`, in the format that the protocol stores.
+    """Import the images of a folder into a run of the method `name`.
 
-    Under `paper` what isn't JPEG is stored as the protocol stores what a method paints; JPEGs, and under `strict` all
-    images, are copied byte for byte. They belong to the sample whose id is their file name without suffix; a sample
-    without one, or with one that can't be decoded, is recorded as failed.
+    Images are copied byte for byte, except that the protocol `paper` converts those that aren't JPEG to JPEG, as it
+    does for generated images. An image belongs to the sample whose id is its file name without suffix. A sample
+    without an image, or with one that can't be decoded, is recorded as failed.
 
-    Raises `UserError`, before anything is written, if no file belongs to a sample, and for an image with transparency.
+    Raises `UserError`, before anything is written, if no file belongs to a sample, or if an image has transparency.
     """
     if not folder.is_dir():
-        raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named like the samples"))
+        raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named after the samples' ids"))
     check_id(name)
     dataset = opened.data
     wanted = dataset.ids[: config.limit]
     found = images_in(folder)
     images = {sample_id: found.get(one_form(sample_id)) for sample_id in wanted}
     if not any(images.values()):
-        raise UserError(one_line(f"{folder} has no image for any sample; the first would be {wanted[0]}.png"))
+        raise UserError(one_line(f"{folder} has no image for any sample; the first sample's would be {wanted[0]}.png"))
     _check_opaque(folder, [path for path in images.values() if path])
     protocol = protocol_named(config.protocol)
     digest = digest_of_parts(part for key, path in images.items() for part in (key.encode(), path))
     method = MethodIdentity(name=name, options={}, digests={"images": digest})
     identity = identity_of(config, opened, method, dtype="")
     path, provenance = run_path(config, dataset, name), provenance_of(opened, device="none")
-    # Whatever they are called: the suite's own method of that name didn't make them.
+    # A contender whatever its name is: the suite's own method of that name didn't make these images.
     run = Run.start(path, identity, len(wanted), provenance, "contender", claim=True)
     odd: dict[str, list[str]] = {}
     try:
@@ -99,22 +99,22 @@ def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunCon
 
 
 def _check_opaque(folder: Path, paths: Sequence[Path]) -> None:
-    """Raises `UserError` for images with transparency; of damaged ones something else is said later."""
+    """Raises `UserError` for images with transparency; damaged images are reported later."""
     with ThreadPoolExecutor(THREADS) as pool:
         found = zip(paths, pool.map(partial(capture, is_transparent), paths), strict=True)
         transparent = [path.name for path, answer in found if answer is True]
     if transparent:
-        more = f", and {len(transparent) - 1} more images," if len(transparent) > 1 else ""
+        more = f" and {len(transparent) - 1} more" if len(transparent) > 1 else ""
         raise UserError(
             one_line(
-                f"{folder}: {transparent[0]}{more} has transparent pixels, whose colour is a matter of opinion; valid "
-                "are opaque images: lay them over the background that they are to be judged with, and save them as RGB"
+                f"{folder}: found transparent pixels in {transparent[0]}{more}; valid are opaque images: flatten them "
+                "onto the background that they should be scored with, and save them as RGB"
             )
         )
 
 
 def _pictures(protocol: Protocol, dataset: Dataset, paths: Sequence[Path | None]) -> Iterator[_Picture | Failure]:
-    """In order, some at a time."""
+    """Read the pictures in order, `CHUNK` at a time."""
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(paths), CHUNK):
             indices = range(start, min(start + CHUNK, len(paths)))
@@ -151,7 +151,7 @@ def _stored(run: Run, sample_id: str, picture: _Picture | Failure) -> LedgerEntr
 
 
 def _record(run: Run, old: LedgerEntry | None, entry: LedgerEntry) -> None:
-    """Add the entry to the ledger if it says anything new; a file that it has no use for goes."""
+    """Add the entry to the ledger if its outcome is new, and delete the image file that it replaces."""
     if entry.same_outcome(old):
         return
     run.append(entry)

@@ -1,4 +1,4 @@
-"""`--engine local`: one shard of a run, by this process."""
+"""`--engine local`: generate one shard of a run in this process."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def _plan(job: Job) -> Plan:
 
 
 def _where(config: RunConfig) -> dict[str, str]:
-    """What this process is doing, and on which state of the user's own repository."""
+    """The shard of this process, and the commit of the user's own repository."""
     file = plugin_file(config.method)
     commit = commit_of(file.parent if file else Path.cwd())
     shard = config.part()
@@ -64,7 +64,7 @@ def _where(config: RunConfig) -> dict[str, str]:
 
 
 def _judge(run: Run, outcome: GenerationOutcome) -> None:
-    """Nothing at all could be made of what was asked: then it was asked wrongly."""
+    """Raise `UserError` if every sample failed by the user's mistake; tidy up a run that is complete."""
     done = {name for name, entry in run.ledger().items() if entry.status == "done"}
     if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):
         name, failure = next(iter(outcome.failures.items()))

@@ -1,4 +1,4 @@
-"""Which metrics are computed together, so that their networks fit into the memory that is free."""
+"""Decide which metrics are computed together, so that their networks fit into the free memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,16 +14,16 @@ from brushbench.weights.runtime import device_named
 
 T = TypeVar("T")
 RESERVE = 2 << 30
-"""Bytes that are left for everything but the networks themselves."""
+"""Bytes to leave free for everything except the networks."""
 KEPT = 1 << 30
-"""Bytes of decoded images that wait in memory while one network after the other looks at them."""
+"""Bytes of decoded images to keep in memory while one network after another scores them."""
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
 Free = Callable[[torch.device], int]
 
 
 @runtime_checkable
 class Placed(Protocol):
-    """A metric that computes on a device of its choice."""
+    """A metric with an option for the device on which it computes."""
 
     @property
     def device(self) -> str:
@@ -32,31 +32,31 @@ class Placed(Protocol):
 
 
 def free_bytes(device: torch.device) -> int:
-    """What is free on the device now."""
+    """The bytes that are free on a device now."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
 
 
 def total_bytes(device: torch.device) -> int:
-    """What a GPU has, used or not."""
+    """The bytes of memory that a GPU has, whether used or free."""
     return torch.cuda.get_device_properties(device).total_memory
 
 
 def device_of(metrics: Iterable[Metric]) -> torch.device:
-    """Where the networks of these metrics compute."""
+    """The device on which the networks of these metrics compute."""
     return device_named(next((metric.device for metric in metrics if isinstance(metric, Placed)), "auto"))
 
 
 def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[str]]:
-    """The names of the metrics, in groups that are computed one after the other; one group if everything fits.
+    """Group the metrics' names for computing one group after another; one group if all networks fit.
 
-    Metrics that share weights share a group, and those without any are in the first one. `free` tells the free bytes of
-    a device; what is loaded already isn't free any more.
+    Metrics that share weights are in the same group, and metrics without weights are in the first. `free` returns the
+    free bytes of a device, which no longer include the networks that are already loaded.
     """
     files = {name: _files(metric) for name, metric in metrics.items()}
     sizes = {file: file.stat().st_size for found in files.values() for file in found if not is_loaded(file)}
-    # Weights in half precision take twice their size: networks run in float32.
+    # Networks run in float32, so weights stored in half precision take twice their size.
     if 2 * sum(sizes.values()) + RESERVE <= free(device_of(metrics.values())):
         return [list(metrics)]
     groups: list[tuple[set[Path], list[str]]] = [(set(), [])]
@@ -72,7 +72,7 @@ def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[
 
 
 def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
-    """Chunks in a row, together until they reach `limit` bytes; with a limit of 0 each by itself."""
+    """Join successive chunks until they reach `limit` bytes; with a limit of 0, each chunk is its own block."""
     block: list[T] = []
     total = 0
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Methods by name, with their options and weights."""
+"""Find and load methods by name, with their options and weights."""
 
 import os
 import sys
@@ -30,59 +30,59 @@ from brushbench.weights.runtime import Runtime, device_named, dtype_named
 
 @dataclass(frozen=True, slots=True)
 class LoadedMethod:
-    """A method ready to paint, and everything about it that may change a number."""
+    """A method that is ready to generate, and all about it that can change a number."""
 
     name: str
     call: Method
     options: Mapping[str, JsonValue]
-    """All of them, also the ones left at their default."""
+    """All options, including those left at their defaults."""
     digests: Mapping[str, str]
-    """The digests of its weights by component, and of the code and files of a method of the user's own."""
+    """Digests of its weights by component, and of its code and files if it isn't one of the suite's."""
     dtype: str
     """Empty for a method without weights."""
     device: str
-    """Where it computes; empty for a method without weights."""
+    """The device on which it computes; empty for a method without weights."""
     origin: str
-    """Where its weights come from, to read; likewise."""
+    """Where its weights come from, as a text for users; empty for a method without weights."""
     branch: str = ""
-    """Which of its branches for different masks it takes, to read; empty if it has no choice."""
+    """The branch that it uses for this kind of masks, as a text for users; empty if it has no choice."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Where each part of its weights was taken from, as `Weights.places` has it."""
+    """Where each part of its weights comes from, see `Weights.places`."""
     role: Role = "contender"
-    """What it is for."""
+    """Contender, reference or floor."""
     version: int = 1
-    """The version of one of the suite's own methods."""
+    """The version of the method, if it is one of the suite's own."""
     side_multiple: int = 1
-    """What both sides of an image must be multiples of for it."""
+    """It needs images whose sides are multiples of this."""
     notes: tuple[str, ...] = ()
-    """What libraries warned of while it was loaded for a run."""
+    """Warnings of libraries while it was loaded for a run."""
     compute: str = PLAIN
-    """The recipe by which its models compute, with its number."""
+    """The compute recipe of its models, with its number."""
     offload: str = ""
-    """Where its models rest: `none`, or `model` for beside the GPU; empty for a method that has no such option."""
+    """Its option `offload`: `none`, or `model` if idle models leave the GPU; empty if it has no such option."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundMethod:
-    """A method that is found, with its weights, and not loaded yet.
+    """A method that is found, with its weights, but not loaded yet.
 
     A method is a class. If it has a classmethod `load(options, runtime)` and an options type `Options`, it is loaded
-    with these; otherwise its own fields or parameters are its options, but for `device`, which is where it shall
-    compute. It can also be a function, which is called as an object of the class would be.
+    with these; otherwise its own fields or parameters are its options, except `device`, which the suite fills in with
+    the device to compute on. It can also be a function, which is called like an instance of such a class.
     """
 
     name: str
     # Any: the class, or function, of a method.
     cls: Any
     weights: Weights | None
-    """None for a method without any."""
+    """None for a method without weights."""
 
     def branch(self, options: Mapping[str, Value]) -> str:
-        """Which of its branches for different masks it takes, to read; empty if it has no choice."""
+        """The branch that it uses for this kind of masks, as a text for users; empty if it has no choice."""
         return self.weights.branches(options) if self.weights else ""
 
     def load(self, *, device: str, dtype: str, options: Mapping[str, Value], compute: str = PLAIN) -> LoadedMethod:
-        """Load it. Raises `UserError` for an unknown option or recipe, and for weights that can't be used."""
+        """Load the method. Raises `UserError` for an unknown option or recipe, and for weights that can't be used."""
         if self.weights is None:
             refuse_without_weights(compute, self.name)
             return _made(self.name, self.cls, device, options)
@@ -93,15 +93,16 @@ class FoundMethod:
 def find_method(
     name: str, *, weights: str | Path | None, usual: str = "", masks: MaskKind = "segmentation"
 ) -> FoundMethod:
-    """A method by name, and its weights by the name of a family, a file or a folder; none named: the `usual` ones.
+    """Find a method by name, and its weights by a family's name, a file or a folder; without one, the `usual` weights.
 
-    Raises `UserError` for an unknown name, for weights of a method that has none, and for those that aren't there.
+    Raises `UserError` for an unknown name, for weights that are missing, and if `weights` is given for a method that
+    has none.
     """
     cls = load_class("method", name)
     if loads_weights(cls):
         return FoundMethod(name, cls, Weights(usual or None if weights is None else weights, name, masks))
     if weights is not None:
-        raise UserError(f"method {name!r} has no weights, so --weights means nothing to it")
+        raise UserError(f"method {name!r} has no weights, so --weights has no effect on it")
     return FoundMethod(name, cls, None)
 
 
@@ -114,13 +115,13 @@ def open_method(
     options: Mapping[str, Value],
     compute: str = PLAIN,
 ) -> LoadedMethod:
-    """Find a method and load it. Raises `UserError` as these do."""
+    """Find a method and load it. Raises `UserError` as `find_method` and `FoundMethod.load` do."""
     return find_method(name, weights=weights).load(device=device, dtype=dtype, options=options, compute=compute)
 
 
 # Any: the class of a method.
 def _made(name: str, cls: Any, device: str, options: Mapping[str, Value]) -> LoadedMethod:
-    """A method without weights."""
+    """Make a method without weights."""
     digests, target = _own_digests(name, cls), options_type(cls)
     given = supplied(cls, partial(device_named, device))
     values = checked(name, target, options, given)
@@ -139,11 +140,11 @@ def _made(name: str, cls: Any, device: str, options: Mapping[str, Value]) -> Loa
     )
 
 
-# Any: likewise.
+# Any: the class of a method.
 def _from_weights(
     name: str, cls: Any, weights: Weights, place: tuple[str, str, str], options: Mapping[str, Value]
 ) -> LoadedMethod:
-    """A method with weights; `place` is its device, its precision and its compute recipe."""
+    """Load a method with weights; `place` is its device, its precision and its compute recipe."""
     recipe = recipe_named(place[2])
     digests, target = _own_digests(name, cls), options_type(cls)
     build(name, target, options)
@@ -176,7 +177,7 @@ def _from_weights(
 
 # Any: the class of a method.
 def _own_digests(name: str, cls: Any) -> dict[str, str]:
-    """The digests of a method that isn't the suite's: its file, the local modules behind it, its distribution."""
+    """The digests of a method that isn't the suite's: of its file, the local modules it imports, its distribution."""
     if file := plugin_file(name):
         own = {module: digest_of_place(path) for module, path in imported_files(file).items()}
         return {FILE: digest_of_parts([file])} | own
@@ -186,7 +187,7 @@ def _own_digests(name: str, cls: Any) -> dict[str, str]:
     digests = distribution_digests(distribution)
     code = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if code and is_local(Path(code)):
-        # An editable installation has its files elsewhere.
+        # An editable installation keeps its files elsewhere.
         files = {Path(code).name: Path(code)} | imported_files(Path(code))
         digests |= {module: digest_of_place(path) for module, path in files.items()}
     return digests
@@ -194,7 +195,7 @@ def _own_digests(name: str, cls: Any) -> dict[str, str]:
 
 # Any: the options of any method.
 def _option_digests(values: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of files and folders that options name: by their type, or as a text with a separator in it."""
+    """The digests of files and folders that options name, as a `Path` or as a text with a path separator."""
     paths = {
         name: Path(value)
         for name, value in values.items()
@@ -212,10 +213,10 @@ def load_method(
     compute: str = PLAIN,
     **options: Value,
 ) -> Method:
-    """A method by name, or by `path/to/file.py:Class`, with its options as keywords.
+    """Load a method by name or by `path/to/file.py:Class`, with its options as keywords.
 
-    `device` and `dtype` `auto`: float16 on a GPU if there is one, else float32 on the CPU. `compute` `fast`: a faster
-    recipe for methods with weights, whose images differ in a few levels.
+    With `device` and `dtype` `auto`, it computes in float16 on a GPU if there is one, else in float32 on the CPU. With
+    `compute` `fast`, a method with weights uses a faster recipe, whose images differ by a few levels.
 
     Raises `UserError` for an unknown name, option or recipe, and for weights that can't be used.
 

@@ -1,4 +1,4 @@
-"""Networks of metrics, loaded before there is anything to score: a damaged checkpoint is known at once, and once."""
+"""Load the networks of metrics before anything is scored, so that a damaged checkpoint is reported at once."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ _SOUND: set[tuple[str, str]] = set()
 
 
 def prepare(metrics: Mapping[str, Metric], *, keep: bool, free: Free = free_bytes) -> None:
-    """Load the network of each of these metrics, by name. Raises `UserError` for one that can't be loaded.
+    """Load the network of each of these metrics. Raises `UserError` for one that can't be loaded.
 
-    With `keep` they stay in memory if there is room for all, as they are needed now. Else, and where memory is short,
-    those that don't share weights are loaded one after the other and given up: what comes next needs the memory.
+    With `keep`, the networks stay in memory if there is room for all of them, as they are needed next. Otherwise those
+    that don't share weights are loaded one after another and released, to leave the memory for the next step.
     """
     groups = stages(metrics, free)
     kept = keep and len(groups) == 1
@@ -37,9 +37,9 @@ def _load(name: str, metric: Networked) -> None:
         loaded = capture(metric.load_network)
     if not isinstance(loaded, Failure):
         _SOUND.add(_key(metric))
-    # That there is no room for it now says nothing of the checkpoint.
+    # Running out of memory says nothing about the checkpoint.
     elif not loaded.out_of_memory:
-        valid = "valid: a checkpoint that is whole, or --metrics without it"
+        valid = "valid: an intact checkpoint, or --metrics without this metric"
         raise UserError(one_line(f"metric {name} can't be computed: {one_line(loaded.error, 700)}; {valid}", 1000))
 
 

@@ -1,6 +1,6 @@
-"""`--engine ray`: the shards of a run as tasks of a Ray cluster, all writing into one run folder.
+"""`--engine ray`: generate the shards of a run as tasks of a Ray cluster, which all write into one run folder.
 
-Output folder, data set and weights must be at the same path on every node. Without a cluster to connect to
+Output folder, data set and weights must have the same path on every node. Without a cluster to connect to
 (`RAY_ADDRESS`), Ray starts one on this machine.
 """
 
@@ -25,23 +25,25 @@ from brushbench.runs.folders import set_aside
 
 POLL_SECONDS = 0.5
 PARTING_SECONDS = 30.0
-"""For workers to store what they have painted, when the run is interrupted."""
+"""Time for workers to store the images that they have generated, if the run is interrupted."""
 
 
 def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     """Generate with one worker per GPU of the cluster, or per core if it has none.
 
-    Raises `UserError` if Ray isn't installed, if the configuration is a shard already, if a worker didn't finish its
-    part, or if no sample can be used. What was painted is kept.
+    Raises `UserError` if Ray isn't installed, if the configuration already names a shard, if a worker didn't finish its
+    part, or if no sample can be used. Images that were generated are kept.
     """
     config = task.config
     try:
         import ray
     except ImportError as error:
-        raise UserError("--engine ray needs Ray: pip install 'brushbench[ray]'; valid without it: local") from error
+        raise UserError(
+            "--engine ray needs Ray: pip install 'brushbench[ray]'; valid without it: --engine local"
+        ) from error
     if config.part() != WHOLE:
-        raise UserError("--engine ray hands out the shards itself; with --shard, valid is --engine local")
-    # Without it, Ray warns at every start on a machine without a GPU.
+        raise UserError("--engine ray splits the run into shards itself; valid with --shard: --engine local")
+    # Without this variable, Ray warns at every start on a machine without a GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with _own_signals():
         ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
@@ -50,7 +52,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     asked = task.requested
     count = min(gpus or int(resources["CPU"]), asked)
     worker = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_shard)
-    # A worker's folder is not the user's, nor are its environment and its brushbench.toml.
+    # A worker has another working folder, environment and brushbench.toml than the user.
     root = None if task.opened.root is None else task.opened.root.absolute()
     output = Path(config.output).absolute()
     everywhere = replace(config, dataset=task.opened.name, root=root, output=output, engine="local", fresh=False)
@@ -63,7 +65,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     try:
         while waiting:
             ready, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
-            # A worker that died is told of here.
+            # The error of a worker that died is raised here.
             results = [capture(ray.get, task) for task in ready]
             mistakes += [result.error if isinstance(result, Failure) else result for result in results if result]
             before = (finished, failed)
@@ -81,7 +83,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
 
 # Any: tasks of Ray.
 def _interrupt(tasks: Sequence[Any]) -> None:
-    """Each worker gets a `KeyboardInterrupt`, after which it stores what it has painted, as without a cluster."""
+    """Send each worker a `KeyboardInterrupt`, after which it stores the images that it has generated."""
     import ray
 
     for task in tasks:
@@ -91,7 +93,7 @@ def _interrupt(tasks: Sequence[Any]) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes the signal to terminate for itself, and would end the process without a word."""
+    """Restore the handler of SIGTERM, which Ray replaces with one that ends the process without a message."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     if threading.current_thread() is threading.main_thread() and before is not None:
@@ -99,9 +101,8 @@ def _own_signals() -> Iterator[None]:
 
 
 def _shard(config: RunConfig) -> str:
-    """One worker's part; the user's mistake, if there is one."""
-    # A shell that starts a command in the background has it ignore this signal, and Ray's workers with it: but it is by
-    # this one that Ray interrupts them.
+    """Generate one worker's part; returns the message of a user's mistake, or an empty text."""
+    # A shell makes its background commands, and so Ray's workers, ignore SIGINT, which Ray uses to interrupt them.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -114,6 +115,6 @@ def _shard(config: RunConfig) -> str:
 
 
 def _counts(path: Path) -> tuple[int, int]:
-    """Samples in the ledger, and how many of them failed."""
+    """The number of samples in the ledger, and how many of them failed."""
     entries = Run.open(path).ledger().values() if (path / "run.json").exists() else ()
     return len(entries), sum(entry.status == "failed" for entry in entries)

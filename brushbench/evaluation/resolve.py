@@ -1,4 +1,4 @@
-"""From a configuration to a `Job`: everything that a run is made with, located, opened, loaded and identified once."""
+"""Resolve a configuration to a `Job`: locate, open, load and identify everything that a run needs, once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ from brushbench.runs.record import Identity
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A configuration whose data set is open and whose metrics are chosen; its method isn't loaded yet."""
+    """A configuration with its data set open and its metrics chosen, but its method not loaded yet."""
 
     config: RunConfig
     opened: OpenedDataset
     selection: Selection | None
-    """None: it isn't scored."""
+    """None if the run isn't to be scored."""
     notes: Sequence[str] = ()
-    """What libraries warned of meanwhile."""
+    """Warnings of libraries meanwhile."""
 
     @property
     def dataset(self) -> Dataset:
@@ -33,7 +33,7 @@ class Task:
 
     @property
     def requested(self) -> int:
-        """How many samples of the data set are requested."""
+        """The number of samples requested."""
         return min(self.config.limit or len(self.dataset), len(self.dataset))
 
     @property
@@ -44,27 +44,27 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run that is resolved and not made yet."""
+    """A run that is resolved, but not generated yet."""
 
     task: Task
     method: LoadedMethod
     identity: Identity
     batch_size: int
     notes: Sequence[str] = ()
-    """What libraries warned of while the method was loaded and the data set identified."""
+    """Warnings of libraries while the method was loaded and the data set identified."""
 
 
 def resolve(config: RunConfig, *, scored: bool = True) -> Job:
-    """Resolve a configuration. Raises `UserError` for whatever is wrong with its data set, metrics, method or weights.
+    """Resolve a configuration. Raises `UserError` if anything is wrong with its data set, metrics, method or weights.
 
-    Not `scored`: the metrics are left alone.
+    If not `scored`, its metrics are ignored.
     """
     task = task_of(config, scored=scored)
     return job_of(task, load_configured(config, find_configured(task)))
 
 
 def task_of(config: RunConfig, *, scored: bool = True) -> Task:
-    """Open the configured data set and choose the metrics. Raises `UserError` for whatever is wrong with these."""
+    """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them."""
     with hearing() as notes:
         opened = open_dataset(config.dataset, config.root, config.split, config.dataset_options)
         selection = _selected(config, opened) if scored else None
@@ -72,7 +72,7 @@ def task_of(config: RunConfig, *, scored: bool = True) -> Task:
 
 
 def job_of(task: Task, method: LoadedMethod) -> Job:
-    """The job of a task, its method loaded."""
+    """The job for a task and its loaded method."""
     with hearing() as notes:
         size = task.config.batch_size
         batch_size = automatic_batch(task.dataset, method) if isinstance(size, str) else size
@@ -82,13 +82,13 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
 
 
 def find_configured(task: Task) -> FoundMethod:
-    """The task's method; with no weights named, with those that belong to the data set and its masks."""
+    """Find the task's method; unless weights are named, it gets those that suit the data set and its masks."""
     config, opened = task.config, task.opened
     return find_method(config.method, weights=config.weights, usual=opened.info.weights, masks=opened.masks)
 
 
 def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:
-    """The method, loaded as configured. What libraries warn of meanwhile is in its notes."""
+    """Load the method as configured; warnings of libraries are in its notes."""
     with hearing() as notes:
         method = found.load(
             device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute

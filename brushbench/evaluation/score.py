@@ -1,4 +1,4 @@
-"""Images to scores: read what a run stored, hold it against the data set, and write scores.parquet."""
+"""Score the images of a run against its data set, and write scores.parquet."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,15 +37,15 @@ from brushbench.runs.scores import (
 from brushbench.weights.memory import release
 
 CHUNK, GPU_CHUNK = 8, 32
-"""How many images metrics look at together."""
+"""Number of images that metrics get in one call."""
 LARGE_GPU = 24 * 10**9
-"""Bytes, used or not, from which on a GPU has room for the larger number; what is free differs from run to run."""
+"""Bytes of total memory from which a GPU gets the larger number; its free memory differs from run to run."""
 SampleWithImage = tuple[Sample, UInt8[Tensor, "3 h w"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's answer for one sample: a value, or why there is none."""
+    """A metric's result for one sample: a value, or a status that says why there is none."""
 
     value: float | None
     status: str = ""
@@ -54,10 +54,10 @@ class Score:
 
 @final
 class Scoring:
-    """Scores what a run has stored and isn't scored yet; scores of images that are still the same are kept.
+    """Score the images of a run that have no scores yet; scores of unchanged images are kept.
 
-    Every image is decoded once for all metrics, in threads, a chunk ahead. Where memory is too short for all networks,
-    a block of images waits decoded while one network after the other is loaded, looks at it, and is given up.
+    Threads decode each image once for all metrics, a chunk ahead. If memory is too small for all networks, a block of
+    images stays decoded while one network after another is loaded, scores the block, and is released.
     """
 
     def __init__(self, run: Run, dataset: Dataset, selection: Selection, free: Free = free_bytes) -> None:
@@ -67,12 +67,12 @@ class Scoring:
         self._unscored = selection.unscored
         self._free = free
         self.wrong_sizes: dict[str, str] = {}
-        """Both sizes, to read, of the samples whose image hasn't the size of its source."""
+        """Both sizes, as a text, by the id of each sample whose image and source differ in size."""
         self._mask_shares: dict[str, float] = {}
         self._sizes: dict[str, str] = {}
 
     def __call__(self, watch: ProgressCallback) -> Scores:
-        """Score, write scores.parquet, return all of it.
+        """Score, write scores.parquet and return its whole content.
 
         Raises `UserError`, before anything is scored, for a metric whose network can't be loaded.
         """
@@ -108,13 +108,13 @@ class Scoring:
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
 
     def _is_complete(self, name: str, kept: Mapping[str, Score], entry: LedgerEntry | None) -> bool:
-        """Whether all is known of a sample; of one that was painted also how large it and its mask are."""
+        """Whether a sample has all scores and, if it was generated, its size and the share of its mask."""
         painted = entry is not None and entry.status == "done"
         described = name in self._mask_shares and name in self._sizes
         return self._metrics.keys() <= kept.keys() and (described or not painted)
 
     def _descriptions(self, names: Iterable[str]) -> pd.DataFrame:
-        """What reports tell of the samples: tags, the share of the pixels to paint, the size."""
+        """Columns that describe the samples in reports: tags, the share of masked pixels, the size."""
         tags, ids = self._dataset.tags(), list(names)
         columns: dict[str, pd.Series] = {
             tag_column(tag): pd.Series([tags.get(name, {}).get(tag) for name in ids], dtype="string")
@@ -163,7 +163,7 @@ class Scoring:
                         for index, found in self._score_chunk(pairs, metrics).items():
                             scores[index] |= found
                         if group is groups[-1]:
-                            # What nobody has made yet is no failure.
+                            # An image that isn't generated yet doesn't count as a failure.
                             made = {index: pair for index, pair in pairs.items() if entries[names[index]] is not None}
                             advance(len(pairs), sum(isinstance(pair, Failure) for pair in made.values()))
                     if len(groups) > 1 and any(needed):
@@ -180,7 +180,7 @@ class Scoring:
 
     def _pair(self, index: int, entry: LedgerEntry | None) -> SampleWithImage:
         if entry is None or entry.status == "failed":
-            # It is asked for all the same, and counted among those with masks of its size.
+            # Read the sample nevertheless, so that it is counted among the masks of its size.
             capture(self._described, index)
         if entry is None:
             raise SampleError("not generated")
@@ -195,7 +195,7 @@ class Scoring:
         return sample, image
 
     def _content(self, entry: LedgerEntry) -> EncodedImage:
-        """The bytes that were stored: what is scored is what the digest in the table says."""
+        """The bytes of the stored image. Raises `SampleError` if their digest isn't the one in the ledger."""
         path = self._run.image_path(entry)
         if not exists(path):
             raise SampleError(DELETED)
@@ -205,7 +205,7 @@ class Scoring:
         return EncodedImage(content, path.name)
 
     def _described(self, index: int) -> Sample:
-        """A sample of the data set; it is remembered how large it and its mask are."""
+        """Read a sample of the data set, and remember its size and the share of its mask."""
         sample = self._dataset[index]
         self._mask_shares[sample.id] = sample.mask.float().mean().item()
         self._sizes[sample.id] = f"{sample.image.shape[1]}x{sample.image.shape[2]}"
@@ -223,7 +223,7 @@ class Scoring:
         for size in dict.fromkeys(image.shape for _, image in read.values()):
             group = {index: pair for index, pair in read.items() if pair[1].shape == size}
             batch, images = Batch.of([sample for sample, _ in group.values()]), _stacked(group.values())
-            # One tensor for all metrics: by it, those with the same network know that it has seen these images.
+            # One tensor for all metrics: metrics that share a network recognise it, and the network runs only once.
             by_metric = {metric: _scores_of(self._metrics[metric], batch, images) for metric in metrics}
             for place, index in enumerate(group):
                 scores[index] = {metric: by_metric[metric][place] for metric in metrics}
@@ -231,7 +231,7 @@ class Scoring:
 
 
 def chunk_size(device: torch.device, total: Free = total_bytes) -> int:
-    """How many images metrics look at together on a device."""
+    """The number of images that metrics get in one call on a device."""
     return GPU_CHUNK if device.type == "cuda" and total(device) >= LARGE_GPU else CHUNK
 
 
@@ -241,7 +241,7 @@ def _lacking(
     names: Sequence[str],
     kept: Mapping[str, Mapping[str, Score]],
 ) -> bool:
-    """Whether one of the samples has no score of the metric that holds."""
+    """Whether any of the samples lacks a valid score of the metric."""
     return any(metric not in kept[names[index]] for index in pairs)
 
 
@@ -261,13 +261,13 @@ def _stacked(pairs: Iterable[SampleWithImage]) -> UInt8[Tensor, "n 3 h w"]:
 def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[Score]:
     values = capture(_values, metric, batch, images)
     if isinstance(values, Failure) and values.out_of_memory:
-        # The networks of the other metrics are in the way.
+        # The networks of the other metrics may take up the memory.
         release()
         values = capture(_values, metric, batch, images)
     if isinstance(values, Failure):
         if len(batch) == 1:
             return [Score(None, values.error)]
-        # One bad sample must not take the others with it.
+        # One bad sample must not spoil the rest of its batch.
         return [
             score
             for place in range(len(batch))
@@ -282,7 +282,7 @@ def _scores_of(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -
 
 
 def _values(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> list[float]:
-    """One for each image. Raises `SampleError` where a metric gives something else."""
+    """One value per image. Raises `SampleError` if the metric returns anything else."""
     values = metric(batch, images)
     if not isinstance(values, Tensor) or values.shape != (len(batch),) or not values.is_floating_point():
         shape = f"{values.dtype} {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
@@ -291,7 +291,7 @@ def _values(metric: Metric, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> l
 
 
 def notes_of_metric(metric: Noting, batch: Batch) -> list[str]:
-    """One for each sample. Raises `SampleError` where a metric has another number of them."""
+    """One note per sample. Raises `SampleError` if the metric returns another number of notes."""
     notes = [str(note) for note in metric.notes(batch)]
     if len(notes) != len(batch):
         raise SampleError(f"the metric has {len(notes)} notes for {len(batch)} images")

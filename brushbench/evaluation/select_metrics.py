@@ -1,4 +1,4 @@
-"""Which metrics a run is scored with: those asked for by name, or the usual ones that can be computed here."""
+"""Choose the metrics of a run: those requested by name, or the usual ones that can be computed on this machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from brushbench.weights.runtime import device_named
 
 PIXEL = ("psnr", "mse", "ssim", "ssim@whole")
 LEARNED = ("lpips", "clip", "image-reward", "hps", "aesthetic")
-"""The paper's, with the pixel metrics; SSIM isn't among its."""
+"""The paper's metrics, together with the pixel metrics; the paper has no SSIM."""
 USUAL_WITH: dict[MaskKind, tuple[str, ...]] = {"segmentation": (), "random": ("seam",)}
-"""By the kind of masks: where a mask follows an object, the object's own edge can't be told from a seam."""
+"""Further metrics by the kind of masks. Along a mask that follows an object, its edge looks like a seam."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to score with, and what not."""
+    """The metrics to score with, and those that are left out."""
 
     metrics: tuple[Metric, ...]
     unscored: dict[str, str]
@@ -32,7 +32,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What metrics take from a run, where they have such an option."""
+    """What a run passes to metrics that have an option for it."""
 
     protocol: str
     info: DatasetInfo
@@ -43,32 +43,32 @@ class Setting:
 
     @property
     def masks(self) -> MaskKind:
-        """What kind of masks the run has."""
+        """The kind of the run's masks."""
         return self.info.mask_kind(self.split)
 
     def usual(self) -> list[str]:
-        """The metrics that a run is scored with if none are named."""
+        """The names of the metrics to score with if none are requested."""
         if self.info.metrics:
             return [*self.info.metrics]
         return [*PIXEL, *(self.info.learned or LEARNED), *USUAL_WITH[self.masks]]
 
 
 def select(names: Sequence[str] | None, setting: Setting) -> Selection:
-    """The metrics by these names, with their weights at hand; `names` None: the usual ones, as far as they can be had.
+    """Load the metrics of these names; if `names` is None, the usual ones whose weights are on this machine.
 
-    A metric that is given options is asked for by name. Raises `UserError` for an unknown name, region or option, a
-    name given twice, options of a metric that isn't among them, and for weights of a metric asked for by name that are
-    neither here nor to be downloaded.
+    A metric with options counts as requested by name, and its weights are downloaded if necessary. Raises `UserError`
+    for an unknown name, region or option, for a name given twice, for options of a metric that isn't requested, and for
+    weights of a metric requested by name that can't be had.
     """
     chosen = list(names) if names is not None else setting.usual()
     if not chosen:
-        raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
+        raise UserError("metrics: none are named; valid: at least one name, or leave the option out for the usual ones")
     bases = [parted(name)[0] for name in chosen]
     for base in setting.options:
         check_name("metric", base)
         if base not in bases:
             raise UserError(
-                one_line(f"an option of {base} is given, which isn't among the metrics: {', '.join(chosen)}")
+                one_line(f"an option is given for metric {base}, which isn't requested; requested: {', '.join(chosen)}")
             )
     metrics: list[Metric] = []
     unscored: dict[str, str] = {}
@@ -83,7 +83,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
             metrics.append(metric)
     columns = [metric.info.name for metric in metrics]
     if len(set(columns)) != len(columns):
-        raise UserError(one_line(f"metrics: one is asked for twice in {', '.join(names or ())}"))
+        raise UserError(one_line(f"metrics: one is named twice in {', '.join(names or ())}"))
     return Selection(tuple(metrics), unscored)
 
 
@@ -91,7 +91,7 @@ def _loaded(name: str, setting: Setting) -> Metric:
     base = parted(name)[0]
     cls = load_class("metric", base)
     known = parameters(base, cls)
-    # The suite's own find out what `auto` is when they need it.
+    # The suite's own metrics resolve `auto` themselves, when they need a device.
     device = setting.device if is_built_in("metric", base) else str(device_named(setting.device))
     given: dict[str, Value] = {"protocol": setting.protocol, "device": device, "masks": setting.masks}
     own = {key: value for key, value in given.items() if key in known}
@@ -99,7 +99,7 @@ def _loaded(name: str, setting: Setting) -> Metric:
 
 
 def load_metric(name: str, **options: Value) -> Metric:
-    """A metric by name or `path/to/file.py:Class`, also with its region as `psnr@painted`.
+    """Load a metric by name or by `path/to/file.py:Class`, optionally with a region, as in `psnr@painted`.
 
     Raises `UserError` for an unknown name or option.
 
@@ -115,7 +115,7 @@ def _built(name: str, cls: Any, options: Mapping[str, Value]) -> Metric:
         if region not in REGIONS:
             raise UserError(one_line(f"metric {name!r}: region {region!r} is not one of {', '.join(REGIONS)}"))
         if "region" not in parameters(base, cls):
-            raise UserError(one_line(f"metric {base!r} has no regions: valid is its name alone"))
+            raise UserError(one_line(f"metric {base!r} has no regions; valid: its name without @{region}"))
         options = {**options, "region": region}
     metric = build(base, cls, options)
     return cast(Metric, metric) if is_built_in("metric", base) else checked_metric(name, cls, metric)

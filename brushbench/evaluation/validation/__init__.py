@@ -1,1 +1,1 @@
-"""The contract of a method, metric or data set, tried on a tiny batch: `brushbench validate`."""
+"""`brushbench validate`: check that a method, metric or data set keeps its contract, on a tiny batch."""

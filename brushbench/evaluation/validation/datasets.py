@@ -1,4 +1,4 @@
-"""The contract of data sets."""
+"""Check the contract of data sets."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,11 +13,11 @@ from brushbench.datasets.plug_in import info_of
 from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
 
 MOST = 8
-"""Samples that are looked at, evenly from the first to the last; `data verify` looks at all."""
+"""Number of samples to check, evenly spaced from the first to the last; `data verify` checks all."""
 
 
 def dataset_violations(asked: Asked) -> list[Violation]:
-    """What is wrong with a data set. Raises `UserError` for options that it hasn't, or of no value."""
+    """Find what is wrong with a data set. Raises `UserError` for an unknown option and for an invalid value."""
     found: list[Violation] = []
     cls = tried(found, "loading", "", load_class, "dataset", asked.name)
     if cls is None:
@@ -49,18 +49,18 @@ def _looked_at(dataset: Dataset, asked: Asked, split: str) -> list[Violation]:
         again = list(pool.map(lambda place: tried([], "error", "", dataset.__getitem__, place), samples))
     for sample, other in zip(samples.values(), again, strict=True):
         if other is None or not _same(sample, other):
-            text = f"{split}: sample {sample.id!r} is another one when it is asked for again, by several threads"
+            text = f"{split}: sample {sample.id!r} differs when several threads read the data set again"
             found.append(Violation("determinism", text))
     other_digest = tried(found, "error", f"{split}: ", _digest, asked, split)
     digest = tried(found, "error", f"{split}: ", dataset.digest)
     if digest is not None and other_digest is not None and digest != other_digest:
-        found.append(Violation("determinism", f"{split}: digest() is another one when the data set is opened again"))
+        found.append(Violation("determinism", f"{split}: digest() differs when the data set is opened again"))
     tags = tried(found, "error", f"{split}: ", dataset.tags)
     other_tags = [
         sample.id for sample in samples.values() if tags is not None and {**tags.get(sample.id, {})} != {**sample.tags}
     ]
     if other_tags:
-        found.append(Violation("value", f"{split}: sample {other_tags[0]!r} has other tags than tags() says"))
+        found.append(Violation("value", f"{split}: sample {other_tags[0]!r} has other tags than tags() returns"))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What is found to be wrong with a plug-in, and what it is tried with."""
+"""Findings about a plug-in, and the request to check one."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ Check = Literal["loading", "options", "error", "dtype", "shape", "value", "deter
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that is wrong."""
+    """One violation of a plug-in's contract."""
 
     check: Check
     text: str
-    """One line."""
+    """What is wrong, in one line."""
 
     def __str__(self) -> str:
         return f"{self.check}: {self.text}"
@@ -28,10 +28,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A plug-in, and how to load it."""
+    """The plug-in to check, and how to load it."""
 
     name: str
-    """Registered, or `path/to/file.py:Name`."""
+    """A registered name, or `path/to/file.py:Name`."""
     kind: PluginKind
     options: Mapping[str, Value] = field(default_factory=dict)
     weights: str | None = None
@@ -39,11 +39,11 @@ class Asked:
     dtype: str = "auto"
     root: Path | None = None
     splits: tuple[str, ...] = ()
-    """The splits of a data set to try; none: all that it says it has, or `inside`."""
+    """The splits of a data set to check; if empty, all that it declares, or else `inside`."""
 
 
 def tried(found: list[Violation], check: Check, what: str, make: Callable[..., T], *arguments: object) -> T | None:
-    """What `make` returns; None, and a finding, if anything goes wrong in it."""
+    """Call `make` and return its result; if anything goes wrong in it, add a finding and return None."""
     made = capture(make, *arguments)
     if isinstance(made, Failure):
         place = f" ({made.place})" if made.place and not made.by_user else ""
@@ -52,9 +52,9 @@ def tried(found: list[Violation], check: Check, what: str, make: Callable[..., T
     return made
 
 
-# Any: the class or function whose options they are.
+# Any: the class or function that has the options.
 def default_findings(owner: str, target: Any) -> Iterator[Violation]:
-    """Options whose default is of another type than they state."""
+    """Find options whose default isn't valid for their own type."""
     for key, parameter in parameters(owner, target).items():
         if problem := default_problem(owner, key, parameter):
             yield Violation("options", one_line(f"the default of {key}, {parameter.default!r}, isn't valid: {problem}"))

@@ -1,4 +1,4 @@
-"""Which kind of plug-in a name is, and the findings of each."""
+"""Find out what kind of plug-in a name stands for, and check it accordingly."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
@@ -21,13 +21,13 @@ FINDINGS: Mapping[PluginKind, Callable[[Asked], list[Violation]]] = {
 
 
 def validate_plug_in(asked: Asked) -> list[Violation]:
-    """Everything that is wrong with a plug-in. Raises `UserError` for a name or an option that doesn't exist."""
+    """Find everything that is wrong with a plug-in. Raises `UserError` for an unknown name or option."""
     check_name(asked.kind, parted(asked.name)[0])
     return FINDINGS[asked.kind](asked)
 
 
 def kind_of(name: str) -> PluginKind:
-    """What a name stands for. Raises `UserError` for one that is nothing, or more than one thing."""
+    """The kind of plug-in that a name stands for. Raises `UserError` if it is unknown or ambiguous."""
     base = parted(name)[0]
     if file := plugin_file(base):
         check_plugin_file(base, file)
@@ -40,7 +40,7 @@ def kind_of(name: str) -> PluginKind:
     return kinds[0]
 
 
-# Any: a class or a function; a failure is told of later, by whatever kind.
+# Any: a class, a function, or a failure to load it, which the checks of any kind report later.
 def _kind_of_class(cls: Any) -> PluginKind:
     if isinstance(cls, Failure):
         return "method"

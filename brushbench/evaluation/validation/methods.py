@@ -1,4 +1,4 @@
-"""The contract of methods."""
+"""Check the contract of methods."""
 
 import torch
 from torch import Tensor
@@ -21,11 +21,11 @@ from brushbench.evaluation.validation.probe import (
 from brushbench.imaging.padding import padded
 
 LEVELS = 2
-"""By so much may a pixel differ where a sample stands in another place: kernels round differently there."""
+"""How much a pixel may differ if its sample is at another place in the batch, where kernels round differently."""
 
 
 def method_violations(asked: Asked) -> list[Violation]:
-    """What is wrong with a method. Raises `UserError` for options that it hasn't, that are missing, or of no value."""
+    """Find what is wrong with a method. Raises `UserError` for options that are unknown, missing or invalid."""
     found: list[Violation] = []
     cls = tried(found, "loading", "", load_class, "method", asked.name)
     if cls is None:
@@ -44,12 +44,12 @@ def _loaded(asked: Asked, weights: str | None) -> LoadedMethod:
 def _called(method: Method, side_multiple: int) -> list[Violation]:
     found: list[Violation] = []
     first = probe()
-    # As a run gives it what it can't paint.
+    # Padded, as a run does it for sizes that the method can't inpaint.
     first = Probe(padded(first.batch, side_multiple), first.seeds)
     given = copied(first.batch)
     images = _images(found, method, Probe(given, first.seeds), "")
     if is_changed(given, first.batch):
-        found.append(Violation("input", "it changes the tensors of the batch, which belong to the suite"))
+        found.append(Violation("input", "it changes the tensors of the batch in place; it must copy them first"))
     if images is None:
         return found
     again = _images(found, method, first, "called again: ")
@@ -59,7 +59,9 @@ def _called(method: Method, side_multiple: int) -> list[Violation]:
     others = _images(found, method, with_other_neighbours(first), "with other samples: ")
     if others is not None and not torch.equal(images[KEPT], others[KEPT]):
         told = _difference(images[KEPT], others[KEPT])
-        found.append(Violation("independence", f"with other samples in the batch, {told} for the one that stayed"))
+        found.append(
+            Violation("independence", f"with other samples in the batch, {told} for the sample that stayed the same")
+        )
         return found
     order = list(reversed(range(COUNT)))
     turned = _images(found, method, first.take(order), "in another order: ")
@@ -71,8 +73,8 @@ def _called(method: Method, side_multiple: int) -> list[Violation]:
 
 
 def _images(found: list[Violation], method: Method, one: Probe, when: str) -> Tensor | None:
-    """What it paints; None, and a finding, if that can't be used."""
-    # Whatever it returns is looked at, so that its type isn't taken for granted.
+    """The images that the method returns; if they can't be used, add a finding and return None."""
+    # An object: a plug-in may return anything, so its type is checked.
     images: object = tried(found, "error", when, method, copied(one.batch) if when else one.batch, list(one.seeds))
     if images is None:
         if not found or found[-1].check != "error":

@@ -1,4 +1,4 @@
-"""The contract of metrics."""
+"""Check the contract of metrics."""
 
 import torch
 from torch import Tensor
@@ -23,11 +23,11 @@ from brushbench.evaluation.validation.probe import (
 from brushbench.weights.metrics import Networked
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
-"""By so much may a score differ where an image is in another batch: networks compute in float32."""
+"""How much a score may differ if its image is in another batch: networks compute in float32."""
 
 
 def metric_violations(asked: Asked) -> list[Violation]:
-    """What is wrong with a metric. Raises `UserError` for options that it hasn't, that are missing, or of no value."""
+    """Find what is wrong with a metric. Raises `UserError` for options that are unknown, missing or invalid."""
     found: list[Violation] = []
     base, region = parted(asked.name)
     cls = tried(found, "loading", "", load_class, "metric", base)
@@ -55,7 +55,7 @@ def _called(metric: Metric, when: str) -> list[Violation]:
     found: list[Violation] = []
     if not metric.info.version:
         found.append(
-            Violation("value", f"{when}info.version is empty: scores of another version could not be told apart")
+            Violation("value", f"{when}info.version is empty: scores of different versions could not be told apart")
         )
     if isinstance(metric, Networked):
         tried(found, "loading", f"{when}load_network(): ", metric.load_network)
@@ -65,45 +65,47 @@ def _called(metric: Metric, when: str) -> list[Violation]:
     given, own = copied(first), images.clone()
     scores = _scores(found, metric, given, own, when)
     if is_changed(given, first) or not torch.equal(own, images):
-        found.append(Violation("input", f"{when}it changes the tensors that it is given, which belong to the suite"))
+        found.append(
+            Violation("input", f"{when}it changes the tensors that it is given in place; it must copy them first")
+        )
     if scores is None:
         return found
     found += _out_of_range(metric.info, scores, when)
     again = _scores(found, metric, first, images, f"{when}called again: ")
     if again is not None and not torch.equal(scores.nan_to_num(-1), again.nan_to_num(-1)):
-        found.append(Violation("determinism", f"{when}the same images have other scores when it is called again"))
+        found.append(Violation("determinism", f"{when}the same images get other scores when it is called again"))
         return found
     others = with_other_neighbours(probe()).batch
     mixed = torch.where(torch.arange(COUNT)[:, None, None, None] == KEPT, images, 255 - images)
     beside = _scores(found, metric, others, mixed, f"{when}with other images: ")
     if beside is not None and not _close(scores[KEPT], beside[KEPT]):
-        told = f"{scores[KEPT].item():.6g} is {beside[KEPT].item():.6g} with other images in the batch"
-        found.append(Violation("independence", f"{when}a score depends on the other images: {told}"))
+        told = f"{scores[KEPT].item():.6g} becomes {beside[KEPT].item():.6g}"
+        found.append(Violation("independence", f"{when}a score depends on the other images in the batch: {told}"))
         return found
     order = list(reversed(range(COUNT)))
     turned = _scores(found, metric, first.take(order), images[order], f"{when}in another order: ")
     if turned is not None and not _close(scores, turned[order]):
-        found.append(Violation("independence", f"{when}scores depend on the place of an image in the batch"))
+        found.append(Violation("independence", f"{when}scores depend on an image's place in the batch"))
     _scores(found, metric, first.take([0]), images[:1], f"{when}with a batch of one: ")
-    _scores(found, metric, first, first.images, f"{when}with images that are their sources: ")
+    _scores(found, metric, first, first.images, f"{when}with images equal to their sources: ")
     for filled in (False, True):
         masks = torch.full_like(first.masks, filled)
         batch = Batch(first.ids, first.images, masks, first.captions)
-        what = "everything is" if filled else "nothing is"
-        _scores(found, metric, batch, images, f"{when}where {what} to be painted: ")
+        what = "full" if filled else "empty"
+        _scores(found, metric, batch, images, f"{when}with {what} masks: ")
     return found
 
 
 def _images() -> Tensor:
-    """What a poor method might paint: the mean grey, with a slope."""
+    """Images as a poor method might generate them: a grey gradient in the mask."""
     batch = probe().batch
     slope = torch.linspace(60, 200, batch.images.shape[3]).to(torch.uint8).expand_as(batch.images)
     return torch.where(batch.masks, slope, batch.images.clamp(8, 240))
 
 
 def _scores(found: list[Violation], metric: Metric, batch: Batch, images: Tensor, when: str) -> Tensor | None:
-    """What it says; None, and a finding, if that can't be used."""
-    # Whatever it returns is looked at, so that its type isn't taken for granted.
+    """The scores that the metric returns; if they can't be used, add a finding and return None."""
+    # An object: a plug-in may return anything, so its type is checked.
     scores: object = tried(found, "error", when, lambda: [metric(batch, images)])
     if not isinstance(scores, list):
         return None

@@ -1,4 +1,4 @@
-"""A tiny batch, not square, with all that a method may stumble over: different pictures, masks, captions and seeds."""
+"""A tiny batch to check plug-ins with: not square, and every sample has another picture, mask, caption and seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from brushbench.core.types import Batch
 COUNT, HEIGHT, WIDTH = 4, 64, 128
 SEEDS = (7, 2**40 + 1, 0, 12345)
 KEPT = 1
-"""The place of the sample that stays when the others are exchanged."""
+"""The place of the sample that stays when the rest of the batch is exchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Probe:
 
 
 def probe() -> Probe:
-    """Smooth colours, and a disc in each to be painted: of another size, at another place."""
+    """Pictures of smooth colours; each mask is a disc of another size at another place."""
     down = torch.arange(HEIGHT)[:, None] / HEIGHT
     across = torch.arange(WIDTH)[None, :] / WIDTH
     images, masks = [], []
@@ -42,7 +42,7 @@ def probe() -> Probe:
 
 
 def with_other_neighbours(first: Probe) -> Probe:
-    """The sample at `KEPT` as it was, among others that are something else."""
+    """The probe with every sample changed except the one at `KEPT`."""
     batch, kept = first.batch, torch.arange(COUNT) == KEPT
     ids, captions = (
         tuple(text if place == KEPT else f"another {text}" for place, text in enumerate(texts))
@@ -55,17 +55,17 @@ def with_other_neighbours(first: Probe) -> Probe:
 
 
 def copied(batch: Batch) -> Batch:
-    """With tensors of its own."""
+    """Copy a batch with its tensors."""
     return Batch(batch.ids, batch.images.clone(), batch.masks.clone(), batch.captions)
 
 
 def is_changed(batch: Batch, before: Batch) -> bool:
-    """Whether its tensors have other values than before."""
+    """Whether the tensors of a batch have other values than before."""
     return not (torch.equal(batch.images, before.images) and torch.equal(batch.masks, before.masks))
 
 
 def describe_returned(found: object) -> str:
-    """What a plug-in has returned, to read."""
+    """Describe what a plug-in returned, for a message."""
     if not isinstance(found, Tensor):
         return f"an object of type {type(found).__name__}"
     return f"{str(found.dtype).removeprefix('torch.')} {list(found.shape)}"
