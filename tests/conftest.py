@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock
 from forked import Running, scripted, started
 from hub_server import Content, Hub
+from hypothesis import settings
 
 from brushbench.cli.main import main
 from brushbench.core.bars import without_bars
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 # Tiny models are slower with more threads. It holds for processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+# No test depends on how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
