@@ -156,7 +156,7 @@ def _names(valid: Sequence[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         found = text.split(",")
         if wrong := sorted({*found} - {*valid}):
-            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: valid are {', '.join(valid)}")
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}; valid: {', '.join(valid)}")
         return found
 
     return names

@@ -137,7 +137,7 @@ def test_a_second_run_of_a_day_has_a_file_of_its_own(gpu: ModuleType, work: Path
     ("given", "told"),
     [
         (("--keep",), "--keep is only for a GPU and without --tiny"),
-        (("--parts", "speed,fly"), "fly: valid are machine, models, speed"),
+        (("--parts", "speed,fly"), "fly; valid: machine, models, speed"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

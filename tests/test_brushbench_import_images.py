@@ -109,7 +109,7 @@ def test_transparent_pictures_are_refused_before_anything_is_written(
     make, options = TRANSPARENT[kind]
     folder = filled(tmp_path / "mine")
     make().save(folder / f"{IDS[3]}.png", **options)
-    assert_one_line(score(folder, "--protocol", protocol), f"{IDS[3]}.png", "transparent", "valid are opaque images")
+    assert_one_line(score(folder, "--protocol", protocol), f"{IDS[3]}.png", "transparent", "valid: opaque images")
     assert not (tmp_path / "runs").exists()
 
 

@@ -191,7 +191,7 @@ def test_what_has_changed_on_the_hub_is_told(
     assert "it has no config.json" in found["lllyasviel/control_v11p_sd15_inpaint"]
     assert "its main branch is now at ffffffff" in found["kd5678/prefpaint-v1.0"]
     assert "it is now called lab/reward" in found["zai-org/ImageReward"]
-    assert "its card states the licence mit, the manifest Apache-2.0" in found["zai-org/ImageReward"]
+    assert "its card states the licence mit, but the manifest has Apache-2.0" in found["zai-org/ImageReward"]
     assert "it is gated now" in found["h94/IP-Adapter"]
     assert found["xswu/HPSv2"] == "not compared: the hub answered with HTTP status 500"
     assert found["google-bert/bert-base-uncased"] == "matches its manifest"

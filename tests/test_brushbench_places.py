@@ -89,10 +89,10 @@ def test_a_folder_for_each(put: Put, tmp_path: Path, write_bench) -> None:
         ("root = 'x'", ["brushbench.toml: unknown key 'root'", "valid: data"]),
         ('data = ""', ["brushbench.toml: '' can't be a folder"]),
         ('data = "\\u0000"', ["brushbench.toml: '\\x00' can't be a folder"]),
-        ("data = 7", ["data: valid is"]),
+        ("data = 7", ["wrong data; valid:"]),
         ("[data]\nbrushbanch = 'x'", ["unknown data set 'brushbanch': did you mean 'brushbench'?"]),
         ("[data]\nphotos = 'x'", ["unknown data set 'photos'", "valid: brushbench"]),
-        ("[data]\nbrushbench = 7", ["data.brushbench: valid is a folder"]),
+        ("[data]\nbrushbench = 7", ["wrong data.brushbench; valid: a folder"]),
     ],
 )
 def test_settings_that_are_wrong(content: str, parts: list[str], put: Put, brushbench) -> None:

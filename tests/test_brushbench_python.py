@@ -51,7 +51,7 @@ def test_samples_and_batches_are_told_without_their_pixels() -> None:
     mask = torch.zeros(1, 8, 16, dtype=torch.bool)
     mask[:, :2] = True
     sample = Sample("a", torch.zeros(3, 8, 16, dtype=torch.uint8), mask, "a cat", {"subject": "animal"})
-    assert repr(sample) == "<Sample 'a', 8x16, 25% painted, 'a cat', {'subject': 'animal'}>"
+    assert repr(sample) == "<Sample 'a', 8x16, 25% masked, 'a cat', {'subject': 'animal'}>"
     assert repr(Batch.of([sample, sample])) == "<Batch of 2, 8x16, a, a>"
 
 

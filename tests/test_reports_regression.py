@@ -343,7 +343,7 @@ def test_a_damaged_baseline_is_one_line(where: tuple[str, ...], value: object, r
         (("--write", "nowhere/b.json"), "no such folder: nowhere"),
         (("--write", "b.json", "--metrics", "clip"), "unknown metric of"),
         (("--write", "b.json", "--margin", "psnr"), "not of the form"),
-        (("--write", "b.json", "--margin", "psnr=x"), "margin psnr=x: valid is a number"),
+        (("--write", "b.json", "--margin", "psnr=x"), "margin psnr=x; valid: a number"),
         (("--write", "b.json", "--margin", "psnr=-1"), "margin psnr=-1"),
         (("--write", "b.json", "--margin", "psnr=nan"), "margin psnr=nan"),
         (("--write", "b.json", "--margin", "psmr=1"), "did you mean 'psnr'?"),

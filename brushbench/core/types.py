@@ -42,10 +42,10 @@ class Sample:
             raise UserError(f"sample {self.id!r}: mask is {_described(self.mask)}, must be bool {[1, *size]}")
 
     def __repr__(self) -> str:
-        """The id, size, painted share, caption and tags, without the pixels."""
+        """The id, size, masked share, caption and tags, without the pixels."""
         size = "x".join(map(str, self.image.shape[1:]))
-        painted = f"{self.mask.float().mean().item():.0%} painted"
-        return f"<Sample {self.id!r}, {size}, {painted}, {self.caption!r}, {dict(self.tags)}>"
+        masked = f"{self.mask.float().mean().item():.0%} masked"
+        return f"<Sample {self.id!r}, {size}, {masked}, {self.caption!r}, {dict(self.tags)}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ def _texts(tags: object) -> Mapping[str, str]:
 def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.Table:
     size = file.metadata.row_group(group).total_byte_size
     if size > MAX_GROUP_BYTES:
-        raise SampleError(f"Parquet: a row group has {size} bytes: valid are up to {MAX_GROUP_BYTES}")
+        raise SampleError(f"Parquet: a row group has {size} bytes; valid: up to {MAX_GROUP_BYTES}")
     try:
         table = file.read_row_group(group, columns=columns, use_threads=False)
         table.validate(full=True)

@@ -113,14 +113,14 @@ def _settings(file: Path) -> dict[str, DataFolder]:
         place = DataFolder(_folder(file, data), SETTINGS, own=False)
         return dict.fromkeys(found_by_name(), place)
     if not isinstance(data, dict):
-        raise UserError(one_line(f'{file}: data: valid is data = "DIR", or a table [data] with name = "DIR"'))
+        raise UserError(one_line(f'{file}: wrong data; valid: data = "DIR", or a table [data] with name = "DIR"'))
     valid = [name for name in registered("dataset") if not dataset_info(name).embedded]
     found = {}
     for name, folder in data.items():
         if name not in valid:
             raise _wrong(file, unknown("data set", name, valid))
         if not isinstance(folder, str):
-            raise UserError(one_line(f'{file}: data.{name}: valid is a folder, {name} = "DIR"'))
+            raise UserError(one_line(f'{file}: wrong data.{name}; valid: a folder, {name} = "DIR"'))
         found[name] = DataFolder(_folder(file, folder), SETTINGS, own=True)
     return found
 

@@ -27,7 +27,7 @@ def _size(value: object) -> object:
     found = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) else None
     width, height = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
-        raise ValueError(f"valid are N, a square, and WIDTHxHEIGHT, with sides of {SMALLEST} to {LARGEST} pixels")
+        raise ValueError(f"valid: N, a square, and WIDTHxHEIGHT, with sides of {SMALLEST} to {LARGEST} pixels")
     return str(width) if width == height else f"{width}x{height}"
 
 

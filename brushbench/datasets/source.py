@@ -76,7 +76,7 @@ def check_id(sample_id: str) -> None:
     """Raises `DefectError` for an id that can't be the name of a file on every system."""
     printable = sample_id.isprintable() and not set(sample_id) & set('/\\:*?"<>|')
     if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
-        valid = f"valid are 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
+        valid = f"valid: 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
         raise DefectError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"), "bad-id")
 
 
@@ -96,7 +96,7 @@ def has_surrogate(text: str) -> bool:
 def check_caption(caption: str) -> None:
     """Raises `DefectError` for a caption that is too long, or that can't be encoded."""
     if len(caption) > MAX_CAPTION:
-        raise DefectError(f"caption has {len(caption)} characters: valid are up to {MAX_CAPTION}", "bad-caption")
+        raise DefectError(f"caption has {len(caption)} characters; valid: up to {MAX_CAPTION}", "bad-caption")
     if has_surrogate(caption):
         raise DefectError("caption is not valid Unicode: it has a lone surrogate", "bad-caption")
 

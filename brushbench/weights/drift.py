@@ -111,7 +111,7 @@ def _remarks(manifest: Manifest, live: Repository) -> Iterator[str]:
     if live.name != manifest.repository:
         yield f"it is now called {live.name}"
     if live.licence and _plain(live.licence) not in _plain(manifest.licence.name):
-        yield f"its card states the licence {live.licence}, the manifest {manifest.licence.name}"
+        yield f"its card states the licence {live.licence}, but the manifest has {manifest.licence.name}"
     if manifest.gated and manifest.gated.value and not live.gated:
         yield "it is no longer gated"
 

@@ -89,7 +89,7 @@ def device_named(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(one_line(f"device {name!r}: valid are auto, cpu, cuda, cuda:N, mps")) from error
+        raise UserError(one_line(f"device {name!r}; valid: auto, cpu, cuda, cuda:N, mps")) from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device.type, False):
         valid = ", ".join(kind for kind, here in available.items() if here)
@@ -104,5 +104,5 @@ def dtype_named(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise UserError(one_line(f"dtype {name!r}: valid are auto, {', '.join(DTYPES)}"))
+        raise UserError(one_line(f"dtype {name!r}; valid: auto, {', '.join(DTYPES)}"))
     return DTYPES[name]
