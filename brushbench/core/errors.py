@@ -21,6 +21,10 @@ class NotFiniteError(SampleError):
     """What was computed for one sample has infinite values or NaN. That is nobody's wrong request, but a failure."""
 
 
+class ComputeError(UserError):
+    """The models can't compute by the requested recipe, whatever the sample: it ends a run."""
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """`text` with control characters (also terminal escapes) and line breaks made spaces, cut at `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())

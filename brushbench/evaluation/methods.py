@@ -25,6 +25,7 @@ from brushbench.datasets.source import digest_of_parts
 from brushbench.imaging.padding import side_multiple
 from brushbench.runs.record import FILE
 from brushbench.weights import Weights
+from brushbench.weights.recipe import check_tools
 from brushbench.weights.runtime import Runtime, device_named, dtype_named
 
 
@@ -149,6 +150,7 @@ def _from_weights(
     build(name, target, options)
     device = device_named(place[0])
     dtype = dtype_named(place[1], device)
+    check_tools(place[2], device)
     usual = {key: value for key, value in weights.defaults.items() if key in option_names(cls)}
     values = checked(name, target, {**usual, **options})
     built = made_of(name, target, values)

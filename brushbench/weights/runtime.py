@@ -1,7 +1,7 @@
 """Where models compute: the device, the precision, and whether they rest beside it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from brushbench.core.compute import FAST, PLAIN
 from brushbench.core.errors import UserError, one_line
+from brushbench.weights.recipe import compile_in_place, computing
 from brushbench.weights.resolver import Weights
 
 Placed = TypeVar("Placed", bound=nn.Module)
@@ -48,16 +49,26 @@ class Runtime:
         model.register_forward_pre_hook(before, with_kwargs=True)
         return model.to("cpu")
 
+    def compile(self, *modules: nn.Module) -> None:
+        """Have modules compute by compiled code if the recipe says so; see `compile_in_place`."""
+        for module in modules if self.compute == FAST else ():
+            compile_in_place(module)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Inside, models compute by the recipe. Raises `ComputeError` if they can't be compiled."""
+        return computing(self.compute, self.device)
+
     @contextmanager
     def stage(self, *models: nn.Module) -> Iterator[None]:
-        """A stage of painting: what is awake when it begins or ends goes to rest.
+        """A stage of painting, by the recipe: what is awake when it begins or ends goes to rest.
 
         `models` are those of which other methods are called than `forward`, the only one that torch tells of.
         """
         self._rest()
         for model in models if self.offload else ():
             self._wake(model)
-        yield
+        with self.computing():
+            yield
         self._rest()
 
     def _wake(self, model: nn.Module) -> None:
