@@ -72,9 +72,8 @@ class HDPainter:
         sd = StableDiffusion.load(runtime, options.base, "ddim", ema=options.ema)
         sd.check_channels("hd-painter", CHANNELS)
         check_schedule(sd.scheduler_config)
-        # PAIntA and RASG hook into these blocks anew at each step, which compiled code wouldn't see.
-        levels = {*LEVELS, guidance_level(sd.unet)}
-        hooked = [block for level, block in transformer_blocks(sd.unet) if level in levels]
+        # PAIntA hooks into these blocks anew at each step, which compiled code wouldn't see.
+        hooked = [block for level, block in transformer_blocks(sd.unet) if options.painta and level in LEVELS]
         compile_blocks(sd.unet, runtime, besides=hooked)
         return cls(sd, options)
 

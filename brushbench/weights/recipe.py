@@ -7,7 +7,7 @@ import os
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,6 +119,7 @@ def computing(compute: str, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def eagerly() -> Iterator[None]:
-    """Inside, compiled modules compute as if they weren't: for what is too rare to be compiled for."""
-    with torch.compiler.set_stance("force_eager"):
+    """Inside, compiled modules compute as if they weren't: for what is too rare to compile, and for gradients."""
+    # Where nothing is compiled, the compiler isn't even imported.
+    with torch.compiler.set_stance("force_eager") if _compiled.cache_info().currsize else nullcontext():
         yield
