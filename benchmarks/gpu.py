@@ -31,7 +31,7 @@ from on_gpu.models import METHODS
 from on_gpu.naive import COMPARED, naive
 from on_gpu.results import NO_TIME, Budget, Results
 from on_gpu.runs import scoring, whole
-from on_gpu.setting import PLAIN, Measure, Record, Setting
+from on_gpu.setting import FAST, PLAIN, Measure, Record, Setting
 from on_gpu.speed import full, offload, speed
 from on_gpu.table import cell, page
 
@@ -139,7 +139,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=450, help="Seconds; no measurement begins later.")
     parser.add_argument("--batches", type=_numbers, help="Sizes, the smallest first.")
     parser.add_argument("--dtypes", type=_texts, help="The first one for all measurements, the others for few.")
-    parser.add_argument("--compute", type=_texts, default=(PLAIN,), help="Compute recipes, plain first.")
+    parser.add_argument("--compute", type=_texts, default=(PLAIN, FAST), help="Recipes, plain first.")
     parser.add_argument("--compile", action="store_true", help="`what_if` with torch.compile too: minutes.")
     parser.add_argument("--tiny", action="store_true", help="Models and pictures of no size, to try the script.")
     asked = parser.parse_args(given)

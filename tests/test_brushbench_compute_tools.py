@@ -81,7 +81,7 @@ def test_a_block_that_cannot_be_compiled_ends_the_run(
     asked = run_on(write_bench(), tmp_path / "runs", *FAST, method="brushnet")
     told = "compute 'fast': blocks can't be compiled here; valid: plain, which needs nothing of that: "
     assert_one_line(brushbench(*asked), told, "OSError: the compiler ran out of luck", last=True)
-    assert not (tmp_path / "runs/brushbench-inside/brushnet/ledger.jsonl").exists()
+    assert not (tmp_path / "runs/brushbench-inside/brushnet/samples.jsonl").exists()
 
 
 def test_code_is_kept_beside_the_hub_s_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

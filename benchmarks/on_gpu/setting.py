@@ -19,7 +19,7 @@ from on_gpu.models import Folders
 Value = str | float | bool | None | dict[str, float]
 Record = dict[str, Value]
 """One measurement, by the names of columns; `skipped` says why there are no numbers in it."""
-PLAIN = "plain"
+PLAIN, FAST = "plain", "fast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,9 @@ class Timing:
     fixed_s: float
     """Beside the steps: encoding and decoding."""
     first_s: float
-    """The first call, which chooses and loads kernels."""
+    """The first call, which chooses and loads kernels; by the recipe `fast`, it compiles them."""
+    once_s: float
+    """What the first call took longer than the same call later."""
 
     def whole_s(self, steps: int) -> float:
         """Seconds of a call with so many steps."""
@@ -152,6 +154,7 @@ class Timing:
             "step_ms": 1e3 * self.step_s,
             "fixed_ms": 1e3 * self.fixed_s,
             "first_s": self.first_s,
+            "once_s": self.once_s,
         }
 
 
@@ -161,7 +164,7 @@ def timing_of(setting: Setting, call: Callable[[int], object]) -> Timing:
     first = setting.seconds(lambda: call(few))
     short, long = (setting.seconds(lambda steps=steps: call(steps), 2) for steps in (few, many))
     step = (long - short) / (many - few)
-    return Timing(step, short - few * step, first)
+    return Timing(step, short - few * step, first, first - short)
 
 
 Measure = Callable[[Setting, str], Iterator[Record]]

@@ -32,6 +32,10 @@ python benchmarks/gpu.py --table                  # write this page again
   recorded and the others go on; the exit code is then 1.
 * **Images per second** are for a call with all steps; they are extrapolated from two calls with few steps, each the
   fastest of two when everything is warm, and the table "All steps" holds one whole call against that.
+* **`fast`** is measured beside `plain`, or alone with `--compute fast`: channels_last, compiled blocks and decoder,
+  attention by cuDNN where it can ([runs.md](runs.md)). CUDA graphs are no part of it.
+* **The first call** loads kernels, and by `fast` compiles them, once for each batch size; "only once" is how much
+  longer it took than the same call later. Compiled code is kept, so a second run on the same machine compiles little.
 * **Share of the matrix rate** is the floating-point operations of matrix products, convolutions and attention in an
   image, counted, times images per second, divided by what the same card did in the same run in products of large
   square bfloat16 matrices.

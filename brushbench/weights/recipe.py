@@ -3,6 +3,7 @@
 The compiler of PyTorch is imported only where the recipe is used: it takes seconds.
 """
 
+import logging
 import os
 import shutil
 import sysconfig
@@ -78,6 +79,8 @@ def compile_in_place(module: nn.Module) -> None:
     of it is compiled too.
     """
     _use_cache_folder()
+    # It would tell of a CUDA toolkit that finds no GPU, which compiled code for the CPU doesn't look for.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     vars(module)["forward"] = partial(_compiled(type(module).forward, BACKEND), module)
 
 
