@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from published import adapter_folder
@@ -57,6 +58,15 @@ def test_blocks_compute_what_they_are_made_of(name: str, options: dict[str, Any]
     assert_traced_as_it_is(loaded(name, **options), samples)
 
 
+def test_models_that_rest_do_so_too(samples: list[Sample]) -> None:
+    assert_traced_as_it_is(loaded("brushnet", offload="model"), samples)
+
+
+@pytest.mark.slow
+def test_blocks_of_sdxl_do_so_too(sdxl_weights: Path, samples: list[Sample]) -> None:
+    assert_traced_as_it_is(loaded("brushnet", weights=sdxl_weights, steps=1), samples)
+
+
 @pytest.mark.parametrize("name", ["brushnet", "controlnet"])
 def test_steps_with_and_without_control_follow_each_other(name: str, samples: list[Sample]) -> None:
     method = loaded(name, **WINDOW)
@@ -64,6 +74,7 @@ def test_steps_with_and_without_control_follow_each_other(name: str, samples: li
     assert not torch.equal(method(Batch.of(samples), SEEDS), loaded(name)(Batch.of(samples), SEEDS))
 
 
+@pytest.mark.slow
 def test_what_is_plugged_in_is_compiled_with_it(
     tiny_weights: Path, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,13 +132,12 @@ def test_blocks_that_hd_painter_hooks_into_stay_as_they_are() -> None:
     assert len(compiled) > len(attention)
 
 
-class Doubling(nn.Module):
+class Doubling(ModelMixin):
     """Smaller than the smallest block."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(2.0))
-        self.dtype = torch.float16
 
     def forward(self, values: Tensor) -> Tensor:
         return values * self.weight
@@ -153,11 +163,11 @@ def test_hooks_around_a_compiled_module_come_and_go() -> None:
 
 
 def test_for_a_sample_that_overflows_nothing_is_compiled() -> None:
-    model = Doubling()
+    model = Doubling().to(torch.float16)
     recipe.compile_in_place(model)
 
     def overflowing(values: Tensor) -> Tensor:
-        return model(values.to(values.dtype)) if values.dtype == torch.float32 else values * torch.inf
+        return model(values) if values.dtype == torch.float32 else values * torch.inf
 
     before = graphs()
     with pytest.warns(UserWarning, match="overflowed in half precision"):

@@ -23,7 +23,9 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.compute import FAST, PLAIN
 from brushbench.core.errors import ComputeError, UserError, one_line
 
-BACKEND = "inductor"
+# Any: what a backend is given, and what it makes.
+Backend = str | Callable[..., Any]
+BACKEND: Backend = "inductor"
 """Of `torch.compile`; tests use others, which call no compiler."""
 DETERMINISTIC: dict[str, str | int | bool | Callable[..., Any]] = {
     "deterministic": True,
@@ -86,7 +88,7 @@ def compile_in_place(module: nn.Module) -> None:
 
 # Any: the arguments and the result of any module.
 @cache
-def _compiled(forward: Callable[..., Any], backend: str) -> Callable[..., Any]:
+def _compiled(forward: Callable[..., Any], backend: Backend) -> Callable[..., Any]:
     options = DETERMINISTIC if backend == "inductor" else None
     return torch.compile(forward, fullgraph=True, dynamic=False, backend=backend, options=options)
 
