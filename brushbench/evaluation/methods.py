@@ -25,7 +25,6 @@ from brushbench.datasets.source import digest_of_parts
 from brushbench.imaging.padding import side_multiple
 from brushbench.runs.record import FILE
 from brushbench.weights import Weights
-from brushbench.weights.recipe import check_tools
 from brushbench.weights.runtime import Runtime, device_named, dtype_named
 
 
@@ -150,7 +149,6 @@ def _from_weights(
     build(name, target, options)
     device = device_named(place[0])
     dtype = dtype_named(place[1], device)
-    check_tools(place[2], device)
     usual = {key: value for key, value in weights.defaults.items() if key in option_names(cls)}
     values = checked(name, target, {**usual, **options})
     built = made_of(name, target, values)
@@ -158,6 +156,7 @@ def _from_weights(
         digests |= _option_digests(values)
     offload = str(getattr(built, "offload", ""))
     runtime = Runtime(device, dtype, weights, offload=offload == "model", compute=place[2])
+    runtime.check_tools()
     method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     return LoadedMethod(
         name,

@@ -11,7 +11,7 @@ from torch import nn
 
 from brushbench.core.compute import FAST, PLAIN
 from brushbench.core.errors import UserError, one_line
-from brushbench.weights.recipe import compile_in_place, computing
+from brushbench.weights.recipe import check_tools, compile_in_place, computing
 from brushbench.weights.resolver import Weights
 
 Placed = TypeVar("Placed", bound=nn.Module)
@@ -48,6 +48,10 @@ class Runtime:
 
         model.register_forward_pre_hook(before, with_kwargs=True)
         return model.to("cpu")
+
+    def check_tools(self) -> None:
+        """Raises `UserError` if the recipe compiles, and this machine lacks what that takes."""
+        check_tools(self.compute, self.device)
 
     def compile(self, *modules: nn.Module) -> None:
         """Have modules compute by compiled code if the recipe says so; see `compile_in_place`."""
