@@ -13,8 +13,8 @@ a recipe belong to two runs.
 
 * `fast-1`: the kernels of convolutions are kept in channels_last.
 * `fast-2`: also, inductor in its deterministic mode compiles the transformer and resnet blocks of the UNet and its
-  branches, and the VAE's decoder; latents are decoded in slices of at most four; on CUDA, cuDNN computes attention where
-  it can. CUDA graphs aren't part of it.
+  branches, and the VAE's decoder; latents are decoded in slices of at most four; on CUDA, cuDNN computes attention
+  where it can. CUDA graphs aren't part of it.
 """
 
 
