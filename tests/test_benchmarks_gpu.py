@@ -44,35 +44,22 @@ def results_in(folder: Path) -> dict:
     return json.loads(file.read_text())
 
 
-@pytest.mark.usefixtures("uncompiled")
-def test_some_parts_measure_the_columns_of_their_tables(
-    gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert_measured(gpu, work, tmp_path, capsys, FEW)
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_all_parts_measure_the_columns_of_their_tables(
-    gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With blocks that are compiled."""
-    assert_measured(gpu, work, tmp_path, capsys, ALL)
-
-
-def assert_measured(
-    gpu: ModuleType, work: Path, out: Path, capsys: pytest.CaptureFixture[str], parts: tuple[str, ...]
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("parts", [FEW, ALL])
+def test_parts_measure_the_columns_of_their_tables(
+    gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], parts: tuple[str, ...]
 ) -> None:
     from on_gpu.columns import TABLES
     from on_gpu.results import Results
     from on_gpu.table import shown
 
-    assert tried(gpu, work, out, "--parts", ",".join(parts), "--budget", "1500") == 0
-    found = results_in(out)
+    assert tried(gpu, work, tmp_path, "--parts", ",".join(parts)) == 0
+    found = results_in(tmp_path)
     assert found["failures"] == {}
     assert found["about"]["card"] == "cpu"
     assert found["about"]["torch"] != "-"
-    results = Results.read(next(out.glob("*.json")))
+    results = Results.read(next(tmp_path.glob("*.json")))
     told = capsys.readouterr().out
     for table in TABLES:
         if table.part in ("machine", *parts):
