@@ -1,5 +1,6 @@
 """The `gallery` command."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def gallery_command(
     return SOME_FAILED if damaged else 0
 
 
-def gallery_of(runs: "list[Run]", output: Path) -> Path:
+def gallery_of(runs: "Sequence[Run]", output: Path) -> Path:
     """Build the gallery that `run --gallery` makes of its runs."""
     from brushbench.reports.gallery.build import GalleryOptions, build
 

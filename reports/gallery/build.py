@@ -10,7 +10,7 @@ from brushbench.reports.comparison import USUAL
 from brushbench.reports.frame import metrics_of, scores_of
 from brushbench.reports.gallery.archive import write_archive
 from brushbench.reports.gallery.columns import write_run
-from brushbench.reports.gallery.folder import PAGE, Folder, opened
+from brushbench.reports.gallery.folder import PAGE, opened
 from brushbench.reports.gallery.head import Banner, Links, banners, tables_of
 from brushbench.reports.gallery.page import Head, write_page
 from brushbench.reports.gallery.pictures import Pictures
@@ -66,7 +66,7 @@ def build(
         tell = watch(STAGE, total, 0)
         parts = [write_rows(place, pictures, tell) for place in places]
         columns = [write_run(place, label, run, pictures, tell) for place in places for label, run in place.runs]
-        about = _about(folder, runs, places, parts)
+        about = _about(pictures, runs, places, parts)
         data = [about, *(name for part in parts for name in part.rows), *columns]
         head = Head(_title(places), _banners(places, damaged, reason), tables, Links.of(places), data)
         folder.finish(write_page(folder, head))
@@ -75,7 +75,7 @@ def build(
     return target / PAGE
 
 
-def _about(folder: Folder, runs: Sequence[Run], places: Sequence[Place], parts: Sequence[Parts]) -> str:
+def _about(pictures: Pictures, runs: Sequence[Run], places: Sequence[Place], parts: Sequence[Parts]) -> str:
     infos = metrics_of(runs, scores_of(runs))
     columns = {name: Column("", "", info) for name, info in infos.items()}
     metrics = {
@@ -103,8 +103,16 @@ def _about(folder: Folder, runs: Sequence[Run], places: Sequence[Place], parts: 
     methods = list(dict.fromkeys(label for place in places for label, _ in place.runs))
     sizes = [[name, end] for name, end in MASK_SIZES]
     usual = next((name for name in USUAL if name in metrics), next(iter(metrics), ""))
-    about = {"methods": methods, "places": described, "metrics": metrics, "sizes": sizes, "part": PART, "usual": usual}
-    return folder.put_script("about", "all", about)
+    about = {
+        "methods": methods,
+        "places": described,
+        "metrics": metrics,
+        "sizes": sizes,
+        "part": PART,
+        "usual": usual,
+        "suffix": pictures.suffix(),
+    }
+    return pictures.folder.put_script("about", "all", about)
 
 
 def _banners(places: Sequence[Place], damaged: Sequence[str], reason: str) -> list[Banner]:

@@ -46,13 +46,15 @@ class Pictures:
         key = key_of(image.contiguous().numpy().tobytes(), str(tuple(image.shape)))
         if not self.folder.has(thumb_name(key)):
             self.folder.put(thumb_name(key), _webp(image))
-        if full and not self.folder.has(name := full_name(key, ".png")):
+        if full and not self.folder.has(name := full_name(key, self.suffix())):
             self.folder.put(name, encode_image(self._reduced(image), "PNG"))
         return key
 
-    def suffix(self, file: Path) -> str:
-        """Return the suffix of the full picture of a run's image."""
-        return f"-{self.largest}.png" if self.largest else file.suffix
+    def suffix(self, file: Path | None = None) -> str:
+        """Return the suffix of the full picture of a run's image, or of one that is in no file."""
+        if self.largest:
+            return f"-{self.largest}.png"
+        return file.suffix if file else ".png"
 
     def _full(self, image: Picture, content: bytes) -> bytes:
         """The bytes as they are, unless the picture is too large."""

@@ -7,7 +7,6 @@ from itertools import groupby
 from brushbench.core.errors import SampleError, one_line
 from brushbench.core.types import Sample
 from brushbench.imaging.masks import erase
-from brushbench.reports.gallery.folder import Folder
 from brushbench.reports.gallery.outline import box_of, outline
 from brushbench.reports.gallery.pictures import Pictures, full_name, thumb_name
 from brushbench.reports.gallery.places import Place
@@ -56,14 +55,20 @@ def _known(pictures: Pictures, name: str) -> dict[str, Described]:
     for found in pictures.folder.earlier(ROWS, name):
         for row in rows if isinstance(rows := found.get("rows"), list) else ():
             # A sample that could not be read is tried again.
-            if row["id"] in masks and _is_complete(row, pictures.folder):
+            if row["id"] in masks and _is_complete(row, pictures):
                 known[row["id"]] = row, masks[row["id"]]
     return known
 
 
-def _is_complete(row: Row, folder: Folder) -> bool:
-    source, masked = str(row["source"]), str(row["masked"])
-    return all([folder.has(thumb_name(source)), folder.has(thumb_name(masked)), folder.has(full_name(source, ".png"))])
+def _is_complete(row: Row, pictures: Pictures) -> bool:
+    source, masked, folder = str(row["source"]), str(row["masked"]), pictures.folder
+    return all(
+        [
+            folder.has(thumb_name(source)),
+            folder.has(thumb_name(masked)),
+            folder.has(full_name(source, pictures.suffix())),
+        ]
+    )
 
 
 def _described(place: Place, index: int, pictures: Pictures) -> Described:

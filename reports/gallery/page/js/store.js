@@ -38,6 +38,7 @@
     sizes: [],
     /** Samples of one script of masks. */ part: 1,
     /** The metric that is looked at first, as in `brushbench compare`. */ usual: "",
+    /** What the names of full sources end in. */ suffix: ".png",
     tags: new Map(),
   };
   const waiting = new Map();
@@ -146,7 +147,7 @@
   /** The picture in a column that isn't a method's. */
   function given(row, column) {
     if (row.error) return { status: "failed", reason: row.error };
-    const full = `full/${row.source.slice(0, 2)}/${row.source}.png`;
+    const full = `full/${row.source.slice(0, 2)}/${row.source}${store.suffix}`;
     return { thumb: thumb(column === "source" ? row.source : row.masked), full, status: "done", reason: "" };
   }
 
