@@ -6,6 +6,8 @@
   const BINS = 32;
   const EDGE = 6;
   const SMALLEST = 3;
+  /** Stands for an end of a range that is open: an address has no infinity. */
+  const OPEN = 1e300;
 
   /** A canvas with as many pixels as the screen has, and its size in CSS pixels. */
   function prepared(canvas) {
@@ -145,14 +147,15 @@
     scatter.canvas.setAttribute("aria-label", `${store.metrics[metric]?.label ?? ""} of ${a} (A) against ${b} (B)`);
     dom.byId("histogram-title").textContent = what;
     dom.byId("scatter-title").textContent = metric ? `${store.metrics[metric].label}: A across, B up` : "No scores";
-    dom.byId("range-from").value = range[0] ?? "";
-    dom.byId("range-to").value = range[1] ?? "";
+    const shown = (end) => (end === undefined || Math.abs(end) === OPEN ? "" : end);
+    dom.byId("range-from").value = shown(range[0]);
+    dom.byId("range-to").value = shown(range[1]);
     dom.byId("unbrush").hidden = !range.length && !region.length;
   }
 
   function fromFields() {
     const ends = ["range-from", "range-to"].map((id) => parseFloat(dom.byId(id).value));
-    const [from, to] = [Number.isNaN(ends[0]) ? -1e300 : ends[0], Number.isNaN(ends[1]) ? 1e300 : ends[1]];
+    const [from, to] = [Number.isNaN(ends[0]) ? -OPEN : ends[0], Number.isNaN(ends[1]) ? OPEN : ends[1]];
     state.change({ range: ends.every(Number.isNaN) ? [] : [from, to] });
   }
 

@@ -6,6 +6,10 @@
   const { byId, el } = dom;
   /** Changes that only move what is there. */
   const MOVES = new Set(["view", "slider", "blink"]);
+  /** Names in the state of the detail's A and B. */
+  const SIDES = { a: "left", b: "right" };
+  /** What is as usual when the detail is closed. */
+  const CLOSED = { open: "", left: "", right: "", view: [] };
   let dialog;
   let drawn = 0;
 
@@ -62,7 +66,7 @@
     byId("slider").value = state.now.slider;
     byId("detail-select").setAttribute("aria-pressed", String(selected.includes(grid.nameOf(row))));
     const options = facts.methodsOf(row).map((method, at) => [method, `${at + 1} ${method}`]);
-    for (const name of ["a", "b"]) dom.fillSelect(byId(`detail-${name}`), options, state.now[name]);
+    for (const name of ["a", "b"]) dom.fillSelect(byId(`detail-${name}`), options, stage.pair()[name]);
   }
 
   function close() {
@@ -101,7 +105,7 @@
   /** Choose A by the number of its method; with shift, B. */
   function choose(number, second) {
     const method = facts.methodsOf(openRow())[number - 1];
-    if (method) state.change({ [second ? "b" : "a"]: method });
+    if (method) state.change({ [SIDES[second ? "b" : "a"]]: method });
   }
 
   /** A row of buttons of which one is pressed. */
@@ -118,18 +122,18 @@
     group("overlays", "overlay", same(Gallery.OVERLAYS));
     group("parts", "part", same(Gallery.PARTS));
     group("gains", "gain", [["1", "×1"], ["4", "×4"], ["16", "×16"]]);
-    for (const name of ["a", "b"]) byId(`detail-${name}`).addEventListener("change", (event) => state.change({ [name]: event.target.value }));
+    for (const name of ["a", "b"]) byId(`detail-${name}`).addEventListener("change", (event) => state.change({ [SIDES[name]]: event.target.value }));
     byId("slider").addEventListener("input", () => state.change({ slider: Number(byId("slider").value) }));
     const clicks = {
       previous: () => step(-1), next: () => step(1), blink: toggleBlink, crop: stage.crop,
       "zoom-in": () => stage.zoom(1.5), "zoom-out": () => stage.zoom(1 / 1.5), "zoom-fit": () => state.change({ view: [] }), "zoom-one": () => state.change({ view: oneToOne() }),
-      "detail-close": () => state.change({ open: "" }), "detail-select": () => grid.toggleSelected(openRow()),
+      "detail-close": () => state.change(CLOSED), "detail-select": () => grid.toggleSelected(openRow()),
     };
     for (const [id, action] of Object.entries(clicks)) byId(id).addEventListener("click", action);
     // Escape closes a dialog without asking the state.
     dialog.addEventListener("close", () => {
       const row = state.now.open && openRow();
-      if (state.now.open) state.change({ open: "", view: [] });
+      if (state.now.open) state.change(CLOSED);
       if (row && grid.rows.includes(row)) grid.focus(grid.rows.indexOf(row), grid.focused.column);
     });
   }

@@ -93,7 +93,7 @@
     const element = el("div", {
       role: "gridcell", class: pinned ? "cell pinned" : "cell", "data-place": place, "data-column": at,
       "aria-colindex": at + 1, tabindex: place === focused.row && at === focused.column ? "0" : "-1",
-      "aria-label": `${Gallery.columns.titleOf(column)}, ${row.id}`,
+      "data-of": Gallery.columns.titleOf(column), "data-id": row.id,
     }, ...cells.cell(row, column));
     if (pinned) element.style.left = `${GAP + at * (width() + GAP)}px`;
     return element;
@@ -136,12 +136,11 @@
     open(focused.row, header.shown()[focused.column]);
   }
 
-  /** Open the detail of a row; a method that was clicked becomes A. */
+  /** Open the detail of a row; a method that was clicked becomes its A. */
   function open(place, column = "") {
     const method = Gallery.columns.methodOf(column);
     const { a, b } = state.now;
-    const chosen = method && method !== b ? { a: method } : {};
-    state.change({ open: nameOf(rows[place]), ...(method === b && a === b ? {} : chosen) });
+    state.change({ open: nameOf(rows[place]), left: [a, b].includes(method) ? "" : method });
   }
 
   /** Draw everything anew. @param {Row[]} found the rows to show, in their order */

@@ -33,6 +33,9 @@
     return state.now.view.length ? { scale, x, y } : { scale: fit, x: width / 2, y: height / 2 };
   }
 
+  /** The two methods that are looked at. */
+  const pair = () => ({ a: state.now.left || state.now.a, b: state.now.right || state.now.b });
+
   const rounded = (number) => Math.round(number * 1000) / 1000;
 
   /** @param {{scale: number, x: number, y: number}} wanted */
@@ -213,7 +216,8 @@
   /** Show A and B in turn, at 2 Hz, as long as the state says so. */
   function blink() {
     clearInterval(blinking);
-    const { mode, blink: on, a, b } = state.now;
+    const { mode, blink: on } = state.now;
+    const { a, b } = pair();
     const top_ = parts.stage.querySelector(".blinker");
     if (!top_) return;
     const name = parts.stage.querySelector(".blink-name");
@@ -231,7 +235,7 @@
     [row, path] = [shown, outline];
     worlds = [];
     parts.stage.dataset.mode = state.now.mode;
-    const panes = makers[state.now.mode](state.now);
+    const panes = makers[state.now.mode]({ ...state.now, ...pair() });
     parts.stage.style.setProperty("--panes", panes.length);
     parts.stage.replaceChildren(cuts(), ...panes);
     place();
@@ -259,5 +263,5 @@
 
   const isZoomed = () => state.now.view.length > 0;
 
-  Gallery.stage = { crop, draw, isZoomed, pan, refresh, slide, start, stop, zoom };
+  Gallery.stage = { crop, draw, isZoomed, pair, pan, refresh, slide, start, stop, zoom };
 })();

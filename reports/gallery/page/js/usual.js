@@ -37,7 +37,7 @@
       dataset: "", protocol: "", split: "", mask: "", words: "", status: "", wins: "", tags: [], range: [], region: [],
       columns: [...FIXED, ...store.methods.map(columnOf)], hidden: [], pins: 1, size: "medium", pick: "",
       chips: metrics.slice(0, SHOWN_METRICS), selected: [],
-      open: "", mode: "slider", overlay: "none", part: "whole", gain: 1, slider: 50, blink: false, view: [],
+      open: "", left: "", right: "", mode: "slider", overlay: "none", part: "whole", gain: 1, slider: 50, blink: false, view: [],
       blind: false, seed: 1, trial: 0, theme: "",
     };
   }
@@ -49,6 +49,7 @@
       if (!valid.includes(state[name])) state[name] = defaults[name];
     };
     for (const name of ["a", "b", "ref"]) keep(name, store.methods);
+    for (const name of ["left", "right"]) keep(name, ["", ...store.methods]);
     keep("metric", Object.keys(store.metrics));
     keep("sort", Object.keys(Gallery.order.SORTS));
     keep("mode", Gallery.MODES.map(([name]) => name));
