@@ -83,6 +83,7 @@
     const { scale, x, y } = view();
     for (const world of worlds) {
       world.style.transform = `translate(${pane.width / 2 - x * scale}px, ${pane.height / 2 - y * scale}px) scale(${scale})`;
+      world.style.setProperty("--scale", scale);
       world.classList.toggle("pixelated", scale >= PIXELATED);
     }
     dom.byId("zoom").textContent = `${Math.round(scale * 100)} %`;
