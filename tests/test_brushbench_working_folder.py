@@ -99,6 +99,8 @@ def test_a_source_archive_holds_real_folders(tmp_path: Path) -> None:
     for name in ("baselines", "metrics", "reports"):
         assert members[f"brushbench/{name}/py.typed"].isreg()
         assert not [member for member in members if member.startswith(f"{name}/")]
+    pages = {f"brushbench/reports/gallery/page/{name}" for name in ("gallery.html", "gallery.css", "js/app.js")}
+    assert pages <= members.keys()
     assert {"benchmarks/score.py", "tests/conftest.py", "docs/checkpoints.md"} <= members.keys()
 
 
@@ -110,3 +112,6 @@ def test_a_wheel_holds_real_folders_and_all_data(installed: Path) -> None:
     assert (installed / "brushbench/baselines/weights/sd15.toml").is_file()
     assert list((installed / "brushbench/weights/manifests").glob("*.toml"))
     assert (installed / "brushbench/baselines/papercut/weights").is_dir()
+    page = installed / "brushbench/reports/gallery/page"
+    assert {file.name for file in page.iterdir()} == {"gallery.html", "gallery.css", "js"}
+    assert (page / "js/app.js").is_file()
