@@ -21,3 +21,6 @@ class MethodInfo:
     """What they say instead under protocol `paper`; empty: the same."""
     published: str = ""
     """What the tables of the BrushNet paper call it."""
+    process_wide: bool = False
+    """It changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms, so metrics
+    can't compute meanwhile: they could fail, or give other numbers."""

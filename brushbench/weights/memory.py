@@ -52,6 +52,11 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
+def any_loaded() -> bool:
+    """Whether a network is in memory."""
+    return bool(_sources)
+
+
 def is_loaded(file: Path) -> bool:
     """Whether a network is in memory that was loaded from this file, which is resolved, or from its folder."""
     return file in _sources or file.parent in _sources
