@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torchvision
 from accelerate import init_empty_weights
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -32,6 +32,8 @@ NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """Means and standard deviations with which the paper's code normalises images on [-1, 1], as in backbone training."""
+Places = Int64[Tensor, "2 h w"]
+"""Rows and columns of the pixels to read."""
 EPSILON = 1e-8
 """Added under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
 
@@ -130,7 +132,9 @@ class LPIPS:
         if self.protocol == "paper":
             seen, counting = [images * region, batch.images * region], torch.ones_like(region)
         else:
-            seen, counting = [continued(part, region) for part in (images, batch.images)], region
+            # Image and source have the same region, and finding the places takes longer than reading there.
+            places = [_places(each) for each in region]
+            seen, counting = [_read_at(part, places) for part in (images, batch.images)], region
         own, source = (_prepared(part, judge) for part in seen)
         distances = _distances(judge, own, source, counting.to(judge.device).float())
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
@@ -149,13 +153,19 @@ def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"])
 
     Where the mirror image isn't in the region either, the nearest pixel in the region is used.
     """
-    made = [_continued(*pair) for pair in zip(images, region, strict=True)]
-    return torch.stack(made)
+    return _read_at(images, [_places(each) for each in region])
 
 
-def _continued(image: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 h w"]:
+def _read_at(images: UInt8[Tensor, "n 3 h w"], places: Sequence[Places | None]) -> UInt8[Tensor, "n 3 h w"]:
+    """The images with each pixel read at another place; with None as they are."""
+    pairs = zip(images, places, strict=True)
+    return torch.stack([image if read is None else image[:, read[0], read[1]] for image, read in pairs])
+
+
+def _places(region: Bool[Tensor, "1 h w"]) -> Places | None:
+    """Where to read each pixel to continue the region; None if there is nothing outside of it, or nothing inside."""
     if region.all() or not region.any():
-        return image
+        return None
     nearest = distance_transform_edt(~region[0].numpy(), return_distances=False, return_indices=True)
     mirrored = 2 * nearest - np.indices(region.shape[1:])
     limits = np.array(region.shape[1:])[:, None, None]
@@ -163,8 +173,7 @@ def _continued(image: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]) -> 
     mirrored = np.where(within, mirrored, nearest)
     # A pixel in the region is its own nearest pixel and its own mirror image.
     usable = region[0].numpy()[tuple(mirrored)]
-    rows, columns = torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
-    return image[:, rows, columns]
+    return torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
 
 
 def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 h w"]:

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import lpips
+import numpy as np
 import pytest
 import torch
 from metric_photos import assert_batch_is_its_samples, photo_pairs
 from real_backbones import download, write_backbone
 from safetensors.torch import load_file, save_file
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
@@ -193,3 +195,20 @@ def test_the_definition_on_a_region_has_a_version_of_its_own(squeeze: Path) -> N
     }
     assert numbers.pop(("lpips", "strict")) == "2"
     assert set(numbers.values()) == {"1"}
+
+
+def test_a_mask_s_mirror_is_found_once_for_image_and_source(
+    small: Pairs, squeeze: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, images = small
+    metric = brushbench.load_metric("lpips", backbone=squeeze)
+    expected = metric(batch, images)
+    found: list[tuple[int, ...]] = []
+
+    def counting(hole: np.ndarray, **options: bool) -> np.ndarray:
+        found.append(hole.shape)
+        return distance_transform_edt(hole, **options)
+
+    monkeypatch.setattr("brushbench.metrics.perceptual.distance_transform_edt", counting)
+    assert torch.equal(metric(batch, images), expected)
+    assert found == [SMALL] * len(batch)
