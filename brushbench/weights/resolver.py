@@ -6,11 +6,13 @@ own parts. What comes from the hub is locked at its first use.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
+from brushbench.core.concurrency import THREADS
 from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import file_digest
@@ -20,7 +22,7 @@ from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, famil
 from brushbench.weights.formats import HALF
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import Request, reads_of
-from brushbench.weights.sources import HUB_ID, Local, Source, got, named
+from brushbench.weights.sources import HUB_ID, Local, Source, digest_of, got, named
 
 _WHOLE = (BASE, MODEL)
 """How the parts begin that are a whole diffusion model; other parts are named like their folder."""
@@ -181,22 +183,43 @@ class Weights:
 
     @contextmanager
     def recording(self, name: str, files: Sequence[Path], variant: str | None = None) -> Iterator[None]:
-        """Load a component from its files inside of this: its digest is checked before, and recorded after.
+        """Load a component from its files inside of this: they are hashed meanwhile, and their digest recorded after.
 
         `variant` is what the files are, not what was asked for. A download that can't be loaded isn't locked. Raises
-        `UserError` if it is not what was locked or published, or can't be read.
+        `UserError` if it is not what was locked or published, or can't be read; that also takes the place of the
+        `UserError` of a component that can't be loaded.
         """
-        digest = self._checked_digest(files)
         variant = variant or (HALF if any(f".{HALF}." in file.name for file in files) else None)
         if variant == HALF != self._wanted_variant:
             self._halved.append(name)
-        component = self._to_lock(name, files, variant, digest)
-        if component is not None:
-            lock.check_locked(component)
-        yield
+        download = self._to_lock(name, files, variant, "")
+        # From the second use on, the names are trusted that the hub's cache gives to large files.
+        read = digest_of if download and lock.is_known(download) else file_digest
+        with ThreadPoolExecutor(THREADS) as pool:
+            for file in files:
+                pool.submit(read, file)
+            try:
+                yield
+            except UserError:
+                self._checked(name, files, variant, read)
+                raise
+        digest, component = self._checked(name, files, variant, read)
         if component is not None:
             self._unlocked += filter(None, [lock.hold(component)])
         self.digests[name] = digest
+
+    def _checked(
+        self, name: str, files: Sequence[Path], variant: str | None, read: Callable[[Path], str]
+    ) -> tuple[str, lock.Locked | None]:
+        """The digest of a component, and for a download its entry in the lock file.
+
+        Raises `UserError` for a download that is damaged, or that isn't what was locked or published.
+        """
+        digest = self._checked_digest(files, read)
+        component = self._to_lock(name, files, variant, digest)
+        if component is not None:
+            lock.check_locked(component)
+        return digest, component
 
     def _parts(self) -> Mapping[str, str]:
         return self._family.parts(self._method, self._masks) if self._family else {}
@@ -226,12 +249,15 @@ class Weights:
             )
         )
 
-    def _checked_digest(self, files: Sequence[Path]) -> str:
-        """Over the files' digests. Raises `UserError` for a download that is damaged, or isn't the published file."""
+    def _checked_digest(self, files: Sequence[Path], read: Callable[[Path], str] = file_digest) -> str:
+        """Over the files' digests, which `read` returns.
+
+        Raises `UserError` for a download that is damaged, or isn't the published file.
+        """
         total = hashlib.sha256()
         for path in sorted(files):
             folder = self._downloaded_to(path)
-            digest = self._downloaded[folder].checked_digest(folder, path) if folder else file_digest(path)
+            digest = self._downloaded[folder].checked_digest(folder, path, read) if folder else read(path)
             total.update(bytes.fromhex(digest))
         return total.hexdigest()
 

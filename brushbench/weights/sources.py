@@ -164,7 +164,7 @@ class HubFiles:
         found = where.here()
         if isinstance(where, HubFolder) and found is not None:
             needed = [found / name for name in self.choose(Cached(found)) if name not in self.optional]
-            total = _total([_digest_of(file.resolve()) for file in needed])
+            total = _total([digest_of(file) for file in needed])
             _hold(where.entry(found, needed, METRIC, total), lock_path(), where, found)
         return found
 
@@ -322,10 +322,24 @@ def _total(digests: Sequence[str]) -> str:
 
 def digest_of_files(files: Sequence[Path]) -> str:
     """SHA-256 of files in this order; of one alone its own."""
-    digests = [_digest_of(file.resolve()) for file in files]
+    digests = [digest_of(file) for file in files]
     return digests[0] if len(digests) == 1 else _total(digests)
 
 
-def _digest_of(file: Path) -> str:
-    # The hub's cache names large files by their digests.
-    return file.name if _SHA256.fullmatch(file.name) else file_digest(file)
+def digest_of(file: Path) -> str:
+    """The SHA-256 of a file, for which one in the hub's cache isn't read if the cache named it by its digest."""
+    return _name_in_cache(file) or file_digest(file)
+
+
+def _name_in_cache(file: Path) -> str:
+    """The name that is the digest of a large file in the hub's cache; empty for another file, and for a changed one.
+
+    The cache makes a link to a file after the file itself, which is therefore never changed later than its link.
+    """
+    try:
+        blob = file.resolve()
+        if not file.is_symlink() or not _SHA256.fullmatch(blob.name):
+            return ""
+        return blob.name if blob.stat().st_ctime_ns <= file.lstat().st_ctime_ns else ""
+    except OSError:
+        return ""
