@@ -60,6 +60,8 @@ class LoadedMethod:
     """The compute recipe of its models, with its number."""
     offload: str = ""
     """Its option `offload`: `none`, or `model` if idle models leave the GPU; empty if it has no such option."""
+    family: str = ""
+    """The suite's family of weights that it was loaded from, see `Weights.family`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ def _from_weights(
         side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, method),
         compute=recipe,
         offload=offload,
+        family=weights.family,
     )
 
 

@@ -68,6 +68,11 @@ class Weights:
         return self._family.defaults if self._family and self._parts() else {}
 
     @property
+    def family(self) -> str:
+        """The suite's family that every part was taken from; empty with any part, folder or file of the user's own."""
+        return self.name if self.name in families() and not self._used else ""
+
+    @property
     def origin(self) -> str:
         """Where the method's parts come from, for the user to read."""
         ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks, *self._unlocked]))
