@@ -32,8 +32,8 @@ NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """Means and standard deviations with which the paper's code normalises images on [-1, 1], as in backbone training."""
-Places = Int64[Tensor, "2 h w"]
-"""Rows and columns of the pixels to read."""
+Filling = tuple[Int64[Tensor, "2 k"], Int64[Tensor, "2 k"]]
+"""Rows and columns of the pixels of a hole, and of those to fill them with."""
 EPSILON = 1e-8
 """Added under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
 
@@ -132,9 +132,9 @@ class LPIPS:
         if self.protocol == "paper":
             seen, counting = [images * region, batch.images * region], torch.ones_like(region)
         else:
-            # Image and source have the same region, and finding the places takes longer than reading there.
-            places = [_places(each) for each in region]
-            seen, counting = [_read_at(part, places) for part in (images, batch.images)], region
+            # Image and source have the same holes, and to find out how to fill them takes longer than to do it.
+            holes = [_filling(each) for each in region]
+            seen, counting = [_filled(part, holes) for part in (images, batch.images)], region
         own, source = (_prepared(part, judge) for part in seen)
         distances = _distances(judge, own, source, counting.to(judge.device).float())
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
@@ -153,27 +153,36 @@ def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"])
 
     Where the mirror image isn't in the region either, the nearest pixel in the region is used.
     """
-    return _read_at(images, [_places(each) for each in region])
+    return _filled(images, [_filling(each) for each in region])
 
 
-def _read_at(images: UInt8[Tensor, "n 3 h w"], places: Sequence[Places | None]) -> UInt8[Tensor, "n 3 h w"]:
-    """The images with each pixel read at another place; with None as they are."""
-    pairs = zip(images, places, strict=True)
-    return torch.stack([image if read is None else image[:, read[0], read[1]] for image, read in pairs])
+def _filled(images: UInt8[Tensor, "n 3 h w"], holes: Sequence[Filling | None]) -> UInt8[Tensor, "n 3 h w"]:
+    """The images with each hole filled; with None as they are."""
+    made = images.clone()
+    for image, hole in zip(made, holes, strict=True):
+        if hole is not None:
+            (rows, columns), (read_rows, read_columns) = hole
+            image[:, rows, columns] = image[:, read_rows, read_columns]
+    return made
 
 
-def _places(region: Bool[Tensor, "1 h w"]) -> Places | None:
-    """Where to read each pixel to continue the region; None if there is nothing outside of it, or nothing inside."""
+def _filling(region: Bool[Tensor, "1 h w"]) -> Filling | None:
+    """How to continue a region; None if there is nothing outside of it, or nothing inside."""
     if region.all() or not region.any():
         return None
-    nearest = distance_transform_edt(~region[0].numpy(), return_distances=False, return_indices=True)
-    mirrored = 2 * nearest - np.indices(region.shape[1:])
-    limits = np.array(region.shape[1:])[:, None, None]
-    within = ((mirrored >= 0) & (mirrored < limits)).all(axis=0)
+    inside = region[0].numpy()
+    # The nearest pixel of the region is never farther away than the hole's bounding box with a margin of one pixel.
+    ends = [np.flatnonzero((~inside).any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    box = tuple(slice(max(0, first - 1), last + 2) for first, last in ends)
+    nearest = distance_transform_edt(~inside[box], return_distances=False, return_indices=True)
+    hole = np.array(np.nonzero(~inside[box]))
+    start = np.array([[part.start] for part in box])
+    nearest, hole = nearest[:, hole[0], hole[1]] + start, hole + start
+    mirrored = 2 * nearest - hole
+    within = ((mirrored >= 0) & (mirrored < np.array([inside.shape]).T)).all(axis=0)
     mirrored = np.where(within, mirrored, nearest)
-    # A pixel in the region is its own nearest pixel and its own mirror image.
-    usable = region[0].numpy()[tuple(mirrored)]
-    return torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
+    read = np.where(inside[tuple(mirrored)], mirrored, nearest)
+    return torch.from_numpy(hole), torch.from_numpy(read)
 
 
 def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 h w"]:

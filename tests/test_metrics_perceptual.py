@@ -211,4 +211,27 @@ def test_a_mask_s_mirror_is_found_once_for_image_and_source(
 
     monkeypatch.setattr("brushbench.metrics.perceptual.distance_transform_edt", counting)
     assert torch.equal(metric(batch, images), expected)
-    assert found == [SMALL] * len(batch)
+    # In the hole's bounding box and the pixels around it.
+    assert found == [(32, 52)] * len(batch)
+
+
+def test_the_box_around_a_hole_is_enough_to_continue_a_picture() -> None:
+    draw = np.random.default_rng(3)
+
+    def everywhere(image: Tensor, inside: np.ndarray) -> Tensor:
+        nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+        mirrored = 2 * nearest - np.indices(inside.shape)
+        limits = np.array(inside.shape)[:, None, None]
+        mirrored = np.where(((mirrored >= 0) & (mirrored < limits)).all(axis=0), mirrored, nearest)
+        rows, columns = np.where(inside[tuple(mirrored)], mirrored, nearest)
+        return image[:, rows, columns]
+
+    for _ in range(300):
+        height, width = draw.integers(2, 40, 2)
+        inside = draw.random((height, width)) < draw.choice([0.02, 0.5, 0.98])
+        top, left = draw.integers(0, height), draw.integers(0, width)
+        inside[top : top + height // 2, left : left + width // 2] = False
+        if inside.any():
+            image = torch.from_numpy(draw.integers(0, 256, (3, height, width), dtype=np.uint8))
+            made = continued(image[None], torch.from_numpy(inside)[None, None])
+            assert torch.equal(made[0], everywhere(image, inside))
