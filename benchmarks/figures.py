@@ -1,7 +1,7 @@
-"""Figures of the source tree, and what a run of one sample resolves: python benchmarks/figures.py [ROOT] [--traced]
+"""Count figures of the source tree, and the look-ups of a run: python benchmarks/figures.py [ROOT] [--traced]
 
-ROOT is another checkout to compare with. Only the ast and pyproject.toml are read, and nothing of it is imported;
-`--traced` runs `brushbench run --method brushnet --limit 1` of the checkout that this file is in.
+ROOT is another checkout to compare with; it is parsed, never imported. `--traced` runs
+`brushbench run --method brushnet --limit 1` in this file's checkout.
 """
 
 import ast
@@ -50,24 +50,24 @@ print("TRACED", dict(calls))
 
 
 def files_of(root: Path) -> list[Path]:
-    """The Python files of the four packages; a package that is a link is counted once."""
+    """List the Python files of the four packages; a package that is a link is counted once."""
     found = [path for package in PACKAGES for path in (root / package).rglob("*.py")]
     return sorted({path.resolve() for path in found if "__pycache__" not in path.parts})
 
 
 def functions_in(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """All, methods and nested ones too."""
+    """Yield all functions, including methods and nested functions."""
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def depth(node: ast.AST, level: int = 0) -> int:
-    """How deeply blocks are nested in a function."""
+    """Return how deeply blocks are nested in a function."""
     inner = [depth(child, level + isinstance(child, NESTING)) for child in ast.iter_child_nodes(node)]
     return max([level, *inner])
 
 
 def lines_of_code(text: str, tree: ast.Module) -> int:
-    """Lines with code: no blank lines, comments or docstrings."""
+    """Count the lines with code: no blank lines, comments or docstrings."""
     silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in silent]
     code = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
@@ -77,13 +77,13 @@ def lines_of_code(text: str, tree: ast.Module) -> int:
 
 
 def public_names(tree: ast.Module) -> list[str]:
-    """Classes and functions of a module that don't begin with an underscore."""
+    """Name the classes and functions of a module that don't begin with an underscore."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     return [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
 
 
 def figures(root: Path) -> dict[str, object]:
-    """By what they are called."""
+    """Return the figures by name."""
     files = files_of(root)
     texts = {path: path.read_text(encoding="utf-8") for path in files}
     trees = {path: ast.parse(text) for path, text in texts.items()}
@@ -117,7 +117,7 @@ def figures(root: Path) -> dict[str, object]:
 
 
 def traced(root: Path) -> dict[str, int]:
-    """How often a run of one sample calls what resolves names and files."""
+    """Count how often a run of one sample calls the functions that resolve names and files."""
     code = f"NAMES = {set(TRACED)!r}\nPACKAGES = {PACKAGES!r}\n{TRACE}"
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
@@ -129,7 +129,7 @@ def traced(root: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Print this checkout's figures, and those of ROOT beside them if it is given."""
+    """Print this checkout's figures, beside ROOT's if it is given."""
     here = Path(__file__).parent.parent
     others = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
     tables = [figures(root) for root in (*others, here)]

@@ -1,10 +1,11 @@
-"""Mutated mapping files, captions files and images against the readers: only the suite's own error may come out.
+"""Read mutated mapping files, captions files and images: the readers may raise only the suite's own error.
 
-    python benchmarks/fuzz_datasets.py --count 1000000            # the whole of it
-    python benchmarks/fuzz_datasets.py --count 1 --seed 4711       # one case again
+    python benchmarks/fuzz_datasets.py --count 1000000            # the full number of cases
+    python benchmarks/fuzz_datasets.py --count 1 --seed 4711       # repeat one case
 
-Case k of a run has the seed `--seed` + k and depends on nothing else. Files are written to `--folder`, one that is in
-memory if there is one. Exit code 1, and a line for each kind of exception with the first seed, if any other came out.
+Case k of a run has the seed `--seed` + k and depends on nothing else. Files are written to `--folder`, by default a
+folder in memory if the machine has one. If any other exception is raised, each kind is printed with its first seed, and
+the exit code is 1.
 """
 
 import random
@@ -25,7 +26,7 @@ SPLITS = ("inside", "outside", "brush")
 
 
 class Fuzz(fuzzing.Fuzz):
-    """A folder with two sound data sets."""
+    """A folder with two intact data sets, one of whose files each case damages."""
 
     KINDS: ClassVar = {"mapping": 45, "image": 45, "captions": 10}
 
@@ -38,14 +39,14 @@ class Fuzz(fuzzing.Fuzz):
                 (folder / name / f"{stem}.png").write_bytes(content)
 
     def mend(self) -> None:
-        """A file of captions goes: another one is another layout."""
+        """Remove the captions file, as the next case may use another layout."""
         for name in CAPTIONS:
             (self._folder / name).unlink(missing_ok=True)
 
     def _mapping(self, draw: random.Random) -> None:
         file = self._bench / "mapping_file.json"
         file.write_bytes(mapping(draw))
-        # Strokes take longest, and a mapping file has no say in them.
+        # Strokes take longest, and don't depend on the mapping file.
         split = draw.choices(SPLITS, weights=(10, 10, 1))[0]
         _read(BrushBench.open(self._bench, split), everything=draw.random() < 0.1)
 
@@ -67,7 +68,7 @@ class Fuzz(fuzzing.Fuzz):
 
 
 def _read(dataset: Dataset, *, everything: bool) -> None:
-    """What a run asks of a data set; a sample that is refused doesn't keep the next from being read."""
+    """Read a data set as a run does; after a refused sample, the next one is read all the same."""
     refusals = []
     for index in range(len(dataset.ids)):
         try:

@@ -1,11 +1,11 @@
-"""Mutated run folders, baselines, families and Parquet files against their readers.
+"""Read mutated run folders, baselines, families and Parquet files: only the suite's own error may be raised.
 
-    python benchmarks/fuzz_run_folders.py --count 100000          # the whole of it
-    python benchmarks/fuzz_run_folders.py --count 1 --seed 4711   # one case again
+    python benchmarks/fuzz_run_folders.py --count 100000          # the full number of cases
+    python benchmarks/fuzz_run_folders.py --count 1 --seed 4711   # repeat one case
 
-Case k of a run has the seed `--seed` + k and depends on nothing else. Files are written to `--folder`, one that is in
-memory if there is one. Exit code 1, and a line for each kind of exception with the first seed, if any other than the
-suite's own came out.
+Case k of a run has the seed `--seed` + k and depends on nothing else. Files are written to `--folder`, by default a
+folder in memory if the machine has one. If any other exception is raised, each kind is printed with its first seed, and
+the exit code is 1.
 """
 
 import json
@@ -43,11 +43,11 @@ from brushbench.weights.sources import named
 
 SPLITS = ("inside", "outside", "brush")
 SLOW = 0.05
-"""How often what takes long is done, too: tables, comparisons."""
+"""Share of the cases that also make slow things: tables, comparisons."""
 
 
 class Fuzz(fuzzing.Fuzz):
-    """Two sound runs, a baseline of them, a family and a Parquet file."""
+    """Two intact runs, their baseline, a family and a Parquet file, one of which each case damages."""
 
     KINDS: ClassVar = {
         "record": 20,
@@ -63,7 +63,7 @@ class Fuzz(fuzzing.Fuzz):
         super().__init__()
         self._folder = folder
         family = families()["papercut"]
-        # Where the file will be, there is nothing beside it.
+        # The copy has no weights beside it.
         self._family_text = family.read_bytes().replace(b'"../', f'"{family.parent.parent}/'.encode())
         bench = _bench(folder / "bench")
         for method in ("mean-fill", "telea"):
@@ -88,7 +88,7 @@ class Fuzz(fuzzing.Fuzz):
         self._scores_table = pq.read_table(self._sound / "scores.parquet")
 
     def mend(self) -> None:
-        """The run folder and the baseline."""
+        """Restore the run folder and the baseline."""
         for file in self._files:
             damaged = self._run / file.relative_to(self._sound)
             if not damaged.exists() or damaged.read_bytes() != file.read_bytes():
@@ -156,7 +156,7 @@ class Fuzz(fuzzing.Fuzz):
             raise refusals[0]
 
     def _read_run(self, draw: random.Random) -> None:
-        """What commands do with a run, each whatever the one before has said."""
+        """Read a run as each command does, whatever the previous command raised."""
         slow = draw.random() < SLOW
         how = draw.choice(list(TABLES)), draw.choice(list(FORMATS)), draw.choice(("", "", "source", "mask-size"))
         _all_of(
@@ -212,7 +212,7 @@ def _json(draw: random.Random, text: bytes) -> bytes:
 
 
 def _record(draw: random.Random, text: bytes) -> bytes:
-    """Also with the fingerprint of what the identity has become: what hasn't is refused before anything is read."""
+    """Damage run.json, mostly with a matching fingerprint: without one, it is refused before anything else is read."""
     content = json.loads(_json(draw, text))
     if isinstance(content, dict) and draw.random() < 0.7:
         with suppress(KeyError, UnicodeEncodeError, ValidationError):

@@ -1,4 +1,4 @@
-"""Counts what comes of mutated files: only the suite's own error, in one printable line, may come out."""
+"""Count the outcomes of reading mutated files: only the suite's own error, in one printable line, is allowed."""
 
 import argparse
 import random
@@ -21,14 +21,14 @@ from brushbench.core.notes import hearing
 MEMORY = Path("/dev/shm")
 SECONDS_BETWEEN_LINES = 60
 LONGEST = 600
-"""Characters of a message, of which a path is a part."""
+"""Most characters of a message, including a path."""
 
 
 class Fuzz(ABC):
-    """Sound files, of which every case damages one."""
+    """Intact files, one of which each case damages."""
 
     KINDS: ClassVar[dict[str, int]]
-    """What is damaged, each with how often; the case is the method of that name with an underscore before it."""
+    """Kinds of cases with their weights; each kind is a method, whose name has an underscore in front."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -36,19 +36,19 @@ class Fuzz(ABC):
 
     @abstractmethod
     def mend(self) -> None:
-        """What the case has damaged is made whole again."""
+        """Restore the files that a case has damaged."""
 
     def __call__(self, seed: int) -> None:
-        """One case. What it comes to is counted."""
+        """Run one case, and count its outcome."""
         draw = random.Random(seed)
         kind = draw.choices(list(self.KINDS), weights=list(self.KINDS.values()))[0]
         try:
-            # What libraries find odd is a note of a run, and no error.
+            # A run stores libraries' warnings as notes: they are not errors.
             with hearing():
                 getattr(self, f"_{kind}")(draw)
         except UserError as error:
             self._checked(seed, kind, str(error))
-        # Everything: that is what is looked for.
+        # Every exception: finding them is the purpose.
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -75,7 +75,7 @@ F = TypeVar("F", bound=Fuzz)
 
 
 def run(make: Callable[[Path], F], count: int, seed: int, folder: Path) -> F:
-    """So many cases; every now and then a line of how it goes."""
+    """Run this many cases, and print the progress now and then."""
     fuzz = make(folder)
     start = told = time.monotonic()
     for case in range(count):
@@ -93,7 +93,7 @@ def run(make: Callable[[Path], F], count: int, seed: int, folder: Path) -> F:
 
 
 def main(make: Callable[[Path], Fuzz], description: str | None) -> None:
-    """The command line of a script."""
+    """Run a fuzzing script's command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,9 +1,9 @@
-"""How far a rerun on another machine moves the means: the noise floor of `brushbench check`, a table of docs/ci.md.
+"""Measure how far a rerun on another machine moves the means: the noise floor of `brushbench check` in docs/ci.md.
 
-    python benchmarks/gate_noise.py --output runs/noise     # about three minutes on one core; goes on where it stopped
+    python benchmarks/gate_noise.py --output runs/noise     # about three minutes on one core; rerun to resume
 
-BrushNet on `papercut`, in float32, against the same with other batches, without this CPU's vector instructions, and in
-half precision, which is more than any rerun changes. Printed is the end of the 95 % interval of the mean paired
+BrushNet on `papercut` in float32 is compared with runs with other batches, without this CPU's vector instructions, and
+in half precision, which changes more than any rerun. The table has the end of the 95 % interval of the mean paired
 difference that is farther from 0.
 """
 
@@ -32,7 +32,7 @@ VARIATIONS: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Make the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/noise"))
     output = parser.parse_args().output

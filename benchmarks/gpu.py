@@ -1,15 +1,15 @@
-"""Speed, memory and reproducibility of the suite's methods on one GPU, with models of real size and random weights.
+"""Measure speed, memory and reproducibility of the methods on one GPU, with models of real size and random weights.
 
     python benchmarks/gpu.py                        # everything, in at most --budget seconds; results in runs/gpu
-    python benchmarks/gpu.py --keep                 # results in benchmarks/results, where docs/speed.md is made from
+    python benchmarks/gpu.py --keep                 # results in benchmarks/results, from which docs/speed.md is made
     python benchmarks/gpu.py --parts speed,steps --methods brushnet
-    python benchmarks/gpu.py --tiny --device cpu    # try all of it anywhere, in minutes; the numbers mean nothing
-    python benchmarks/gpu.py --table                # write docs/speed.md from the results that are kept
-    python benchmarks/gpu.py --batch-sizes FILE     # write what --batch-size auto is chosen by, from a file of results
+    python benchmarks/gpu.py --tiny --device cpu    # try the whole script anywhere, in minutes; numbers mean nothing
+    python benchmarks/gpu.py --table                # write docs/speed.md from the stored results
+    python benchmarks/gpu.py --batch-sizes FILE     # write the table behind --batch-size auto from a file of results
 
-Methods are called through the public API (`load_method`, `run`, `score`), so that the script outlives changes inside.
-The exceptions are `naive`, which is what they are compared with, and `what_if`, which changes the networks of a loaded
-method to tell what a change would bring before it is made. Nothing is downloaded.
+Methods are called through the public API (`load_method`, `run`, `score`), so that the script survives internal changes.
+The exceptions are `naive`, the reference that they are compared with, and `what_if`, which changes the networks of a
+loaded method to measure what a change would gain before it is made. Nothing is downloaded.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Part:
 
     measure: Measure
     methods: Callable[[Sequence[str]], Sequence[str]]
-    """Which of the requested methods it is for; one empty name: for none in particular."""
+    """Choose which of the requested methods it measures; one empty name if it doesn't depend on the method."""
 
 
 def _each(methods: Sequence[str]) -> Sequence[str]:
@@ -87,13 +87,13 @@ PARTS = {
     "full": Part(full, _first),
     "what_if": Part(what_if, _compared),
 }
-"""In order of what matters when time runs out."""
+"""The most important first, in case time runs out."""
 
 
 def measure(
     setting: Setting, results: Results, budget: Budget, chosen: dict[str, Part], methods: Sequence[str]
 ) -> None:
-    """All parts, one after the other; one that fails is recorded, and the others go on."""
+    """Measure one part after the other; a failure is recorded, and the remaining parts continue."""
     for name, part in chosen.items():
         start = time.monotonic()
         for method in part.methods(methods):
@@ -127,7 +127,7 @@ def _add(results: Results, budget: Budget, part: str, record: Record) -> None:
 
 
 def write_page() -> None:
-    """docs/speed.md, from the results that are kept."""
+    """Write docs/speed.md from the stored results."""
     PAGE.write_text(page([Results.read(file) for file in sorted(KEPT.glob("gpu-*.json"))]), encoding="utf-8")
 
 
@@ -148,21 +148,25 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="Write docs/speed.md and measure nothing.")
     parser.add_argument("--batch-sizes", type=Path, metavar="FILE", help="Write batch_sizes.json from these results.")
-    parser.add_argument("--keep", action="store_true", help="Results go to benchmarks/results.")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "gpu", help="Where results go otherwise.")
+    parser.add_argument("--keep", action="store_true", help="Write the results to benchmarks/results.")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "runs" / "gpu", help="Folder for the results without --keep."
+    )
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "brushbench-gpu")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--parts", type=_names(tuple(PARTS)), default=[*PARTS], help=f"Of {','.join(PARTS)}.")
-    parser.add_argument("--methods", type=_names(METHODS), default=[*METHODS], help=f"Of {','.join(METHODS)}.")
-    parser.add_argument("--budget", type=float, default=450, help="Seconds; no measurement begins later.")
-    parser.add_argument("--batches", type=_numbers, help="Sizes, the smallest first.")
-    parser.add_argument("--dtypes", type=_texts, help="The first one for all measurements, the others for few.")
+    parser.add_argument("--parts", type=_names(tuple(PARTS)), default=[*PARTS], help=f"Some of {','.join(PARTS)}.")
+    parser.add_argument("--methods", type=_names(METHODS), default=[*METHODS], help=f"Some of {','.join(METHODS)}.")
+    parser.add_argument("--budget", type=float, default=450, help="Seconds after which no measurement begins.")
+    parser.add_argument("--batches", type=_numbers, help="Batch sizes, the smallest first.")
+    parser.add_argument("--dtypes", type=_texts, help="The first is used for all measurements, the rest for a few.")
     parser.add_argument("--compute", type=_texts, default=(PLAIN,), help="Compute recipes, plain first.")
-    parser.add_argument("--compile", action="store_true", help="`what_if` with torch.compile too: minutes.")
-    parser.add_argument("--tiny", action="store_true", help="Models and pictures of no size, to try the script.")
+    parser.add_argument(
+        "--compile", action="store_true", help="Also measure torch.compile in `what_if`; takes minutes."
+    )
+    parser.add_argument("--tiny", action="store_true", help="Use tiny models and images, to try the script.")
     asked = parser.parse_args(given)
     if asked.keep and (asked.tiny or not asked.device.startswith("cuda")):
-        parser.error("--keep is for results of real size from a GPU")
+        parser.error("--keep is only for a GPU and without --tiny")
     return asked
 
 
@@ -170,7 +174,7 @@ def _names(valid: Sequence[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         found = text.split(",")
         if wrong := sorted({*found} - {*valid}):
-            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: valid are {', '.join(valid)}")
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}; valid: {', '.join(valid)}")
         return found
 
     return names
@@ -185,7 +189,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def setting_of(asked: argparse.Namespace) -> Setting:
-    """The sizes of what is measured."""
+    """Choose the sizes and dtypes to measure."""
     cuda = asked.device.startswith("cuda")
     return Setting(
         device=asked.device,
@@ -203,7 +207,7 @@ def setting_of(asked: argparse.Namespace) -> Setting:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 1 if a part failed."""
+    """Run the script; the exit code is 1 if a part failed."""
     asked = _arguments(given)
     if asked.table:
         write_page()

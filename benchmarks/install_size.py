@@ -1,4 +1,4 @@
-"""What an installed PyTorch takes on the disk, by its parts: python benchmarks/install_size.py"""
+"""Print the disk space of an installed PyTorch, by its parts: python benchmarks/install_size.py"""
 
 import importlib.metadata
 from pathlib import Path
@@ -9,7 +9,7 @@ PARTS = ("torch", "nvidia", "triton")
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder, 0 if there is none."""
+    """Return the bytes of all files below a folder, 0 if it doesn't exist."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -1,4 +1,4 @@
-"""How often the intervals of reports/statistics.py hold the truth, and how often its tests find what isn't there.
+"""Measure how often the intervals of reports/statistics.py contain the truth, and how often its tests err.
 
     python benchmarks/interval_coverage.py [--repeats 4000] [--draws 999] [--seed 1]    # four minutes on one core
 
@@ -6,12 +6,12 @@ Three tables, in Markdown:
 
 * Equal distributions: two methods that share two thirds of the variance and have one distribution: normal, bounded,
   heavy-tailed, or skewed to the right like LPIPS and squared errors (lognormal; the number is the standard deviation of
-  the logarithm). Where there are fewer images than samples, two samples of an image are correlated by 0.5. However
-  skewed the scores are, the differences are symmetric.
-* Asymmetric differences: with a mean of 0 all the same, as where one method is a little better on most images and much
-  worse on a few.
-* PaperCut's real scores (`results/papercut_scores.csv`), resampled: the mean of BrushNet's, and the differences between
-  two methods on the scale of the test, centred.
+  the logarithm). With fewer images than samples, two samples of an image are correlated by 0.5. However skewed the
+  scores are, the differences are symmetric.
+* Asymmetric differences with a mean of 0, as of a method that is a little better on most images and much worse on a
+  few.
+* PaperCut's real scores (`results/papercut_scores.csv`), resampled: the mean of BrushNet's scores, and the differences
+  between two methods on the scale of the test, centred.
 """
 
 import argparse
@@ -62,7 +62,7 @@ DISTRIBUTIONS = {
 
 
 def population(values: Float64[np.ndarray, " n"]) -> Distribution:
-    """Real scores or differences, of which each is as probable as any other."""
+    """Return the distribution of real scores or differences, all equally probable."""
     ordered = np.sort(values)
     last = len(ordered) - 1
 
@@ -73,7 +73,7 @@ def population(values: Float64[np.ndarray, " n"]) -> Distribution:
 
 
 def _rare(normal: Normals) -> Normals:
-    """A little better on most images, and much worse on one in twenty."""
+    """Make scores that are a little better on most images, and much worse on one in twenty."""
     return np.where(normal < stats.norm.ppf(0.05), -5.0, 0.2 * normal)
 
 
@@ -89,21 +89,21 @@ def _asymmetric() -> dict[str, Distribution]:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """So many samples of a distribution; `clustered`: two for every image."""
+    """A number of samples of a distribution; `clustered`: two for every image."""
 
     distribution: Distribution
     count: int
     clustered: bool = False
     asymmetric: bool = False
-    """The distribution is that of the differences themselves, centred, not of two methods."""
+    """Whether the distribution is that of the centred differences themselves, not of each method's scores."""
 
     @property
     def clusters(self) -> np.ndarray | None:
-        """The image of every sample, None if each has its own."""
+        """The image of every sample; None if each has its own."""
         return np.repeat(np.arange(self.count // 2), 2) if self.clustered else None
 
     def normals(self, generator: np.random.Generator) -> Normals:
-        """One standard normal variable per sample, correlated within an image."""
+        """Draw a standard normal variable per sample, correlated within an image."""
         if not self.clustered:
             return generator.standard_normal(self.count)
         shared = np.repeat(generator.standard_normal(self.count // 2), 2)
@@ -111,11 +111,11 @@ class Design:
         return SHARED_BY_IMAGE**0.5 * shared + (1 - SHARED_BY_IMAGE) ** 0.5 * own
 
     def scores(self, generator: np.random.Generator) -> Normals:
-        """The scores of one method."""
+        """Draw the scores of one method."""
         return self.distribution.of(self.normals(generator))
 
     def differences(self, generator: np.random.Generator) -> Normals:
-        """The differences of two methods that are equally good."""
+        """Draw the differences of two methods that are equally good."""
         if self.asymmetric:
             return self.scores(generator) - self.distribution.mean
         shared = SHARED_BY_METHODS**0.5 * self.normals(generator)
@@ -127,7 +127,7 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Shares of the repeats: of intervals of a difference that hold 0, and of tests that reject at 5 %."""
+    """Shares of the repeats in which the interval of a difference contains 0, and in which tests reject at 5 %."""
 
     covered: float
     student: float
@@ -136,7 +136,7 @@ class Rates:
 
 
 def coverage(design: Design, repeats: int, seed: int) -> float:
-    """Share of the intervals of a mean that hold it."""
+    """Return the share of the intervals of a mean that contain it."""
     generator = np.random.default_rng(seed)
     held = 0
     for _ in range(repeats):
@@ -146,15 +146,15 @@ def coverage(design: Design, repeats: int, seed: int) -> float:
 
 
 def rejections(design: Design, repeats: int, draws: int, seed: int) -> Rates:
-    """How often the three tests reject although the methods are equally good."""
+    """Measure how often the three tests reject although the methods are equally good."""
     generator = np.random.default_rng(seed)
     found = np.zeros(3)
     for start in range(0, repeats, AT_ONCE):
         rows = np.stack([design.differences(generator) for _ in range(min(AT_ONCE, repeats - start))])
-        # Clusters of one size are their means.
+        # Clusters of equal size can be replaced by their means.
         means = rows.reshape(len(rows), -1, 2).mean(axis=2) if design.clustered else rows
         t = np.abs(means.mean(axis=1)) / stats.sem(means, axis=1)
-        # Of few values with ties all permutations would be counted, which takes a thousand times as long.
+        # For few values with ties, scipy would count all permutations, which takes a thousand times as long.
         tied = means.shape[1] < 14 and any(len(np.unique(one)) < len(one) for one in means)
         tests = (
             2 * special.stdtr(means.shape[1] - 1, -t),
@@ -167,7 +167,7 @@ def rejections(design: Design, repeats: int, draws: int, seed: int) -> Rates:
 
 
 def row(name: str, mean: Design, differences: Design, arguments: argparse.Namespace) -> str:
-    """A line of a table."""
+    """Format a line of a table."""
     covered = coverage(mean, arguments.repeats, arguments.seed)
     rates = rejections(differences, arguments.repeats, arguments.draws, arguments.seed + 1)
     images = mean.count // 2 if mean.clustered else mean.count
@@ -177,7 +177,7 @@ def row(name: str, mean: Design, differences: Design, arguments: argparse.Namesp
 
 
 def rows(arguments: argparse.Namespace) -> Iterator[str]:
-    """The three tables."""
+    """Yield the lines of the three tables."""
     heading = "samples | images | mean covered | bootstrap-t | Student's t | Wilcoxon |\n" + "|---" * 8 + "|"
     yield f"| equal distributions | skewness | {heading}"
     for name, distribution in DISTRIBUTIONS.items():

@@ -1,12 +1,13 @@
-"""SIGKILL in the middle of generating, scoring, sweeping, writing a baseline and converting: no byte may be another.
+"""Send SIGKILL while images are generated and scored, and files written: the final bytes must not change.
 
     python benchmarks/kills.py --count 1000 [--ray 10] [--seed 0]
 
-A kill counts if the process was at work in its phase: an instant is drawn between the first and the last line of the
-ledger, or in the time that a command takes without a kill, and the process lived until then. What is there after each
-kill must be absent or whole, and what the command ends with, started again, must be the bytes of one never killed.
-Processes are forked from one that has imported everything, so that a kill takes a second. With `--ray`, so many kills
-of `--engine ray` are added, each in processes of its own.
+The phases are generating, scoring, sweeping, writing a baseline and converting. A kill counts if the process was
+working in its phase: a moment is drawn between the first and the last line of the ledger, or in the time that a command
+takes without a kill, and the process lived until then. After each kill a file must be absent or complete, and once the
+command is run again to its end, all bytes must be those of a command that was never killed. Processes are forked from
+one that has imported everything, so that a kill takes a second. `--ray` adds this many kills of `--engine ray`, each in
+processes of its own.
 
 Prints a table of kills by phase; the exit code is 1 if anything differs.
 """
@@ -64,19 +65,19 @@ class Phase:
 
     name: str
     command: Callable[[Path], Sequence[str]]
-    """What writes into a folder."""
+    """Returns the command that writes into a folder."""
     outcome: Callable[[Path], dict[str, bytes]]
-    """What it is to leave there, by name."""
+    """Returns the bytes that it leaves in the folder, by name."""
     prepare: Callable[[Path], None] = lambda folder: None
-    """What has to be there before."""
+    """Makes the files that the command needs."""
     goes_on: bool = True
-    """Whether a killed command leaves something to go on with; else what it writes is absent or whole."""
+    """Whether a killed command is resumed; if not, its output must be absent or complete."""
     begun: Callable[[Path], int] | None = None
-    """What grows as soon as the work has begun."""
+    """Returns a number that grows as soon as the work has begun."""
 
 
 def images_and_scores(folder: Path) -> dict[str, bytes]:
-    """The images, ledgers but for the times, and scores of all runs in a folder."""
+    """Read the images, ledgers (without times) and scores of all runs in a folder."""
     found: dict[str, bytes] = {}
     for run in expand([folder]) if list(folder.rglob("run.json")) else []:
         place = run.path.relative_to(folder)
@@ -91,28 +92,28 @@ def images_and_scores(folder: Path) -> dict[str, bytes]:
 
 
 def lines(folder: Path) -> int:
-    """How many lines the ledgers in a folder have together."""
+    """Count the lines of all ledgers in a folder."""
     places = (Path(place) / "samples.jsonl" for place, _, files in os.walk(folder) if "samples.jsonl" in files)
     return sum(file.read_bytes().count(b"\n") for file in places)
 
 
 def files(*names: str) -> Callable[[Path], dict[str, bytes]]:
-    """The contents of these, where they are."""
+    """Read the files that exist."""
     return lambda folder: {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
 
 
 def generated(folder: Path) -> None:
-    """A run to score and to make a baseline of."""
+    """Make a run to be scored."""
     done(["generate", "--method", "telea", *DATA, "--limit", "24", "--output", str(folder / "runs")])
 
 
 def scored(folder: Path) -> None:
-    """A run with scores, to make a baseline of."""
+    """Make a run with scores, to write a baseline from."""
     done(["run", "--method", "telea", *DATA, "--limit", "24", "--output", str(folder / "runs")])
 
 
 def run_folder(folder: Path) -> str:
-    """The run of `generated` and `scored`."""
+    """Return the folder of the run that `generated` and `scored` make."""
     return str(folder / "runs" / "papercut-inside" / "telea")
 
 
@@ -159,7 +160,7 @@ PHASES = (
 
 
 def started(command: Sequence[str]) -> int:
-    """The id of a process that runs a command, forked from this one."""
+    """Fork a process that runs a command, and return its id."""
     child = os.fork()
     if child:
         return child
@@ -180,12 +181,12 @@ def done(command: Sequence[str]) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a forked process hasn't ended yet."""
+    """Tell whether a forked process is still running."""
     return os.waitpid(process, os.WNOHANG)[0] == 0
 
 
 def wait_for_begin(phase: Phase, folder: Path, process: int) -> bool:
-    """Whether the work began before the process ended."""
+    """Wait for the work to begin; False if the process ended before that."""
     if phase.begun is None:
         return True
     before = phase.begun(folder)
@@ -197,7 +198,7 @@ def wait_for_begin(phase: Phase, folder: Path, process: int) -> bool:
 
 
 class Killing:
-    """Kills of one phase."""
+    """The kills of one phase."""
 
     def __init__(self, phase: Phase, folder: Path, draw: random.Random) -> None:
         self.phase, self._folder, self._draw = phase, folder, draw
@@ -213,7 +214,7 @@ class Killing:
         assert self._expected, phase.name
 
     def __call__(self, count: int) -> None:
-        """So many useful kills."""
+        """Kill until this many kills have counted."""
         folder = self._fresh("killed")
         while self.useful < count:
             self.tried += 1
@@ -225,7 +226,7 @@ class Killing:
                 self._compare(found, partial=killed)
                 folder = self._without_outcome(folder)
             elif not killed:
-                # It came to its end: the next kills are of a new one.
+                # The command finished: the next kills hit a new one.
                 done(self.phase.command(folder))
                 self._compare(self.phase.outcome(folder), partial=False)
                 folder = self._fresh("killed")
@@ -240,7 +241,7 @@ class Killing:
         return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
     def _compare(self, found: dict[str, bytes], *, partial: bool) -> None:
-        """Whole, or where it was killed absent."""
+        """Check that the output is complete or, after a kill, absent."""
         if not partial or found:
             self.ended += 1
             wrong = [name for name in self._expected.keys() | found.keys() if self._other(name, found)]
@@ -263,7 +264,7 @@ class Killing:
 
 
 def ray_kills(count: int, folder: Path, draw: random.Random) -> tuple[int, int, list[str]]:
-    """Useful kills of a cluster's driver, kills tried, and what differs in the end."""
+    """Return the kills of a cluster's driver that counted, the kills tried, and the files that differ in the end."""
     command = [sys.executable, "-m", "brushbench", "generate", "--method", "telea", *DATA, "--limit", "200"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run([*command, "--output", str(folder / "whole")], check=True, **quiet)

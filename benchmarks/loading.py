@@ -1,9 +1,10 @@
-"""How fast a data set is read, and what memory that takes: a synthetic BrushBench of JPEGs of 512x512.
+"""Measure the time and memory for reading a data set: a synthetic BrushBench of JPEGs of 512x512.
 
     python benchmarks/loading.py                 # 600 samples, all splits; memory also with a tenth of them
     python benchmarks/loading.py --profile brush # where the time goes
 
-CPU-seconds of one thread: what else the machine does doesn't count. Opening the data set counts; making it doesn't.
+Times are CPU-seconds of one thread, so other work on the machine doesn't count. They include opening the data set, not
+making it.
 """
 
 import argparse
@@ -28,11 +29,11 @@ from brushbench.imaging.masks import encode_rle
 SIDE, COUNT = 512, 600
 SPLITS = ("inside", "outside", "brush")
 DEMANDED = 100
-"""Samples per second, on one core."""
+"""Required samples per second on one core."""
 
 
 def write(root: Path, count: int) -> None:
-    """A data set in BrushBench's format. Pictures have the detail of photographs, and masks borders as if by hand."""
+    """Write a data set in BrushBench's format, with pictures as detailed as photographs and hand-drawn-like masks."""
     (root / "images").mkdir(parents=True)
     mapping = {}
     for index in range(count):
@@ -50,7 +51,7 @@ def write(root: Path, count: int) -> None:
 
 
 def _picture(draw: np.random.Generator) -> np.ndarray:
-    """Noise of all sizes, the coarse one the strongest, as in photographs."""
+    """Draw noise at all scales, strongest at the coarsest, as in photographs."""
     total = np.full((SIDE, SIDE, 3), 128.0)
     for step in (4, 16, 64, 256, SIDE):
         noise = Image.fromarray(draw.integers(0, 256, (step, step, 3), dtype=np.uint8))
@@ -59,7 +60,7 @@ def _picture(draw: np.random.Generator) -> np.ndarray:
 
 
 def _outlined(draw: np.random.Generator) -> torch.Tensor:
-    """Some round shapes with rough borders: two to six runs in most rows."""
+    """Draw a mask of round shapes with rough borders: two to six runs in most rows."""
     canvas = Image.new("1", (SIDE, SIDE))
     for _ in range(4):
         angles = np.linspace(0, 2 * np.pi, 90, endpoint=False)
@@ -71,22 +72,22 @@ def _outlined(draw: np.random.Generator) -> torch.Tensor:
 
 
 def samples_per_second(root: Path, split: str) -> float:
-    """Opened and read to the end."""
+    """Open a split and read it to the end."""
     start = time.process_time()
     count = read(root, split)
     return count / (time.process_time() - start)
 
 
 def read(root: Path, split: str) -> int:
-    """Reads every sample and keeps none. Returns how many there are."""
+    """Read every sample, keep none, and return their number."""
     return sum(1 for _ in load_dataset("brushbench", root=root, split=split))
 
 
 def _peak_of(root: Path, split: str, answers: "multiprocessing.Queue[tuple[float, float]]") -> None:
     torch.set_num_threads(1)
-    # Whatever reading loads once and for all.
+    # Load everything that reading needs only once.
     load_dataset("photos")[0]
-    # Linux: from here on the most memory is counted anew.
+    # Linux: reset the peak of memory.
     Path("/proc/self/clear_refs").write_text("5")
     before = _mebibytes("VmRSS")
     read(root, split)
@@ -99,7 +100,7 @@ def _mebibytes(name: str) -> float:
 
 
 def peak_mebibytes(root: Path, split: str) -> tuple[float, float]:
-    """The most memory of a process of its own, before it reads and after."""
+    """Return the peak memory of a separate process before and after it reads."""
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[tuple[float, float]] = context.Queue()
     process = context.Process(target=_peak_of, args=(root, split, answers))
@@ -110,14 +111,14 @@ def peak_mebibytes(root: Path, split: str) -> tuple[float, float]:
 
 
 def show_profile(root: Path, split: str) -> None:
-    """Prints the functions that take the most time."""
+    """Print the functions that take the most time."""
     profile = cProfile.Profile()
     profile.runcall(read, root, split)
     pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(16)
 
 
 def report(roots: Iterable[tuple[int, Path]]) -> None:
-    """Prints the table."""
+    """Print the table."""
     rows = []
     for count, root in roots:
         for split in SPLITS:
@@ -126,11 +127,11 @@ def report(roots: Iterable[tuple[int, Path]]) -> None:
             rows.append([split, count, round(speed), round(before), round(peak), round(peak - before)])
     headers = ("split", "samples", "samples per CPU-second", "MiB before", "peak MiB", "MiB for reading")
     print(tabulate(rows, headers=headers))
-    print(f"\ndemanded: {DEMANDED} samples per second on one core, and memory that doesn't grow with the data set")
+    print(f"\nrequired: {DEMANDED} samples per second on one core, and memory that doesn't grow with the data set")
 
 
 def main() -> None:
-    """See the module's docstring."""
+    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--profile", choices=SPLITS)

@@ -1,10 +1,10 @@
-"""Seconds of the main job, a run of BrushNet on PaperCut on the CPU, in this checkout and in another one.
+"""Time the main job, a run of BrushNet on PaperCut on the CPU, in this checkout and in another one.
 
     python benchmarks/main_job.py ROOT [--limit 16] [--rounds 5]
 
-Both take turns, in processes of their own, and begin anew each time. Prints CPU-seconds and wall seconds of each round
-and, of the fastest rounds, this checkout's by the other's: 1 is as fast, less is faster. Nothing is written into the
-other checkout.
+The checkouts take turns, in separate processes that start from nothing each time. Prints CPU-seconds and wall seconds
+of each round, and the ratio of the fastest rounds, this checkout to the other: 1 is as fast, less is faster. Nothing is
+written into the other checkout.
 """
 
 import argparse
@@ -23,10 +23,10 @@ COMMAND = ("run", "--method", "brushnet", "--dataset", "papercut", "--device", "
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process took, in seconds."""
+    """The time of one process, in seconds."""
 
     cpu: float
-    """All of its threads, and the system's part."""
+    """All threads, including system time."""
     wall: float
 
 
@@ -42,22 +42,22 @@ def cost_of(root: Path, limit: int, scratch: Path) -> Cost:
 
 
 def best(costs: list[Cost]) -> Cost:
-    """The fewest seconds of each kind."""
+    """Return the fewest seconds of each kind."""
     return Cost(min(cost.cpu for cost in costs), min(cost.wall for cost in costs))
 
 
 def main() -> None:
-    """Take turns, print."""
+    """Time both checkouts in turn, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="The other checkout.")
-    parser.add_argument("--limit", type=int, default=16, help="Images.")
+    parser.add_argument("--limit", type=int, default=16, help="Number of images.")
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     roots = {"this": HERE, "other": asked.root.resolve()}
     costs: dict[str, list[Cost]] = {name: [] for name in roots}
     with tempfile.TemporaryDirectory() as scratch:
         for root in roots.values():
-            # Compiles what is imported, and brings files into memory.
+            # A first run compiles the imports and reads the files into memory.
             cost_of(root, 1, Path(scratch))
         for number in range(asked.rounds):
             for name in (*roots,) if number % 2 == 0 else reversed((*roots,)):

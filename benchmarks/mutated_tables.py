@@ -1,4 +1,4 @@
-"""Parquet files that are damaged: in their bytes, or in their columns, types, values and descriptions."""
+"""Damage Parquet files: their bytes, or their columns, types, values and descriptions."""
 
 import io
 import json
@@ -34,14 +34,14 @@ Change = Callable[[random.Random, pa.Table], pa.Table]
 
 
 def table(draw: random.Random, sound: pa.Table) -> bytes:
-    """The file of a table that is damaged in one way or the other."""
+    """Write a table that is damaged in one of these ways, as a file's bytes."""
     changed = sound
     if draw.random() < 0.8:
         for _ in range(draw.randint(1, 3)):
             changed = draw.choice(_CHANGES)(draw, changed)
     content = _written(changed, compression=draw.choice(("none", "snappy", "zstd")))
     if draw.random() < 0.4:
-        # The footer is where it is said what the rest is.
+        # The footer describes the rest of the file.
         at = draw.choice((0, max(0, len(content) - 400), draw.randrange(len(content))))
         content = content[:at] + flipped(draw, content[at:])
     return content
@@ -51,7 +51,7 @@ def _written(changed: pa.Table, compression: str) -> bytes:
     buffer = io.BytesIO()
     try:
         pq.write_table(changed, buffer, compression=compression)
-    # Of a type that Parquet hasn't, a table is left as far as it can be written.
+    # Of a type that Parquet lacks, the bytes written so far remain.
     except (pa.ArrowException, ValueError):
         return buffer.getvalue() or b"PAR1"
     return buffer.getvalue()
@@ -68,7 +68,7 @@ def _renamed(draw: random.Random, given: pa.Table) -> pa.Table:
 
 
 def _filled(draw: random.Random, given: pa.Table) -> pa.Table:
-    """A column of another type, or with other cells."""
+    """Change a column's type or cells."""
     at = draw.randrange(given.num_columns)
     cells = given.column(at).to_pylist()
     for place in draw.sample(range(len(cells)), draw.randint(0, len(cells))):
@@ -78,7 +78,7 @@ def _filled(draw: random.Random, given: pa.Table) -> pa.Table:
 
 
 def _array(cells: list[object], wanted: pa.DataType) -> pa.Array:
-    """The cells as an array of the type; cells of another type are missing."""
+    """Make an array of this type; cells of another type become missing."""
     found = []
     for cell in cells:
         try:
@@ -100,7 +100,7 @@ def _rows(draw: random.Random, given: pa.Table) -> pa.Table:
 
 
 def _described(draw: random.Random, given: pa.Table) -> pa.Table:
-    """The metadata of the schema, most of which is JSON."""
+    """Damage the schema's metadata, most of which is JSON."""
     metadata = dict(given.schema.metadata or {})
     if not metadata or draw.random() < 0.1:
         return given.replace_schema_metadata(None)

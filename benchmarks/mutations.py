@@ -1,4 +1,4 @@
-"""Sound files of a data set, and damaged ones made from them: of bytes, of structure, of a picture's chunks."""
+"""Make intact files of a data set, and damage them: their bytes, their structure, an image's chunks."""
 
 import io
 import json
@@ -116,7 +116,7 @@ _VALUES: list[object] = [
 
 
 def mapping(draw: random.Random) -> bytes:
-    """A mapping file, damaged in its structure, its bytes or both."""
+    """Return a mapping file with damaged structure, bytes or both."""
     content: object = {name: dict(entry) for name, entry in _ENTRIES.items()}
     if draw.random() < 0.2:
         content = [{"image_id": name, **entry} for name, entry in _ENTRIES.items()]
@@ -128,12 +128,12 @@ def mapping(draw: random.Random) -> bytes:
 
 
 def captions(draw: random.Random, name: str) -> bytes:
-    """A captions' file, damaged."""
+    """Return a damaged captions file."""
     return scrambled(draw, CAPTIONS[name])
 
 
 def picture(draw: random.Random) -> bytes:
-    """An image file, damaged in its bytes or, a PNG, in its chunks with their checksums right."""
+    """Return an image file with damaged bytes or, for a PNG, with damaged chunks and correct checksums."""
     content = draw.choice(PICTURES)
     if content.startswith(b"\x89PNG") and draw.random() < 0.7:
         return _rechunked(draw, content)
@@ -141,7 +141,7 @@ def picture(draw: random.Random) -> bytes:
 
 
 def restructured(draw: random.Random, content: object) -> object:
-    """A value somewhere becomes another, goes, or is doubled."""
+    """Change, remove or duplicate a value somewhere in the structure."""
     if draw.random() < 0.08 or not content or not isinstance(content, dict | list):
         return draw.choice(_VALUES)
     result = content.copy()
@@ -160,7 +160,7 @@ def restructured(draw: random.Random, content: object) -> object:
 
 
 def scrambled(draw: random.Random, text: bytes) -> bytes:
-    """A text, cut, repeated, or with something put in."""
+    """Return the text cut, repeated, or with something inserted."""
     for _ in range(draw.randint(1, 3)):
         at = draw.randrange(len(text) + 1)
         how = draw.randrange(5)
@@ -179,10 +179,10 @@ def scrambled(draw: random.Random, text: bytes) -> bytes:
 
 
 def flipped(draw: random.Random, content: bytes) -> bytes:
-    """Some bytes become others, mostly near the beginning."""
+    """Change some bytes, mostly near the beginning."""
     changed = bytearray(content)
     for _ in range(draw.choice((1, 2, 4, 16))):
-        # The header is where most is decided.
+        # The header matters most.
         at = draw.randrange(min(len(changed), draw.choice((32, 64, 200, len(changed)))))
         changed[at] = draw.choice((0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256)))
     how = draw.random()

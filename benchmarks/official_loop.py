@@ -1,14 +1,16 @@
-"""The official evaluation as a loop: one image, one metric at a time, every network by itself.
+"""Run the official evaluation as a loop: one image and one metric at a time, each network separately.
 
-It repeats what the official stack repeats: CLIPScore (torchmetrics 1.3.2) runs vision and text twice per call, with
-gradients on; the aesthetic score runs CLIP once more; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The
-networks are ours, so that both ways give the same values and only the work differs.
+It repeats the official stack's repetitions: CLIPScore (torchmetrics 1.3.2) runs vision and text twice per call, with
+gradients on; the aesthetic score runs CLIP again; HPS (hpsv2 1.2.0) reads its checkpoint at every call. The networks
+are the suite's, so both ways give the same values, and only the work differs.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from inspect import unwrap
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -18,17 +20,18 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from brushbench.core.types import Batch, Sample
+from brushbench.metrics import preference
 from brushbench.metrics.clip import CLIP, clip_of
 from brushbench.metrics.features import cropped, floor_offset, half_even_offset, normalised
 from brushbench.metrics.perceptual import LPIPS
-from brushbench.metrics.preference import HPS, ImageReward, _preference
+from brushbench.metrics.preference import HPS, ImageReward
 from brushbench.weights.tensors import read_tensors
 
 CPU = torch.device("cpu")
 
 
 class OfficialLoop:
-    """Values and CPU-seconds of each metric, by its name."""
+    """Scores images, and collects the values and CPU-seconds of each metric by its name."""
 
     def __init__(self, networks: Networks, names: list[str]) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -53,7 +56,7 @@ class OfficialLoop:
         batch = Batch.of([sample])
         for name in self.values:
             start = time.process_time()
-            # A tensor of its own: nothing that another metric computed is known of it.
+            # A new tensor, so that no metric can reuse another one's features.
             self.values[name].append(self._calls[name](batch, images.clone()))
             self.seconds[name] += time.process_time() - start
 
@@ -75,8 +78,8 @@ class OfficialLoop:
             return float(features @ linear["weight"].T + linear["bias"])
 
     def _hps(self, batch: Batch, images: Tensor) -> float:
-        _preference.cache_clear()
-        return float(HPS(str(self._networks.hps), self._networks.hps_model, device="cpu")(batch, images))
+        with patch.object(preference, "_preference", unwrap(preference._preference)):
+            return float(HPS(str(self._networks.hps), self._networks.hps_model, device="cpu")(batch, images))
 
     def _clip(self) -> CLIP:
         return clip_of(str(self._networks.clip), CPU)

@@ -1,7 +1,7 @@
-"""Operators that one denoising step calls, on PaperCut's small models: python benchmarks/operator_calls.py [ROOT]
+"""Count the operators of a denoising step, on PaperCut's small models: python benchmarks/operator_calls.py [ROOT]
 
-With ROOT, another checkout, its numbers stand before this one's. A step is what goes on from one call of the UNet to
-the next; counted is a step from the middle of a run, in which nothing is done for the first or the last time.
+With ROOT, another checkout, its numbers are printed before this one's. A step lasts from one call of the UNet to the
+next; the counted step is in the middle of a run, where no work is done for the first or the last time.
 """
 
 import json
@@ -40,18 +40,18 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
     "hd-painter": ("hd-painter", {}),
 }
 ASKS = {"_local_scalar_dense"}
-"""For a value of a tensor: `.item()`, or a tensor as an index or a condition. A GPU has to be waited for."""
+"""Operators that read a tensor's value (`.item()`, or a tensor as an index or a condition) and so wait for the GPU."""
 SENDS = {"lift_fresh", "sent"}
-"""A tensor is made of numbers, or goes to another device."""
+"""Operators that make a tensor from numbers, or move one to another device."""
 SOLVES = {"linalg_solve", "linalg_solve_ex", "_linalg_solve_ex"}
 COPIES = {"repeat", "copy_"}
-"""And products with a number; if they are as large as a residual."""
+"""Operators that copy, besides products with a number; counted if the result is as large as a residual."""
 WHOLE = {"upsample_nearest2d"}
-"""Operators that exist only in Python, made of others."""
+"""Operators that exist only in Python, composed of other operators."""
 
 
 class Recorded(TorchDispatchMode):
-    """Every operator that is called while it is on, in the current step: its name, and what its result looks like."""
+    """Record every operator called in the current step while this mode is on: its name and its result's shape."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,19 +60,19 @@ class Recorded(TorchDispatchMode):
         self.hooks: list[int] = [0]
 
     def begin(self, *_: object) -> None:
-        """A step begins."""
+        """Begin a step."""
         self.steps.append([])
         self.views.append(0)
         self.hooks.append(0)
 
-    # Any: whatever an operator takes and gives.
+    # Any: an operator's arguments and result.
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Keep it, and call it; of one that is made of others, those are kept."""
+        """Record an operator, and call it; a composed one is replaced by its parts."""
         keywords = kwargs or {}
         name = func.overloadpacket.__name__
         if name not in WHOLE:
             with self:
-                # In inference mode, torch would tell of the whole only.
+                # In inference mode, torch would report only the composed operator.
                 made = func.decompose(*args, **keywords)
             if made is not NotImplemented:
                 return made
@@ -88,8 +88,9 @@ class Recorded(TorchDispatchMode):
         return made
 
     def counts(self, step: int, residuals: set[tuple[int, ...]]) -> dict[str, int]:
-        """What is told of one step; `residuals` are the shapes, without the first dimension, of what mustn't be
-        copied.
+        """Return the counts of a step.
+
+        `residuals` are the shapes, without the first dimension, of tensors that mustn't be copied.
         """
         calls = self.steps[step]
         names = Counter(name for name, _, _ in calls)
@@ -131,14 +132,14 @@ def counting_hooks(recorded: Recorded) -> Iterator[None]:
             setattr(nn.Module, name, original)
 
 
-# Any: what holds the models of a method, which the protocol of methods doesn't name.
+# Any: the object with a method's models, which the protocol of methods doesn't name.
 def models_of(method: Any) -> Any:
-    """The diffusion model that a method stands on."""
+    """Return the diffusion model that a method uses."""
     return method.inpainting.sd if hasattr(method, "inpainting") else method.sd
 
 
 def recorded_run(method: Method, batch: Batch) -> Recorded:
-    """A run, step by step."""
+    """Run a method, and record its steps."""
     unet, seeds = models_of(method).unet, list(range(len(batch)))
     recorded = Recorded()
     handle = unet.register_forward_pre_hook(recorded.begin)
@@ -151,11 +152,11 @@ def recorded_run(method: Method, batch: Batch) -> Recorded:
 
 
 def residual_shapes(method: Method, batch: Batch) -> set[tuple[int, ...]]:
-    """[channels, height, width] of all that a branch beside the UNet gives in a run; of a method without one, none."""
+    """Return the [channels, height, width] of a branch's outputs in a run; empty for a method without a branch."""
     branch = getattr(method, "branch", None)
     shapes: set[tuple[int, ...]] = set()
 
-    # Any: a module, and its input.
+    # Any: a module and its input.
     def keep(_branch: Any, _inputs: Any, residuals: Any) -> None:
         shapes.update(tuple(tensor.shape[1:]) for tensor in (*residuals.down, residuals.mid, *residuals.up))
 
@@ -167,7 +168,7 @@ def residual_shapes(method: Method, batch: Batch) -> set[tuple[int, ...]]:
 
 
 def small_batch() -> Batch:
-    """Random pictures with a rectangle each as hole."""
+    """Make random images, each with a rectangular hole."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (COUNT, 3, SIDE, SIDE), generator=draw, dtype=torch.uint8)
     masks = torch.zeros(COUNT, 1, SIDE, SIDE, dtype=torch.bool)
@@ -176,10 +177,10 @@ def small_batch() -> Batch:
 
 
 def step_counts(name: str, options: dict[str, object]) -> dict[str, int]:
-    """The counts of a step of a method; where it calls the UNet twice, of both calls."""
+    """Return the counts of a method's step; if it calls the UNet twice in a step, of both calls."""
     method = brushbench.load_method(name, weights="papercut", device="cpu", dtype="float32", steps=STEPS, **options)
     batch = small_batch()
-    # In a first run, which encodes the texts.
+    # The first run also encodes the texts.
     shapes = residual_shapes(method, batch)
     recorded = recorded_run(method, batch)
     calls = 2 if name == "hd-painter" else 1
@@ -188,7 +189,7 @@ def step_counts(name: str, options: dict[str, object]) -> dict[str, int]:
 
 
 def counts_of(root: Path) -> dict[str, dict[str, int]]:
-    """All cases with the code of a checkout, in a process of its own."""
+    """Return the counts of all cases with a checkout's code, in a separate process."""
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).resolve()), "--json"]
     told = subprocess.run(command, env=environment, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
@@ -197,7 +198,7 @@ def counts_of(root: Path) -> dict[str, dict[str, int]]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print a table: a line for each case, with the other checkout's number before this one's."""
+    """Print a table with a line per case, with the other checkout's number before this one's."""
     if list(arguments) == ["--json"]:
         print(json.dumps({case: step_counts(*asked) for case, asked in CASES.items()}))
         return

@@ -1,10 +1,10 @@
-"""Real scores to test the tests with: four methods on all scenes of PaperCut, as a small table beside this file.
+"""Make real scores for testing the statistics: four methods on all scenes of PaperCut, as a small table.
 
     python benchmarks/papercut_scores.py --runs runs/scores --lpips-backbone alexnet.safetensors
 
-Generates what isn't in the run folders yet (about ten minutes on one core), scores what isn't scored, and writes
-`results/papercut_scores.csv`, which `benchmarks/type_one_error.py` reads. LPIPS is there with a backbone: a safetensors
-file of the feature layers of torchvision's AlexNet.
+Generates the images that the run folders lack (about ten minutes on one core), scores them, and writes
+`results/papercut_scores.csv`, which `benchmarks/type_one_error.py` reads. LPIPS is included if a backbone is given: a
+safetensors file of the feature layers of torchvision's AlexNet.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How long it takes to store a 512 px image as PNG, and how many bytes it has, with each setting of both encoders.
+"""Measure the time to store a 512 px image as PNG, and the file's bytes, with each setting of two encoders.
 
     python benchmarks/png.py [--rounds 15]
 
-The images are two photographs that come with scikit-image, at 512x512. CPU-milliseconds of one thread, the median over
-the rounds, in which the settings take turns: what else the machine does falls on all of them alike, and the ratios hold
-on other machines, too. Every setting is decoded again, and its pixels must be those of the image.
+The images are two photographs that come with scikit-image, at 512x512. Times are CPU-milliseconds of one thread, the
+median over the rounds. The settings take turns, so that other work on the machine affects all of them alike, and the
+ratios hold on other machines too. Every file is decoded again, and its pixels must be those of the image.
 """
 
 import argparse
@@ -25,7 +25,7 @@ Encode = Callable[[np.ndarray], bytes]
 
 
 def by_pillow(level: int) -> Encode:
-    """Pillow with zlib's level; 6 is its default."""
+    """Return Pillow's encoder with this level of zlib; 6 is the default."""
 
     def encode(pixels: np.ndarray) -> bytes:
         buffer = io.BytesIO()
@@ -36,7 +36,7 @@ def by_pillow(level: int) -> Encode:
 
 
 def by_opencv(*settings: int) -> Encode:
-    """OpenCV with these settings; its channels are in the other order."""
+    """Return OpenCV's encoder with these settings; its channels are in BGR order."""
 
     def encode(pixels: np.ndarray) -> bytes:
         return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), settings)[1].tobytes()
@@ -58,13 +58,13 @@ SETTINGS: Mapping[str, Encode] = {
 
 
 def photographs() -> list[np.ndarray]:
-    """uint8 [512, 512, 3], RGB."""
+    """Return the photographs, uint8 [512, 512, 3], RGB."""
     pictures = [Image.fromarray(picture) for picture in (data.astronaut(), data.coffee())]
     return [np.array(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)) for picture in pictures]
 
 
 def measured(images: list[np.ndarray], rounds: int) -> list[list[object]]:
-    """A row for each setting: milliseconds and bytes per image, each also relative to the first one."""
+    """Return a row per setting: milliseconds and bytes per image, each also relative to the first setting."""
     seconds: dict[str, list[float]] = {name: [] for name in SETTINGS}
     sizes: dict[str, float] = {}
     for _ in range(rounds):
@@ -82,12 +82,12 @@ def measured(images: list[np.ndarray], rounds: int) -> list[list[object]]:
 
 
 def decoded(content: bytes) -> np.ndarray:
-    """uint8 [h, w, 3], RGB."""
+    """Decode a file, uint8 [h, w, 3], RGB."""
     return np.array(Image.open(io.BytesIO(content)))
 
 
 def main() -> int:
-    """Measure, compare, print; the exit code is 1 if a setting isn't lossless."""
+    """Measure the settings and print the table; the exit code is 1 if a setting isn't lossless."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
     asked = parser.parse_args()

@@ -1,9 +1,9 @@
-"""What each quirk of the official protocol does to the numbers, as the tables of docs/protocol.md.
+"""Measure what each quirk of the official protocol does to the numbers, for the tables of docs/protocol.md.
 
     python benchmarks/protocol_quirks.py            # about four minutes on one core
-    python benchmarks/protocol_quirks.py --quick    # only what needs no diffusion model
+    python benchmarks/protocol_quirks.py --quick    # only the tables without a diffusion model
 
-On the embedded `photos` and `papercut`; the diffusion method is PaperCut's BrushNet.
+It uses the embedded data sets `photos` and `papercut`, and PaperCut's BrushNet as the diffusion method.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from brushbench.imaging.images import encode_image
 from brushbench.imaging.masks import blend
 
 SCENES = 40
-"""How many scenes of PaperCut, on each split."""
+"""Number of PaperCut scenes per split."""
 SEED_SCENES, SEEDS = 24, 8
 RUN_SEED = 1234
 SIZE = 512
-"""What the official script resizes everything to."""
+"""The size to which the official script resizes all pictures."""
 WHERE = [("photos", "inside"), ("photos", "outside"), ("papercut", "inside"), ("papercut", "outside")]
 
 
@@ -38,22 +38,22 @@ def batch_of(dataset: str, split: str, count: int = SCENES) -> Batch:
 
 
 def as_jpeg(images: Tensor) -> Tensor:
-    """Stored and read again as the script does it."""
+    """Encode images as JPEG and decode them, as the official script stores them."""
     return torch.stack([_read(encode_image(image, "JPEG")) for image in images])
 
 
 def official(metric: str, batch: Batch, images: Tensor) -> np.ndarray:
-    """By the script's formula."""
+    """Score images by the official script's formula."""
     return brushbench.load_metric(metric, protocol="paper")(batch, images).numpy()
 
 
 def correct(metric: str, batch: Batch, images: Tensor) -> np.ndarray:
-    """By the mean squared error."""
+    """Score images by the correct formula."""
     return brushbench.load_metric(metric)(batch, images).numpy()
 
 
 def resized(batch: Batch, images: Tensor, side: int) -> tuple[Batch, Tensor]:
-    """Both images at another size, bicubic as by Pillow's default; masks by their nearest pixel."""
+    """Resize a batch and its images bicubically, as Pillow does by default; masks by the nearest pixel."""
     masks = [
         np.asarray(Image.fromarray(mask[0].numpy()).resize((side, side), Image.Resampling.NEAREST))
         for mask in batch.masks
@@ -63,7 +63,7 @@ def resized(batch: Batch, images: Tensor, side: int) -> tuple[Batch, Tensor]:
 
 
 def jpeg_table() -> str:
-    """Perfect preservation, stored as the script stores it."""
+    """Score perfect copies of the sources, stored as JPEG like the script's images."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split)
@@ -76,7 +76,7 @@ def jpeg_table() -> str:
 
 
 def identical_table() -> str:
-    """What one image without any difference does to an average."""
+    """Show what one image that equals its source does to an average."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split, 10)
@@ -90,7 +90,7 @@ def identical_table() -> str:
 
 
 def channels_table() -> str:
-    """Three channels summed, not averaged."""
+    """Compare squared errors summed over the three channels with averaged ones."""
     rows = []
     for dataset, split in WHERE:
         batch = batch_of(dataset, split)
@@ -102,7 +102,7 @@ def channels_table() -> str:
 
 
 def shrinking_table() -> str:
-    """Smaller pictures have smaller errors: what a set of 1024 pixels gets at 512, shown at half that size."""
+    """Show that halving the size lowers the error, as for a data set of 1024 pixels; here from 512 to 256."""
     rows = []
     for dataset, split in WHERE[:2]:
         batch = batch_of(dataset, split)
@@ -116,13 +116,13 @@ RESIZE_HEADER = ["data, split: images", "resized", "PSNR before, correct formula
 
 
 def enlarging_rows(painted: Tensor, batch: Batch) -> list[list[str]]:
-    """The other way: PaperCut's 128 pixels."""
+    """Show what enlarging does to PaperCut's pictures of 128 pixels."""
     large = resized(batch, painted, SIZE)
     return [["papercut, inside: `brushnet`", "128 -> 512", *_before_and_after(batch, painted, large)]]
 
 
 def blended_table(painted: Tensor, batch: Batch) -> str:
-    """BrushNet with its known pixels put back, and a perfect copy, stored losslessly and as JPEG."""
+    """Score BrushNet, BrushNet with blending, and a perfect copy, stored losslessly and as JPEG."""
     rows = []
     for name, images in (
         ("`brushnet`", painted),
@@ -136,7 +136,7 @@ def blended_table(painted: Tensor, batch: Batch) -> str:
 
 
 def seed_table(method: Method) -> str:
-    """How much the average depends on the run's seed when every image starts from the same noise."""
+    """Show how much the means depend on the run's seed, with the same noise for every image and without."""
     batch = batch_of("papercut", "inside", SEED_SCENES)
     clip = brushbench.load_metric("papercut-clip")
     rows = []
@@ -146,23 +146,24 @@ def seed_table(method: Method) -> str:
             images = _painted(method, batch, [PROTOCOLS[name].sample_seed(seed, sample) for sample in batch.ids])
             means.append([correct("psnr", batch, images).mean(), clip(batch, images).numpy().mean()])
         spread, mean = np.std(means, axis=0, ddof=1), np.mean(means, axis=0)
-        seeds = "the same for every image" if name == "paper" else "one for every image"
+        seeds = "the same for every image" if name == "paper" else "its own for every image"
         rows.append([seeds, *(f"{m:.2f}, s.d. {s:.2f}" for m, s in zip(mean, spread, strict=True))])
     return _table(["seed", f"mean PSNR over {SEEDS} run seeds", "mean papercut-clip"], rows)
 
 
 def scale_table(batch: Batch, painted: Tensor) -> str:
-    """A flag that does nothing."""
+    """Show what the script's ignored scale option does to the numbers."""
     half = brushbench.load_method("brushnet", weights="papercut", device="cpu", scale=0.5)
     images = _painted(half, batch, _seeds(batch))
     psnr = [f"{correct('psnr', batch, part).mean():.2f}" for part in (painted, images)]
     return _table(
-        ["asked for", "what the script runs", "PSNR of it", "PSNR of what was asked"], [["0.5", "1.0", *psnr]]
+        ["scale requested", "scale used by the script", "PSNR of the script", "PSNR at the scale requested"],
+        [["0.5", "1.0", *psnr]],
     )
 
 
 def main() -> None:
-    """Print every table under its name."""
+    """Print each table below its name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick

@@ -1,9 +1,10 @@
-"""How long reports take: six methods on 1,200 samples (inside and outside of 600 images), as a user calls them.
+"""Time reports of six methods on 1,200 samples (inside and outside of 600 images), from the command line.
 
     python benchmarks/report.py [--repeat 3]
 
-The runs are synthetic, without images: a report reads run.json and scores.parquet. Seconds of wall clock and of CPU,
-with all imports; the best of the repeats. Changed files in the runs would be named: a report computes no score again.
+The runs are synthetic, without images: a report reads run.json and scores.parquet. The table has wall seconds and CPU
+seconds with all imports, the best of the repeats. A report must change no file of a run; the script names any changed
+file.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def write_run(path: Path, method: str, split: str) -> None:
-    """Scores that look like scores."""
+    """Draw plausible scores."""
     generator = np.random.default_rng(len(method))
     path.parent.mkdir(parents=True, exist_ok=True)
     identity = Identity(
@@ -83,7 +84,7 @@ def write_run(path: Path, method: str, split: str) -> None:
 
 
 def timed(arguments: list[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of one command."""
+    """Return the wall and CPU seconds of one command."""
     start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "brushbench", *arguments], check=True, capture_output=True)
     wall, now = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -91,7 +92,7 @@ def timed(arguments: list[str]) -> tuple[float, float]:
 
 
 def states(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file with its time and content."""
+    """Return every file with its time and content."""
     return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in root.rglob("*") if file.is_file()}
 
 

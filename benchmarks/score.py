@@ -1,10 +1,10 @@
-"""How long scoring takes: the official loop, ours, and the bare forward passes, on the same images in one run.
+"""Time scoring by the official loop, by the suite, and the bare forward passes, on the same images in one run.
 
-    python benchmarks/score.py --size tiny --limit 2      # to try it
+    python benchmarks/score.py --size tiny --limit 2      # to try the script
     python benchmarks/score.py --folder networks     # real size, random weights: 8 GB on disk, minutes per image
-    python benchmarks/score.py --device cuda --repeat 60  # ours only, wall seconds with warm models
+    python benchmarks/score.py --device cuda --repeat 60  # only the suite, wall seconds with warm models
 
-CPU-seconds of one thread: what else the machine does doesn't count.
+Times are CPU-seconds of one thread, so other work on the machine doesn't count.
 """
 
 import argparse
@@ -37,12 +37,12 @@ from brushbench.weights.sources import digest_of_files
 BASIC = ["psnr", "mse", "lpips", "clip", "aesthetic"]
 ALL = [*BASIC, "image-reward", "hps"]
 OURS = ["ssim", "ssim@whole", "seam"]
-"""What the official evaluation hasn't."""
+"""Metrics that the official evaluation lacks."""
 DATASET = "photos"
 
 
 def metrics_of(networks: Networks, names: list[str], device: str) -> list[Metric]:
-    """Ours, on these weights, as the paper's protocol has them."""
+    """Return the suite's metrics with these weights, under the protocol `paper`."""
     options = {
         "psnr": {"protocol": "paper"},
         "mse": {"protocol": "paper"},
@@ -59,15 +59,15 @@ def metrics_of(networks: Networks, names: list[str], device: str) -> list[Metric
 
 
 def scored(run: Run, dataset: Dataset, metrics: list[Metric]) -> Scores:
-    """As `brushbench score` does it, from the beginning."""
+    """Score a run from the beginning, as `brushbench score` does."""
     run.scores_path().unlink(missing_ok=True)
     return Scoring(run, dataset, Selection(tuple(metrics), {}))(silent)
 
 
 def bare_seconds(networks: Networks, names: list[str], captions: list[str]) -> dict[str, float]:
-    """CPU-seconds of each backbone's forward passes alone: once per image and, where it reads, once per caption.
+    """Return the CPU-seconds of each backbone's forward passes alone: one per image and, if it reads text, per caption.
 
-    LPIPS' backbone looks at images and sources.
+    LPIPS' backbone sees images and sources.
     """
     device = device_named("cpu")
     side, seconds = 224, dict.fromkeys(set(names) & {"clip", "lpips", "hps", "image-reward"}, 0.0)
@@ -109,7 +109,7 @@ def bare_seconds(networks: Networks, names: list[str], captions: list[str]) -> d
 
 
 def forget_captions(networks: Networks, names: list[str]) -> None:
-    """So that they are read anew; what is kept of images goes with the images."""
+    """Clear the cached captions, so that they are read again; cached image features are dropped with their images."""
     if {"clip", "aesthetic"} & set(names):
         clip_of(str(networks.clip), device_named("cpu")).read._kept.clear()
     if "hps" in names:
@@ -132,7 +132,7 @@ def _through(stages: tuple[torch.nn.Module, ...], pixels: Tensor) -> Tensor:
 
 
 def our_seconds(run: Run, dataset: Dataset, metrics: list[Metric]) -> dict[str, float]:
-    """CPU-seconds by metric, one after the other on the same batch, so that a shared network counts for the first."""
+    """Return CPU-seconds by metric, in order on one batch, so that a shared network counts for the first metric."""
     seconds = {"decode": 0.0} | {metric.info.name: 0.0 for metric in metrics}
     ledger = run.ledger()
     for start in range(0, len(ledger), CHUNK):
@@ -149,9 +149,9 @@ def our_seconds(run: Run, dataset: Dataset, metrics: list[Metric]) -> dict[str, 
 
 
 def compare(run: Run, dataset: Dataset, networks: Networks, names: list[str], rounds: int) -> None:
-    """Both ways in this process, models warm, one after the other in every round; of each part its fastest round.
+    """Time both ways in turn in this process, with warm models; each part counts by its fastest round.
 
-    Whatever else the machine does slows parts of a round down, also in CPU-seconds: cores share caches and memory.
+    Other work on the machine slows parts of a round, even in CPU-seconds, as cores share caches and memory.
     """
     metrics = metrics_of(networks, names, "cpu")
     basic = [metric for metric in metrics if metric.info.name in BASIC]
@@ -195,7 +195,7 @@ def compare(run: Run, dataset: Dataset, networks: Networks, names: list[str], ro
 
 
 def on_device(run: Run, dataset: Dataset, metrics: list[Metric], repeat: int) -> None:
-    """Wall seconds of ours, with warm models."""
+    """Print the suite's wall seconds with warm models."""
     scored(run, dataset, metrics)
     start = time.perf_counter()
     for _ in range(repeat):
@@ -205,11 +205,11 @@ def on_device(run: Run, dataset: Dataset, metrics: list[Metric], repeat: int) ->
 
 
 def main() -> None:
-    """See the module."""
+    """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["real", "tiny"], default="real")
-    parser.add_argument("--folder", type=Path, help="Where the random weights of real size are kept.")
-    parser.add_argument("--metrics", default=",".join(ALL), help=f"Of {','.join(ALL)}.")
+    parser.add_argument("--folder", type=Path, help="Folder for the random weights of real size.")
+    parser.add_argument("--metrics", default=",".join(ALL), help=f"Some of {','.join(ALL)}.")
     parser.add_argument("--limit", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)

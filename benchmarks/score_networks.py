@@ -1,4 +1,4 @@
-"""Weights for `benchmarks/score.py`: of real size with random numbers, or the golden tiny ones."""
+"""Weights for `benchmarks/score.py`: random ones of real size, or the tiny ones of the golden files."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ SPREAD = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Files and folders, as the metrics take them."""
+    """The files and folders for the metrics' options."""
 
     clip: Path
     linear: Path
@@ -35,11 +35,11 @@ class Networks:
     reward: Path
     hps: Path
     hps_model: str
-    """A model of open_clip, or a file."""
+    """The name of an open_clip model, or a file."""
 
 
 def real(folder: Path) -> Networks:
-    """About 8 GB of random weights, made once."""
+    """Return about 8 GB of random weights, made at the first call."""
     draw = torch.Generator().manual_seed(0)
     found = Networks(
         folder / "clip",
@@ -74,7 +74,7 @@ def real(folder: Path) -> Networks:
 
 
 def tiny(folder: Path) -> Networks:
-    """The golden ones: to try the script."""
+    """Return the golden files' weights, to try the script."""
     sys.path.insert(0, str(ROOT / "tests"))
     from tiny_metrics import clip_folder, hps_options, reward_folder
 
@@ -90,7 +90,7 @@ def tiny(folder: Path) -> Networks:
 
 
 def _random(manifest: str, file: Path, draw: torch.Generator) -> None:
-    """In half precision, as the published HPS is; LayerNorm's weights are 1."""
+    """Make random weights in half precision, like the published HPS; LayerNorm's weights are 1."""
     shapes = json.loads((GOLDEN / f"metrics/manifests/{manifest}.json").read_text())
     tensors = {}
     for name, shape in shapes.items():

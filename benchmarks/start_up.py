@@ -1,4 +1,4 @@
-"""CPU-seconds that commands take before they do anything: python benchmarks/start_up.py"""
+"""Measure the CPU-seconds that commands take to start: python benchmarks/start_up.py"""
 
 import resource
 import statistics
@@ -20,7 +20,7 @@ REPEATS = 5
 
 
 def seconds(command: list[str]) -> float:
-    """CPU-seconds of a process, all of its threads and the system's part included."""
+    """Return the CPU-seconds of a process, including all threads and system time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=False, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -28,7 +28,7 @@ def seconds(command: list[str]) -> float:
 
 
 def median(command: list[str]) -> float:
-    """The median time of several starts."""
+    """Return the median time of several starts."""
     return statistics.median(seconds(command) for _ in range(REPEATS))
 
 

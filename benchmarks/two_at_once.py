@@ -1,10 +1,10 @@
-"""Two processes that are started at once in one output folder, with different and with the same settings.
+"""Start two processes at once in one output folder, with different and with the same settings.
 
     python benchmarks/two_at_once.py [--count 10]
 
-With different settings one of them must end with exit code 2, and every image, and every line of the ledger, be the
-other's. With the same settings both must end with exit code 0, and every image be there once. Prints what each pair
-came to; the exit code is 1 if anything else happened.
+With different settings, one process must end with exit code 2, and all images and all lines of the ledger must be from
+the second process. With the same settings, both must end with exit code 0, and every image must exist once. Prints the
+outcome of each pair; the exit code is 1 if any other outcome occurred.
 """
 
 import argparse
@@ -25,13 +25,13 @@ PLACE = "papercut-inside/telea"
 
 
 def exit_codes(folder: Path, radii: Sequence[str]) -> list[int]:
-    """The exit codes of two processes with these settings, started one right after the other."""
+    """Start two processes with these settings, one right after the other, and return their exit codes."""
     children = [started([*ASKED, "-o", f"radius={radius}", "--output", str(folder)]) for radius in radii]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def mixed(folder: Path, wholes: dict[str, dict[str, bytes]]) -> list[str]:
-    """What isn't as in a run of the settings in run.json, made by one process alone."""
+    """List the files that differ from a run with run.json's settings by a single process."""
     run = Run.open(folder / PLACE)
     radius = run.record.identity.method.options["radius"]
     expected, found = wholes[f"{radius:g}"], images_and_scores(folder)
@@ -39,7 +39,7 @@ def mixed(folder: Path, wholes: dict[str, dict[str, bytes]]) -> list[str]:
 
 
 def main() -> int:
-    """Start pairs, compare, print."""
+    """Start pairs of processes, check and print their outcomes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=10)
     count = parser.parse_args().count

@@ -1,14 +1,14 @@
-"""How often `compare` and `report --significant` find something where there is nothing, on real scores.
+"""Measure on real scores how often `compare` and `report --significant` find a difference that doesn't exist.
 
     python benchmarks/type_one_error.py [--repeats 10000] [--tables 4000] [--seed 0]    # four minutes on one core
 
 Populations: per-sample scores of four methods on the 200 scenes of PaperCut (`results/papercut_scores.csv`, made by
-`papercut_scores.py`). Of every pair of methods and every metric, the 200 differences on the scale of the test are
-centred, so that nothing is left to find, and n of them are drawn with replacement: with all their skewness, which the
-differences of two equal distributions would not have. Counted is how often the test finds a difference at 5 %,
-uncorrected, of those with a verdict. A second table does the same for the marks, with methods that are equally good.
+`papercut_scores.py`). For every pair of methods and every metric, the 200 differences on the scale of the test are
+centred, so that no true difference is left, and n of them are drawn with replacement. They keep their skewness, which
+the differences of two equal distributions would not have. The table shows how often the test finds a difference at 5 %,
+uncorrected, among the repeats with a verdict. A second table shows this for the marks, with equally good methods.
 
-The exit code is 1 if a share is outside of the limits.
+The exit code is 1 if a share is outside its limits.
 """
 
 import argparse
@@ -37,20 +37,20 @@ Table = Float64[np.ndarray, "repeats samples"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How often a test errs, for one metric, pair and number of samples."""
+    """How often a test errs for one metric, pair and number of samples."""
 
     verdicts: float
-    """Share with a verdict."""
+    """Share of the repeats with a verdict."""
     of_verdicts: float
-    """Share of these in which a difference is found; NaN without any."""
+    """Share of the repeats with a verdict in which a difference is found; NaN if no repeat has a verdict."""
     of_all: float
-    """The share of all repeats, with or without a verdict."""
+    """Share of all repeats in which a difference is found, with or without a verdict."""
     student: float
-    """The share of all repeats by Student's t, for comparison."""
+    """Share of all repeats in which Student's t finds a difference, for comparison."""
 
 
 def read_scores(file: Path = FILE, *, tested: bool = True) -> dict[str, pd.DataFrame]:
-    """By metric, a column per method; on the scale of the test, or as they are."""
+    """Read the scores by metric, with a column per method; on the scale of the test, or unchanged."""
     table = pd.read_csv(file, comment="#", dtype={"id": str})
     found = {}
     for metric in table.columns[2:]:
@@ -62,12 +62,12 @@ def read_scores(file: Path = FILE, *, tested: bool = True) -> dict[str, pd.DataF
 
 
 def info_of(metric: str) -> MetricInfo:
-    """What the suite says of a metric, whatever its region."""
+    """Return the suite's facts about a metric, whatever its region."""
     return CATALOGUE[metric.partition("@")[0]]
 
 
 def p_values(differences: Table, draws: int = DRAWS, seed: int = 0) -> Float64[np.ndarray, " repeats"]:
-    """Those of `statistics.bootstrap_test`, row by row, with the draws shared."""
+    """Return the p-values of `statistics.bootstrap_test` row by row, with shared draws."""
     count = differences.shape[1]
     means = differences.mean(axis=1)
     centred = differences - means[:, None]
@@ -75,19 +75,19 @@ def p_values(differences: Table, draws: int = DRAWS, seed: int = 0) -> Float64[n
     observed = means**2 / squares.mean(axis=1) * (1 - 2e-9)
     reached = np.zeros(len(differences))
     for times in resampled(count, seed, draws):
-        # |t| of the draw >= |t| observed, with t^2 as shift^2 / (squares - shift^2), both multiplied by what is below.
+        # |t| of the draw >= |t| observed, with t^2 = shift^2 / (squares - shift^2), multiplied by the denominator.
         shift = (times @ centred.T / count) ** 2
         reached += (shift * (1 + observed) >= times @ squares.T * (observed / count)).sum(axis=0)
     return np.maximum((1 + reached) / (1 + draws), smallest_p(count, draws))
 
 
 def rates(population: Float64[np.ndarray, " n"], count: int, info: MetricInfo, repeats: int, seed: int) -> Rates:
-    """The rates for samples of a centred population."""
+    """Measure the rates for samples of a centred population."""
     found = np.zeros(4)
     drawn = np.random.default_rng(seed).integers(0, len(population), (repeats, count))
     for start in range(0, repeats, AT_ONCE):
         differences = population[drawn[start : start + AT_ONCE]]
-        # Shared draws would be wrong in one direction for all.
+        # Draws shared by all repeats would err in the same direction everywhere.
         p = p_values(differences, seed=start)
         given, rejected = _given(differences, info, p), p <= ALPHA
         t = differences.mean(axis=1) / stats.sem(differences, axis=1)
@@ -100,7 +100,7 @@ def rates(population: Float64[np.ndarray, " n"], count: int, info: MetricInfo, r
 
 
 def _given(differences: Table, info: MetricInfo, p: Float64[np.ndarray, " repeats"]) -> Bool[np.ndarray, " repeats"]:
-    """Whether there is a verdict, row by row."""
+    """Tell row by row whether the suite gives a verdict."""
     repeats, count = differences.shape
     if count < fewest_of(info):
         return np.zeros(repeats, dtype=bool)
@@ -111,7 +111,7 @@ def _given(differences: Table, info: MetricInfo, p: Float64[np.ndarray, " repeat
 
 
 def check(scores: dict[str, pd.DataFrame]) -> None:
-    """The vectorised test is that of the suite."""
+    """Check that the vectorised test agrees with the suite's."""
     for table in scores.values():
         differences = (table.iloc[:, 0] - table.iloc[:, 1]).to_numpy()
         rows = np.stack([differences[start : start + 12] - differences.mean() for start in range(0, 100, 12)])
@@ -120,7 +120,7 @@ def check(scores: dict[str, pd.DataFrame]) -> None:
 
 
 def compare_table(scores: dict[str, pd.DataFrame], repeats: int, seed: int) -> Iterator[tuple[str, bool]]:
-    """Lines, each with whether all in it is within the limits."""
+    """Yield the lines of the table, each with whether all its rates are within the limits."""
     yield "| metric | skewness | " + " | ".join(f"n = {n}: verdicts (all) | Student's t" for n in COUNTS) + " |", True
     yield "|---" * (2 + 2 * len(COUNTS)) + "|", True
     for metric, table in scores.items():
@@ -149,7 +149,7 @@ def _span(shares: list[float]) -> str:
 
 
 def mark_table(scores: dict[str, pd.DataFrame], tables: int, seed: int) -> Iterator[tuple[str, bool]]:
-    """How often one of k equally good methods loses its mark; likewise."""
+    """Yield the lines on how often one of k equally good methods loses its mark, each with whether it is in limits."""
 
     def skewed(generator: np.random.Generator, n: int, k: int) -> Float64[np.ndarray, "n k"]:
         return np.exp(0.8 * generator.standard_normal((n, 1)) + 0.6 * generator.standard_normal((n, k)))
@@ -176,7 +176,7 @@ def mark_table(scores: dict[str, pd.DataFrame], tables: int, seed: int) -> Itera
             chosen = generator.permutation(own.shape[1])[:k]
             return own[generator.integers(0, len(own), n)][:, chosen]
 
-        # Equally good, but not alike, for which sign flips are not exact.
+        # Equally good, but differently distributed, for which sign flips are not exact.
         count = max(60, fewest_of(info_of(metric)))
         shares = {k: lost_marks(drawn, count, k, tables, seed) for k in (2, 4)}
         cells = " | ".join(f"{shares[k]:.1%}" if k in shares else "" for k in (2, 3, 4, 6, 10))
@@ -184,7 +184,7 @@ def mark_table(scores: dict[str, pd.DataFrame], tables: int, seed: int) -> Itera
 
 
 def lost_marks(law: Callable[..., np.ndarray], count: int, methods: int, tables: int, seed: int) -> float:
-    """Share of the tables in which one of the methods is found to be worse than another."""
+    """Return the share of the tables in which a method is found to be worse than another one."""
     generator = np.random.default_rng(seed)
     images, strata = np.arange(count), np.zeros(count)
     lost = 0

@@ -1,6 +1,6 @@
 """BrushBench: a benchmark and evaluation suite for text-guided image inpainting.
 
-The names below are the public API; each is imported when it is first used, so that `import brushbench` costs nothing.
+The names below are the public API. Each is imported on first use, so that `import brushbench` costs nothing.
 """
 
 import importlib
@@ -56,7 +56,7 @@ _HOMES = {
 }
 
 
-# Any: the public names are classes, functions and the module of masks.
+# Any: the public names are classes, functions and the module `masks`.
 def __getattr__(name: str) -> Any:
     if name == "masks":
         return importlib.import_module("brushbench.masks")

@@ -1,11 +1,11 @@
-"""`python -m brushbench`, and the command `brushbench`."""
+"""The entry point of `python -m brushbench` and of the command `brushbench`."""
 
 import sys
 from pathlib import Path
 
 
 def main() -> None:
-    """Run the command line, with modules of the working folder out of the way."""
+    """Run the command line without importing modules from the working folder."""
     _leave_out_the_working_folder()
     from brushbench.cli.main import main as command_line
 
@@ -13,10 +13,10 @@ def main() -> None:
 
 
 def _leave_out_the_working_folder() -> None:
-    """What lies in the folder that somebody works in isn't what the suite imports, whatever it is called.
+    """Remove the working folder from Python's path, so that no file in it can shadow a module that the suite imports.
 
-    Python looks there first for `python -m`, and with `PYTHONPATH=.`. A checkout of the suite is left in: there it is
-    the suite itself.
+    Python searches it first with `python -m` and with `PYTHONPATH=.`. It stays on the path if it is a checkout of the
+    suite.
     """
     here = Path.cwd().resolve()
     if Path(__file__).resolve().parent.parent != here:

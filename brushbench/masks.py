@@ -1,4 +1,4 @@
-"""Masks, for users of the suite: run lengths as data sets store them, strokes as the `brush` split draws them."""
+"""Public functions for masks: decode and encode run lengths, draw the strokes of the `brush` split, erase, blend."""
 
 from brushbench.imaging.masks import blend, brush_strokes, decode_rle, encode_rle, erase
 

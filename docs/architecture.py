@@ -1,4 +1,4 @@
-"""Draw the suite's imports, as they are in the code: python docs/architecture.py > docs/architecture.svg
+"""Draw the suite's imports from its code: python docs/architecture.py > docs/architecture.svg
 
 The layers of the contract in pyproject.toml stand from top to bottom, with their packages and modules. Modules of one
 layer share a box, and so do those of neighbouring layers without a package. An arc leads from the importer to what it
@@ -20,25 +20,25 @@ from grimp import ImportGraph, build_graph
 
 SUITE = "brushbench"
 LEFT, WIDTH, GAP, LINE, PORT = 24, 470, 12, 16, 4.5
-"""In pixels; PORT is what an arc takes of a box's side."""
+"""In pixels; PORT is the part of a box's side that an arc takes."""
 HEAD = 92
 FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 
 @dataclass(frozen=True)
 class Box:
-    """What is drawn as one."""
+    """A package, or modules that are drawn together."""
 
     units: tuple[str, ...]
-    """Packages, of which there is one, or modules."""
+    """One package, or one or more modules."""
     size: int
-    """Modules in it."""
+    """Number of modules."""
     summary: str
     """First sentence of a package's docstring; else empty."""
 
     @property
     def title(self) -> str:
-        """Without the suite's name."""
+        """The names without the suite's."""
         return ", ".join(unit.removeprefix(f"{SUITE}.") for unit in self.units)
 
     def lines(self) -> list[str]:
@@ -58,18 +58,18 @@ class Picture:
     imports: Counter[tuple[Box, Box]]
 
     def vocabulary(self) -> frozenset[Box]:
-        """Boxes that at least four fifths of those above them import: arcs to them would hide all others."""
+        """Boxes that at least four fifths of the boxes above import: their arcs would hide all other arcs."""
         places = {box: place for place, box in enumerate(self.boxes)}
         users = Counter(imported for _, imported in self.imports)
         return frozenset(box for box, count in users.items() if places[box] > 3 and count >= 0.8 * places[box])
 
     def arcs(self) -> dict[tuple[Box, Box], int]:
-        """Those that are drawn."""
+        """The arcs that are drawn."""
         return {edge: count for edge, count in self.imports.items() if edge[1] not in self.vocabulary()}
 
 
 def picture(contract: list[list[str]]) -> Picture:
-    """From the imports in the code. Raises `ValueError` for a module that no layer of the contract names."""
+    """Make the picture from the code's imports. Raises `ValueError` for a module in no layer of the contract."""
     graph = build_graph(SUITE, exclude_type_checking_imports=True, cache_dir=None)
     boxes = tuple(_boxes(graph, contract))
     homes = {unit: box for box in boxes for unit in box.units}
@@ -83,7 +83,7 @@ def picture(contract: list[list[str]]) -> Picture:
 
 
 def contract() -> list[list[str]]:
-    """The layers of the suite, from top to bottom, each with its packages and modules."""
+    """Read the layers of the suite, from top to bottom, each with its packages and modules."""
     text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
     first = tomllib.loads(text)["tool"]["importlinter"]["contracts"][0]
     return [[unit.strip() for unit in layer.split("|")] for layer in first["layers"]]
@@ -117,7 +117,7 @@ def _package(graph: ImportGraph, unit: str) -> Box:
 
 
 def _home(homes: dict[str, Box], module: str, graph: ImportGraph) -> Box | None:
-    """The box of a module; None for the face of a package whose modules are on several layers."""
+    """Return a module's box; None for the `__init__` of a package whose modules are on several layers."""
     parts = module.split(".")
     for end in range(len(parts), 1, -1):
         if box := homes.get(".".join(parts[:end])):
@@ -152,7 +152,7 @@ def _place(picture: Picture) -> dict[Box, _Placed]:
 
 
 def svg(picture: Picture) -> str:
-    """The whole picture."""
+    """Draw the whole picture as SVG."""
     placed = _place(picture)
     last = placed[picture.boxes[-1]]
     height, width = last.top + last.height + 20, LEFT + WIDTH + _reach(last.top - HEAD) + 20
@@ -175,7 +175,7 @@ def _told(y: int, text: str) -> str:
 
 
 def _reach(distance: float) -> float:
-    """How far an arc bends out."""
+    """Return how far an arc bends out."""
     return 26 + 11 * sqrt(distance)
 
 

@@ -29,7 +29,7 @@ and reports what has changed, before any download.
 
 
 def page() -> str:
-    """The text of the whole page."""
+    """Return the text of the whole page."""
     return (
         "\n".join([HEAD, *_overview(), "", *(line for each in manifests() for line in _section(each))]).rstrip() + "\n"
     )
@@ -71,7 +71,7 @@ def _section(each: Manifest) -> Iterator[str]:
         yield f"* revision: {commit}{stated}"
         yield f"* gated: {gated}"
     yield f"* licence: {each.licence.name} [{keys[each.licence.source]}]"
-    yield f"* the listing is {'complete' if each.complete else 'from public sources, and may lack files'}"
+    yield f"* listing: {'complete' if each.complete else 'from public sources, may lack files'}"
     if each.note:
         yield f"* {each.note}"
     yield ""

@@ -258,7 +258,7 @@ def non_inferiority(
     (Piaggio et al., JAMA 308, 2012: CONSORT for non-inferiority.)
     """
     if margin < 0:
-        raise ValueError(f"margin={margin}: valid is 0 or more")
+        raise ValueError(f"margin={margin}; valid: 0 or more")
     found = difference_interval(differences, clusters, 1 - 2 * alpha)
     verdict: Verdict = "undecided"
     if found.low > 0:
@@ -293,9 +293,9 @@ class _Parts:
     def of(values: Values, clusters: Clusters | None) -> "_Parts":
         """Compute the quantities. Raises `ValueError` for values that are not finite, or not one cluster per value."""
         if not np.all(np.isfinite(values)):
-            raise ValueError("values: valid are finite numbers; leave out what isn't scored, on both sides of a pair")
+            raise ValueError("values: some aren't finite; leave out what isn't scored, on both sides of a pair")
         if clusters is not None and len(clusters) != len(values):
-            raise ValueError(f"clusters: {len(clusters)} for {len(values)} values; valid is one per value")
+            raise ValueError(f"clusters: {len(clusters)} for {len(values)} values; valid: one per value")
         if clusters is None:
             sums, sizes = values, np.ones(len(values))
         else:

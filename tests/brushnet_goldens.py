@@ -1,4 +1,4 @@
-"""What BrushNet's golden files ask for, on Stable Diffusion 1.5 and on SDXL."""
+"""Read BrushNet's golden files, for Stable Diffusion 1.5 and for SDXL."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from brushbench.imaging.images import read_image, read_mask
 
 
 def whole_run(folder: Path, name: str) -> dict[str, Any]:
-    """What the official pipeline was called with."""
+    """The arguments of the official pipeline's call."""
     return next(case for case in json.loads((folder / "cases.json").read_text()) if case["id"] == name)
 
 

@@ -3,6 +3,7 @@
 What takes long to import, torch above all, is imported where it is used: this file is read also where no test of it is.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from filelock import FileLock
 from forked import Running, scripted, started
 from hub_server import Content, Hub
+from hypothesis import settings
 
 from brushbench.cli.main import main
 from brushbench.core.bars import without_bars
@@ -30,10 +32,19 @@ if TYPE_CHECKING:
 
 # Tiny models are slower with more threads. It holds for processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+# No test depends on how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what was imported: looking at it again and again took long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -253,5 +264,5 @@ def cluster() -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that nobody waits for it at the end."""
+    """Run slow tests first, so that no worker waits for one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None and item.get_closest_marker("first") is None)

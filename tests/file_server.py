@@ -10,19 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Served:
-    """What is served, and how."""
+    """A served file, and how the server answers."""
 
     content: bytes
     ranges: bool = True
     etag: str = '"one"'
     status: int = 200
     length: int | None = None
-    """What it says, in place of the truth."""
+    """The length that the server states instead of the true one."""
     says_length: bool = True
     location: str = ""
-    """Where to go instead."""
+    """The address of a redirection."""
     breaks: list[int] = field(default_factory=list)
-    """After so many bytes of an answer it hangs up; one number for each answer."""
+    """The numbers of bytes after which the server breaks off, one for each answer."""
     asked: list[str] = field(default_factory=list)
     """The Range of every request."""
     address: str = ""

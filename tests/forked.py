@@ -38,7 +38,7 @@ class Running:
 
     process: BaseProcess
     folder: Path
-    """Where its output goes."""
+    """Folder for the command's output."""
 
     @property
     def is_alive(self) -> bool:

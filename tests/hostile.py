@@ -1,4 +1,4 @@
-"""What the tests with hostile data sets share."""
+"""Helpers of the tests with hostile data sets."""
 
 import json
 from collections.abc import Callable

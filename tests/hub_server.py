@@ -57,7 +57,7 @@ def put_in_cache(cache: Path, name: str, folder: Path) -> Path:
 
 
 def commit_of(name: str) -> str:
-    """What the manifest of a repository states, or else `COMMIT`."""
+    """Return the commit that a repository's manifest states, or else `COMMIT`."""
     manifest = manifest_of(name)
     return (manifest and manifest.commit) or COMMIT
 
@@ -73,7 +73,7 @@ Content = Path | Served | Moved | Answer | None
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent."""
+    """The server's answer."""
 
     status: int
     body: bytes = b""
@@ -116,7 +116,7 @@ class Hub:
         self._thread.join()
 
     def reply(self, path: str, *, body: bool) -> Reply:
-        """To a path without its query; `body`: it will be sent."""
+        """Return the answer to a path without its query; `body`: it will be sent."""
         self.asked.append(path)
         start = "api/" if path.startswith("api/") else ""
         kind = next((kind for kind in ("models/", "datasets/") if path.removeprefix(start).startswith(kind)), "")

@@ -61,7 +61,7 @@ def renamed(name: str) -> Plant:
 
 
 def damaged(root: Path) -> None:
-    """In the middle: the end is there."""
+    """Damage the middle of an image, and leave its end intact."""
     content = bytearray(image(root).read_bytes())
     middle = content.index(b"IDAT") + 4
     content[middle : middle + 40] = bytes(40)

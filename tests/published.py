@@ -50,10 +50,10 @@ ODD = {
 
 @dataclass(frozen=True)
 class Publication:
-    """What is served, and the manifests that say the same."""
+    """The served repositories, and manifests that match them."""
 
     folders: Mapping[str, Path]
-    """By the repositories' names."""
+    """The repositories' folders, by their names."""
     manifests: Path
 
 
@@ -88,7 +88,7 @@ def _write(each: Manifest, sources: Mapping[str, Path], folder: Path) -> Path:
 
 
 def _copied(source: Path, target: Path) -> bool:
-    """Whether the tiny folder has such a file, or weights that can be written as such a one."""
+    """Copy or convert the tiny folder's file or weights; False if it has none."""
     stem = re.match(
         rf"({'|'.join({*EITHER[SAFE], *EITHER[PICKLE]})})(-\d+)?(\.fp16|\.non_ema)?(\.safetensors|\.bin)$", source.name
     )

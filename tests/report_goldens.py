@@ -46,7 +46,7 @@ def texts() -> dict[str, str]:
 
 
 def write_runs() -> None:
-    """Those with made-up scores."""
+    """Write the runs with made-up scores."""
     tags = {"source": ["natural", "artificial"] * 4, "subject": ["human", "animal", "indoor", "outdoor"] * 2}
     shares = [0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.25, 0.12]
     for seed, (method, options) in enumerate(METHODS.items()):

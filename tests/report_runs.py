@@ -83,7 +83,7 @@ class Made:
 
 
 def info_of(name: str) -> MetricInfo:
-    """Also of a metric on another region than its usual one: `psnr@painted`."""
+    """Return a metric's facts, also on a region that isn't its default: `psnr@painted`."""
     base, _, region = name.partition("@")
     info = CATALOGUE[base]
     return info.named(next((known for known in REGIONS if known == region), info.region), info.version)

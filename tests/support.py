@@ -1,9 +1,10 @@
-"""What several tests say."""
+"""Helpers that several tests share."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,6 +21,11 @@ DIFFUSION_METHODS = [
     ("powerpaint", {"version": 2}),
 ]
 """Names and options."""
+
+
+def slow_but(quick: Collection[str], names: Iterable[str]) -> list[object]:
+    """Parameters of a test, of which all but a few run among the slow tests."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 class Touch:
@@ -74,7 +80,7 @@ def unpacked(golden: Path, tokenizer: Path, folder: Path) -> Path:
 
 
 def named(residuals: Residuals) -> dict[str, Tensor]:
-    """By the names that the golden files have."""
+    """Name the residuals as the golden files do."""
     down = {f"down_{index:02d}": tensor for index, tensor in enumerate(residuals.down)}
     up = {f"up_{index:02d}": tensor for index, tensor in enumerate(residuals.up)}
     return down | {"mid": residuals.mid} | up

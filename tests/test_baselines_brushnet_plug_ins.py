@@ -110,7 +110,7 @@ def test_lora_weights_of_both_models_are_used(lora: Path, tiny_weights: Path) ->
 
 
 def test_a_file_that_says_how_it_was_made_is_taken_at_its_word(lora: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    """With an alpha of twice the rank, which counts twice."""
+    """An alpha of twice the rank doubles the change."""
     tensors = load_file(lora / "pytorch_lora_weights.safetensors")
     for part, targets in ATTENTION.items():
         kept = {name: tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
@@ -193,7 +193,7 @@ def test_sdxl_takes_them_too(sdxl_weights: Path, tmp_path: Path) -> None:
         (("lora=nothing.safetensors",), "lora=nothing.safetensors: no such folder, and not a hub id"),
         (("lora={empty}",), "has no pytorch_lora_weights.safetensors"),
         (("lora={adapter}/ip-adapter_sd15.safetensors",), "has no LoRA weights for this base model"),
-        (("lora={picture}",), "can't be loaded: it is a picture"),
+        (("lora={picture}",), "can't be loaded: it is an image"),
         (("lora={narrow}",), "doesn't fit this base model"),
         (("lora={strange}",), "doesn't fit this base model"),
         (("ip_adapter={adapter}",), "ip_adapter and ip_adapter_image need each other"),

@@ -216,7 +216,7 @@ def test_an_image_does_not_depend_on_its_batch(weights: Path, write_bench) -> No
 def test_the_vae_stays_in_float32_where_half_precision_overflows(
     weights: Path, runtime: Runtime, write_bench, tmp_path: Path
 ) -> None:
-    """With a first layer that gives values beyond float16's, as some inside SDXL's decoder are."""
+    """The first layer gives values beyond float16's range, as SDXL's decoder does inside."""
     folder = shutil.copytree(weights, tmp_path / "weights")
     vae = load_model(AutoencoderKL, weights / "vae", "vae", runtime)
     vae.decoder.conv_in.weight.mul_(1e6)
@@ -293,6 +293,6 @@ def test_all_of_a_download_is_locked(weights: Path, tmp_path: Path, monkeypatch:
     for part, file in (("model_index", "model_index.json"), ("text_encoder_2", "text_encoder_2/config.json")):
         kept = (folder / file).read_bytes()
         (folder / file).write_bytes(kept + b" ")
-        with pytest.raises(brushbench.UserError, match=rf"^{part}: tiny/xl.*@main is not what it was at first use"):
+        with pytest.raises(brushbench.UserError, match=rf"^{part}: tiny/xl.*@main has changed since its first use"):
             loaded(weights, **options)
         (folder / file).write_bytes(kept)

@@ -147,7 +147,7 @@ REFUSED = {
         "sampler=ddim can't replace this model's .*FlowMatchEuler.*valid: none",
     ),
     "prior": ("sd", {"prior": "somewhere"}, "prior=somewhere: StableDiffusionInpaintPipeline in .* needs none"),
-    "revision": ("sd", {"revision": "main"}, "revision=main means nothing here; valid only with -o model=owner/name"),
+    "revision": ("sd", {"revision": "main"}, "revision=main has no effect here; valid only with -o model=owner/name"),
     "no step": ("sd", {"strength": 0.2, "steps": 4}, r"strength=0\.2 of steps=4 is less than one step"),
     "range": ("sd", {"strength": 1.5}, r"option strength=1\.5 of diffusers"),
     "variant": ("sd", {"variant": "../x"}, "option variant='../x' of diffusers"),

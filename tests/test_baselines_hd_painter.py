@@ -59,7 +59,7 @@ def golden_batch(prompt: str) -> Batch:
 
 
 class Seen:
-    """What the UNet is given and gives back, call by call, and what is decoded."""
+    """Records the UNet's inputs and outputs, call by call, and the decoded latents."""
 
     def __init__(self, method: HDPainter, monkeypatch: pytest.MonkeyPatch) -> None:
         self.inputs: list[Tensor] = []

@@ -102,7 +102,7 @@ def in_the_oldest_files(part: str, name: str) -> tuple[str, str, str]:
 def test_every_layer_becomes_what_the_closed_form_says(
     names: Callable[[str, str], tuple[str, str, str]], tiny_weights: Path, tmp_path: Path
 ) -> None:
-    """With ranks of their own, and alphas on every third layer only."""
+    """Layers have different ranks, and only every third layer has an alpha."""
     check_every_layer(tiny_weights, names, tmp_path / "lora.safetensors")
 
 

@@ -1,4 +1,4 @@
-"""What isn't finite never becomes a picture: the sample has failed, or its VAE computes again in float32."""
+"""Values that aren't finite never become a picture: the sample fails, or its VAE computes again in float32."""
 
 import json
 import shutil

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import DIFFUSION_METHODS
+from support import DIFFUSION_METHODS, slow_but
 from torch import Tensor, nn
 
 import brushbench
@@ -27,9 +27,9 @@ from brushbench.weights import families, read_family
 
 SOME = 24
 FEW = 12
-"""Where means are far from what they are compared with."""
+"""Number of scenes for means that are far from their limits."""
 ONCE = pytest.param("brushnet", marks=pytest.mark.xdist_group("papercut's brushnet"))
-"""Several tests look at what it paints."""
+"""Several tests look at its images."""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,10 @@ def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> N
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("method", [ONCE, "sd-inpainting", "hd-painter", "powerpaint"])
+@pytest.mark.parametrize(
+    "method",
+    [ONCE, *slow_but([], ["sd-inpainting", "hd-painter", "powerpaint"])],
+)
 def test_each_method_paints_well_with_what_the_family_sets(
     method: str, scenes: Batch, painted: Callable[[str], Tensor]
 ) -> None:
@@ -131,7 +134,7 @@ def test_another_branch_of_the_family_is_an_option() -> None:
     assert not torch.equal(*weights)
 
 
-@pytest.mark.first
+@pytest.mark.slow
 @pytest.mark.xdist_group("papercut's brushnet")
 def test_known_pixels_stay_as_close_as_the_autoencoder_keeps_whole_scenes(
     scenes: Batch, painted: Callable[[str], Tensor]
@@ -227,7 +230,7 @@ def _shipped_as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where scenes and latents of all parts are kept: each is computed once."""
+    """The folder for scenes and latents of all parts, so that they are computed once."""
     return tmp_path_factory.mktemp("work")
 
 
@@ -236,10 +239,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "first", "left"),
     [
-        ("vae", 3.46557, 0.6),
+        pytest.param("vae", 3.46557, 0.6, marks=pytest.mark.slow),
         ("clip", 4.33871, 0.9),
         ("base", 1.10551, 0.7),
-        ("brushnet", 0.06771, 0.95),
+        pytest.param("brushnet", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("inpainting", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("brushnet_random", 0.06771, 0.95, marks=pytest.mark.slow),
         pytest.param("controlnet", 0.06771, 0.98, marks=pytest.mark.slow),
@@ -250,9 +253,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_part_begins_with_a_known_loss_and_learns_one_batch(
     name: str, first: float, left: float, work: Path, tmp_path: Path
 ) -> None:
-    """From its first weights; what a part is made from is the shipped one. The first loss is that of a CPU, in float32.
+    """Training starts from initial weights; parts that it uses are the shipped ones. Losses are a CPU's, in float32.
 
-    Those made from the base begin with the loss of the base alone, which is low already.
+    Parts made from the base begin with the loss of the base alone, which is low already.
     """
     recipe = replace(shortened(PARTS[name].recipe, 6), batch=4)
     torch.manual_seed(recipe.seed)
@@ -263,7 +266,7 @@ def test_a_part_begins_with_a_known_loss_and_learns_one_batch(
     assert (tmp_path / name / "000006.png").stat().st_size > 0
 
 
-@pytest.mark.first
+@pytest.mark.slow
 @pytest.mark.usefixtures("_shipped_as_before")
 def test_the_documented_command_trains_a_part(tmp_path: Path) -> None:
     output = workshop_without("brushnet", tmp_path)

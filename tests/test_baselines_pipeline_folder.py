@@ -102,7 +102,7 @@ ENTRIES: dict[str, tuple[dict[str, object], str]] = {
     "code": ({"unet": ["mine", "UNet"]}, "unet is mine.UNet, not a component"),
     "function": ({"unet": ["diffusers", "utils"]}, "unet is diffusers.utils, not a component"),
 }
-"""What `model_index.json` could say."""
+"""Wrong entries of `model_index.json`, and their errors."""
 
 
 @pytest.mark.parametrize("how", [*DAMAGES, *ENTRIES])
@@ -130,7 +130,7 @@ def test_models_that_are_nowhere(
     assert_one_line(brushbench(*command, "-o", "model=nowhere"), "model=nowhere: no such folder, and not a hub id")
     assert_one_line(
         brushbench(*command, "-o", "model=somebody/something"),
-        "model: somebody/something is not on this machine, and it can't be downloaded",
+        "model: somebody/something is not on this machine and can't be downloaded",
     )
     kandinsky = [*command, "-o", f"model={pipelines('kandinsky')}"]
     assert_one_line(brushbench(*kandinsky, "-o", "prior=some/prior"), "prior: some/prior is not on this machine")
@@ -143,7 +143,7 @@ def test_the_folder_may_be_given_as_weights(pipelines: Folders, samples: list[Sa
     assert torch.equal(images, suite.load_method("diffusers", model=pipelines("sd"), **options)(batch, [1]))
     other = suite.load_method("diffusers", weights=pipelines("sd"), model=pipelines("sd-inpainting"), **options)
     assert other.pipeline.unet.config.in_channels == 9
-    with pytest.raises(suite.UserError, match="revision=main means nothing here"):
+    with pytest.raises(suite.UserError, match="revision=main has no effect here"):
         suite.load_method("diffusers", weights=pipelines("sd"), revision="main", **options)
 
 

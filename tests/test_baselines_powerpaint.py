@@ -102,7 +102,7 @@ def test_it_equals_the_official_code(
 
 
 def test_prompts_are_the_official_ones() -> None:
-    """As `pipeline_kwargs` of the golden runs has them."""
+    """The golden runs record the official prompts in `pipeline_kwargs`."""
 
     def written(prompt: Prompt) -> str:
         return " ".join(f"{prompt.before} {prompt.caption}{prompt.behind} {prompt.task}".split())

@@ -1,4 +1,4 @@
-"""What a UNet was trained to predict is honoured by every method, or refused in one line."""
+"""Every method honours the kind of prediction that a UNet was trained for, or refuses it in one line."""
 
 import shutil
 from pathlib import Path

@@ -106,7 +106,7 @@ def test_every_config_of_unipc_that_is_linear(changes: dict[str, object]) -> Non
 
 
 def test_the_last_bits_of_order_3_in_half_precision() -> None:
-    """What the scheduler sums up in float32, as a product of matrices, is rounded term by term here."""
+    """The scheduler sums up in float32, as a matrix product; the suite rounds term by term."""
     expected, actual = (
         paint(scheduler("unipc", 20, solver_order=3), torch.float16).double() for paint in (by_itself, by_the_loop)
     )

@@ -115,7 +115,7 @@ def test_the_run_records_its_digest(file: Path, configs: Path, write_bench, tmp_
         ("one text tensor less", "the checkpoint lacks tensors of its text_encoder"),
         ("one tensor less", "the checkpoint lacks tensors of its unet"),
         ("another shape", "its unet can't be read"),
-        ("a picture", "can't be loaded: it is a picture"),
+        ("a picture", "can't be loaded: it is an image"),
         ("a program", "can't be loaded: it holds a Python object (pathlib."),
         ("nothing", "no such file"),
     ],
@@ -153,7 +153,7 @@ def test_code_in_one_is_named_and_never_run(file: Path, configs: Path, write_ben
     torch.save(content, tmp_path / "model.ckpt")
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--weights", configs, method="brushnet")
     result = brushbench(*asked, "-o", f"base={tmp_path / 'model.ckpt'}")
-    assert_one_line(result, "model.ckpt: can't be loaded: it holds a Python object (", "safetensors form")
+    assert_one_line(result, "model.ckpt: can't be loaded: it holds a Python object (", "safetensors version")
     assert not (tmp_path / "trace").exists()
     assert not (tmp_path / "runs").exists()
 

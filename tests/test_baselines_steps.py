@@ -1,4 +1,4 @@
-"""What a denoising step does besides computing, counted: nothing that a GPU has to be waited for, and no copies."""
+"""Count what a denoising step does besides computing: it never waits for a GPU, and copies nothing."""
 
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,10 @@ from brushbench.core.types import Batch, Sample
 
 ROOT = Path(__file__).parent.parent
 META = torch.device("meta")
+OTHERS_SLOW = [
+    DIFFUSION_METHODS[0],
+    *(pytest.param(*method, marks=pytest.mark.slow) for method in DIFFUSION_METHODS[1:]),
+]
 
 
 @pytest.fixture
@@ -33,7 +37,9 @@ def loaded(name: str, **options: object) -> Any:
     return brushbench.load_method(name, weights="papercut", device="cpu", dtype="float32", **options)
 
 
-@pytest.mark.parametrize(("name", "options"), [*DIFFUSION_METHODS, ("brushnet", {"guidance": 1.0})])
+@pytest.mark.parametrize(
+    ("name", "options"), [*OTHERS_SLOW, pytest.param("brushnet", {"guidance": 1.0}, marks=pytest.mark.slow)]
+)
 def test_a_step_asks_sends_solves_copies_and_hooks_nothing(
     operator_calls: ModuleType, name: str, options: dict[str, Any]
 ) -> None:
@@ -54,7 +60,7 @@ def test_no_sampler_changes_that(operator_calls: ModuleType, sampler: str) -> No
 
 
 def test_what_is_to_be_counted_is_counted(operator_calls: ModuleType) -> None:
-    """In inference mode too, where torch tells of whole operations only."""
+    """Count in inference mode too, where torch reports only whole operations."""
     recorded, model = operator_calls.Recorded(), nn.Linear(2, 2)
     values, residual = torch.arange(3.0), torch.ones(1, 5, 4, 4)
     with torch.inference_mode(), operator_calls.counting_hooks(recorded), recorded:
@@ -79,7 +85,7 @@ def test_what_is_to_be_counted_is_counted(operator_calls: ModuleType) -> None:
     assert set(recorded.counts(0, set()).values()) == {0}
 
 
-@pytest.mark.parametrize(("name", "options"), DIFFUSION_METHODS)
+@pytest.mark.parametrize(("name", "options"), OTHERS_SLOW)
 def test_on_another_device_nothing_is_waited_for_or_sent_between_steps(
     operator_calls: ModuleType,
     name: str,

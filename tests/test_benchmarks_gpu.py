@@ -23,7 +23,7 @@ def gpu() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny models are made, once."""
+    """The folder of the tiny models, which are made once."""
     return tmp_path_factory.mktemp("gpu")
 
 
@@ -44,7 +44,8 @@ def results_in(folder: Path) -> dict:
     return json.loads(file.read_text())
 
 
-@pytest.mark.parametrize("parts", [FEW, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [FEW, ALL])
 def test_parts_measure_the_columns_of_their_tables(
     gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], parts: tuple[str, ...]
 ) -> None:
@@ -135,8 +136,8 @@ def test_a_second_run_of_a_day_has_a_file_of_its_own(gpu: ModuleType, work: Path
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (("--keep",), "--keep is for results of real size from a GPU"),
-        (("--parts", "speed,fly"), "fly: valid are machine, models, speed"),
+        (("--keep",), "--keep is only for a GPU and without --tiny"),
+        (("--parts", "speed,fly"), "fly; valid: machine, models, speed"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

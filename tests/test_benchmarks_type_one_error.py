@@ -31,7 +31,7 @@ def test_many_tests_at_once_are_the_same_tests() -> None:
 
 @pytest.mark.parametrize("metric", ["mse", "lpips", "papercut-clip"])
 def test_real_scores_without_a_difference(metric: str) -> None:
-    """With 30 images 3 to 7 %, within three standard errors of so few repeats; with 10 there is no verdict."""
+    """With 30 images, 3 to 7 % within three standard errors of these few repeats; with 10 images, no verdict."""
     table = read_scores()[metric]
     differences = (table["sd-inpainting"] - table["brushnet"]).to_numpy()
     found = rates(differences - differences.mean(), 30, info_of(metric), 750, seed=0)

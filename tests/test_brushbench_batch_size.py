@@ -1,4 +1,4 @@
-"""What `--batch-size auto` becomes: by a table on a GPU, by the size of the pictures on the CPU."""
+"""`--batch-size auto` follows a table on a GPU, and the size of the pictures on the CPU."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

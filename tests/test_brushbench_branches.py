@@ -104,8 +104,8 @@ def test_a_mapping_to_nothing_is_refused(tmp_path: Path) -> None:
     text = families()["sd15"].read_text()
     file = tmp_path / "own.toml"
     for old, new, said in (
-        ('brushnet = "brushnet-random-mask"', 'brushnet = "lost"', "'lost', which is no component"),
-        ('brushnet = "brushnet-random-mask"', 'brush = "sd15"', "'brush', which methods.brushnet has not"),
+        ('brushnet = "brushnet-random-mask"', 'brushnet = "lost"', "'lost', which isn't a component"),
+        ('brushnet = "brushnet-random-mask"', 'brush = "sd15"', "'brush', which isn't in methods.brushnet"),
     ):
         assert old in text
         file.write_text(text.replace(old, new))

@@ -1,4 +1,4 @@
-"""What a user types, and what comes back: one line and exit code 2 for a mistake, 3 for failed samples."""
+"""The command line: one line and exit code 2 for a user's mistake, exit code 3 for failed samples."""
 
 import csv
 import json
@@ -74,7 +74,7 @@ BAD_ENTRIES = [
     ({"image": None}, "image: field required"),
     ({"inpainting_mask": None}, "inpainting_mask: a list of runs is required"),
     ({"caption": 7}, "caption: input should be a valid string"),
-    ({"caption": "x" * 10_000}, "caption has 10000 characters: valid are up to"),
+    ({"caption": "x" * 10_000}, "caption has 10000 characters; valid: up to"),
     ({"inpainting_mask": [1, 64 * 64 + 1]}, "out of bounds"),
     ({"inpainting_mask": [0, 5]}, "out of bounds"),
     ({"inpainting_mask": [5, -1]}, "out of bounds"),

@@ -92,15 +92,15 @@ def test_tables_and_the_gate_tell_runs_apart_by_it(brushbench, write_bench, tmp_
 
 def test_an_unknown_recipe_is_one_line(brushbench) -> None:
     assert_one_line(brushbench("run", "--method", "brushnet", "--compute", "faster"), "'faster'", "plain, fast")
-    with pytest.raises(suite.UserError, match="compute 'faster': valid are plain, fast"):
+    with pytest.raises(suite.UserError, match="unknown compute recipe 'faster'; valid: plain, fast"):
         suite.load_method("brushnet", weights="papercut", device="cpu", compute="faster")
 
 
 def test_methods_without_weights_refuse_it(brushbench, write_bench, tmp_path: Path) -> None:
     asked = run_on(write_bench(count=1), tmp_path / "runs", "--compute", "fast", method="telea,copy")
-    said = "compute 'fast': telea, copy has no weights to compute with; valid: plain"
+    said = "compute 'fast' has no effect on methods without weights: telea, copy; valid: plain"
     assert_one_line(brushbench(*asked), said)
-    with pytest.raises(suite.UserError, match="telea has no weights to compute with"):
+    with pytest.raises(suite.UserError, match="has no effect on methods without weights: telea"):
         suite.run(RunConfig("telea", compute="fast", output=tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 

@@ -213,7 +213,7 @@ def test_the_rate_that_is_too_slow(seconds: float, pieces: list[int], slow: bool
     "url", ["", "data.zip", "file:///etc/passwd", "ftp://x/y", "http://", "http://[", "http://x/\n", "http://x y/"]
 )
 def test_addresses_that_are_none(url: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="valid are http://"):
+    with pytest.raises(UserError, match="valid: http://"):
         download(url, tmp_path / "a", None, untold)
 
 
@@ -319,7 +319,7 @@ except UserError as error:
         (("--url", "http://x/", "--hub", "a/b"), "give one of"),
         (("--archive", "a.zip", "--sha256", "0" * 64), "--sha256 is only valid with --url"),
         (("--archive", "a.zip", "--revision", "main"), "--revision is only valid with --hub"),
-        (("--url", "http://127.0.0.1/", "--sha256", "xyz"), "valid are 64 hexadecimal digits"),
+        (("--url", "http://127.0.0.1/", "--sha256", "xyz"), "valid: 64 hexadecimal digits"),
         (("--dataset", "brushbanch"), "did you mean 'brushbench'"),
         (("--archive", "none.zip"), "not found"),
     ],

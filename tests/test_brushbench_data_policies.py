@@ -167,7 +167,7 @@ OTHERS = {
 
 
 def refusal_of(name: str, root: Path) -> str:
-    """What opening says for the first split that it refuses; empty if it opens all."""
+    """Return the error for the first split that can't be opened; empty if all can."""
     for split in SPLITS:
         try:
             brushbench.load_dataset(name, root=root, split=split)

@@ -25,7 +25,7 @@ def sample(colour: tuple[int, int, int], caption: str = "a caption", name: str =
 
 @pytest.mark.parametrize("colour", GREYS)
 def test_the_outline_shows_on_any_picture(colour: str) -> None:
-    """And nothing but the outline is drawn, apart from the frame."""
+    """Only the outline is drawn, apart from the frame."""
     drawn = sample(GREYS[colour])
     pixels = np.array(outlined(drawn.image, drawn.mask))[1:-1, 1:-1]
     mask = drawn.mask[0, 1:-1, 1:-1].numpy()

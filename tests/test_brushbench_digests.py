@@ -22,7 +22,7 @@ LONG_AGO_SECONDS = 1_000_000_000
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
-    """How often the bytes of each file are hashed, by its path behind all links; nothing is remembered before."""
+    """Count how often each file is hashed, by its resolved path; no digest is remembered before."""
     found: Counter[Path] = Counter()
     real = hashlib.file_digest
 

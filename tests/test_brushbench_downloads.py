@@ -104,14 +104,14 @@ def list_it(monkeypatch: pytest.MonkeyPatch, folder: Path, digest: str = "0" * 6
 
 
 def files_in(cache: Path) -> set[str]:
-    """What the hub's cache holds of weights: blobs, links and what is half-written."""
+    """Name the weights in the hub's cache: blobs, links and half-written files."""
     found = {path.name for path in cache.rglob("*") if path.is_file() and "refs" not in path.parts}
     return {name for name in found if not name.endswith((".json", ".txt", ".lock", ".TAG")) and len(name) != 40}
 
 
 def test_gated_weights(start: Start, sd: Path, generate, tiny_weights: Path, tmp_path: Path) -> None:
     start(lab__sd=Served(sd, gated=True), lab__branch=tiny_weights / "brushnet")
-    assert_one_line(generate(), "base: lab/sd ", "it is gated", "accept its terms on the hub, then `hf auth login`")
+    assert_one_line(generate(), "base: lab/sd ", "it is gated", "accept its terms on the hub, then run `hf auth login`")
     assert not (tmp_path / "runs").exists()
 
 
@@ -137,7 +137,7 @@ def test_a_repository_is_found_by_its_other_name_and_locked_once(
     tensors = load_file(sd / UNET)
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, sd / UNET, metadata={"format": "pt"})
     shutil.rmtree(cache)
-    assert_one_line(generate(), "unet: lab/sd/unet@main is not what it was at first use")
+    assert_one_line(generate(), "unet: lab/sd/unet@main has changed since its first use")
 
 
 def test_what_is_in_the_cache_under_the_old_name_is_used_offline(
@@ -155,7 +155,7 @@ def test_a_revision_that_is_gone(start: Start, sd: Path, generate, tiny_weights:
     start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
     result = generate("d" * 40)
     assert_one_line(
-        result, "base: lab/sd", f"no such revision ({'d' * 40})", "-o base=lab/sd, which takes its main branch"
+        result, "base: lab/sd", f"no such revision ({'d' * 40})", "-o base=lab/sd, which uses its main branch"
     )
     assert not files_in(cache)
 
@@ -193,7 +193,7 @@ def test_a_base_without_plain_safetensors(start: Start, sd: Path, generate, tiny
     start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
     code, _, err = generate()
     assert code == 0
-    assert "; unet from fp16 files, for want of plain safetensors" in err
+    assert "; unet from fp16 files (no plain safetensors found)" in err
     assert locked(cache)["vae"]["files"] == ["config.json", "diffusion_pytorch_model-002.bin"]
 
 
@@ -239,7 +239,11 @@ def test_a_file_that_came_damaged_is_removed(
     served = Served(sd, damaged={name})
     start(lab__sd=served, lab__branch=tiny_weights / "brushnet")
     file = name.rpartition("/")[2]
-    assert_one_line(generate(), f"base: lab/sd: {file} came damaged: the hub announces", "the same command downloads")
+    assert_one_line(
+        generate(),
+        f"base: lab/sd: {file} was damaged during download: the hub announces",
+        "run the same command to download it again",
+    )
     assert not list(cache.rglob(f"snapshots/*/{name}"))
     served.damaged.clear()
     assert generate()[0] == 0
@@ -253,7 +257,7 @@ def test_a_file_that_was_damaged_in_a_download_that_was_killed_is_found_when_it_
     (tmp_path / "hub.brushbench.lock.json").unlink()
     blob = next(cache.rglob(f"snapshots/*/{UNET}")).resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + b"?")
-    assert_one_line(generate(), "came damaged: the hub announces")
+    assert_one_line(generate(), "was damaged during download: the hub announces")
     assert not blob.exists()
     assert generate()[0] == 0
 
@@ -303,7 +307,8 @@ def test_another_file_than_the_published_one_is_told_before_it_is_downloaded(
     assert_one_line(
         generate(COMMIT),
         *(
-            f"base: lab/sd: {UNET} is not the published file: SHA-256 {'1' * 64} was published",
+            f"base: lab/sd: {UNET} is not the published file: its SHA-256 on the hub is ",
+            f", {'1' * 64} was published (commit",
             "nothing was downloaded",
         ),
         "or give a folder: -o base=FOLDER",
@@ -344,7 +349,9 @@ def test_what_an_interrupted_download_left_isn_t_used_offline(
     assert generate()[0] == 0
     next(cache.rglob(f"snapshots/*/{UNET}")).unlink()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert_one_line(generate(), "base: lab/sd", "HF_HUB_OFFLINE is set", "the cache has a part: unet/ has no weights")
+    assert_one_line(
+        generate(), "base: lab/sd", "HF_HUB_OFFLINE is set", "the cache is incomplete: unet/ has no weights"
+    )
 
 
 def test_a_local_folder_in_half_precision_only(
@@ -356,7 +363,7 @@ def test_a_local_folder_in_half_precision_only(
     arguments = ("--weights", sd, "--dataset", "brushbench", "--root", write_bench(count=1), "--steps", 1)
     code, _, err = brushbench("generate", "--method", "brushnet", *arguments, "--output", tmp_path / "runs")
     assert code == 0, err
-    assert f"{sd}; unet, text_encoder, vae from fp16 files, for want of plain safetensors" in err
+    assert f"{sd}; unet, text_encoder, vae from fp16 files (no plain safetensors found)" in err
     digests = json.loads(next(tmp_path.glob("runs/*/*/run.json")).read_text())["identity"]["method"]["digests"]
     assert digests["unet"] == Weights(sd, "brushnet")._checked_digest(
         [sd / "unet" / name for name in ("config.json", "diffusion_pytorch_model.fp16.safetensors")]

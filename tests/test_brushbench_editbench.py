@@ -163,7 +163,7 @@ def test_what_a_copy_has_not(copies, tmp_path: Path, caplog: pytest.LogCaptureFi
         load(copies("C"), prompt="mask-rich")
     with pytest.raises(UserError, match="no natural pictures in this copy; valid: all"):
         load(copies("C"), subset="natural")
-    with pytest.raises(UserError, match=r"EditBench is not in it.*annotations_\*.csv"):
+    with pytest.raises(UserError, match=r"found EditBench neither here nor in.*annotations_\*.csv"):
         load(tmp_path)
     (tmp_path / "annotations_natural.csv").write_text("aos,prompt_full\nx,one\nx,two\n")
     with pytest.raises(UserError, match="no column 'prompt_mask-rich'; it has aos, prompt_full"):
@@ -172,7 +172,7 @@ def test_what_a_copy_has_not(copies, tmp_path: Path, caplog: pytest.LogCaptureFi
         load(tmp_path)
     (tmp_path / "annotations_natural.csv").write_text("aos,prompt_full\n../x,one\nno,two\ny,\n")
     dataset = load(tmp_path)
-    assert "half of it is missing: there is only" in caplog.text
+    assert "half of the data set is missing: found only" in caplog.text
     for index, part in enumerate(("can't be a file name", "image not found", "no prompt of this kind")):
         with pytest.raises(SampleError, match=part):
             dataset[index]
@@ -235,7 +235,7 @@ def test_black_pixels_are_warned_of_and_holes_closed_by_option(
     sample = load(root, size=32)[0]
     assert sample.id == "generated-3"
     assert int(sample.mask.sum()) == 98 + 5
-    assert f"{5 / 103:.2%} of their pixels are isolated, up to {5 / 103:.2%} in generated-3" in caplog.text
+    assert f"{5 / 103:.2%} of the mask pixels are isolated, up to {5 / 103:.2%} in generated-3" in caplog.text
     assert int(load(root, size=32, close_holes=1)[0].mask.sum()) == 98 + 5
     assert int(load(root, size=32, close_holes=2)[0].mask.sum()) == 100 + 5
     # What reaches the border is no hole, however small.

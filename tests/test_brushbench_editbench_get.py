@@ -260,7 +260,7 @@ def test_list_names_the_addresses(brushbench) -> None:
 
 
 def test_the_authors_results_are_scored_as_the_page_says(brushbench, write_bench, tmp_path: Path) -> None:
-    """In the layout that their script writes, as far as that is known."""
+    """The images are in the layout that the authors' script writes, as far as it is known."""
     root, results = write_bench(), tmp_path / "RESULTS" / "images"
     results.mkdir(parents=True)
     for file in (root / "images").iterdir():

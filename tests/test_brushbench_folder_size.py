@@ -184,11 +184,11 @@ def test_a_note_on_sizes_goes_by_what_is_painted(brushbench, folder: Written) ->
     ("options", "part"),
     [
         (["fit=crop"], "fit=crop needs a size"),
-        (["size=0"], "valid are N, a square, and WIDTHxHEIGHT, with sides of 8 to 4096 pixels"),
-        (["size=512x"], "valid are N, a square"),
-        (["size=-8"], "valid are N, a square"),
-        (["size=8.5"], "valid are N, a square"),
-        (["size=99999"], "valid are N, a square"),
+        (["size=0"], "valid: N, a square, and WIDTHxHEIGHT, with sides of 8 to 4096 pixels"),
+        (["size=512x"], "valid: N, a square"),
+        (["size=-8"], "valid: N, a square"),
+        (["size=8.5"], "valid: N, a square"),
+        (["size=99999"], "valid: N, a square"),
         (["size=32", "fit=squeeze"], "'crop', 'pad' or 'stretch'"),
         (["sizes=32"], "did you mean 'size'"),
     ],
@@ -228,7 +228,7 @@ def test_other_formats_are_left_out_with_one_warning(command: str, brushbench, f
     lines = [line for line in err.splitlines() if line.startswith("warning:")]
     assert len(lines) == 1
     assert "1 .avif, 2 .bmp, 1 .gif, 1 .heic, 1 .tif in images/ and 1 .tiff in masks/" in lines[0]
-    assert "left out, as they aren't PNG, JPEG or WebP" in lines[0]
+    assert "left out, as they aren't PNG, JPEG or WebP images" in lines[0]
     assert lines[0].endswith("convert them to PNG, for example with ImageMagick: magick mogrify -format png FILE...")
 
 
@@ -247,17 +247,17 @@ def test_a_folder_with_other_formats_alone_is_an_error(
     (root / part / "0.png").unlink()
     saved(root / part, *{"images": ("a.bmp", "b.bmp", "c.gif"), "masks": ("0.bmp",)}[part])
     result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
-    assert_one_line(result, f"{part}: no PNG, JPEG or WebP image, but {said}; convert them to PNG")
+    assert_one_line(result, f"{part}: no PNG, JPEG or WebP images, but {said}; convert them to PNG")
     code, out, _ = brushbench("data", "verify", "--dataset", "folder", "--root", root)
     assert code == 1
-    assert f"no PNG, JPEG or WebP image, but {said}" in out
+    assert f"no PNG, JPEG or WebP images, but {said}" in out
 
 
 def test_an_empty_folder_is_still_one_line(brushbench, folder: Written, tmp_path: Path) -> None:
     root = folder((32, 32))
     (root / "images" / "0.png").unlink()
     result = brushbench("run", "--method", "telea", "--dataset", "folder", "--root", root, "--output", tmp_path)
-    assert_one_line(result, "images: no PNG, JPEG or WebP image")
+    assert_one_line(result, "images: no PNG, JPEG or WebP images")
 
 
 def test_a_note_on_a_single_size_is_singular(brushbench, folder: Written) -> None:

@@ -74,17 +74,17 @@ def failure(part: str, *, cache: Path, endpoint: str, offline: bool = False) -> 
         ((403, "GatedRepo"), "it is gated, private or doesn't exist (403): accept its terms"),
         ((403, ""), "it is gated, private or doesn't exist (403): accept its terms"),
         ((404, "RevisionNotFound"), "the hub has no such revision"),
-        ((500, ""), "the hub answers 500"),
+        ((500, ""), "the hub answered with HTTP status 500"),
     ],
 )
 def test_a_hub_that_refuses(answer: Answer, reason: str, hub: Start, tmp_path: Path) -> None:
     error = failure("base", cache=tmp_path, endpoint=hub({SD: answer}).endpoint)
-    assert f"base: {SD} is not on this machine, and it can't be downloaded: {reason}" in error
+    assert f"base: {SD} is not on this machine and can't be downloaded: {reason}" in error
     files = "--include unet/diffusion_pytorch_model.safetensors --include vae/diffusion_pytorch_model.safetensors"
     if "revision" in reason:
-        assert f"valid: -o base={SD}, which takes its main branch; a folder: -o base=FOLDER" in error
+        assert f"valid: -o base={SD}, which uses its main branch; a folder: -o base=FOLDER" in error
         return
-    assert f"where there is a network: hf download {SD} " in error
+    assert f"on a machine with a network, run: hf download {SD} " in error
     assert f"{files}; or give a folder: -o base=FOLDER or --weights FOLDER" in error.replace(" --include '*.txt'", "")
 
 
@@ -100,14 +100,14 @@ def test_for_a_single_file_only_configs_are_downloaded(hub: Start, tiny_weights:
 
 def test_no_network(tmp_path: Path) -> None:
     error = failure("base", cache=tmp_path, endpoint="http://127.0.0.1:9")
-    assert f"base: {SD} is not on this machine, and it can't be downloaded: the hub can't be reached (Conn" in error
+    assert f"base: {SD} is not on this machine and can't be downloaded: the hub can't be reached (Conn" in error
     assert f"hf download {SD}" in error
 
 
 def test_offline_asks_nobody(hub: Start, tiny_weights: Path, tmp_path: Path) -> None:
     served = hub({SD: tiny_weights})
     error = failure("base", cache=tmp_path, endpoint=served.endpoint, offline=True)
-    assert "can't be downloaded: HF_HUB_OFFLINE is set; where there is a network: hf download" in error
+    assert "can't be downloaded: HF_HUB_OFFLINE is set; on a machine with a network, run: hf download" in error
     assert not served.asked
 
 
@@ -120,7 +120,7 @@ def test_a_download_that_breaks_off_is_one_line(
     use_hub(monkeypatch, hub({"tiny/sd": tiny_weights}), tmp_path)
     monkeypatch.setattr("brushbench.weights.repository.snapshot_download", broken)
     with pytest.raises(
-        brushbench.UserError, match=r"^the download broke off \(RuntimeError: data .* second line\), and"
+        brushbench.UserError, match=r"^the download broke off \(RuntimeError: data .* second line\); run"
     ):
         HubFolder("tiny/sd").get()
 

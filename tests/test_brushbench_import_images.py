@@ -109,7 +109,7 @@ def test_transparent_pictures_are_refused_before_anything_is_written(
     make, options = TRANSPARENT[kind]
     folder = filled(tmp_path / "mine")
     make().save(folder / f"{IDS[3]}.png", **options)
-    assert_one_line(score(folder, "--protocol", protocol), f"{IDS[3]}.png", "transparent", "valid are opaque images")
+    assert_one_line(score(folder, "--protocol", protocol), f"{IDS[3]}.png", "transparent", "valid: opaque images")
     assert not (tmp_path / "runs").exists()
 
 
@@ -288,7 +288,7 @@ def test_at_512_nothing_is_undefined(brushbench, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_folder_has_its_own_options(option: str, value: str, brushbench, write_bench, tmp_path: Path) -> None:
-    """Also where the value is the default."""
+    """Even a default value is refused."""
     brushbench(*run_on(write_bench(count=1), tmp_path / "runs"))
     scores = tmp_path / "runs/brushbench-inside/mean-fill/scores.parquet"
     before = scores.read_bytes()

@@ -1,4 +1,4 @@
-"""What gets lost or changed in a run folder: it is said, nothing good is overwritten, and no image is painted twice."""
+"""Losses and changes in a run folder are reported, nothing good is overwritten, and no image is generated twice."""
 
 import json
 import shutil
@@ -121,7 +121,7 @@ def test_a_lost_ledger_loses_nothing(
     scores, images = (folder / "scores.parquet").read_bytes(), stamps(folder)
     loss(folder)
     assert_one_line(
-        brushbench("score", folder), "samples.jsonl is lost or damaged: it lacks", "samples that were made", last=True
+        brushbench("score", folder), "samples.jsonl is missing or damaged: it lacks", "finished samples", last=True
     )
     assert (folder / "scores.parquet").read_bytes() == scores
     # Another run is not begun over these images.

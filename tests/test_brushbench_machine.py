@@ -1,4 +1,4 @@
-"""What the machine refuses is one line that says what was being done, to which file; and a request to end is heard."""
+"""A failure of the machine is one line that names the action and the file; and a request to end is heeded."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ def last_line(result: tuple[int, str, str]) -> tuple[int, str, str]:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a file system is mounted."""
+    """A folder that is a mount point."""
     folder = tmp_path / "disk"
     folder.mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
@@ -104,7 +104,7 @@ def test_a_figure_that_can_not_be_written(write_bench, brushbench, tmp_path: Pat
     [
         (MemoryError(), ["not enough memory", "ulimit -v"]),
         (ImportError("libtorch_cpu.so: failed to map segment from shared object"), ["not enough memory"]),
-        (RuntimeError("can't start new thread"), ["no thread can be started", "ulimit -u"]),
+        (RuntimeError("can't start new thread"), ["can't start a thread", "ulimit -u"]),
         (OSError(errno.EIO, "Input/output error", "/data/a"), ["using /data/a: Input/output error"]),
         (OSError("no number"), ["no number"]),
     ],
@@ -136,7 +136,7 @@ def test_no_threads(write_bench, brushbench, tmp_path: Path, monkeypatch: pytest
 
     command = run_on(write_bench(), tmp_path / "runs")
     monkeypatch.setattr(threading.Thread, "start", start)
-    assert_one_line(last_line(brushbench(*command)), "no thread can be started")
+    assert_one_line(last_line(brushbench(*command)), "can't start a thread")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
@@ -202,7 +202,7 @@ def test_an_ended_run_keeps_what_is_painted(
     running.send(number)
     code, out, err = running.result()
     assert (code, out) == (130, ""), err
-    assert err.splitlines()[-1] == "interrupted; run the same command again to resume"
+    assert err.splitlines()[-1] == "Interrupted. Run the same command again to resume."
     assert list(Run.open(run).intact()) == ["000000000"]
     hold.unlink()
     assert brushbench(*command)[0] == 0

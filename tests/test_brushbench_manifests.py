@@ -1,4 +1,4 @@
-"""What the manifests say, the page that is printed from them, and how they are held against the live hub."""
+"""The manifests, the page that is printed from them, and their comparison with the live hub."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -140,7 +140,7 @@ def told(brushbench: Brushbench) -> tuple[int, dict[str, str]]:
 def test_a_hub_that_is_as_the_manifests_say(start, brushbench: Brushbench, tmp_path: Path) -> None:
     hub = start({})
     code, found = told(brushbench)
-    assert (code, set(found.values())) == (0, {"as its manifest says"})
+    assert (code, set(found.values())) == (0, {"matches its manifest"})
     assert len(found) == 21
     assert all(path.startswith("api/models/") for path in hub.asked)
     assert not (tmp_path / "hub").exists()
@@ -182,25 +182,25 @@ def test_what_has_changed_on_the_hub_is_told(
     code, found = told(brushbench)
     assert code == 1
     assert found[inpainting] == (
-        "unet/diffusion_pytorch_model.fp16.safetensors is not read any more; "
-        "unet/diffusion_pytorch_model.safetensors is new, and read"
+        "unet/diffusion_pytorch_model.fp16.safetensors is no longer read; "
+        "unet/diffusion_pytorch_model.safetensors is new and would be read"
     )
     assert found["Sanster/brushnet_random_mask"].startswith("diffusion_pytorch_model.safetensors has SHA-256 ")
-    gone = f"the revision that is read, {manifest_of('lllyasviel/control_v11p_sd15_inpaint').commit[:8]}, is gone"
+    gone = f"revision {manifest_of('lllyasviel/control_v11p_sd15_inpaint').commit[:8]}, which the suite reads, is gone"
     assert gone in found["lllyasviel/control_v11p_sd15_inpaint"]
     assert "it has no config.json" in found["lllyasviel/control_v11p_sd15_inpaint"]
-    assert "its main branch has moved on to ffffffff" in found["kd5678/prefpaint-v1.0"]
-    assert "it is called lab/reward now" in found["zai-org/ImageReward"]
-    assert "its card states the licence mit, the manifest Apache-2.0" in found["zai-org/ImageReward"]
+    assert "its main branch is now at ffffffff" in found["kd5678/prefpaint-v1.0"]
+    assert "it is now called lab/reward" in found["zai-org/ImageReward"]
+    assert "its card states the licence mit, but the manifest has Apache-2.0" in found["zai-org/ImageReward"]
     assert "it is gated now" in found["h94/IP-Adapter"]
-    assert found["xswu/HPSv2"] == "not compared: the hub answers 500"
-    assert found["google-bert/bert-base-uncased"] == "as its manifest says"
+    assert found["xswu/HPSv2"] == "not compared: the hub answered with HTTP status 500"
+    assert found["google-bert/bert-base-uncased"] == "matches its manifest"
 
 
 def test_what_couldn_t_be_asked_is_undecided(start, brushbench: Brushbench) -> None:
     start({"xswu/HPSv2": (503, "")})
     code, found = told(brushbench)
-    assert (code, found["xswu/HPSv2"]) == (4, "not compared: the hub answers 503")
+    assert (code, found["xswu/HPSv2"]) == (4, "not compared: the hub answered with HTTP status 503")
 
 
 def test_offline_nothing_is_compared(brushbench: Brushbench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_a_file_at_an_address_has_a_size(
         monkeypatch.setattr(manifest, "FOLDER", tmp_path / "listing")
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         code, out, _ = brushbench("doctor", "--weights")
-    assert (code, out) == (1, f"{served.address}: it has 4 bytes, published were 3\n")
+    assert (code, out) == (1, f"{served.address}: it has 4 bytes; 3 were published\n")
 
 
 def test_list_says_what_is_pinned(brushbench: Brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +230,6 @@ def test_list_says_what_is_pinned(brushbench: Brushbench, tmp_path: Path, monkey
     assert code == 0
     assert lines["sd15-inpainting"].endswith("(CreativeML OpenRAIL-M); revision 8a4288a7")
     assert "would be downloaded, 2.1 GB as published: HF_HUB_OFFLINE is set" in lines["sd15-inpainting"]
-    assert lines["brupa"].endswith("; not pinned: what its main branch has")
+    assert lines["brupa"].endswith("; not pinned: its main branch is used")
     assert "xswu/HPSv2 (Apache-2.0); revision 697403c7" in lines["hps"]
     assert "download of 2.0 GB" in lines["hps"]

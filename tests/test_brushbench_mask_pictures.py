@@ -72,5 +72,5 @@ def test_a_mask_without_white_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("colour", [grey(0, 0)])
 def test_a_mask_of_transparency_alone_is_refused(colour: np.ndarray, tmp_path: Path) -> None:
     with_alpha(colour, grey(0, 255)).save(tmp_path / "mask.png")
-    with pytest.raises(SampleError, match="only its transparency varies: valid is white = paint"):
+    with pytest.raises(SampleError, match="only its transparency varies; valid: white = inpaint"):
         read_mask(tmp_path / "mask.png")

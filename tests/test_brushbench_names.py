@@ -178,7 +178,7 @@ def test_rows_that_are_counted_through_files_in_an_order(write_bench, tmp_path: 
     (tmp_path / "parts").mkdir()
     for name, index in (("1", 0), ("2", 1), ("10", 2)):
         pq.write_table(table.slice(index, 1).drop_columns(["id"]), tmp_path / "parts" / f"{name}.parquet")
-    with pytest.raises(library.UserError, match=r"counted through the files, but '10\.parquet' comes before"):
+    with pytest.raises(library.UserError, match=r"numbered across the files, but '10\.parquet' comes before"):
         library.load_dataset("parquet", root=tmp_path / "parts")
     for name, index in (("1", 0), ("2", 1), ("10", 2)):
         pq.write_table(table.slice(index, 1), tmp_path / "parts" / f"{name}.parquet")

@@ -69,7 +69,7 @@ DAMAGES = [truncated, pickled, plain_pickle, of_another]
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often files of tensors are read for LPIPS, by their names."""
+    """Count how often each file of tensors is read for LPIPS."""
     release()
     found: Counter[str] = Counter()
     real = perceptual.read_tensors

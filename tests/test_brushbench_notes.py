@@ -1,4 +1,4 @@
-"""What libraries warn of: in the notes of the run that they warn in, below its tables, and nowhere silenced."""
+"""Libraries' warnings are in the notes of their run and below its tables, and are never silenced."""
 
 import io
 import json
@@ -166,7 +166,7 @@ print("unchanged")
 """
 
 
-@pytest.mark.first
+@pytest.mark.slow
 def test_using_the_suite_changes_no_filter_and_no_log_level(tiny_weights: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", WHOLE_STATE, tiny_weights, tmp_path / "runs"]

@@ -208,7 +208,7 @@ def test_a_multiple_that_is_none_is_one_line(stated: object, brushbench, tmp_pat
         *("run", "--method", negative(stated), "-o", f"seen={tmp_path / 'seen'}"),
         *("--dataset", "folder", "--root", folder((16, 16)), "--output", tmp_path / "runs"),
     )
-    assert_one_line(result, f"its side_multiple is {stated!r}; valid are whole numbers from 1 to 1024", last=True)
+    assert_one_line(result, f"its side_multiple is {stated!r}; valid: whole numbers from 1 to 1024", last=True)
 
 
 def test_a_function_can_state_its_multiple_too(tmp_path: Path, folder: Written) -> None:

@@ -1,4 +1,4 @@
-"""Where data sets are found when nobody says where: in one order, and `doctor` tells it."""
+"""Data sets without a given place are looked for in a fixed order, which `doctor` prints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_folder_for_each(put: Put, tmp_path: Path, write_bench) -> None:
     put("work/brushbench.toml", f'[data]\nbrushbench = "{root}"\neditbench = "~/edit"\nfolder = "mine"\n')
     assert len(brushbench.load_dataset("brushbench")) == 2
     for name in ("editbench", "folder"):
-        with pytest.raises(UserError, match=r"brushbench\.toml names .*, and there is no such folder"):
+        with pytest.raises(UserError, match=r"brushbench\.toml names .*, but there is no such folder"):
             brushbench.load_dataset(name)
     (tmp_path / "home" / "edit").mkdir()
     (tmp_path / "work" / "mine").mkdir()
@@ -87,12 +87,12 @@ def test_a_folder_for_each(put: Put, tmp_path: Path, write_bench) -> None:
         ("data = ", ["brushbench.toml: not TOML"]),
         ("x = " + "[" * 10_000, ["brushbench.toml: not TOML"]),
         ("root = 'x'", ["brushbench.toml: unknown key 'root'", "valid: data"]),
-        ('data = ""', ["brushbench.toml: '' is no folder"]),
-        ('data = "\\u0000"', ["brushbench.toml: '\\x00' is no folder"]),
-        ("data = 7", ["data: valid is"]),
+        ('data = ""', ["brushbench.toml: '' can't be a folder"]),
+        ('data = "\\u0000"', ["brushbench.toml: '\\x00' can't be a folder"]),
+        ("data = 7", ["wrong data; valid:"]),
         ("[data]\nbrushbanch = 'x'", ["unknown data set 'brushbanch': did you mean 'brushbench'?"]),
         ("[data]\nphotos = 'x'", ["unknown data set 'photos'", "valid: brushbench"]),
-        ("[data]\nbrushbench = 7", ["data.brushbench: valid is a folder"]),
+        ("[data]\nbrushbench = 7", ["wrong data.brushbench; valid: a folder"]),
     ],
 )
 def test_settings_that_are_wrong(content: str, parts: list[str], put: Put, brushbench) -> None:
@@ -120,10 +120,10 @@ def test_a_place_that_is_named_and_missing_is_no_reason_to_use_another(
         monkeypatch.setenv("BRUSHBENCH_DATA", str(tmp_path / missing))
         assert_one_line(brushbench(*arguments), f"BRUSHBENCH_DATA names '{tmp_path / missing}'", "no such folder")
     monkeypatch.setenv("BRUSHBENCH_DATA", str(put("files/a.txt") / "a.txt"))
-    assert_one_line(brushbench(*arguments), "a.txt', and there is no such folder")
+    assert_one_line(brushbench(*arguments), "a.txt', but there is no such folder")
     monkeypatch.delenv("BRUSHBENCH_DATA")
     put("work/brushbench.toml", 'data = "gone"')
-    assert_one_line(brushbench(*arguments), "brushbench.toml names", "gone', and there is no such folder")
+    assert_one_line(brushbench(*arguments), "brushbench.toml names", "gone', but there is no such folder")
     assert not (tmp_path / "runs").exists()
 
 
@@ -142,7 +142,7 @@ def test_doctor_tells_what_was_used(put: Put, brushbench, tmp_path: Path, monkey
     _, out, _ = brushbench("doctor")
     assert f"data: brushbench in {tmp_path / 'all'}" in out
     assert f"data brushbench: {tmp_path / 'all'} (from BRUSHBENCH_DATA)" in out
-    assert "data editbench: brushbench.toml names '/nowhere/edit', and there is no such folder" in out
+    assert "data editbench: brushbench.toml names '/nowhere/edit', but there is no such folder" in out
     monkeypatch.delenv("BRUSHBENCH_DATA")
     _, out, _ = brushbench("doctor")
     assert f"data brushbench: not found in {tmp_path / 'home' / 'data' / 'brushbench'} (the platform's data" in out

@@ -82,7 +82,7 @@ def test_a_changed_data_set_is_another_one(squares: str, tmp_path: Path, brushbe
     assert brushbench(*asked)[0] == 0
     written(tmp_path / "squares.py", SQUARES.replace("40 * index", "41 * index"))
     assert_one_line(brushbench(*asked), "digest")
-    assert_one_line(brushbench("score", tmp_path / "runs"), "not the data set the run was made with")
+    assert_one_line(brushbench("score", tmp_path / "runs"), "was made with another data set than the one found")
 
 
 def changed(old: str, new: str) -> str:
@@ -101,7 +101,7 @@ def changed(old: str, new: str) -> str:
         (changed("return cls(split)", "raise SystemExit"), "can't be opened: SystemExit"),
         (changed("return cls(split)", "return None"), "has no ids"),
         (changed("def __getitem__", "def item"), "has no __getitem__"),
-        (changed('"a", "b", "c"', '"a", "b", "a"'), "the id 'a' is there twice"),
+        (changed('"a", "b", "c"', '"a", "b", "a"'), "the id 'a' occurs twice"),
         (changed('"a", "b", "c"', '"a", "../b"'), "can't be a file name"),
         (changed('"a", "b", "c"', '"a", 3'), "id 3 is of type int"),
         (changed('"a", "b", "c"', ""), "has no samples"),
@@ -126,7 +126,7 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
     ("text", "part"),
     [
         (changed('"a square"', '"a square", None'), "has no attribute 'keys'"),
-        (changed('"a square"', "7"), "its caption and tags must be texts, 7 is int"),
+        (changed('"a square"', "7"), "its caption and tags must be texts, but 7 is int"),
         (changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits=5)"), "info.splits is 5"),
         (
             changed("class Squares:", "class Squares:\n    info = DatasetInfo(splits='inside')"),
@@ -135,7 +135,7 @@ def test_a_data_set_that_is_none_is_one_line(text: str, part: str, tmp_path: Pat
     ],
 )
 def test_types_are_checked_where_nobody_else_does(text: str, part: str, tmp_path: Path, forked) -> None:
-    """In a process of its own, where types aren't checked before ours."""
+    """Run in a separate process, where no earlier check of types interferes."""
     file = written(tmp_path / "squares.py", text.replace("import Sample", "import DatasetInfo, Sample"))
     code, _, err = forked("data", "show", "--dataset", f"{file}:Squares", "--output", tmp_path / "shown.png").result()
     assert code == 2
@@ -221,12 +221,12 @@ def test_a_metric_can_be_a_file(write_bench, tmp_path: Path, brushbench) -> None
             "level: float = 255.0",
             "region: str = 'whole'",
             "Brightness@painted",
-            "must say 'brightness@painted' on painted",
+            "must be 'brightness@painted' on painted",
         ),
         ("MetricInfo(", "(lambda *a, **b: {})(", "Brightness", "its info is of type dict, must be MetricInfo"),
         ("return MetricInfo", "raise SystemExit\n        return MetricInfo", "Brightness", "info: SystemExit"),
-        ('"brightness"', '"psnr"', "Brightness", "no name of a metric of the suite"),
-        ('"brightness"', '"bright ness"', "Brightness", "valid are letters"),
+        ('"brightness"', '"psnr"', "Brightness", "not the name of one of the suite's metrics"),
+        ('"brightness"', '"bright ness"', "Brightness", "valid: letters"),
         ("__call__", "score", "Brightness", "has no __call__(batch, images)"),
         ("    device: str", "    must: int\n    device: str", "Brightness", "TypeError"),
         ("level: float = 255.0", "level: float", "Brightness", "option level of"),

@@ -75,7 +75,7 @@ def test_hints_can_be_texts(name: str, options, method, write_bench, tmp_path: P
 
 
 def test_a_file_has_neighbours_under_the_command(method, write_bench, tmp_path: Path) -> None:
-    """In a process of its own, as installed: its path begins with the folder of the command."""
+    """Run in a separate process, as installed: its path begins with the folder of the command."""
     method("from deeper import level\nLEVEL = level.LEVEL\n", "helper.py")
     method("LEVEL = 11\n", "deeper/level.py")
     method("LEVEL = 0.5\n", "late.py")
@@ -184,16 +184,16 @@ def test_options_without_hints_have_the_types_of_their_defaults(method) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "part"),
     [
-        ("Mine = 3\nclass Other: pass\n", "Mine", "is of type int, and no class or function; valid: Other"),
-        ("Mine = None\n", "Mine", "is of type NoneType, and no class or function; valid: none"),
+        ("Mine = 3\nclass Other: pass\n", "Mine", "is of type int, not a class or function; valid: Other"),
+        ("Mine = None\n", "Mine", "is of type NoneType, not a class or function; valid: none"),
         ("import math as Mine\n", "Mine", "is of type module"),
         ("import sys\nsys.exit()\n", "Mine", "can't be imported: SystemExit (mine.py, line 2)"),
         ("import sys\nsys.exit('no GPU')\n", "Mine", "can't be imported: SystemExit: no GPU"),
         ("raise GeneratorExit\n", "Mine", "can't be imported: GeneratorExit"),
-        ("class Mine:\n  def __init__(self): raise SystemExit(0)\n", "Mine", "can't be made: SystemExit: 0"),
+        ("class Mine:\n  def __init__(self): raise SystemExit(0)\n", "Mine", "can't be created: SystemExit: 0"),
         ("class Mine:\n  def __init__(self, a: 'Nowhere'): pass\n", "Mine", "NameError: name 'Nowhere'"),
-        ("def telea(batch, seeds): return batch.images\n", "telea", "is the name of a method of the suite"),
-        ("", "", "names no class or function of the file; valid is"),
+        ("def telea(batch, seeds): return batch.images\n", "telea", "the suite already has a method called 'telea'"),
+        ("", "", "names no class or function of the file; valid:"),
         ("import torch\nfrom torch.nn import Module\nclass A: pass\n", "B", "'B': valid: A"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_file_that_misbehaves_is_one_line(
 def test_a_file_without_a_name_is_one_line(method, write_bench, tmp_path: Path, brushbench) -> None:
     file = method("")
     asked = run_on(write_bench(), tmp_path / "runs", method=file)
-    assert_one_line(brushbench(*asked), f"names no class or function of the file; valid is {file}:NAME")
+    assert_one_line(brushbench(*asked), f"names no class or function of the file; valid: {file}:NAME")
 
 
 RAISING = """
@@ -241,7 +241,7 @@ def test_a_sample_whose_call_ends_the_process_has_failed(
 
 
 def test_a_failed_sample_keeps_its_traceback_until_it_succeeds(method, write_bench, tmp_path: Path, brushbench) -> None:
-    """In a file that is named after it, also where the id can't be the name of a file."""
+    """The traceback's file is named after the sample, even if its id can't be a file's name."""
     entries = {"../up": {"image": "images/none.png", "caption": "", "inpainting_mask": [0, 1], "outpainting_mask": []}}
     root, runs, failing = write_bench(entries=entries), tmp_path / "runs", tmp_path / "failing"
     failing.touch()

@@ -51,7 +51,7 @@ def test_samples_and_batches_are_told_without_their_pixels() -> None:
     mask = torch.zeros(1, 8, 16, dtype=torch.bool)
     mask[:, :2] = True
     sample = Sample("a", torch.zeros(3, 8, 16, dtype=torch.uint8), mask, "a cat", {"subject": "animal"})
-    assert repr(sample) == "<Sample 'a', 8x16, 25% painted, 'a cat', {'subject': 'animal'}>"
+    assert repr(sample) == "<Sample 'a', 8x16, 25% masked, 'a cat', {'subject': 'animal'}>"
     assert repr(Batch.of([sample, sample])) == "<Batch of 2, 8x16, a, a>"
 
 
@@ -85,13 +85,13 @@ def test_the_packages_say_that_they_are_typed(package: str) -> None:
         ),
         (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).byte()", 1, "masks are uint8 [1, 1, 8, 8], must be bool [1, 1, 8, 8]"),
         (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 4).bool()", 1, "masks are bool [1, 1, 8, 4], must be bool [1, 1, 8, 8]"),
-        (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).bool()", 2, "it has 2 captions"),
+        (1, "(1, 3, 8, 8).byte()", "(1, 1, 8, 8).bool()", 2, "2 captions, must be 1"),
     ],
 )
 def test_batches_of_another_shape_are_user_errors(
     ids: int, images: str, masks: str, captions: int, told: str, script
 ) -> None:
-    """In a process of its own, where shapes aren't checked before ours."""
+    """Run in a separate process, where no earlier check of shapes interferes."""
     code = (
         "import torch, brushbench\n"
         f"try: brushbench.Batch(('a',) * {ids}, torch.zeros{images}, torch.zeros{masks}, ('',) * {captions})\n"

@@ -185,7 +185,7 @@ def test_samples_and_batches_check_their_shapes() -> None:
 
 
 def test_samples_of_another_shape_are_user_errors(script) -> None:
-    """In a process of its own, where shapes aren't checked before ours."""
+    """Run in a separate process, where no earlier check of shapes interferes."""
     code = (
         "import torch, brushbench\n"
         "try: brushbench.Sample('a', torch.zeros(3, 8, 8).byte(), torch.ones(1, 4, 8).bool(), '')\n"

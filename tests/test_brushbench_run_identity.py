@@ -63,7 +63,7 @@ def test_the_local_modules_behind_a_file(research: Path) -> None:
 
 @pytest.fixture
 def run_once(forked, research: Path) -> Callable[..., tuple[int, str, str]]:
-    """In a process of its own, as imported modules stay what they were in one process."""
+    """Run in a separate process, as imported modules never change within one."""
 
     def run(root: Path, *more: object) -> tuple[int, str, str]:
         asked = run_on(root, research.parent / "runs", "--metrics", "mse", *more, method=f"{research / 'mine.py'}:Mine")
@@ -233,7 +233,7 @@ def test_a_folder_that_became_another_runs_gets_no_line(write_bench, tmp_path: P
     record = run.record.model_copy(update={"identity": other, "fingerprint": other.fingerprint()})
     (run.path / "run.json").write_text(record.model_dump_json())
     for write in (lambda: run.append(entry), lambda: run.write_image("000000000.png", b"")):
-        with pytest.raises(brushbench.UserError, match="has become the folder of another run"):
+        with pytest.raises(brushbench.UserError, match="now contains another run"):
             write()
 
 

@@ -69,7 +69,7 @@ def scored(metrics: list[Metric], root: Path, output: Path, method: str = "mean-
 
 @contextmanager
 def counted(modules: dict[str, torch.nn.Module]) -> Iterator[Counter[str]]:
-    """How many rows go through each of the modules."""
+    """Count the rows that go through each module."""
     rows: Counter[str] = Counter()
     with ExitStack() as stack:
         for name, module in modules.items():
@@ -237,13 +237,13 @@ def test_weights_that_are_others_than_at_their_first_use_are_refused(
     kept.write_bytes(b"first")
     assert unavailable_reason(load_metric("aesthetic"), download=False) == ""
     kept.write_bytes(b"another one")
-    changed = "sa_0_4_vit_l_14_linear.pth is not what it was at first use"
+    changed = "sa_0_4_vit_l_14_linear.pth has changed since its first use"
     assert changed in unavailable_reason(load_metric("aesthetic"), download=False)
     tensors = load_file(clip / "model.safetensors")
     save_file({name: tensor + 1 for name, tensor in tensors.items()}, clip / "model.safetensors")
     shutil.rmtree(tmp_path / "cache")
     put_in_cache(tmp_path / "cache", "openai/clip-vit-large-patch14", clip)
-    changed = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41 is not what it was at first use"
+    changed = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41 has changed since its first use"
     assert changed in unavailable_reason(load_metric("clip"), download=False)
 
 

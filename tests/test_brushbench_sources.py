@@ -161,7 +161,7 @@ def told(call: Callable[[], object]) -> str:
 
 @pytest.fixture
 def both(family: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """What a method and a metric say of the same repository that can't be had: `lab/net`, pinned to a commit."""
+    """Return the errors of a method and a metric for one unavailable repository: `lab/net`, pinned to a commit."""
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "net.toml").write_text(MANIFEST.format(revision=COMMIT))
     monkeypatch.setattr(manifest, "FOLDER", tmp_path / "manifests")
@@ -186,7 +186,9 @@ COMMAND = {"--include", "--revision", COMMIT, f"{COMMIT};", "'*.json'", "config.
 def test_offline_a_method_and_a_metric_say_the_same(both: Callable[[], list[str]], cache: Path) -> None:
     method, metric = both()
     assert method == metric
-    assert method.startswith("lab/net is not on this machine, and it can't be downloaded: HF_HUB_OFFLINE is set; where")
+    assert method.startswith(
+        "lab/net is not on this machine and can't be downloaded: HF_HUB_OFFLINE is set; on a machine"
+    )
     assert method.endswith("or give a folder: brushnet=FOLDER")
 
 
@@ -197,8 +199,8 @@ def test_of_a_damaged_download_a_method_and_a_metric_say_the_same(
     use_hub(monkeypatch, hub({NAME: Served(tiny_weights / "brushnet", damaged=damaged)}), tmp_path / "hub")
     method, metric = both()
     assert method == metric
-    assert method.startswith("lab/net: came damaged: the hub announces the digest ")
-    assert method.endswith("downloads it again; or give a folder: brushnet=FOLDER")
+    assert method.startswith("lab/net: was damaged during download: the hub announces the digest ")
+    assert method.endswith("download it again; or give a folder: brushnet=FOLDER")
 
 
 def test_of_a_revision_that_is_gone_a_metric_says_no_useless_command(
@@ -207,9 +209,9 @@ def test_of_a_revision_that_is_gone_a_metric_says_no_useless_command(
     served = Served(tiny_weights / "brushnet", commit="e" * 40)
     use_hub(monkeypatch, hub({NAME: served}), tmp_path / "hub")
     method, metric = both()
-    assert metric.startswith("lab/net is not on this machine, and it can't be downloaded: the hub has no such revision")
+    assert metric.startswith("lab/net is not on this machine and can't be downloaded: the hub has no such revision")
     assert metric.endswith("; valid: a folder: brushnet=FOLDER")
-    assert method == metric.replace("valid: ", f"valid: -o brushnet={NAME}, which takes its main branch; ")
+    assert method == metric.replace("valid: ", f"valid: -o brushnet={NAME}, which uses its main branch; ")
 
 
 def test_a_metric_s_download_is_locked_by_the_digests_of_its_files_in_their_order(net: Path, cache: Path) -> None:

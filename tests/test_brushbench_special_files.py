@@ -24,7 +24,7 @@ def folder(path: Path) -> None:
 
 
 def device(path: Path) -> None:
-    """What /dev/zero is, where a user may make none."""
+    """Link to /dev/zero, as users may not make devices."""
     path.symlink_to("/dev/zero")
 
 

@@ -53,7 +53,7 @@ def test_code_in_a_file_is_named_and_never_run(kind: type[Touch], way: str, tmp_
     ) as caught:
         read_tensors(file)
     assert "\n" not in str(caught.value)
-    assert "safetensors form" in str(caught.value)
+    assert "safetensors version" in str(caught.value)
     assert not trace.exists()
 
 
@@ -125,24 +125,24 @@ def header_only(file: Path) -> None:
 
 
 BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "page": (".safetensors", lambda file: file.write_text(PAGE), "it is a web page, as a failed download leaves it"),
+    "page": (".safetensors", lambda file: file.write_text(PAGE), "it is a web page, probably from a failed download"),
     "page as ckpt": (".ckpt", lambda file: file.write_text(PAGE.lower()), "it is a web page"),
     "denied": (".ckpt", lambda file: file.write_text('<?xml version="1.0"?><Error/>'), "it is a web page"),
-    "pointer": (".safetensors", lambda file: file.write_text(LFS), "it is a pointer of Git LFS"),
+    "pointer": (".safetensors", lambda file: file.write_text(LFS), "it is a Git LFS pointer"),
     "empty": (".ckpt", lambda file: file.write_bytes(b""), "it is empty: download it again"),
     "empty too": (".safetensors", lambda file: file.write_bytes(b""), "it is empty: download it again"),
-    "cut": (".ckpt", half(lambda file: torch.save(WEIGHTS, file)), "it is cut off, the end of its archive is missing"),
+    "cut": (".ckpt", half(lambda file: torch.save(WEIGHTS, file)), "it is cut off (the end of its archive is missing"),
     "cut, old": (".ckpt", half(lambda file: legacy(WEIGHTS, file)), "it seems to be cut off"),
     "cut pickle": (".bin", half(lambda file: plain(4)({"a": "b" * 99}, file)), "can't be loaded"),
-    "cut header": (".safetensors", lambda file: file.write_bytes(save(WEIGHTS)[:60]), "it is cut off, its header has"),
-    "cut tensors": (".safetensors", header_only, "it is cut off, it has "),
+    "cut header": (".safetensors", lambda file: file.write_bytes(save(WEIGHTS)[:60]), "it is cut off (its header has"),
+    "cut tensors": (".safetensors", header_only, "it is cut off (it has "),
     "archive": (".ckpt", archive, "it is a zip archive of other files (model/readme.txt), not a checkpoint"),
     "program": (".pt", program, "it is a TorchScript program"),
     "other name": (".safetensors", lambda file: torch.save(WEIGHTS, file), "rename it to .ckpt"),
     "text": (".ckpt", lambda file: file.write_text("not a checkpoint\n" * 9), "can't be loaded"),
-    "no names": (".ckpt", lambda file: torch.save([torch.ones(1)], file), "holds no state dict"),
-    "one tensor": (".ckpt", lambda file: torch.save({"state_dict": torch.ones(3)}, file), "holds no state dict"),
-    "numbers": (".ckpt", lambda file: torch.save({1: torch.ones(3)}, file), "holds no state dict"),
+    "no names": (".ckpt", lambda file: torch.save([torch.ones(1)], file), "contains no state dict"),
+    "one tensor": (".ckpt", lambda file: torch.save({"state_dict": torch.ones(3)}, file), "contains no state dict"),
+    "numbers": (".ckpt", lambda file: torch.save({1: torch.ones(3)}, file), "contains no state dict"),
 }
 
 

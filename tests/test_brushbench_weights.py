@@ -1,4 +1,4 @@
-"""Where weights come from: folders, families, and a hub that runs on this machine."""
+"""The sources of weights: folders, families, and a hub that runs on this machine."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_a_family_is_downloaded_locked_and_then_used_offline(
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     family.write_text(FAMILY.format(brushnet="nothing"))
-    missing = "brushnet: tiny/nothing is not on this machine, and it can't be downloaded"
+    missing = "brushnet: tiny/nothing is not on this machine and can't be downloaded"
     assert_one_line(run("missing"), missing, "404", last=True)
 
 
@@ -84,13 +84,15 @@ def test_the_family_sdxl_has_a_base_and_a_branch_for_brushnet(
 
 def test_a_family_without_the_method_says_which_it_has(tmp_path: Path) -> None:
     with pytest.raises(
-        brushbench.UserError, match=r"weights sdxl have no 'base' for powerpaint; .* are for autoencoder, brushnet$"
+        brushbench.UserError, match=r"weights sdxl have no 'base' for powerpaint; .* support autoencoder, brushnet$"
     ):
         Weights("sdxl", "powerpaint").folder("base")
     with pytest.raises(brushbench.UserError, match=r"sd15 have no 'brushnet' for powerpaint; .* -o brushnet="):
         Weights("sd15", "powerpaint").folder("brushnet")
     (tmp_path / "bare.toml").write_text('summary = "x"\n[components]\n[methods]\n')
-    with pytest.raises(brushbench.UserError, match=r"have no 'base' for brushnet; .* they are for no method yet$"):
+    with pytest.raises(
+        brushbench.UserError, match=r"have no 'base' for brushnet; .* these weights support no method yet$"
+    ):
         Weights(tmp_path / "bare.toml", "brushnet").folder("base")
 
 

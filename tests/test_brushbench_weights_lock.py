@@ -56,7 +56,7 @@ def run(family: Path, tmp_path: Path, write_bench, brushbench) -> Run:
 
 
 def use(family: Path, name: str = "unet", files: tuple[str, ...] = (UNET,)) -> Weights:
-    """What loading a component does with its files."""
+    """Record a component's files as loading it does."""
     weights = Weights(family, "brushnet")
     folder = weights.folder("base")
     with weights.recording(name, [folder / file for file in files]):
@@ -91,8 +91,8 @@ def test_a_tampered_file_stops_the_run(cached: Path, run: Run, tmp_path: Path) -
     result = run()
     assert_one_line(
         (result[0], result[1], result[2].splitlines()[-1]),
-        *("unet: tiny/sd/unet@main is not what it was at first use", str(first["unet"]["sha256"])),
-        *("to accept it delete its entry in", str(tmp_path / "hub.brushbench.lock.json"), "a local folder"),
+        *("unet: tiny/sd/unet@main has changed since its first use", str(first["unet"]["sha256"])),
+        *("to accept it, delete its entry in", str(tmp_path / "hub.brushbench.lock.json"), "a local folder"),
     )
     assert not (tmp_path / "runs").exists()
     assert entries(tmp_path) == first
@@ -111,7 +111,7 @@ def test_a_change_is_accepted_by_deleting_the_entry(cached: Path, family: Path, 
 
 def test_a_file_that_is_added_is_a_change(cached: Path, family: Path) -> None:
     use(family, "tokenizer", ("tokenizer/vocab.json",))
-    with pytest.raises(suite.UserError, match="tokenizer: tiny/sd/tokenizer@main is not what it was"):
+    with pytest.raises(suite.UserError, match="tokenizer: tiny/sd/tokenizer@main has changed since its first use"):
         use(family, "tokenizer", ("tokenizer/merges.txt", "tokenizer/vocab.json"))
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_can_t_be_read_is_named(cached: Path, family: Path) -> None:
         weights.recording("unet", [file]),
     ):
         pass
-    with pytest.raises(suite.UserError, match=r"HF_HUB_OFFLINE is set; the cache has a part: unet/ has no weights"):
+    with pytest.raises(suite.UserError, match=r"HF_HUB_OFFLINE is set; the cache is incomplete: unet/ has no weights"):
         use(family)
 
 
@@ -159,7 +159,11 @@ def test_a_broken_lock_file(content: str, cached: Path, run: Run, tmp_path: Path
     lock = tmp_path / "hub.brushbench.lock.json"
     lock.write_text(content)
     code, out, err = run()
-    assert_one_line((code, out, err.splitlines()[-1]), f"{lock}: not a lock file of weights", "delete it to lock anew")
+    assert_one_line(
+        (code, out, err.splitlines()[-1]),
+        f"{lock}: not a lock file of weights",
+        "delete it to lock each component again",
+    )
     assert lock.read_text() == content
 
 

@@ -52,7 +52,7 @@ def test_every_component_of_both_halves_is_locked(cache: Path, pipelines: Folder
     ):
         kept = (halves[kind] / file).read_bytes()
         spoil(halves[kind] / file)
-        with pytest.raises(suite.UserError, match=f"^{name}: tiny/{kind}.* is not what it was at first use"):
+        with pytest.raises(suite.UserError, match=f"^{name}: tiny/{kind}.* has changed since its first use"):
             opened("tiny/kandinsky", **options)
         (halves[kind] / file).write_bytes(kept)
 
@@ -77,5 +77,5 @@ def test_variants_and_files_in_several_are_locked_apart(cache: Path, pipelines: 
     content = file.read_bytes()
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     opened("tiny/sd")
-    with pytest.raises(suite.UserError, match=r"^unet: tiny/sd/unet@main \(fp16\) is not what it was at first use"):
+    with pytest.raises(suite.UserError, match=r"^unet: tiny/sd/unet@main \(fp16\) has changed since its first use"):
         opened("tiny/sd", variant="fp16")

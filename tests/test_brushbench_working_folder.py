@@ -37,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["checkout", pytest.param("wheel", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest) -> Path:
-    """Where the suite is imported from."""
+    """The folder from which the suite is imported."""
     return ROOT if request.param == "checkout" else request.getfixturevalue("installed")
 
 
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, place: Path, *arguments: str, first: str = "", script: Path | None = None) -> str:
-    """What a process prints that is started in the folder; `first` stands before the suite in PYTHONPATH."""
+    """Return the output of a process that starts in the folder; `first` is before the suite in PYTHONPATH."""
     start = [str(script)] if script else ["-m", "brushbench"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [first, str(place)]))}
     done = subprocess.run(
@@ -64,7 +64,7 @@ def run(folder: Path, place: Path, *arguments: str, first: str = "", script: Pat
 RUN = ("run", "--method", "mean-fill", "--dataset", "photos", "--limit", "1", "--metrics", "psnr")
 
 
-@pytest.mark.parametrize("first", ["", "."])
+@pytest.mark.parametrize("first", [".", pytest.param("", marks=pytest.mark.slow)])
 def test_a_run_is_as_elsewhere(first: str, place: Path, folder: Path) -> None:
     assert "mean-fill" in run(folder, place, "list", "methods", first=first)
     assert "PSNR" in run(folder, place, *RUN, first=first)
@@ -90,6 +90,7 @@ def test_in_the_folder_that_a_checkout_lies_in(tmp_path: Path) -> None:
     assert "mean-fill" in run(tmp_path, ROOT, "list", "methods")
 
 
+@pytest.mark.slow
 def test_a_source_archive_holds_real_folders(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

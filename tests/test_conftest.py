@@ -1,4 +1,4 @@
-"""What all tests share costs a test that needs none of it nothing."""
+"""Shared fixtures cost nothing in a test that doesn't use them."""
 
 import subprocess
 import sys

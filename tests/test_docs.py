@@ -1,4 +1,4 @@
-"""What documents say is what the commands do."""
+"""The commands do what the documents say."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ def block(document: str, name: str) -> str:
 
 
 def commands(text: str) -> list[list[str]]:
-    """Those of the suite, without what they are piped to, of few samples."""
+    """Return the suite's commands, without pipes, limited to few samples."""
     lines = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("python -m brushbench ")]
     return [shlex.split(line.replace("--limit 48", "--limit 4"))[3:] for line in lines]
 

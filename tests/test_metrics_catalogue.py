@@ -1,4 +1,4 @@
-"""What is said of the metrics: by themselves, by `list metrics`, and by docs/metrics.md."""
+"""The facts about metrics agree: in the metrics themselves, in `list metrics` and in docs/metrics.md."""
 
 import re
 from pathlib import Path

@@ -12,6 +12,7 @@ from metric_photos import assert_batch_is_its_samples, photo_pairs
 from real_backbones import download, write_backbone
 from safetensors.torch import load_file, save_file
 from scipy.ndimage import distance_transform_edt
+from support import slow_but
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
@@ -74,7 +75,7 @@ def test_features_of_nearly_no_length_count_as_in_torchmetrics(
 
 
 @pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
-@pytest.mark.parametrize("net", list(NETS))
+@pytest.mark.parametrize("net", slow_but(["squeeze", "alex"], NETS))
 def test_the_lpips_package_and_torchmetrics_agree_on_random_backbones(net: str, small: Pairs, tmp_path: Path) -> None:
     torch.manual_seed(3)
     package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()

@@ -104,7 +104,7 @@ def test_errors_are_compared_by_the_ratio_of_geometric_means(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_squared_errors_say_what_psnr_says(protocol: str, tmp_path: Path) -> None:
-    """Also of images that equal their source, which count as 60 dB and as the error of 60 dB."""
+    """This includes images that equal their source, which count as 60 dB and as the error at 60 dB."""
     generator = np.random.default_rng(4)
     psnr = {"hd-painter": generator.normal(30, 3, 24), "brushnet": generator.normal(31, 3, 24)}
     if protocol == "strict":
@@ -195,7 +195,7 @@ def test_what_does_not_compete_is_in_no_family(tmp_path: Path) -> None:
     ],
 )
 def test_too_few_images_have_no_verdict(metric: str, count: int, reason: str, tmp_path: Path) -> None:
-    """Those of the shared samples, however clear the difference looks."""
+    """Only shared samples count, however clear the difference looks."""
     scores = np.random.default_rng(0).normal(20, 3, count + 1)
     first = write(tmp_path / "a", "hd-painter", **{metric: list(scores)})
     second = write(tmp_path / "b", "brushnet", **{metric: [*(scores[:-1] + 5 + scores[1:] / 100), None]})

@@ -21,7 +21,7 @@ def run_of(root: Path, output: Path, **more: object) -> tuple[Run, object]:
 
 
 def contains(sheet: np.ndarray, picture: torch.Tensor) -> int:
-    """How often a picture of noise stands on a sheet, pixel by pixel."""
+    """Count how often a picture of noise is on a sheet, pixel by pixel."""
     wanted = picture.permute(1, 2, 0).numpy()
     height, width = wanted.shape[:2]
     corners = np.argwhere((sheet[: 1 - height, : 1 - width] == wanted[1, 1]).all(axis=-1))

@@ -93,7 +93,7 @@ def test_names_from_anywhere(suffix: str, runs: Path, tmp_path: Path) -> None:
 
 
 def test_bars_are_the_intervals_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To both sides: of skewed scores they are not of one length; and none of fewer than six samples."""
+    """Both ends count, as bars of skewed scores are asymmetric; fewer than six samples have no bar."""
     generator = np.random.default_rng(0)
     for method, count in (("hd-painter", 12), ("brushnet", 12), ("few", 5)):
         psnr, clip = generator.gamma(1, 6, count) + 15, 30 - generator.gamma(1, 4, count)

@@ -12,7 +12,7 @@ from brushbench.runs.folder import Run
 
 
 def marks_of(runs: list[Run], wanted: TableOptions, metric: str) -> dict[str, str]:
-    """By method."""
+    """Return the marks by method."""
     records = json.loads(render(make_report(runs, wanted), "json"))
     return {row["method"]: row["mark"] for row in records if row["metric"] == metric}
 

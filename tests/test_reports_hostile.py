@@ -26,6 +26,8 @@ TERMINAL = "\x1b[31mred\x1b[0m\x07\x9b2J\u202eevil\u200b\nnew line\r\ttab"
 WORLD = "Ærøskøbing çüéğ ß 中文 😀 ← ∞ ñ"
 NAMES = (LATEX, MARKDOWN, HTML, FORMULA, TERMINAL, WORLD, "-1+1", "@SUM(1)", "x" * 2000)
 
+pytestmark = pytest.mark.xdist_group("hostile names")
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
@@ -70,7 +72,7 @@ def test_markdown_keeps_its_columns(outputs: dict[str, str]) -> None:
 
 
 class Elements(html.parser.HTMLParser):
-    """What a browser would see."""
+    """Collects the elements that a browser would see."""
 
     def __init__(self) -> None:
         super().__init__()

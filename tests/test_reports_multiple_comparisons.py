@@ -126,7 +126,7 @@ def test_perfect_samples_take_part_in_marks(tmp_path: Path) -> None:
 
 
 def test_fewer_than_six_images_take_no_mark_away(tmp_path: Path) -> None:
-    """With five images, two of the 32 choices of signs are all equal: 6 %."""
+    """For five images, two of the 32 choices of signs are all equal: 6 %."""
     scores = np.random.default_rng(0).normal(20, 0.1, 6)
     for count, expected in ((5, {"good", "bad"}), (6, {"good"})):
         runs = [

@@ -1,4 +1,4 @@
-"""What methods are for, and what follows from it: references and floors stand beside the contenders."""
+"""The roles of methods: references and floors are listed apart from the contenders."""
 
 import json
 from collections.abc import Iterable

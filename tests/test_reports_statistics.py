@@ -88,7 +88,7 @@ def test_halls_interval_inverts_his_transformation() -> None:
 
 
 def test_halls_interval_inverts_it_where_there_is_hardly_any_skewness() -> None:
-    """There it is a series: the closed form would divide by nearly nothing."""
+    """A series replaces the closed form, which would divide by nearly nothing."""
     values = np.concatenate([skewed(15), -skewed(15)])
     values[0] += 1e-5
     found, skewness = mean_interval(values), stats.skew(values) / 30**0.5
@@ -154,7 +154,7 @@ def test_order_and_names_of_clusters_mean_nothing(values: np.ndarray, random) ->
 
 
 def test_the_bootstrap_draws_whole_samples() -> None:
-    """With all draws of few differences counted instead of drawn."""
+    """For few differences, all possible draws are counted instead."""
     differences = np.array([0.9, 2.1, -0.4, 1.3, 0.2, 1.7])
     drawn = differences[np.array(list(itertools.product(range(6), repeat=6)))]
     errors = np.sqrt(drawn.var(axis=1) / 5)
@@ -223,7 +223,7 @@ def test_differences_that_hardly_differ_are_found_in_many_samples() -> None:
 
 
 def test_the_draws_follow_from_the_tests() -> None:
-    """So that the smallest p-value is still significant when it is corrected for so many tests."""
+    """The smallest p-value must still be significant when it is corrected for this many tests."""
     sure = np.random.default_rng(0).normal(3, 1, 40)
     for tests in (1, 8, 600):
         p_value = bootstrap_test(sure, draws=draws_for(tests))

@@ -132,7 +132,7 @@ def test_more_metrics_can_be_added_later(tmp_path: Path, write_bench) -> None:
     assert set(tidy["metric"]) == {"mse", "psnr@painted"}
     assert tidy[tidy["metric"] == "mse"].equals(first)
     (root / "images" / "000000001.png").write_bytes((root / "images" / "000000000.png").read_bytes())
-    with pytest.raises(brushbench.UserError, match="not the data set the run was made with"):
+    with pytest.raises(brushbench.UserError, match="was made with another data set than the one found"):
         brushbench.score(run)
 
 

@@ -1,4 +1,4 @@
-"""What the repository offers to those who work on it."""
+"""The repository's files for contributors."""
 
 import re
 import tomllib

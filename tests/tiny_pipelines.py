@@ -32,7 +32,7 @@ from transformers import (
 )
 
 Folders = Callable[[str], Path]
-"""From one of `KINDS` to the folder of such a pipeline."""
+"""Returns the folder of a pipeline, given one of `KINDS`."""
 WIDTH = 16
 """The width of every text encoder."""
 START = 512

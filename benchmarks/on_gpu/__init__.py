@@ -1,1 +1,1 @@
-"""The measurements of `benchmarks/gpu.py`, a module for each kind."""
+"""The measurements of `benchmarks/gpu.py`, one module per kind."""

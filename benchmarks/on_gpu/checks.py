@@ -1,4 +1,4 @@
-"""Whether bytes and images are the same where they should be."""
+"""Check that bytes and images are the same where they should be."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 
 def same(setting: Setting, method: str) -> Iterator[Record]:
-    """Is an image the same twice, with other companions, and in another place? How far is it in other batch sizes?"""
+    """Check an image twice, with other companions and in another place; measure its change with the batch size."""
     few, _ = setting.short
     for compute in setting.computes:
         paint = load(setting, method, compute=compute).methods[few]
@@ -41,7 +41,7 @@ def same(setting: Setting, method: str) -> Iterator[Record]:
 
 
 def papercut(setting: Setting, method: str) -> Iterator[Record]:
-    """Trained models: how far are images from those of the CPU in float32, by dtype?"""
+    """Measure by dtype how far the images of trained models are from those of the CPU in float32."""
     dataset = load_dataset("papercut", split="inside")
     count = 2 if setting.tiny else 8
     batch, seeds = Batch.of([dataset[index] for index in range(count)]), range(count)
@@ -58,5 +58,5 @@ def papercut(setting: Setting, method: str) -> Iterator[Record]:
 
 
 def levels_apart(one: Tensor, other: Tensor) -> int:
-    """The largest difference of two images, of 255."""
+    """Return the largest difference of two images, in levels of 255."""
     return int((one.int() - other.int()).abs().max())

@@ -13,7 +13,7 @@ BATCHES = (1, 4, 16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """How the records of a part are shown."""
+    """How the records of a part are printed."""
 
     part: str
     title: str
@@ -21,7 +21,7 @@ class Table:
     columns: Mapping[str, str]
     """The heading of each column."""
     blank: tuple[Record, ...] = ({},)
-    """The rows that are shown before anything was measured."""
+    """The rows that are printed before anything is measured."""
 
 
 METHOD: Mapping[str, str] = {"method": "method", "dtype": "dtype"}
@@ -47,7 +47,7 @@ TABLES = (
             "batch": "batch",
             "images_s": "images/s",
             "step_ms": "step, ms",
-            "fixed_ms": "beside the steps, ms",
+            "fixed_ms": "outside the steps, ms",
             "tflop_image": "TFLOP per image",
             "share": "share of the matrix rate",
             "peak_gb": "peak memory, GB",
@@ -57,22 +57,22 @@ TABLES = (
     Table(
         "naive",
         "Against one image at a time",
-        "`sd-inpainting` against diffusers' `StableDiffusionInpaintPipeline`, `brushnet` against the loop of its "
+        "`sd-inpainting` is compared with diffusers' `StableDiffusionInpaintPipeline`, `brushnet` with the loop of its "
         "official script: UniPC, the branch on both halves of the guidance, everything encoded for each image.",
         {
             **METHOD,
-            "images_s": "theirs, images/s",
-            "peak_gb": "theirs, peak memory, GB",
-            "alone_ratio": "ours at batch 1 / theirs",
-            "best_ratio": "ours at best / theirs",
-            "best": "our best",
+            "images_s": "reference, images/s",
+            "peak_gb": "reference, peak memory, GB",
+            "alone_ratio": "suite at batch 1 / reference",
+            "best_ratio": "suite at its best / reference",
+            "best": "suite's best",
         },
         tuple({"method": method} for method in COMPARED),
     ),
     Table(
         "offload",
         "Small cards: `-o offload=model`",
-        "Within a cap of so much memory; batches until one doesn't fit.",
+        "Memory is limited to the cap; batch sizes grow until one doesn't fit.",
         {
             **METHOD,
             "cap_gb": "cap, GB",
@@ -85,8 +85,9 @@ TABLES = (
     Table(
         "same",
         "The same bytes",
-        "Of an image in a batch of four: twice; with other companions; in another place; its copy beside it. Then, in "
-        "levels of 255, how far it is from the same image made alone, and in a wide batch.",
+        "Whether an image in a batch of four has the same bytes when it is generated again (twice), with other images "
+        "(companions), at another place in the batch (place), and beside its own copy (copies). Then, in levels of "
+        "255, its distance from the same image generated alone, and in a wide batch.",
         {
             **METHOD,
             "compute": "compute",
@@ -101,8 +102,8 @@ TABLES = (
     Table(
         "steps",
         "In a step",
-        "Kernels, copies from or to the processor, and waits of the processor, each per step, and the milliseconds of "
-        "each kind of kernel.",
+        "The numbers of kernels, copies from or to the processor, and waits of the processor per step, and the "
+        "milliseconds of each kind of kernel.",
         {
             **METHOD,
             "batch": "batch",
@@ -123,8 +124,8 @@ TABLES = (
     Table(
         "whole",
         "A run",
-        "`brushbench run` of three batches with few steps: what loading, reading, storing and waiting take beside the "
-        "method's calls.",
+        "`brushbench run` with three batches and few steps: the time for loading, reading, storing and waiting besides "
+        "the method's calls.",
         {
             **METHOD,
             "batch": "batch",
@@ -132,7 +133,7 @@ TABLES = (
             "run_s": "run, s",
             "loading_s": "loading, s",
             "calls_s": "calls, s",
-            "beside_image_ms": "beside, ms per image",
+            "beside_image_ms": "besides the calls, ms per image",
         },
     ),
     Table(
@@ -144,13 +145,13 @@ TABLES = (
     Table(
         "papercut",
         "PaperCut's trained models",
-        "The farthest that an image is from the one of the CPU in float32.",
+        "The largest distance of an image from the one generated on the CPU in float32.",
         {**METHOD, "most_levels": "levels of 255", "worst_psnr": "worst PSNR, dB"},
     ),
     Table(
         "full",
         "All steps",
-        "One call with all steps, against the extrapolation above.",
+        "One call with all steps, compared with the extrapolation above.",
         {
             **METHOD,
             "compute": "compute",
@@ -162,8 +163,9 @@ TABLES = (
     ),
     Table(
         "what_if",
-        "What changes inside would bring",
-        "Each on top of those above it; levels of 255 are against the method as it is, with few steps.",
+        "What internal changes would gain",
+        "Each change is added to the ones above it; levels of 255 are differences from the unchanged method, with few "
+        "steps.",
         {
             **METHOD,
             "change": "change",
@@ -171,7 +173,7 @@ TABLES = (
             "images_s": "images/s",
             "step_ms": "step, ms",
             "first_s": "first call, s",
-            "most_levels": "levels, most",
+            "most_levels": "levels, largest",
             "mean_levels": "levels, mean",
         },
     ),

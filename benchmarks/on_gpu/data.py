@@ -1,4 +1,4 @@
-"""Samples with the detail of photographs, without a photograph."""
+"""Make samples as detailed as photographs, without using a photograph."""
 
 import csv
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from brushbench import Batch, Sample
 
 
 def sample_of(index: int, side: int) -> Sample:
-    """Noise of several sizes, and an ellipse to paint; always the same for the same index."""
+    """Make an image of noise at several scales, and an ellipse as mask; the same index gives the same sample."""
     draw = np.random.default_rng(index)
     total = np.full((side, side, 3), 128.0)
     for cells in (4, 16, 64, side):
@@ -27,17 +27,17 @@ def sample_of(index: int, side: int) -> Sample:
 
 
 def batch_of(indices: Sequence[int], side: int) -> tuple[Batch, list[int]]:
-    """These samples, each with its own seed."""
+    """Return a batch of these samples, each with its own seed."""
     return Batch.of([sample_of(index, side) for index in indices]), [1000 + index for index in indices]
 
 
 def pictures_of(sample: Sample) -> tuple[Image.Image, Image.Image]:
-    """The image and the mask, as Pillow has them."""
+    """Return the image and the mask as Pillow images."""
     return Image.fromarray(sample.image.permute(1, 2, 0).numpy()), Image.fromarray(sample.mask[0].numpy())
 
 
 def write_data(root: Path, count: int, side: int) -> Path:
-    """A folder for the data set `folder`, made once: JPEGs, masks and captions."""
+    """Return a folder for the data set `folder`, made at the first call: JPEGs, masks and captions."""
     if (root / "captions.csv").exists():
         return root
     for name in ("images", "masks"):

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, and what changes inside would bring."""
+"""Measure how a step spends its time, and what internal changes would gain."""
 
 import dataclasses
 import re
@@ -23,18 +23,18 @@ KINDS = (
     ("norm", r"group_norm|GroupNorm|layer_norm|RowwiseMoments|softmax"),
     ("elementwise", r"elementwise|vectorized|reduce|unrolled|triton_|upsample"),
 )
-"""Kinds of kernels by their names; the first that fits."""
+"""Kinds of kernels by parts of their names; the first match counts."""
 
 
 @dataclass(slots=True)
 class Kernels:
-    """What a profile saw on the GPU, and how often the processor waited for it."""
+    """The GPU's work in a profile, and how often the processor waited for the GPU."""
 
     seconds: Counter[str] = field(default_factory=Counter)
-    """By kind."""
+    """Time by kind of kernel."""
     count: int = 0
     copies: int = 0
-    """From or to the processor."""
+    """Number of copies from or to the processor."""
     waits: int = 0
 
     @classmethod
@@ -54,7 +54,7 @@ class Kernels:
 
 
 def steps(setting: Setting, method: str) -> Iterator[Record]:
-    """Kernels of a step, their time by kind, how busy the GPU is, and waits for it; with one image and with many."""
+    """Count a step's kernels and waits, their time by kind and the GPU's load, with one image and with many."""
     few, many = setting.short
     loaded = load(setting, method)
     for batch in dict.fromkeys((setting.batches[0], setting.typical)):
@@ -87,7 +87,7 @@ Networks = dict[str, nn.Module]
 
 
 def what_if(setting: Setting, method: str) -> Iterator[Record]:
-    """Changes made one on top of the other, in a loaded method: its networks are looked for in its fields."""
+    """Measure changes, each added to the earlier ones, in a loaded method; its networks are found in its fields."""
     few, _ = setting.short
     loaded, batch = load(setting, method), setting.typical
     networks = networks_in(loaded.methods[few])
@@ -112,7 +112,7 @@ def what_if(setting: Setting, method: str) -> Iterator[Record]:
 
 # Any: a dataclass.
 def networks_in(thing: Any, depth: int = 3) -> Networks:
-    """The networks that a dataclass holds in its fields, or its fields' fields."""
+    """Find the networks in a dataclass's fields, or in their fields."""
     found: Networks = {}
     for each in dataclasses.fields(thing):
         value = getattr(thing, each.name)
@@ -152,7 +152,7 @@ def _cudnn_search(_: Networks) -> Iterator[None]:
 
 
 def _blocks_compiled(networks: Networks) -> AbstractContextManager[object]:
-    """Each block by itself: hooks stand between them."""
+    """Compile each block separately, as hooks run between them."""
     torch._dynamo.config.cache_size_limit = 64
     for name, network in networks.items():
         for module in network.modules() if "text" not in name else ():

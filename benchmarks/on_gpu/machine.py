@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it multiplies, copies and starts; and the models that all else is done with."""
+"""Describe the machine, measure how fast it multiplies, copies and launches, and make the models for the rest."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ LAUNCHES = 2000
 
 
 def card_of(setting: Setting) -> str:
-    """The name of the card, or `cpu`."""
+    """Return the name of the card, or `cpu`."""
     return torch.cuda.get_device_name() if setting.cuda else "cpu"
 
 
 def versions() -> dict[str, str]:
-    """The versions that numbers may depend on; `-` for those that are unknown."""
+    """Return the versions that numbers may depend on; `-` if unknown."""
     root = Path(__file__).parents[2]
     return {
         "brushbench": __version__,
@@ -39,7 +39,7 @@ def versions() -> dict[str, str]:
 
 
 def _told(*command: str) -> str:
-    """The first line of what a program prints, if it is here and knows."""
+    """Return the first line that a program prints, or `-` if it is missing or fails."""
     if shutil.which(command[0]) is None:
         return "-"
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -47,7 +47,7 @@ def _told(*command: str) -> str:
 
 
 def machine(setting: Setting, _: str) -> Iterator[Record]:
-    """The ceilings: bytes and matrix products per second, and small operations per second."""
+    """Measure the card's limits: bytes and matrix products per second, and the time of a small operation."""
     yield {
         "card": card_of(setting),
         "memory_gb": torch.cuda.get_device_properties(0).total_memory / 1e9 if setting.cuda else None,
@@ -59,7 +59,7 @@ def machine(setting: Setting, _: str) -> Iterator[Record]:
 
 
 def _copy_rate(setting: Setting) -> float:
-    """Bytes per second, read and written."""
+    """Measure the bytes per second, read and written."""
     source = torch.randn(1 << (30 if setting.cuda else 20), device=setting.device)
     target = torch.empty_like(source)
     target.copy_(source)
@@ -67,7 +67,7 @@ def _copy_rate(setting: Setting) -> float:
 
 
 def _matrix_rate(setting: Setting) -> float:
-    """FLOP per second of products of large square matrices; in bfloat16 on a GPU."""
+    """Measure the FLOP per second of products of large square matrices, in bfloat16 on a GPU."""
     side, dtype = (8192, torch.bfloat16) if setting.cuda else (256, torch.float32)
     one, other = (torch.randn(side, side, device=setting.device, dtype=dtype) for _ in range(2))
     _ = one @ other
@@ -75,7 +75,7 @@ def _matrix_rate(setting: Setting) -> float:
 
 
 def _launch_seconds(setting: Setting) -> float:
-    """What one small operation costs the processor: what many of them can't be faster than."""
+    """Measure the processor's time for one small operation, a lower bound for many of them."""
     small = torch.zeros(8, device=setting.device)
     small.add_(1)
     setting.sync()
@@ -88,7 +88,7 @@ def _launch_seconds(setting: Setting) -> float:
 
 
 def models(setting: Setting, _: str) -> Iterator[Record]:
-    """Make the models with random weights, unless they are there."""
+    """Make the models with random weights, unless they exist."""
     start = time.perf_counter()
     build(setting.folders, tiny=setting.tiny, device=setting.device)
     files = setting.folders.root.rglob("*.safetensors")

@@ -1,4 +1,4 @@
-"""Models of real size with random weights: times and memory are those of the real ones, images are noise."""
+"""Models of real size with random weights: times and memory are those of real models, images are noise."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from brushbench import baselines
 from brushbench.baselines.brushnet import BrushNetModel
 from brushbench.baselines.powerpaint.text import TaskText
 
-# Stable Diffusion 1.5, as its published configs have it.
+# Stable Diffusion 1.5 as in its published configs.
 UNET = {
     "sample_size": 64,
     "in_channels": 4,
@@ -67,37 +67,37 @@ METHODS = ("brushnet", "sd-inpainting", "controlnet", "blended-latent", "hd-pain
 FAMILY = "sd15"
 """The suite's family whose models have these sizes."""
 NINE_CHANNELS = ("sd-inpainting", "hd-painter")
-"""Methods that stand on a UNet of nine input channels."""
+"""Methods that use a UNet with nine input channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the models are, in diffusers layout."""
+    """The folders of the models, in diffusers layout."""
 
     root: Path
 
     @property
     def base(self) -> Path:
-        """A text-to-image model, with its branches beside it."""
+        """The text-to-image model, with its branches beside it."""
         return self.root / "sd15"
 
     @property
     def inpainting(self) -> Path:
-        """A model whose UNet reads the masked image and the mask too."""
+        """The model whose UNet also reads the masked image and the mask."""
         return self.root / "sd15-inpainting"
 
     @property
     def powerpaint(self) -> Path:
-        """What PowerPaint's second version adds to the base."""
+        """The parts that PowerPaint's second version adds to the base."""
         return self.root / "powerpaint-v2"
 
     def weights(self, method: str) -> Path:
-        """What a method is loaded from."""
+        """Return the folder from which a method is loaded."""
         return self.inpainting if method in NINE_CHANNELS else self.base
 
 
 def build(folders: Folders, *, tiny: bool, device: str) -> None:
-    """Make the models, once: random numbers are drawn on the device, which is faster there."""
+    """Make the models, once; random numbers are drawn on the device, which is faster."""
     complete = folders.root / "complete"
     if complete.exists():
         return
@@ -128,7 +128,7 @@ def _save_unets(folders: Folders, config: dict[str, object]) -> None:
 
 
 def _save_vae(folder: Path, config: dict[str, object]) -> None:
-    """With a last layer that spreads the colours: else all images would be grey, and all differences below a level."""
+    """Make a VAE whose last layer spreads colours; else all images would be grey, with differences below a level."""
     vae = AutoencoderKL(**config)
     side = vae.config.sample_size // 8
     spread = vae.decode(torch.randn(1, 4, side, side) * 5).sample.std()
@@ -137,10 +137,10 @@ def _save_vae(folder: Path, config: dict[str, object]) -> None:
 
 
 def _save(model: torch.nn.Module, folder: Path) -> None:
-    """In half precision, and with numbers in layers that start at zero: zeros are faster, and hide what follows."""
+    """Convert to half precision, and fill layers that start at zero: zeros are faster, and hide later differences."""
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.count_nonzero():
                 torch.nn.init.normal_(parameter, std=0.02)
-    # torch's own: diffusers' warns of a cast, whatever the model.
+    # torch's own `to`: diffusers' warns about the cast for every model.
     torch.nn.Module.half(model).save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What is compared with, one image at a time: diffusers' own pipeline, and BrushNet as the official script runs it."""
+"""The references, one image at a time: diffusers' own pipeline, and BrushNet as the official script runs it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ GUIDANCE = 7.5
 
 
 def naive(setting: Setting, method: str) -> Iterator[Record]:
-    """Time the naive loops at batch 1, in the way the suite's methods are timed."""
+    """Time the references at batch 1, in the same way as the suite's methods."""
     call = _CALLS[method](setting, getattr(torch, setting.dtypes[0]))
     found = timing_of(setting, call).columns(setting, 1)
     yield {"method": method, "dtype": setting.dtypes[0], **found, "peak_gb": setting.peak_gb()}
@@ -43,7 +43,7 @@ def _parts(folder: Path, dtype: torch.dtype, device: str) -> dict[str, Any]:
 
 
 def _stock_pipeline(setting: Setting, dtype: torch.dtype) -> Callable[[int], object]:
-    """Stable Diffusion Inpainting in diffusers' pipeline, as its documentation calls it."""
+    """Run Stable Diffusion Inpainting in diffusers' pipeline, as in its documentation."""
     pipeline = StableDiffusionInpaintPipeline(
         **_parts(setting.folders.inpainting, dtype, setting.device),
         safety_checker=None,
@@ -58,7 +58,7 @@ def _stock_pipeline(setting: Setting, dtype: torch.dtype) -> Callable[[int], obj
 
 
 def _official_loop(setting: Setting, dtype: torch.dtype) -> Callable[[int], object]:
-    """BrushNet's pipeline: UniPC, the branch on both halves of the guidance, everything encoded for each image."""
+    """Run BrushNet's pipeline: UniPC, the branch on both halves of the guidance, everything encoded for each image."""
     device, folder = setting.device, setting.folders.base
     parts = _parts(folder, dtype, device)
     unet, vae = parts["unet"], parts["vae"]

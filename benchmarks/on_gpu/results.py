@@ -15,22 +15,22 @@ NO_TIME = "time was up"
 
 @dataclass(slots=True)
 class Results:
-    """What was measured with which card and versions, and when."""
+    """The measurements of one run, with the card, the versions and the date."""
 
     file: Path
     about: dict[str, str]
-    """`card`, `date`, and the version of all that numbers may depend on."""
+    """`card`, `date`, and the versions that numbers may depend on."""
     setting: dict[str, object]
     records: dict[str, list[Record]] = field(default_factory=dict)
-    """By part."""
+    """Measurements, by part."""
     failures: dict[str, str] = field(default_factory=dict)
     """Tracebacks, by part and method."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """That each part took."""
+    """Seconds that each part took."""
 
     @classmethod
     def begin(cls, setting: Setting, folder: Path) -> "Results":
-        """A new file in the folder, named after the card and the day, with a number if there is one already."""
+        """Begin a new file in the folder, named after the card and the day, with a number if the name is taken."""
         about = {"card": card_of(setting), "date": f"{datetime.now(UTC):%Y-%m-%d}", **versions()}
         name = f"gpu-{about['card'].lower().replace(' ', '-').replace('/', '-')}-{about['date']}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class Results:
 
     @classmethod
     def read(cls, file: Path) -> "Results":
-        """What `write` wrote."""
+        """Read a file that `write` wrote."""
         return cls(file, **json.loads(file.read_text()))
 
     def write(self) -> None:
@@ -50,22 +50,22 @@ class Results:
         atomic.write(self.file, json.dumps(content, indent=1).encode())
 
     def add(self, part: str, record: Record) -> None:
-        """Keep a measurement."""
+        """Store a measurement."""
         self.records.setdefault(part, []).append(record)
         self.write()
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Seconds in which measurements may begin."""
+    """The seconds during which measurements may begin."""
 
     seconds: float
     begun: float = field(default_factory=time.monotonic)
 
     def spent(self) -> float:
-        """Seconds since the beginning."""
+        """Return the seconds since the beginning."""
         return time.monotonic() - self.begun
 
     def is_over(self) -> bool:
-        """Whether nothing may begin any more."""
+        """Tell whether no further measurement may begin."""
         return self.spent() > self.seconds

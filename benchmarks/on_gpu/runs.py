@@ -1,4 +1,4 @@
-"""What runs cost beside the method's calls, and what scoring costs."""
+"""Measure the time of runs outside the method's calls, and of scoring."""
 
 import shutil
 import time
@@ -16,7 +16,7 @@ BATCHES = 3
 
 
 def whole(setting: Setting, method: str) -> Iterator[Record]:
-    """A run of three batches: reading, storing and waiting beside the method's calls."""
+    """Time a run of three batches: reading, storing and waiting besides the method's calls."""
     size, number = setting.typical, setting.short[1]
     start = time.perf_counter()
     loaded = load(setting, method)
@@ -55,7 +55,7 @@ def whole(setting: Setting, method: str) -> Iterator[Record]:
 
 
 def scoring(setting: Setting, _: str) -> Iterator[Record]:
-    """All metrics with cold and with warm networks of real size, then each by itself."""
+    """Time all metrics with cold and with warm networks of real size, then each metric separately."""
     folder = setting.work / ("tiny-metrics" if setting.tiny else "metrics")
     folder.mkdir(parents=True, exist_ok=True)
     networks = tiny(_empty(folder)) if setting.tiny else real(folder)

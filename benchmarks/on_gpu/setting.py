@@ -1,4 +1,4 @@
-"""What every measurement shares: the models, the sizes, and a clock that waits for the device."""
+"""The settings of all measurements: the models, the sizes, and a clock that waits for the device."""
 
 import dataclasses
 import gc
@@ -18,55 +18,55 @@ from on_gpu.models import Folders
 
 Value = str | float | bool | None | dict[str, float]
 Record = dict[str, Value]
-"""One measurement, by the names of columns; `skipped` says why there are no numbers in it."""
+"""One measurement, by the names of columns; `skipped` says why it has no numbers."""
 PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is to be measured, and where."""
+    """What to measure, and on which device."""
 
     device: str
     work: Path
-    """Where models and data are made."""
+    """Folder for models and data."""
     tiny: bool
     size: int
-    """Pixels along each side."""
+    """Pixels per side."""
     steps: int
-    """What rates are for."""
+    """Number of steps that rates refer to."""
     short: tuple[int, int]
-    """The steps of the two calls that are timed instead."""
+    """Numbers of steps of the two calls that are timed instead."""
     batches: tuple[int, ...]
     dtypes: tuple[str, ...]
     computes: tuple[str, ...]
     """Compute recipes, `plain` first."""
     samples: int
-    """How many images are scored."""
+    """Number of images to score."""
     compiled: bool
     """Whether `what_if` compiles, which takes minutes."""
 
     @property
     def cuda(self) -> bool:
-        """Whether there is a GPU to measure; the CPU is for trying the script."""
+        """Whether a GPU is measured; the CPU is for trying the script."""
         return self.device.startswith("cuda")
 
     @property
     def folders(self) -> Folders:
-        """Where the models are."""
+        """The models' folders."""
         return Folders(self.work / ("tiny" if self.tiny else "real"))
 
     @property
     def typical(self) -> int:
-        """The second largest batch size, for measurements of only one."""
+        """The second largest batch size, for measurements with only one size."""
         return self.batches[-2:][0]
 
     def sync(self) -> None:
-        """Wait until the device has done all that it was told."""
+        """Wait until the device has finished its work."""
         if self.cuda:
             torch.cuda.synchronize()
 
     def seconds(self, call: Callable[[], object], repeat: int = 1) -> float:
-        """The fastest of some calls."""
+        """Return the seconds of the fastest of several calls."""
         return min(self._once(call) for _ in range(repeat))
 
     def _once(self, call: Callable[[], object]) -> float:
@@ -77,39 +77,39 @@ class Setting:
         return time.perf_counter() - start
 
     def clean(self) -> None:
-        """Give back the card's memory that earlier measurements have left."""
+        """Free the card's memory that earlier measurements left allocated."""
         if self.cuda:
             gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
 
     def peak_gb(self) -> float | None:
-        """What tensors took at most since `clean`; None on the CPU."""
+        """Return the peak memory of tensors since `clean`; None on the CPU."""
         return torch.cuda.max_memory_allocated() / 1e9 if self.cuda else None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A method on the random weights, with as many steps as a call asks for."""
+    """A method on the random weights, for calls with different numbers of steps."""
 
     name: str
     size: int
     methods: dict[int, Method]
-    """By the number of steps; they share their models."""
+    """The methods by number of steps; they share their models."""
 
     def __call__(self, steps: int, count: int) -> Tensor:
-        """The images of so many samples."""
+        """Generate the images of this many samples."""
         return self.methods[steps](*batch_of(range(count), self.size))
 
     def call(self, count: int) -> Callable[[int], Tensor]:
-        """A call by the number of steps, for samples that are made before the clock starts."""
+        """Return a call that takes the number of steps, for samples made before the clock starts."""
         batch, seeds = batch_of(range(count), self.size)
         return lambda steps: self.methods[steps](batch, seeds)
 
 
 # Any: the options of any method.
 def load(setting: Setting, name: str, dtype: str = "", compute: str = PLAIN, **options: Any) -> Loaded:
-    """A method of the suite, for both numbers of steps that are timed. `dtype` empty: the setting's first."""
+    """Load a method for both numbers of steps that are timed; an empty `dtype` is the setting's first."""
     few, many = setting.short
     short = load_steps(setting, name, few, dtype=dtype or setting.dtypes[0], **recipe(compute), **options)
     long = dataclasses.replace(short, options=dataclasses.replace(short.options, steps=many))
@@ -117,13 +117,13 @@ def load(setting: Setting, name: str, dtype: str = "", compute: str = PLAIN, **o
 
 
 def recipe(compute: str) -> dict[str, str]:
-    """The compute recipe as an argument; `plain` is what there is without."""
+    """Return the compute recipe as an argument; `plain` needs none."""
     return {} if compute == PLAIN else {"compute": compute}
 
 
-# Any: a method with options, and these.
+# Any: a method with options, and the options.
 def load_steps(setting: Setting, name: str, steps: int, **options: Any) -> Any:
-    """A method of the suite on the random weights."""
+    """Load a method of the suite on the random weights."""
     folders = setting.folders
     own = {"version": 2, "checkpoint": str(folders.powerpaint)} if name == "powerpaint" else {}
     placed = {"dtype": setting.dtypes[0], **options, "device": setting.device}
@@ -132,20 +132,20 @@ def load_steps(setting: Setting, name: str, steps: int, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What two short calls tell of a long one."""
+    """The timing of two short calls, and the extrapolation to a long one."""
 
     step_s: float
     fixed_s: float
-    """Beside the steps: encoding and decoding."""
+    """Seconds outside the steps: encoding and decoding."""
     first_s: float
-    """The first call, which chooses and loads kernels."""
+    """Seconds of the first call, which chooses and loads kernels."""
 
     def whole_s(self, steps: int) -> float:
-        """Seconds of a call with so many steps."""
+        """Extrapolate the seconds of a call with this many steps."""
         return self.fixed_s + steps * self.step_s
 
     def columns(self, setting: Setting, batch: int) -> Record:
-        """The columns of a record."""
+        """Return the columns of a record."""
         return {
             "batch": batch,
             "images_s": batch / self.whole_s(setting.steps),
@@ -165,4 +165,4 @@ def timing_of(setting: Setting, call: Callable[[int], object]) -> Timing:
 
 
 Measure = Callable[[Setting, str], Iterator[Record]]
-"""What measures a method, a record after the other; between two of them it can be stopped."""
+"""Measures a method record by record; it can be stopped between two records."""

@@ -1,4 +1,4 @@
-"""How many images per second, and in how much memory."""
+"""Measure images per second and memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from brushbench.core.capture import Failure, capture
 from on_gpu.setting import PLAIN, Loaded, Record, Setting, load, load_steps, recipe, timing_of
 
 CAPS = (8, 16)
-"""GB of small cards."""
+"""Memory of small cards, in GB."""
 
 
 def speed(setting: Setting, method: str) -> Iterator[Record]:
-    """All batch sizes by every compute recipe in the first dtype; the typical one in the others."""
+    """Time all batch sizes by every compute recipe in the first dtype, and the typical size in the other dtypes."""
     flop = None
     for dtype in setting.dtypes:
         for compute in setting.computes if dtype == setting.dtypes[0] else setting.computes[:1]:
@@ -26,7 +26,7 @@ def speed(setting: Setting, method: str) -> Iterator[Record]:
 
 
 def timed(setting: Setting, loaded: Loaded, batch: int) -> Record:
-    """The columns of a timing, and the peak of memory; `skipped` if there isn't enough."""
+    """Return the columns of a timing and the peak memory; `skipped` if memory runs out."""
     setting.clean()
     found = capture(timing_of, setting, loaded.call(batch))
     if not isinstance(found, Failure):
@@ -51,7 +51,7 @@ def _counted(call: Callable[[], object]) -> float:
 
 
 def full(setting: Setting, method: str) -> Iterator[Record]:
-    """One call with all its steps, to hold what is extrapolated against."""
+    """Time one call with all its steps, to check the extrapolation."""
     for compute in setting.computes:
         whole = load_steps(setting, method, setting.steps, **recipe(compute))
         call = Loaded(method, setting.size, {setting.steps: whole}).call(setting.typical)
@@ -68,7 +68,7 @@ def full(setting: Setting, method: str) -> Iterator[Record]:
 
 
 def offload(setting: Setting, method: str) -> Iterator[Record]:
-    """With each model on the card only while it is needed, and no more memory than small cards have."""
+    """Measure with each model on the card only while it is needed, within the memory of small cards."""
     for cap in CAPS:
         with _within(setting, cap):
             loaded = load(setting, method, compute=PLAIN, offload="model")
@@ -81,7 +81,7 @@ def offload(setting: Setting, method: str) -> Iterator[Record]:
 
 @contextmanager
 def _within(setting: Setting, cap: float) -> Iterator[None]:
-    """A card of so many GB, what CUDA takes beside PyTorch's memory included. On the CPU, nothing is limited."""
+    """Limit memory to that of a card with this many GB, including CUDA's own; on the CPU, nothing is limited."""
     if not setting.cuda:
         yield
         return

@@ -1,4 +1,4 @@
-"""docs/speed.md, from the results that are kept: every number in it was written by the script that measured it."""
+"""Write docs/speed.md from the stored results: every number in it comes from the script that measured it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,40 +10,40 @@ from on_gpu.speed import CAPS
 _CAPS = " or ".join(map(str, CAPS))
 HEAD = f"""# Speed on a GPU
 
-What `python benchmarks/gpu.py` measures, all in one run: how many images per second each method generates, how much
-memory that takes, what share it is of the card's own rate of matrix products, and how it compares with one image at a
-time in diffusers' own pipeline and in the loop of BrushNet's official script. `python benchmarks/gpu.py --table` writes
-this page from `benchmarks/results/gpu-*.json`, and a test compares the two: no measured number was typed by hand.
+`python benchmarks/gpu.py` measures in one run how many images per second each method generates, how much memory it
+needs, which share of the card's own rate of matrix products it reaches, and how it compares with generating one image
+at a time in diffusers' own pipeline and in the loop of BrushNet's official script. `python benchmarks/gpu.py --table`
+writes this page from `benchmarks/results/gpu-*.json`, and a test compares the two: no number was typed by hand.
 
 ```sh
-python benchmarks/gpu.py --keep                   # everything, on this machine's GPU; kept for this page
+python benchmarks/gpu.py --keep                   # everything, on this machine's GPU; stored for this page
 python benchmarks/gpu.py --parts speed,naive --methods brushnet --batches 16,32
 python benchmarks/gpu.py --keep --parts what_if --compile --methods brushnet    # torch.compile takes minutes
 python benchmarks/gpu.py --tiny --device cpu      # try the script on any machine; these results mean nothing
 python benchmarks/gpu.py --table                  # write this page again
 ```
 
-* **Nothing is downloaded.** Models have the published sizes (Stable Diffusion 1.5 and what stands on it, the metrics'
-  networks) and random weights, made at the first start in `--work`. Times and memory are those of the real models;
-  images are noise. A machine without a network needs what `pip download` brought elsewhere (`pip install --no-index`),
-  and its results are one file, to be copied to `benchmarks/results`.
-* **A budget.** No measurement begins after `--budget` seconds, and the file of results is complete after each, so a run
-  that is stopped keeps what it has. The parts come in the order of what matters most. A part that fails is
-  recorded and the others go on; the exit code is then 1.
-* **Images per second** are for a call with all steps; they are extrapolated from two calls with few steps, each the
-  fastest of two when everything is warm, and the table "All steps" holds one whole call against that.
-* **Share of the matrix rate** is the floating-point operations of matrix products, convolutions and attention in an
-  image, counted, times images per second, divided by what the same card did in the same run in products of large
-  square bfloat16 matrices.
-* **Memory** is what tensors took at most. A cap of {_CAPS} GB leaves room for what CUDA itself takes.
-* **Compare only within a card**, and ratios rather than seconds.
+* **Nothing is downloaded.** The models (Stable Diffusion 1.5, the methods built on it and the metrics' networks) have
+  their published sizes and random weights, made at the first start in `--work`. Times and memory are those of the real
+  models; images are noise. For a machine without a network, collect the packages elsewhere with `pip download` and
+  install them with `pip install --no-index`; copy its file of results to `benchmarks/results`.
+* **A budget.** No measurement begins after `--budget` seconds, and the file of results is complete after each one, so a
+  run that is stopped keeps its results. The most important parts come first. If a part fails, the failure is recorded,
+  the remaining parts continue, and the exit code is 1.
+* **Images per second** are for a call with all steps. They are extrapolated from two calls with few steps, each timed
+  twice when everything is warm, of which the faster counts; the table "All steps" compares them with one whole call.
+* **Share of the matrix rate** is the number of floating-point operations of matrix products, convolutions and attention
+  per image, times images per second, divided by the rate that the same card reached in the same run with products of
+  large square bfloat16 matrices.
+* **Memory** is the peak of the memory allocated for tensors. A cap of {_CAPS} GB leaves room for CUDA's own memory.
+* **Compare only results of one card**, and ratios rather than seconds.
 
-`-` means not measured: no card was at hand, time was up, or the column has no meaning there.
+`-` means not measured: no card was available, time was up, or the column doesn't apply.
 """
 
 
 def page(kept: Sequence[Results]) -> str:
-    """The whole page; without results, its tables are there and empty."""
+    """Return the whole page; without results, its tables are empty."""
     sections = [line for results in kept for line in _section(results)] or [*_blank_section()]
     return "\n".join([HEAD, *sections]).rstrip() + "\n"
 
@@ -90,7 +90,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def cell(value: Value) -> str:
-    """The text of a value in a table."""
+    """Format a value for a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -99,7 +99,7 @@ def cell(value: Value) -> str:
 
 
 def shown(results: Results, part: str) -> list[Record]:
-    """The records of a part, with what follows from those of other parts of the same run."""
+    """Return a part's records, with values derived from other parts of the same run."""
     derived = {"speed": _with_share, "naive": _with_ratios, "full": _with_extrapolated}.get(part)
     records = results.records.get(part, [])
     return [record | derived(results, record) for record in records] if derived else records
@@ -113,7 +113,7 @@ def _with_share(results: Results, record: Record) -> Record:
 
 
 def _with_ratios(results: Results, record: Record) -> Record:
-    """Ours in the same dtype; the best one by any recipe, the one at batch 1 as the recipe `plain` has it."""
+    """Compare with the suite in the same dtype: the best of all recipes, and batch 1 by the recipe `plain`."""
     ours = [
         each
         for each in results.records.get("speed", ())

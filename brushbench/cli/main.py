@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         code = _mistake(str(error))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; run the same command again to resume", err=True)
+        click.echo("Interrupted. Run the same command again to resume.", err=True)
         code = INTERRUPTED
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         if (refused := refusal(error)) is None:

@@ -92,5 +92,5 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
 
 def _batch_size(text: str) -> int | str:
     if text != "auto" and not text.isdecimal():
-        raise UserError(one_line(f"batch size {text!r}: valid is 1 or more, or auto"))
+        raise UserError(one_line(f"batch size {text!r}; valid: 1 or more, or auto"))
     return text if text == "auto" else int(text)

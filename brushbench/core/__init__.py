@@ -1,1 +1,1 @@
-"""The vocabulary: what everything else is said in. Imports nothing of the house."""
+"""The vocabulary that the rest of the suite uses. It imports no other part of the suite."""

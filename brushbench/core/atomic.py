@@ -1,4 +1,4 @@
-"""Files that are complete or not there at all."""
+"""Write files atomically: a file is either complete or doesn't exist."""
 
 import os
 import threading
@@ -8,9 +8,9 @@ from brushbench.core.errors import doing
 
 
 def write(path: Path, content: bytes, folder: Path | None = None) -> None:
-    """Write to a temporary name on the same file system, sync, rename, sync the folder.
+    """Write to a temporary file on the same file system, sync it, rename it, and sync the folder.
 
-    The temporary name is a hidden one beside the file, or one in `folder`; no other process or thread has it.
+    The temporary file is hidden and beside the target, or in `folder`. Its name is unique to this process and thread.
     """
     folder = folder or path.parent
     own = f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial"
@@ -26,7 +26,7 @@ def write(path: Path, content: bytes, folder: Path | None = None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file or the names in a folder onto the disk."""
+    """Sync a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Progress bars of libraries, which the suite's own take the place of."""
+"""Turn off the progress bars of libraries, as the suite shows its own."""
 
 import importlib
 import sys
@@ -16,9 +16,9 @@ def without_bars() -> Iterator[None]:
     bars: Any = importlib.import_module("huggingface_hub.utils")
 
     with ExitStack() as stack:
-        # Whoever asks for bars by huggingface_hub's environment variable has them.
+        # huggingface_hub's environment variable, if it is set, decides for itself.
         if constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
-            # First on the stack, so restored last: transformers switches the hub's bars with its own.
+            # First on the stack, so restored last: transformers switches the hub's bars together with its own.
             off = bars.are_progress_bars_disabled()
             stack.callback(bars.disable_progress_bars if off else bars.enable_progress_bars)
             bars.disable_progress_bars()

@@ -1,4 +1,4 @@
-"""The boundary around a sample, and around the code of plug-ins: whatever goes wrong inside is a value."""
+"""Turn errors in a sample or in a plug-in's code into values."""
 
 import traceback
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _NOBODYS = [
     Path(traceback.__file__).parent,
     Path(__file__).parent.parent,
 ]
-"""Folders of code that no user has written: the standard library, and the suite."""
+"""Folders of code that isn't the user's: the standard library and the suite."""
 T = TypeVar("T")
 
 
@@ -22,18 +22,18 @@ class Failure:
 
     error: str
     by_user: bool
-    """The sample, or what was asked, is wrong; False: something broke."""
+    """True if the sample or the request is wrong, False if something broke."""
     out_of_memory: bool = False
     traceback: str = field(default="", repr=False, compare=False)
     """The traceback, as Python prints it."""
     place: str = field(default="", compare=False)
-    """The last line of code outside of installed packages that was reached, to read: `grey.py, line 7`."""
+    """The last line reached in code outside of installed packages, for example `grey.py, line 7`; may be empty."""
 
 
 def capture(make: Callable[..., T], *arguments: object, passing: tuple[type[UserError], ...] = ()) -> T | Failure:
-    """The boundary around a sample, and around a user's own code: whatever goes wrong inside is a `Failure`.
+    """Return what `make` returns, or a `Failure` for any error in it.
 
-    Also an attempt to end the process is one, but not Ctrl-C; errors of the types in `passing` are raised.
+    An attempt to exit the process is a failure, too. Ctrl-C and errors of the types in `passing` are raised.
     """
     try:
         return make(*arguments)
@@ -42,7 +42,7 @@ def capture(make: Callable[..., T], *arguments: object, passing: tuple[type[User
     except passing:
         raise
     except BaseException as error:  # noqa: BLE001
-        # torch's own class by its name: the command line's help goes through here, and doesn't load torch.
+        # torch's class is recognised by its name, because the command line's help runs this without loading torch.
         exhausted = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
         told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {_text(error)}"
         return Failure(
@@ -55,10 +55,10 @@ def capture(make: Callable[..., T], *arguments: object, passing: tuple[type[User
 
 
 def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
-    """What the code of a method, metric or data set returns, which may be anybody's.
+    """Call the code of a method, metric or data set, which may be a plug-in's, and return its result.
 
-    Raises its `UserError`s as they are, and for whatever else goes wrong in it one that begins with `what`; Python's
-    own traceback is a note of it.
+    Raises its `UserError` unchanged. For any other error, raises a `UserError` that begins with `what` and has Python's
+    traceback as a note.
     """
     made = capture(make, *arguments, passing=(UserError,))
     if isinstance(made, Failure):
@@ -69,13 +69,13 @@ def plugged(what: str, make: Callable[..., T], *arguments: object) -> T:
 
 
 def _text(error: BaseException) -> str:
-    """What an error says; its `__str__` may be somebody's code, too."""
+    """The message of an error; its `__str__` may be a plug-in's code, too."""
     text = capture(str, error)
     return text if isinstance(text, str) else ""
 
 
 def _place(error: BaseException) -> str:
-    """Empty for an error that is told of before any code is reached, as one of syntax."""
+    """File and line of the last frame in a user's code; empty if none was reached, as for a syntax error."""
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

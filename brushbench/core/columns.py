@@ -1,23 +1,23 @@
-"""Rows of cells as lines of text, in columns."""
+"""Print rows of cells as aligned columns of text."""
 
 from collections.abc import Iterable, Sequence
 
 GAP = "  "
-"""Between two columns."""
+"""What separates two columns."""
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """A line for each row, every column as wide as its longest cell. Nothing follows a row's last words."""
+    """One line for each row, without trailing spaces; every column is as wide as its longest cell."""
     found = list(rows)
     widths = widths_of(found)
     return [aligned(row, widths) for row in found]
 
 
 def widths_of(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Characters of the longest cell of every column."""
+    """The length in characters of the longest cell of each column."""
     return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """One row as a line."""
+    """One row as a line, its cells padded to these widths, without trailing spaces."""
     return GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

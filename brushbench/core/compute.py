@@ -1,4 +1,4 @@
-"""Compute recipes: how models compute. Each is one choice with a name and a number, never a list of flags."""
+"""Compute recipes: how models compute. A recipe is a single choice with a name and a number, not a list of flags."""
 
 from collections.abc import Mapping
 
@@ -6,21 +6,23 @@ from brushbench.core.errors import UserError, one_line
 
 PLAIN, FAST = "plain", "fast"
 RECIPES: Mapping[str, str] = {PLAIN: PLAIN, FAST: "fast-1"}
-"""The recipes by name, each as a run's identity stores it.
+"""The name of each recipe, and the numbered name that a run's identity stores.
 
-`plain` is PyTorch as it comes; `fast-1` keeps the kernels of convolutions in channels_last. Whoever changes what `fast`
-does raises its number: images made by two versions of a recipe are those of two runs.
+`plain` is PyTorch with its defaults; `fast-1` keeps the kernels of convolutions in channels_last. If you change what
+`fast` does, raise its number: images made with two versions of a recipe belong to two runs.
 """
 
 
 def recipe_named(name: str) -> str:
-    """The numbered recipe. Raises `UserError` for another name than those there are."""
+    """The numbered name of a recipe. Raises `UserError` for an unknown name."""
     if name not in RECIPES:
-        raise UserError(one_line(f"compute {name!r}: valid are {', '.join(RECIPES)}"))
+        raise UserError(one_line(f"unknown compute recipe {name!r}; valid: {', '.join(RECIPES)}"))
     return RECIPES[name]
 
 
 def refuse_without_weights(compute: str, methods: str) -> None:
-    """Raises `UserError` for another recipe than `plain`: these methods have no models that could compute by it."""
+    """Raise `UserError` for any recipe but `plain`, as these methods have no models that could use it."""
     if recipe_named(compute) != PLAIN:
-        raise UserError(one_line(f"compute {compute!r}: {methods} has no weights to compute with; valid: {PLAIN}"))
+        raise UserError(
+            one_line(f"compute {compute!r} has no effect on methods without weights: {methods}; valid: {PLAIN}")
+        )

@@ -1,4 +1,4 @@
-"""Threads that work ahead of the one that uses their results, or together on what it waits for."""
+"""Work in threads: ahead of the caller, or in parallel while it waits."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +11,7 @@ THREADS = 4
 
 
 def prefetch(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
-    """The results of each chunk; the next chunk is already under way in its threads when one is handed out."""
+    """Yield the results of each chunk, after the threads have started on the next one."""
     waiting: Mapping[K, Future[T]] = {}
     for chunk in chunks:
         if waiting:
@@ -22,7 +22,7 @@ def prefetch(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
 
 
 def in_threads(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
-    """The result for each item, in order. It pays for work that lets go of Python's lock: hashing, resizing."""
+    """The result for each item, in order. This is faster for work that releases Python's lock: hashing, resizing."""
     if len(items) < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(THREADS) as pool:

@@ -1,13 +1,13 @@
-"""What a data set is: all that the suite knows of it without opening it."""
+"""The facts about a data set that the suite knows without opening it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 NOT_STATED = "see its own documentation"
 STROKES = "brush"
-"""The split, of any data set that has it, whose masks are drawn strokes."""
+"""The name of the split whose masks are drawn strokes, in every data set that has it."""
 MaskKind = Literal["segmentation", "random"]
-"""Masks that follow the objects' outlines, or nobody knows; masks that are drawn without regard to objects."""
+"""`segmentation`: masks that follow the objects' outlines, or unknown. `random`: drawn regardless of the objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,48 +15,48 @@ class Download:
     """How to get a data set that isn't part of the suite."""
 
     folder: str
-    """What its folder is called."""
+    """The name of its folder."""
     steps: tuple[str, ...] = ()
-    """What to know, then what to do, in sentences; `{folder}` is where it belongs. Empty: it has an address."""
+    """Sentences that say what to know, then what to do; `{folder}` is its destination. Empty if it has an address."""
     address: str = ""
-    """Address of its archive, for anybody; empty if there is none that can be downloaded."""
+    """The public address of its archive; empty if it can't be downloaded."""
     with_login: str = ""
-    """Address of the same archive for users who are logged in to Google."""
+    """The address of the same archive for users who are logged in to Google."""
     source: str = ""
-    """Where else it comes from, to read."""
+    """Its source in words, if it has no address."""
 
     @property
     def origin(self) -> str:
-        """Where it comes from, to read."""
+        """Its source, in words."""
         return f"{self.address} or, with a Google login, {self.with_login}" if self.address else self.source
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """The facts about a data set; a plug-in's class states its own as the attribute `info`. All may be left out."""
+    """The facts about a data set, all optional; a plug-in's class states its own in the attribute `info`."""
 
     splits: tuple[str, ...] = ()
-    """Its splits, the usual one first; empty: it is asked for `inside`, and judges any other name itself."""
+    """Its splits, the default first. Empty: the default is `inside`, and the data set checks other names itself."""
     metrics: tuple[str, ...] = ()
-    """What its runs are scored with if none are named; empty: the paper's metrics, and `seam` on random masks."""
+    """The default metrics for its runs. Empty: the paper's metrics, and `seam` on random masks."""
     learned: tuple[str, ...] = ()
-    """The learned metrics that know its world, in place of the paper's; empty: the paper's."""
+    """The learned metrics made for its images, which replace the paper's. Empty: the paper's."""
     licence: str = NOT_STATED
     citation: str = NOT_STATED
     masks: MaskKind = "segmentation"
-    """The kind of its masks, on every split but `brush`: methods may have a branch for each."""
+    """The kind of masks on every split but `brush`; a method may have a branch for each kind."""
     weights: str = ""
-    """The family of weights that was made for it; empty: each method's usual one."""
+    """The family of weights made for it. Empty: each method's default."""
     complement: bool = False
-    """Whether the masks of `outside` are those of `inside`, inverted."""
+    """Whether the masks of `outside` are the inverted masks of `inside`."""
     embedded: bool = False
     """Whether it comes with the suite, without a folder."""
     download: Download | None = None
-    """None for what is embedded, or the user's own."""
+    """None for an embedded data set, and for a user's own."""
     primary: tuple[str, ...] = ()
-    """The metrics whose differences are tested together; empty: the paper's."""
+    """The metrics whose differences are tested together. Empty: the paper's."""
     notes: tuple[str, ...] = ()
-    """What every table of it says below."""
+    """Footnotes for every table about it."""
 
     def mask_kind(self, split: str) -> MaskKind:
         """The kind of masks on one of its splits."""

@@ -1,4 +1,4 @@
-"""The errors that reach a user as one line."""
+"""The errors that are printed to the user as one line."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,45 +6,45 @@ from difflib import get_close_matches
 from pathlib import Path
 
 KEPT = "finished samples are kept: run the same command again to resume"
-"""Noted on an error that ends a run which was generating."""
+"""A note on an error that ends a run while it generates."""
 
 
 class UserError(Exception):
-    """What the user asked for can't be done: one line with the wrong value and the valid ones; exit code 2."""
+    """The user's request can't be done: one line with the wrong value and the valid ones; exit code 2."""
 
 
 class SampleError(UserError):
-    """One sample can't be used; the others can. Recorded as that sample's failure."""
+    """One sample can't be used, which is recorded as its failure. The run continues with the other samples."""
 
 
 class NotFiniteError(SampleError):
-    """What was computed for one sample has infinite values or NaN. That is nobody's wrong request, but a failure."""
+    """A result for one sample has infinite values or NaN. This is a failure, not a user's mistake."""
 
 
 def one_line(text: str, limit: int = 500) -> str:
-    """`text` with control characters (also terminal escapes) and line breaks made spaces, cut at `limit` characters."""
+    """`text` on one line, with control characters and terminal escapes removed, cut at `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
 @contextmanager
 def doing(what: str, path: Path | None = None) -> Iterator[None]:
-    """Notes on an `OSError`, or a lack of memory, from inside what was being done, and to which file.
+    """Add a note to an `OSError` or `MemoryError` from inside that says what was being done, and to which file.
 
-    The first note is of the innermost.
+    The innermost step adds its note first.
     """
     try:
         yield
     except (OSError, MemoryError) as error:
         if isinstance(error, OSError) and error.filename is None and path is not None:
-            # A disk that is full when a file is written says nothing of the file.
+            # The error of a full disk doesn't name the file that was being written.
             error.filename = str(path)
         error.add_note(f"{what} {path}" if path else what)
         raise
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error for a name that doesn't exist, with the nearest one that does and all valid ones."""
+    """The error for an unknown name, with the nearest valid name and all valid names."""
     names = sorted(valid)
     near = get_close_matches(name, names, n=1)
     hint = f" did you mean {near[0]!r}?" if near else ""

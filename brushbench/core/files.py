@@ -1,4 +1,4 @@
-"""Files that others may have made: read only if they are files, and never through a link in a run folder."""
+"""Read files that may come from anywhere: only regular files, and in a run folder never through a link."""
 
 import hashlib
 import os
@@ -13,17 +13,17 @@ from threading import Lock
 from brushbench.core.errors import UserError, one_line
 
 MOST = 1 << 30
-"""Bytes that a file is read to, unless the reader knows better."""
+"""The default limit, in bytes, for a file that is read whole."""
 DEEPEST = 1000
-"""Dots in a line of TOML."""
+"""The most dots in a line of TOML."""
 _TICK_NANOSECONDS = 20_000_000
-"""How long two changes of a file may bear the same time: file systems take theirs from a clock that ticks."""
+"""Two changes of a file within this time can have equal timestamps, as the clock of file systems is coarse."""
 _AT_WORK: dict[tuple[Path, tuple[int, ...]], Lock] = {}
-"""Files that a thread is reading for their digest."""
+"""A lock for each file that a thread is hashing now."""
 
 
 def exists(path: Path) -> bool:
-    """Whether there is something; False also for a name that is too long for any file."""
+    """Tell whether a path exists; False, too, for a name that is too long for a file."""
     try:
         return path.exists()
     except OSError:
@@ -31,10 +31,10 @@ def exists(path: Path) -> bool:
 
 
 def check_file(path: Path) -> os.stat_result:
-    """What the file system says of a file.
+    """The status of a regular file.
 
-    Raises `UserError` for what isn't one: a named pipe would be waited for without end, a device never ends. Raises
-    `OSError` if it isn't there.
+    Raises `UserError` for anything else: reading a named pipe can block forever, and a device may never end. Raises
+    `OSError` if the file doesn't exist.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -43,7 +43,7 @@ def check_file(path: Path) -> os.stat_result:
 
 
 def read_bytes(path: Path, most: int = MOST) -> bytes:
-    """A whole file. Raises `UserError` if it is none, can't be read, or has more than `most` bytes."""
+    """Read a whole file. Raises `UserError` if it isn't a file, can't be read, or has more than `most` bytes."""
     try:
         if check_file(path).st_size > most:
             raise UserError(one_line(f"{path}: over {most >> 20} MiB: too large for what it should be"))
@@ -53,7 +53,7 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST) -> str:
-    """UTF-8. Raises `UserError` as `read_bytes` does, and for anything else than text."""
+    """Read a UTF-8 text file. Raises `UserError` as `read_bytes` does, and for bytes that aren't UTF-8."""
     try:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -61,11 +61,11 @@ def read_text(path: Path, most: int = MOST) -> str:
 
 
 def read_toml(path: Path) -> dict[str, object]:
-    """A TOML file. Raises `UserError` as `read_text` does, `ValueError` for one that is none or nested too deeply."""
+    """Read a TOML file. Raises `UserError` as `read_text` does, `ValueError` for invalid or too deeply nested TOML."""
     text = read_text(path)
-    # tomllib takes minutes for a name of 100,000 parts.
+    # tomllib would take minutes for a name of 100,000 parts.
     if any(line.count(".") > DEEPEST for line in text.splitlines()):
-        raise ValueError(f"a name has over {DEEPEST} parts")
+        raise ValueError(f"a name has more than {DEEPEST} parts")
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -73,14 +73,14 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal. Its bytes are read again only if its place on the disk or its times changed.
+    """The SHA-256 of a file, hexadecimal, cached until the file's place on the disk, its size or its times change.
 
-    Raises `UserError` if it is no file or can't be read.
+    Raises `UserError` if it isn't a file or can't be read.
     """
     try:
         found = check_file(path)
         version = file_version(found)
-        # A file that has only just changed may change again without a trace in its times.
+        # A file that was changed just now may change again without a change in its times.
         settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
         digest = _digest_once if settled else _digest_of_version.__wrapped__
         return digest(path.resolve(), version)
@@ -89,7 +89,7 @@ def file_digest(path: Path) -> str:
 
 
 def file_version(found: os.stat_result) -> tuple[int, ...]:
-    """What is another when a file is: its place on the disk, its size and its times."""
+    """A file's place on the disk, its size and its times, which tell whether it has changed."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
@@ -110,9 +110,9 @@ def _digest_of_version(path: Path, _version: tuple[int, ...]) -> str:
 
 
 def refuse_links(folder: Path, below: Sequence[str]) -> None:
-    """Raises `UserError` if there is a symbolic link in the folder, or in one of these folders in it.
+    """Raise `UserError` if the folder, or one of the folders `below` it, contains a symbolic link.
 
-    What is written to a run would otherwise be written to wherever the link leads. The folder itself may be one.
+    A file written to the run could otherwise end up anywhere. The folder itself may be a link.
     """
     for place in (folder, *(folder / name for name in below)):
         try:
@@ -123,7 +123,7 @@ def refuse_links(folder: Path, below: Sequence[str]) -> None:
         except OSError as error:
             raise UserError(one_line(f"{place}: can't be read ({error.strerror})")) from error
         if link is not None:
-            reason = "a symbolic link, which no run folder may have in it"
+            reason = "a symbolic link, which a run folder must not contain"
             raise UserError(
                 one_line(f"{place / link} is {reason}; valid: the file or folder itself, or another --output")
             )

@@ -1,4 +1,4 @@
-"""The libraries that a run is made with, and which versions of them are installed."""
+"""The libraries that a run is made with, and their installed versions."""
 
 import importlib.metadata
 from functools import cache
@@ -8,7 +8,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "sci
 
 @cache
 def version_of(package: str) -> str:
-    """The version of an installed distribution."""
+    """The version of a distribution, or `not installed`."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What the machine asks and refuses: requests to end, files, memory and threads that can't be had."""
+"""Requests of the machine to terminate, and its refusals of files, memory and threads."""
 
 import errno
 import os
@@ -12,38 +12,36 @@ from pathlib import Path
 from brushbench.core.errors import KEPT, UserError, one_line
 
 LEAST_MEMORY = 4 << 30
-"""Bytes of address space in which PyTorch can be loaded. With less it may end the process without a word."""
+"""Bytes of address space that PyTorch needs to load. With less, it may end the process without a message."""
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of the disk is used up"}
-"""By error number."""
+"""The reason for each error number."""
 _HELP = ("-h", "--help", "--version", "list")
 _UNMAPPED = ("failed to map segment", "Cannot allocate memory", "cannot allocate memory")
 _NO_THREAD = "can't start new thread"
-LIMITS = "valid: a smaller --batch-size, fewer programs at once, or a higher limit (ulimit -v, or of the job)"
+LIMITS = "valid: a smaller --batch-size, fewer programs at once, or a higher limit (ulimit -v, or the job's)"
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raises `UserError` for an argument, or a working folder, that isn't text: no record could hold its name."""
+    """Raise `UserError` if an argument or the working folder's name isn't UTF-8, as no record could store it."""
     for what, text in (*(("argument", text) for text in arguments), ("working folder", str(Path.cwd()))):
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise UserError(
-                one_line(f"{what} {text!r} is not valid UTF-8; valid: a path without such bytes")
-            ) from error
+            raise UserError(one_line(f"{what} {text!r} is not valid UTF-8; valid: a name in UTF-8")) from error
 
 
 def check_memory(arguments: Iterable[str]) -> None:
-    """Raises `UserError` for a limit of memory under which PyTorch can't be loaded, unless it isn't needed."""
+    """Raise `UserError` if the memory limit is too low to load PyTorch, unless the command doesn't need it."""
     limit = _memory_limit()
     if limit is not None and limit < LEAST_MEMORY and set(_HELP).isdisjoint(arguments):
         raise UserError(
-            f"memory is limited to {limit / (1 << 30):.1f} GiB (ulimit -v), in which PyTorch can't be loaded; "
+            f"memory is limited to {limit / (1 << 30):.1f} GiB (ulimit -v), too little to load PyTorch; "
             f"valid: {LEAST_MEMORY >> 30} GiB or more, or no limit"
         )
 
 
 def _memory_limit() -> int | None:
-    """Bytes of address space, None for no limit. On Windows there is none."""
+    """The limit of address space in bytes; None for no limit, as on Windows."""
     if sys.platform == "win32":
         return None
     import resource
@@ -54,8 +52,8 @@ def _memory_limit() -> int | None:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, a request to terminate (SIGTERM, as batch systems send it) is what Ctrl-C is: a `KeyboardInterrupt`."""
-    # Signals are the main thread's alone.
+    """Inside, a request to terminate (SIGTERM, as batch systems send it) raises `KeyboardInterrupt`, as Ctrl-C does."""
+    # Only the main thread can handle signals.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -67,7 +65,7 @@ def terminable() -> Iterator[None]:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What the machine refused, to which file, and while what was done; None for an error of another kind."""
+    """The message for what the machine refused: during which step, for which file. None for any other error."""
     notes = getattr(error, "__notes__", [])
     steps = [note for note in notes if note != KEPT]
     if isinstance(error, OSError):
@@ -75,7 +73,7 @@ def refusal(error: BaseException) -> str | None:
     elif isinstance(error, MemoryError) or (isinstance(error, ImportError) and _says(error, _UNMAPPED)):
         told = f"not enough memory{f' while {steps[0]}' if steps else ''}; {LIMITS}"
     elif isinstance(error, RuntimeError) and _says(error, [_NO_THREAD]):
-        told = "no thread can be started; valid: fewer programs at once, or a higher limit (ulimit -u, or of the job)"
+        told = "can't start a thread; valid: fewer programs at once, or a higher limit (ulimit -u, or the job's)"
     else:
         return None
     return one_line(f"{told}. {KEPT.capitalize()}" if KEPT in notes else told, 2000)
@@ -91,7 +89,7 @@ def _of_file(error: OSError, steps: Sequence[str]) -> str:
 
 
 def _mount_of(path: Path) -> Path:
-    """Where the file system of a file is mounted."""
+    """The mount point of a file's file system."""
     resolved = path.resolve()
     return next(folder for folder in (resolved, *resolved.parents) if folder.is_mount() or folder.parent == folder)
 

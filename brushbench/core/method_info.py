@@ -1,4 +1,4 @@
-"""What a method is, apart from how it works: what tables and `list methods` say of it."""
+"""The facts about a method that tables and `list methods` show."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -9,18 +9,18 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class MethodInfo:
-    """The facts about one of the suite's own methods; a plug-in's class states its role as an attribute `role`."""
+    """The facts about one of the suite's own methods; a plug-in's class states only its attribute `role`."""
 
     role: Role = "contender"
-    """Whether it competes, or shows what can be reached (`reference`) or had for nothing (`floor`)."""
+    """`contender`: it competes. `reference`: it shows what can be reached. `floor`: it shows what needs no model."""
     version: int = 1
-    """Raised whenever the method generates other images. docs/methods.md has a dated line for each version."""
+    """Raised whenever the method's images change. docs/methods.md has a dated line for each version."""
     footnote: str = ""
-    """What tables say below a row of it."""
+    """The footnote below tables that contain it."""
     paper_footnote: str = ""
-    """What they say instead under protocol `paper`; empty: the same."""
+    """The footnote under protocol `paper`. Empty: `footnote`."""
     published: str = ""
-    """What the tables of the BrushNet paper call it."""
+    """Its name in the tables of the BrushNet paper."""
     process_wide: bool = False
-    """It changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms, so metrics
-    can't compute meanwhile: they could fail, or give other numbers."""
+    """Whether it changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms.
+    Metrics then can't compute in another thread: they could fail, or give other numbers."""

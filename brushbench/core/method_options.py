@@ -1,4 +1,4 @@
-"""The options of methods: which there are, and how a run's record holds them."""
+"""The options of methods: find them, check them, and store them in a run's record."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
@@ -14,45 +14,45 @@ from brushbench.core.options import Value, checked, made_of, parameters
 from brushbench.core.registry import load_class
 
 DEVICE = "device"
-"""A field or parameter of a method without weights that is no option: where the run computes."""
+"""The field or parameter by which a method without weights gets the run's device. It isn't an option."""
 NOT_IN_FINGERPRINT = "no number"
-"""In the metadata of an option: it changes no image, and so is no part of a run's identity."""
+"""The metadata key of an option that changes no image and so isn't part of a run's identity."""
 ADDED = "added later"
-"""In the metadata of an option that the first release hasn't: stored only where it isn't at its default, so that runs
-without it are the runs that they were."""
+"""The metadata key of an option newer than the first release. It is stored only if it isn't at its default, so that
+older runs keep their identity."""
 
 
-# Any: the class of a method, or the function that is one, which nobody has checked yet.
+# Any: a method's class or function, not checked yet.
 def loads_weights(cls: Any) -> bool:
-    """Whether a method's class is made from weights: by its classmethod `load`, with its type of options, `Options`."""
+    """Tell whether a method loads weights: its class has a classmethod `load` and a type of options, `Options`."""
     return hasattr(cls, "load") and hasattr(cls, "Options")
 
 
-# Any: likewise, and a class or function.
+# Any: a method's class or function, and its options' class or function.
 def options_type(cls: Any) -> Any:
     """The class or function whose fields or parameters are the options of a method."""
     return cls.Options if loads_weights(cls) else cls
 
 
-# Any: likewise.
+# Any: a method's class or function, not checked yet.
 def option_names(cls: Any) -> set[str]:
-    """The options of a method."""
+    """The names of a method's options."""
     return set(parameters(_named(cls), options_type(cls))) - set(supplied(cls, _anywhere))
 
 
-# Any: likewise, and the device in the type that it is stated to have.
+# Any: a method's class or function, and the device as the type that its hint names.
 def supplied(cls: Any, device: Callable[[], torch.device]) -> dict[str, Any]:
-    """What a method is given beside its options: the device, if it has no weights and a place for one."""
+    """The arguments beside its options: the device, for a method without weights that has a parameter for it."""
     if loads_weights(cls) or not (found := parameters(_named(cls), cls).get(DEVICE)):
         return {}
     return {DEVICE: device() if found.hint is torch.device else str(device())}
 
 
-# Any: likewise, and options of any type.
+# Any: a method's class or function, and options of any type.
 def check_options(method: str, cls: Any, options: Mapping[str, Value]) -> dict[str, Any]:
-    """The options of a method by name, converted to their types and refused where a dataclass refuses them.
+    """Convert the options of a method to their types. Raises `UserError` for values that they don't allow.
 
-    A class with an `__init__` of its own isn't made: that may be where it loads what it needs.
+    A dataclass is created, so that its own checks run. Any other class isn't, as its `__init__` may load files.
     """
     target, given = options_type(cls), supplied(cls, _anywhere)
     values = checked(method, target, options, given)
@@ -63,20 +63,20 @@ def check_options(method: str, cls: Any, options: Mapping[str, Value]) -> dict[s
 
 
 def default_options(method: str) -> dict[str, JsonValue]:
-    """The options of a method, all at their default: the official value. Options `ADDED` later are among them."""
+    """All options of a method at their defaults, which are the official values; includes options `ADDED` later."""
     target = options_type(load_class("method", method))
     built = made_of(method, target, {})
     added = cast(dict[str, JsonValue], to_jsonable_python(_added(target)))
     return stored_options(method, target, built, {}) | added
 
 
-# Any: the options' type, an object of it if it is a class, and values of any type.
+# Any: the options' class or function, its object if it is a class, and values of any type.
 def stored_options(
     owner: str, target: Any, built: Any, values: Mapping[str, Any], without: Collection[str] = ()
 ) -> dict[str, JsonValue]:
-    """All options as run.json holds them, also those at their default but for `ADDED` ones.
+    """All options as run.json stores them. Defaults are stored, too, except those of `ADDED` options.
 
-    Raises `UserError` for one that JSON can't hold.
+    Raises `UserError` for an option that can't be stored as JSON.
     """
     if dataclasses.is_dataclass(target):
         silent = {field.name for field in dataclasses.fields(target) if NOT_IN_FINGERPRINT in field.metadata}
@@ -90,14 +90,14 @@ def stored_options(
     return cast(dict[str, JsonValue], stored)
 
 
-# Any: likewise, and the defaults of its options.
+# Any: the options' class or function, and defaults of any type.
 def _added(target: Any) -> dict[str, Any]:
-    """The options that are newer than the first release, with their defaults."""
+    """The options newer than the first release, with their defaults."""
     fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
     return {field.name: field.default for field in fields if ADDED in field.metadata}
 
 
-# Any: likewise.
+# Any: a method's class or function, not checked yet.
 def _named(cls: Any) -> str:
     return str(getattr(cls, "__name__", cls))
 

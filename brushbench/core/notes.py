@@ -1,4 +1,4 @@
-"""Notes: what a reader of a run must know of how it was made, collected where it is found out."""
+"""Notes: what a reader of a run must know about how it was made. They are collected while it runs."""
 
 import logging
 import re
@@ -12,28 +12,28 @@ from typing import Final, TextIO, final
 from brushbench.core.errors import one_line
 
 MOST = 50
-"""Notes that one collection takes from libraries: one of them may warn of every sample in other words."""
+"""The most notes that one collection takes from libraries, as one may word its warning differently for each sample."""
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("_COLLECTED", default=None)
 _FIRST: ContextVar[int] = ContextVar("_FIRST", default=0)
 _APART: ContextVar[list[str] | None] = ContextVar("_APART", default=None)
 _OF_SAMPLES: ContextVar[dict[int, list[str]] | None] = ContextVar("_OF_SAMPLES", default=None)
 _TO_USERS = (UserWarning, RuntimeWarning, FutureWarning, SyntaxWarning, UnicodeWarning, BytesWarning)
-"""Other warnings are for the developers of a library, and stay as Python's filters have them."""
+"""The categories that are collected. Other warnings are meant for developers, and Python's filters apply to them."""
 _LIBRARIES = ("accelerate", "diffusers", "huggingface_hub", "open_clip", "peft", "PIL", "torch", "transformers")
-"""Libraries that may set up their loggers, with output of their own, only after collecting has begun."""
+"""Libraries that may add handlers to their loggers only after collecting has begun."""
 _OWN = ("brushbench",)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOISE: Final[dict[str, str]] = {
-    r"You have disabled the safety checker": "every method here is without one: it would replace images by black ones",
-    r"You are loading `safety_checker`.*but it is not": "likewise",
-    r"unauthenticated requests to the HF Hub": "it is about the speed of downloads",
-    r"Token indices sequence length is longer": "captions are cut by the suite itself, which counts the long ones",
+    r"You have disabled the safety checker": "no method here uses it, as it replaces images with black ones",
+    r"You are loading `safety_checker`.*but it is not": "no method here uses it, as it replaces images with black ones",
+    r"unauthenticated requests to the HF Hub": "this only affects the speed of downloads",
+    r"Token indices sequence length is longer": "the suite itself cuts captions, and counts the long ones",
 }
-"""What libraries say that tells nothing of a run, with the reason."""
+"""Patterns of warnings that don't matter for a run, each with the reason."""
 
 
 def note(text: str) -> None:
-    """Add a note, once, to the innermost collection; where nobody collects, it is a Python warning."""
+    """Add a note, once, to the innermost collection; without a collection, issue a Python warning."""
     collected = _COLLECTED.get()
     if collected is None:
         warnings.warn(text, stacklevel=2)
@@ -43,7 +43,7 @@ def note(text: str) -> None:
 
 @contextmanager
 def collecting() -> Iterator[list[str]]:
-    """Collects the notes that are made inside, in their order; the list is filled as they come."""
+    """Collect the notes that are made inside; the list fills in their order, as they are made."""
     collected: list[str] = []
     token = _COLLECTED.set(collected)
     try:
@@ -75,7 +75,7 @@ def tell_again(notes: Iterable[str]) -> None:
 
 
 def sample_note(place: int, text: str) -> None:
-    """Add a note, once, on the sample at that place of the batch; where nobody collects, it is a Python warning."""
+    """Add a note, once, on the sample at this place in the batch; without a collection, issue a Python warning."""
     collected, whole = _OF_SAMPLES.get(), _FIRST.get() + place
     if collected is None:
         warnings.warn(f"sample {whole} of the batch: {text}", stacklevel=2)
@@ -85,7 +85,7 @@ def sample_note(place: int, text: str) -> None:
 
 @contextmanager
 def numbered_from(first: int) -> Iterator[None]:
-    """Places inside are those of a part of the batch that begins with the sample at `first`."""
+    """Count the places of samples inside from `first`, for a part of a batch that begins with that sample."""
     token = _FIRST.set(first)
     try:
         yield
@@ -95,7 +95,7 @@ def numbered_from(first: int) -> Iterator[None]:
 
 @contextmanager
 def collecting_of_samples() -> Iterator[dict[int, list[str]]]:
-    """Collects the notes on samples that are made inside, by their place in the batch."""
+    """Collect the notes on samples that are made inside, by their place in the batch."""
     collected: dict[int, list[str]] = {}
     token = _OF_SAMPLES.set(collected)
     try:
@@ -106,10 +106,10 @@ def collecting_of_samples() -> Iterator[dict[int, list[str]]]:
 
 @contextmanager
 def hearing() -> Iterator[list[str]]:
-    """Collects notes as `collecting` does, and with them what libraries warn of inside, in any thread.
+    """Collect notes as `collecting` does, together with the warnings of libraries from any thread.
 
-    Their warnings and log records are not printed, each is one line of the list, beginning with the library's name.
-    Filters of warnings, loggers and handlers are afterwards what they were before.
+    Their warnings and log records aren't printed: each becomes one line of the list that begins with the library's
+    name. Warning filters, loggers and handlers are restored afterwards.
     """
     with collecting() as heard, _warnings_to(heard), _records_to(heard):
         yield heard
@@ -155,7 +155,7 @@ def _records_to(heard: list[str]) -> Iterator[None]:
 
 @final
 class _Listener(logging.Handler):
-    """Takes the records of other packages; their own handlers on a terminal, and outer listeners, don't get them."""
+    """Takes the records of other packages, and keeps them from their own terminal handlers and from outer listeners."""
 
     def __init__(self, heard: list[str], loggers: Sequence[logging.Logger]) -> None:
         super().__init__(logging.WARNING)
@@ -163,35 +163,35 @@ class _Listener(logging.Handler):
         self._loggers = loggers
 
     def begin(self) -> None:
-        """Listen to all of the loggers."""
+        """Listen to all loggers."""
         self._quieten()
         for logger in self._loggers:
             logger.addHandler(self)
 
     def end(self) -> None:
-        """Leave them as they were."""
+        """Restore all loggers."""
         for logger in self._loggers:
             logger.removeHandler(self)
             for handler in logger.handlers:
                 handler.removeFilter(self._is_left)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record."""
+        """Collect a record; pass on a record of the suite if Python no longer does."""
         library = record.name.partition(".")[0]
         if library in _OWN:
-            # With this handler on the root logger, Python doesn't take to its last resort by itself.
+            # With this handler on the root logger, Python no longer uses its last resort by itself.
             others = [*logging.getLogger(library).handlers, *logging.root.handlers]
             if logging.lastResort and all(isinstance(handler, _Listener) for handler in others):
                 logging.lastResort.handle(record)
             return
-        # A library that was imported meanwhile has added its handler after this one.
+        # A library imported in the meantime may have added its own handler.
         self._quieten()
         _add(self._heard, library if library != logging.root.name else "", record.getMessage())
 
     def _quieten(self) -> None:
         for logger in self._loggers:
             for handler in logger.handlers:
-                # Files, and what a user has put on the root logger, go on.
+                # Handlers that write files, and a user's handlers on the root logger, stay active.
                 prints = type(handler) is logging.StreamHandler and logger is not logging.root
                 if handler is not self and (prints or isinstance(handler, _Listener)):
                     handler.addFilter(self._is_left)
@@ -201,7 +201,7 @@ class _Listener(logging.Handler):
 
 
 def _library(filename: str) -> str:
-    """The package in whose file it was warned; empty for one that isn't installed."""
+    """The installed package that contains the file of a warning; empty if none does."""
     parts = Path(filename).parts
     places = [index for index, part in enumerate(parts[:-1]) if part == "site-packages"]
     name = parts[places[-1] + 1].removesuffix(".py") if places else ""
@@ -209,7 +209,7 @@ def _library(filename: str) -> str:
 
 
 def _add(heard: list[str], library: str, message: str) -> None:
-    """Once, on one line, unless it is noise."""
+    """Add a message as one line, unless it is noise or already in the list."""
     text = one_line(_COLOURS.sub("", message))
     if any(re.search(pattern, text) for pattern in NOISE):
         return

@@ -1,7 +1,7 @@
 """Options of methods, metrics and data sets, from Python or from `-o key=value`.
 
-They are the fields of a dataclass, the parameters of any other class's `__init__`, or those of a function that is a
-method, after `batch` and `seeds`.
+They are the fields of a dataclass, the parameters of any other class's `__init__`, or the parameters after `batch` and
+`seeds` of a function that is a method.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
-    """`["scale=0.5"]` -> `{"scale": "0.5"}`. Raises `UserError` for a pair without `=` or a key given twice."""
+    """`["scale=0.5"]` -> `{"scale": "0.5"}`. Raises `UserError` for a pair without `=` and for a repeated key."""
     options: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
@@ -48,17 +48,17 @@ def parse_metric_pairs(pairs: Iterable[str]) -> dict[str, dict[str, Value]]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parameter:
-    """What a class or function can be given as an option. Any: a type hint, and a value of that type."""
+    """One option of a class or function. Any: a type hint, and a value of that type."""
 
     hint: Any
-    """Any, where nothing is said of the type."""
+    """Any if no type is stated."""
     default: Any
     required: bool
 
 
 # Any: a class, or the function that is a method.
 def parameters(owner: str, target: Any) -> dict[str, Parameter]:
-    """Its options by name. Raises `UserError` for hints that mean nothing, and for what takes no options by name."""
+    """The options of a class or function by name. Raises `UserError` if its hints or its signature can't be read."""
     if not dataclasses.is_dataclass(target):
         return _of_signature(owner, target)
     hints = plugged(f"options of {owner}", _hints, target)
@@ -70,19 +70,19 @@ def parameters(owner: str, target: Any) -> dict[str, Parameter]:
 
 
 def build(owner: str, target: Callable[..., T], values: Mapping[str, Value]) -> T:
-    """`target(**values)`, each value converted to its type.
+    """Return `target(**values)`, with each value converted to its type.
 
-    Raises `UserError` as `checked` does, and if the values are refused.
+    Raises `UserError` as `checked` does, and if `target` refuses the values.
     """
     return cast(T, made_of(owner, target, checked(owner, target, values)))
 
 
 # Any: a class or a function, and values of the types of its options.
 def checked(owner: str, target: Any, values: Mapping[str, Value], supplied: Collection[str] = ()) -> dict[str, Any]:
-    """The values, converted. Parameters in `supplied` are none of the user's business.
+    """Convert the values to the types of their options. The caller passes parameters in `supplied` itself.
 
-    Raises `UserError` for a key that is no option, for a value that its type doesn't allow, and for an option without
-    a default that isn't given.
+    Raises `UserError` for an unknown key, for a value that its type doesn't allow, and for a missing option that has
+    no default.
     """
     valid = {name: each for name, each in parameters(owner, target).items() if name not in supplied}
     if values and not valid:
@@ -92,12 +92,12 @@ def checked(owner: str, target: Any, values: Mapping[str, Value], supplied: Coll
             raise unknown(f"option of {owner}", key, valid)
     for key, parameter in valid.items():
         if parameter.required and key not in values:
-            raise UserError(one_line(f"option {key} of {owner} has no default: it must be given, as {key}=VALUE"))
+            raise UserError(one_line(f"option {key} of {owner} has no default; give it as {key}=VALUE"))
     return {key: _converted(owner, key, value, valid[key].hint) for key, value in values.items()}
 
 
 def default_problem(owner: str, key: str, parameter: Parameter) -> str:
-    """Why the default of an option is none that could be given; empty if it is fine, or not known before it is made."""
+    """The reason why an option's default isn't a valid value; empty if it is valid, or if it comes from a factory."""
     if parameter.required or parameter.default is dataclasses.MISSING:
         return ""
     adapter = plugged(f"option {key} of {owner}", _adapter, parameter.hint)
@@ -108,15 +108,15 @@ def default_problem(owner: str, key: str, parameter: Parameter) -> str:
     return ""
 
 
-# Any: likewise.
+# Any: a class or a function, its options' values, and the result.
 def made_of(owner: str, target: Any, values: Mapping[str, Any]) -> Any:
-    """`target(**values)` of values that are checked; of a function, the function with them, not called."""
+    """Return `target(**values)` for a class, and a partial of the function for a function; the values are checked."""
     if not inspect.isclass(target):
         return functools.partial(target, **values)
-    return plugged(f"{owner} can't be made", functools.partial(target, **values))
+    return plugged(f"{owner} can't be created", functools.partial(target, **values))
 
 
-# Any: likewise.
+# Any: a class or a function.
 def _of_signature(owner: str, target: Any) -> dict[str, Parameter]:
     if inspect.isclass(target) and target.__init__ is object.__init__:
         return {}
@@ -126,7 +126,7 @@ def _of_signature(owner: str, target: Any) -> dict[str, Parameter]:
         for each in (found if inspect.isclass(target) else found[2:])
         if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
     }
-    # Texts, where a file has `from __future__ import annotations`; those of the other parameters are nobody's business.
+    # Annotations are strings in a file with `from __future__ import annotations`. Only those of options are resolved.
     written = {name: each.annotation for name, each in named.items() if each.annotation is not each.empty}
     scope = getattr(inspect.unwrap(target.__init__ if inspect.isclass(target) else target), "__globals__", {})
     hints = plugged(f"options of {owner}", _hints, SimpleNamespace(__annotations__=written), scope)
@@ -136,19 +136,19 @@ def _of_signature(owner: str, target: Any) -> dict[str, Parameter]:
     }
 
 
-# Any: something with annotations, the names that these know, and what they mean.
+# Any: an object with annotations, the names in their scope, and their types.
 def _hints(annotated: Any, scope: dict[str, Any] | None = None) -> dict[str, Any]:
     return get_type_hints(annotated, scope, include_extras=True)
 
 
-# Any: the default of an option of which no type is stated, and the type that it must have.
+# Any: the default of an option without a type hint, and the type that follows from it.
 def _type_of(default: Any) -> Any:
     if type(default) is int:
         return int | float
     return type(default) if isinstance(default, bool | float | str) else Any
 
 
-# Any: of any type.
+# Any: a field of any type.
 def _is_required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
@@ -161,7 +161,7 @@ def _converted(owner: str, key: str, value: Value, hint: Any) -> Any:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if get_origin(hint) is Literal:
-        # From the command line a number comes as text, which is none of the choices.
+        # On the command line a number is text, which equals none of the choices.
         value = next((choice for choice in get_args(hint) if str(choice) == value), value)
     try:
         return adapter.validate_python(value)
@@ -174,7 +174,7 @@ def _problem(error: ValidationError) -> str:
     return f"{problem[0].lower()}{problem[1:]}"
 
 
-# Any: pydantic's adapter of a type hint.
+# Any: pydantic's adapter for a type hint.
 def _allows(adapter: Any, value: Value) -> bool:
     try:
         adapter.validate_python(value)
@@ -183,6 +183,6 @@ def _allows(adapter: Any, value: Value) -> bool:
     return True
 
 
-# Any: likewise.
+# Any: a type hint, and pydantic's adapter for it.
 def _adapter(hint: Any) -> Any:
     return TypeAdapter(hint, config=ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True))

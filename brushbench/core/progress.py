@@ -1,13 +1,13 @@
-"""How far the work is, told to whoever wants to know."""
+"""Callbacks that report progress."""
 
 from collections.abc import Callable
 
 Advance = Callable[[int, int], None]
-"""Told how many more samples are finished, and how many of these failed."""
+"""Called with the number of newly finished samples, and how many of them failed."""
 ProgressCallback = Callable[[str, int, int], Advance]
-"""Told, before a stage begins, its name, how many samples it has, and how many of these are finished already."""
+"""Called before a stage with its name, its number of samples, and how many of them are already finished."""
 
 
 def silent(_stage: str, _total: int, _finished: int) -> Advance:
-    """A `ProgressCallback` that tells nobody."""
+    """A `ProgressCallback` that reports nothing."""
     return lambda done, failed: None

@@ -1,7 +1,7 @@
-"""The two protocols: what is stored, with which seeds, and how pixel errors are normalised.
+"""The two protocols: how images are stored, which seeds are used, and how pixel errors are normalised.
 
-`paper` does what the official evaluation script does, so that its numbers stand beside published ones; `strict` does
-what is correct. docs/protocol.md tells the differences.
+`paper` does what the official evaluation script does, so that its numbers can be compared with published ones; `strict`
+does what is correct. docs/protocol.md explains the differences.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ ProtocolName = Literal["paper", "strict"]
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One set of rules."""
+    """The rules of a protocol."""
 
     name: ProtocolName
     image_format: Literal["JPEG", "PNG"]
-    """What results are stored as, and therefore what is scored. JPEG at Pillow's default quality, as the script."""
+    """The format that images are stored in and scored from. JPEG is at Pillow's default quality, as in the script."""
     seed_per_sample: bool
-    """False: every sample gets the run's seed itself, as the script does."""
+    """False: every sample gets the run's seed, as in the script."""
     pads: bool
-    """Whether sizes that a method can't paint are padded for it. The script knows but one size, 512x512."""
+    """Whether images of a size that a method doesn't support are padded. The script has only one size, 512x512."""
 
     def sample_seed(self, run_seed: int, sample_id: str) -> int:
-        """The seed of one sample, 0..2**63-1: it depends on nothing but these two."""
+        """The seed of one sample, 0..2**63-1, which depends only on the run's seed and the sample's id."""
         if not self.seed_per_sample:
             return run_seed
         return int.from_bytes(hashlib.sha256(f"{run_seed}:{sample_id}".encode()).digest()[:8]) >> 1
@@ -39,7 +39,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol_named(name: str) -> Protocol:
-    """Raises `UserError` for another name than `paper` or `strict`."""
+    """The protocol with this name. Raises `UserError` for any name but `paper` and `strict`."""
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]

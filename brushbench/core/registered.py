@@ -1,4 +1,4 @@
-"""An entry of a catalogue: a name, the class behind it, and what is known of it without importing that class."""
+"""An entry of a catalogue: a name, its class, and the facts that are known without importing the class."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,7 +12,7 @@ Info_co = TypeVar("Info_co", bound=MethodInfo | MetricInfo | DatasetInfo | None,
 
 @dataclass(frozen=True, slots=True)
 class Registered(Generic[Info_co]):
-    """A method, metric or data set that is found by its name."""
+    """A method, metric or data set that can be requested by its name."""
 
     name: str
     target: str
@@ -20,4 +20,4 @@ class Registered(Generic[Info_co]):
     summary: str
     """One line for `brushbench list`."""
     info: Info_co
-    """None for a plug-in, whose class states it."""
+    """None for a plug-in, whose class states its own facts."""

@@ -1,8 +1,8 @@
-"""Names of methods, metrics and data sets, each a `module:Class` that is imported only when it is asked for.
+"""Names of methods, metrics and data sets, each for a `module:Class` that is imported only when it is requested.
 
-The packages that own them have a catalogue each, which is found by name: nothing here knows what is in it. Other
-distributions add theirs with the entry-point groups `brushbench.methods`, `brushbench.metrics` and
-`brushbench.datasets`; each can also be a file: `path/to/file.py:Class`.
+Each package of the suite lists its own in a catalogue, which this module finds by name. Other distributions register
+theirs in the entry-point groups `brushbench.methods`, `brushbench.metrics` and `brushbench.datasets`. Any of them can
+also be a class in a file: `path/to/file.py:Class`.
 """
 
 import importlib
@@ -30,45 +30,45 @@ CATALOGUES: Mapping[PluginKind, str] = {
 }
 
 
-# Any: whatever stands there, which the caller knows.
+# Any: the caller knows the type of what it imports.
 def by_name(target: str) -> Any:
-    """What stands at `module:name`, imported now: how a floor of the house uses one above it."""
+    """Import and return `module:name`. This is how a layer uses a layer above it."""
     module, _, name = target.partition(":")
     return vars(importlib.import_module(module))[name]
 
 
 @cache
 def built_in(kind: PluginKind) -> Mapping[str, Registered[MethodInfo | MetricInfo | DatasetInfo]]:
-    """The suite's own, by name."""
+    """The suite's own methods, metrics or data sets, by name."""
     return {entry.name: entry for entry in by_name(CATALOGUES[kind])}
 
 
 def method_info(name: str) -> MethodInfo | None:
-    """The facts about one of the suite's own methods; None for any other."""
+    """The facts about one of the suite's own methods; None for any other method."""
     entry = built_in("method").get(name)
     return cast(MethodInfo, entry.info) if entry else None
 
 
 def metric_info(name: str) -> MetricInfo | None:
-    """The facts about one of the suite's own metrics, with or without a region in its name; None for any other."""
+    """The facts about one of the suite's own metrics, named with or without a region; None for any other metric."""
     entry = built_in("metric").get(name.partition("@")[0])
     return cast(MetricInfo, entry.info) if entry else None
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """The facts about one of the suite's own data sets; for any other nothing is stated."""
+    """The facts about one of the suite's own data sets; for any other data set, the default facts."""
     entry = built_in("dataset").get(name)
     return cast(DatasetInfo, entry.info) if entry else DatasetInfo()
 
 
 def mask_kind(dataset: str, split: str) -> MaskKind:
-    """What kind of masks a split of a data set has, by its name."""
+    """The kind of masks in a split of a data set, both given by name."""
     return dataset_info(dataset).mask_kind(split)
 
 
 @cache
 def registered(kind: PluginKind) -> dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]]:
-    """Every name of that kind. The suite's own names can't be taken by an entry point."""
+    """All registered entries of this kind, by name. An entry point can't replace one of the suite's own names."""
     entries: dict[str, Registered[MethodInfo | MetricInfo | DatasetInfo | None]] = {
         point.name: Registered(point.name, f"{point.module}:{point.attr}", f"plug-in {point.value}", None)
         for point in entry_points(group=f"brushbench.{kind}s")
@@ -78,32 +78,32 @@ def registered(kind: PluginKind) -> dict[str, Registered[MethodInfo | MetricInfo
 
 
 def check_name(kind: PluginKind, name: str) -> None:
-    """Raise `UserError`, with the nearest valid name, unless `name` is registered or a file that exists."""
+    """Raise `UserError` unless `name` is registered or names a class in an existing file."""
     if file := plugin_file(name):
         check_plugin_file(name, file)
         if is_built_in(kind, own := short_name(name)):
-            raise UserError(one_line(f"{name}: {own!r} is the name of a {kind} of the suite; valid is any other name"))
+            raise UserError(one_line(f"{name}: the suite already has a {kind} called {own!r}; valid: any other name"))
     elif name.endswith(SUFFIX) and Path(name).is_file():
-        raise UserError(one_line(f"{kind} {name!r} names no class or function of the file; valid is {name}:NAME"))
+        raise UserError(one_line(f"{kind} {name!r} names no class or function of the file; valid: {name}:NAME"))
     elif name not in registered(kind):
         raise unknown(kind, name, registered(kind))
 
 
 def short_name(name: str) -> str:
-    """What a plug-in is called in folders and tables: a registered one by its name, a file by the class in it."""
+    """The name that folders and tables use: the registered name, or for a file the name of its class."""
     return name.rpartition(":")[2] if plugin_file(name) else name
 
 
 def is_built_in(kind: PluginKind, name: str) -> bool:
-    """Whether it is the suite's own."""
+    """Tell whether this is one of the suite's own names."""
     return name in built_in(kind)
 
 
 # Any: the caller checks what the class is.
 def load_class(kind: PluginKind, name: str) -> Any:
-    """Import and return the class, or a method's function, behind a name.
+    """Import and return the class behind a name, or a method's function.
 
-    Raises `UserError` if there is none or it can't be imported.
+    Raises `UserError` if the name is unknown or the class can't be imported.
     """
     check_name(kind, name)
     if file := plugin_file(name):
@@ -111,13 +111,13 @@ def load_class(kind: PluginKind, name: str) -> Any:
     return _built_in_class(kind, name) if is_built_in(kind, name) else _imported(kind, name)
 
 
-# Any: likewise.
+# Any: the caller checks what the class is.
 @cache
 def _built_in_class(kind: PluginKind, name: str) -> Any:
     return _imported(kind, name)
 
 
-# Any: likewise.
+# Any: the caller checks what the class is.
 def _imported(kind: PluginKind, name: str) -> Any:
     target = registered(kind)[name].target
     path = target.partition(":")[0]
@@ -127,9 +127,9 @@ def _imported(kind: PluginKind, name: str) -> Any:
 
 # Any: the class of a method.
 def role_of_class(name: str, cls: Any) -> Role:
-    """What a method is for: the suite's own as in its catalogue, any other as its class says, else a contender.
+    """A method's role: from the catalogue for the suite's own, else from its class, `contender` by default.
 
-    Raises `UserError` for another role than those there are.
+    Raises `UserError` if a class states an unknown role.
     """
     if own := method_info(name):
         return own.role
@@ -140,13 +140,13 @@ def role_of_class(name: str, cls: Any) -> Role:
 
 
 def built_in_version(name: str) -> int:
-    """The version of one of the suite's own methods; of any other 1, as its code is told apart by digests."""
+    """The version of one of the suite's own methods; 1 for any other, as digests identify its code."""
     own = method_info(name)
     return own.version if own else 1
 
 
 def distribution_of(name: str) -> Distribution | None:
-    """Which installed distribution a method of that name comes from; None for the suite's own, and for a file."""
+    """The installed distribution that registers a method; None for the suite's own, and for a file."""
     if is_built_in("method", name):
         return None
     points = entry_points(group="brushbench.methods", name=name)
@@ -162,6 +162,6 @@ def _named(module: ModuleType, target: str, place: str) -> Any:
     if not (inspect.isclass(found) or inspect.isroutine(found)):
         valid = ", ".join(public_names(module)) or "none"
         raise UserError(
-            one_line(f"{name} of {place} is of type {type(found).__name__}, and no class or function; valid: {valid}")
+            one_line(f"{name} of {place} is of type {type(found).__name__}, not a class or function; valid: {valid}")
         )
     return found

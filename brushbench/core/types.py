@@ -1,7 +1,7 @@
-"""The nouns that methods, metrics and data sets share.
+"""The types that methods, metrics and data sets share.
 
-Fixed everywhere: images are uint8, RGB, 0..255, channels first; masks are bool and True where the image is to be
-painted. The other side of a mask is called *known*.
+Everywhere, images are uint8, RGB, 0..255, channels first. Masks are bool and True for the pixels to inpaint, the
+*painted* region; the rest is the *known* region.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +18,21 @@ from brushbench.core.metric_info import MetricInfo
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image with the region to paint in it and the caption of the result.
+    """One image with its mask and the caption of the inpainted image.
 
-    Raises `UserError` if a tensor has another dtype or shape than stated here.
+    Raises `UserError` if a tensor's dtype or shape isn't the one stated here.
     """
 
     id: str
     """Unique in its data set."""
     image: UInt8[Tensor, "3 h w"]
-    """The source photograph, RGB, 0..255."""
+    """The source image, RGB, 0..255."""
     mask: Bool[Tensor, "1 h w"]
-    """True = paint."""
+    """True = inpaint."""
     caption: str
-    """What the painted image shows."""
+    """What the inpainted image shows."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """What reports can group by, for example `{"subject": "animal"}`."""
+    """Names and values by which reports can group, for example `{"subject": "animal"}`."""
 
     def __post_init__(self) -> None:
         size = tuple(self.image.shape[1:])
@@ -42,32 +42,32 @@ class Sample:
             raise UserError(f"sample {self.id!r}: mask is {_described(self.mask)}, must be bool {[1, *size]}")
 
     def __repr__(self) -> str:
-        """Without the pixels."""
+        """The id, size, masked share, caption and tags, without the pixels."""
         size = "x".join(map(str, self.image.shape[1:]))
-        painted = f"{self.mask.float().mean().item():.0%} painted"
-        return f"<Sample {self.id!r}, {size}, {painted}, {self.caption!r}, {dict(self.tags)}>"
+        masked = f"{self.mask.float().mean().item():.0%} masked"
+        return f"<Sample {self.id!r}, {size}, {masked}, {self.caption!r}, {dict(self.tags)}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """n samples of one size, stacked: what methods and metrics see."""
+    """n samples of one size, stacked, as methods and metrics get them."""
 
     ids: tuple[str, ...]
     """One per sample."""
     images: UInt8[Tensor, "n 3 h w"]
     """The source images, RGB, 0..255."""
     masks: Bool[Tensor, "n 1 h w"]
-    """True = paint."""
+    """True = inpaint."""
     captions: tuple[str, ...]
     """One per sample."""
 
     @staticmethod
     def of(samples: Sequence[Sample]) -> "Batch":
-        """The samples in their order. Raises `UserError` for none, or for samples of different sizes."""
+        """Stack samples in their order. Raises `UserError` if the list is empty or the sizes differ."""
         sizes = {tuple(sample.image.shape[1:]) for sample in samples}
         if len(sizes) != 1:
             found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes)) or "no sample"
-            raise UserError(f"a batch takes samples of one size, got {found}")
+            raise UserError(f"all samples of a batch must have one size, got {found}")
         return Batch(
             ids=tuple(sample.id for sample in samples),
             images=torch.stack([sample.image for sample in samples]),
@@ -82,19 +82,19 @@ class Batch:
         if self.masks.dtype != torch.bool or tuple(self.masks.shape) != (count, 1, *size):
             raise UserError(f"batch of {count}: masks are {_described(self.masks)}, must be bool {[count, 1, *size]}")
         if len(self.captions) != count:
-            raise UserError(f"batch of {count}: it has {len(self.captions)} captions")
+            raise UserError(f"batch of {count}: {len(self.captions)} captions, must be {count}")
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        """Without the pixels."""
+        """The number of samples, their size and ids, without the pixels."""
         return f"<Batch of {len(self)}, {'x'.join(map(str, self.images.shape[2:]))}, {', '.join(self.ids)}>"
 
     def take(self, indices: Sequence[int]) -> "Batch":
-        """The samples at these places, in this order; a place can be taken more than once.
+        """The samples at these indices, in this order; an index may be repeated.
 
-        Raises `IndexError` for a place that isn't there.
+        Raises `IndexError` for an index out of range.
         """
         places = list(indices)
         return Batch(
@@ -107,16 +107,16 @@ class Batch:
 
 @runtime_checkable
 class Method(Protocol):
-    """Paints the masked region of every image of a batch."""
+    """Inpaints the masked region of every image in a batch."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
-        """The finished images, RGB, 0..255. `seeds` has one int per sample, the only source of randomness."""
+        """The inpainted images, RGB, 0..255. `seeds` has one int per sample, the only source of randomness."""
         ...
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """Scores every image of a batch."""
+    """Scores every image in a batch."""
 
     @property
     def info(self) -> MetricInfo:
@@ -124,22 +124,22 @@ class Metric(Protocol):
         ...
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
-        """One number per image. Not finite means *not scored*, never a score: see `metric_info.unscored`."""
+        """One number per image. A number that isn't finite means *not scored*: see `metric_info.unscored`."""
         ...
 
 
 @runtime_checkable
 class Noting(Protocol):
-    """A metric that has something to say of some of its scores."""
+    """A metric that adds notes to some of its scores."""
 
     def notes(self, batch: Batch) -> Sequence[str]:
-        """For each sample what a reader must know of its score; empty for nothing."""
+        """One note per sample with what a reader must know about its score; empty for no note."""
         ...
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """A sequence of samples that decodes each one when it is asked for."""
+    """A sequence of samples, each decoded when it is accessed."""
 
     @property
     def name(self) -> str:
@@ -148,26 +148,26 @@ class Dataset(Protocol):
 
     @property
     def split(self) -> str:
-        """Which masks these are: `inside`, `outside`, ..."""
+        """The split, which determines the masks: `inside`, `outside`, ..."""
         ...
 
     @property
     def ids(self) -> Sequence[str]:
-        """The ids in order, without decoding anything."""
+        """The ids in order, found without decoding any sample."""
         ...
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """The tags of every id, as its `Sample` has them, without decoding anything; none of a damaged sample."""
+        """The tags of every id, as in its `Sample`, without decoding it; none for a damaged sample."""
         ...
 
     def digest(self) -> str:
-        """Hash of every byte that the samples are made of."""
+        """Hash of all bytes that the samples are made from."""
         ...
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises `SampleError` for a sample that can't be used, `IndexError` past the end."""
+        """Decode one sample. Raises `SampleError` if it can't be used, `IndexError` past the end."""
         ...
 
     def __iter__(self) -> Iterator[Sample]: ...

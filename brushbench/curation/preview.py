@@ -139,7 +139,7 @@ def _samples(datasets: Mapping[str, Dataset], count: int) -> tuple[list[tuple[st
 
 def _part(sample: Sample, split: str) -> Sheet:
     height, width = sample.image.shape[1:]
-    about = f"{split}, {100 * float(sample.mask.float().mean()):.0f} % painted, {width}x{height}"
+    about = f"{split}, {100 * float(sample.mask.float().mean()):.0f} % masked, {width}x{height}"
     tags = ", ".join(f"{key}: {value}" for key, value in sample.tags.items())
     caption = text(sample.caption, SIDE, size=TEXT, most=CAPTION_LINES)
     small = below([text(sample.id, SIDE), text(about, SIDE, GREY), text(tags, SIDE, GREY)])

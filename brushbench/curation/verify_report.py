@@ -83,7 +83,7 @@ def _about(found: Verification) -> Iterator[str]:
     for split in found.splits:
         if shares := found.shares(split):
             low, middle, high = (f"{100 * share:.1f} %" for share in _spread(shares).values())
-            yield f"painted, {split}: {low} to {high} of a picture, median {middle}"
+            yield f"masked, {split}: {low} to {high} of a picture, median {middle}"
     if tokens := _tokens(found):
         low, middle, high = (f"{count:.0f}" for count in _spread(tokens).values())
         yield f"tokens per caption: {low} to {high}, median {middle}"

@@ -1,4 +1,4 @@
-"""BrushBench, and any data set in its format: `images/` and a mapping file with captions and run-length masks."""
+"""Read BrushBench and other data sets in its format: `images/`, and a mapping file with captions and masks."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,20 +21,20 @@ from brushbench.imaging.images import Size, read_image, size_or_none
 from brushbench.imaging.masks import brush_strokes
 
 FOLDERS = (".", "BrushBench", MISSPELT)
-"""Where below the root the mapping file may be; the authors' README misspells it, and real users have that folder."""
+"""Folders below the root that may contain the mapping file; the last is misspelt in the authors' README."""
 BRUSH = "brush"
 MAX_ATTEMPTS = 100
 STROKE_SIDE = 512
-"""The size that brush strokes are drawn at; on another, they are reduced or enlarged."""
+"""Brush strokes are drawn at this size, and resized for pictures of another size."""
 
 
 @final
 class BrushBench:
     """One split of a data set in BrushBench's format.
 
-    A damaged mapping file raises `UserError` when it is opened; a damaged entry raises `SampleError` when that sample
-    is asked for. All images of a data set have one size, the one that most of them have: the masks' run lengths mean
-    nothing on another. Tags come from the entries, if they have some, and from `tags.csv`.
+    A damaged mapping file raises `UserError` when it is opened; a damaged entry raises `SampleError` when its sample
+    is requested. All images of a data set must have the size that most of them have, as the masks' run lengths are
+    valid only for that size. Tags come from the entries and from `tags.csv`.
     """
 
     def __init__(self, mapping_file: Path, split: str, name: str = "brushbench") -> None:
@@ -49,7 +49,7 @@ class BrushBench:
     def listed(
         root: Path | None, splits: Sequence[str], _options: Mapping[str, Value], report: Report
     ) -> DataListing | None:
-        """See `Listable`; of the very data set also whether all of it is there."""
+        """See `Listable`; for BrushBench itself, the notes also say whether the copy is complete."""
         mapping_file = root if root is None or root.is_file() else find_mapping_file(root)
         return read_mapping(mapping_file, splits, report, COMPLETE) if mapping_file else None
 
@@ -64,11 +64,11 @@ class BrushBench:
 
     @property
     def ids(self) -> Sequence[str]:
-        """The keys of the mapping file in Unicode's form NFC, in its order."""
+        """The keys of the mapping file in its order, in Unicode's form NFC."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """The tags in the mapping file and in `tags.csv`; the latter's hold."""
+        """The tags from the mapping file and from `tags.csv`, which overrides the mapping file."""
         return {sample.id: sample.tags for sample in self._samples}
 
     def image_file(self, index: int) -> Path | None:
@@ -110,18 +110,18 @@ class BrushBench:
 
 
 def find_mapping_file(root: Path) -> Path | None:
-    """The mapping file in `root` or in the data set's folder below it, None if there is none."""
+    """The mapping file in `root` or in the data set's folder below it; None if there is none."""
     candidates = (root / folder / name for folder in FOLDERS for name in MAPPING_FILES)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _image_of(sample: ListedSample) -> Path | None:
-    """The file of its image, None for a damaged entry and for a file that isn't the data set's."""
+    """The image file of a sample; None for a damaged entry and for a file outside the data set's folder."""
     return None if sample.failure() else sample.image_or_none()
 
 
 def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
-    """The strokes of the brush split: of the first seed made from the id that gives any."""
+    """Draw a sample's mask for the brush split, from the first seed made from its id that gives any stroke."""
     for attempt in range(MAX_ATTEMPTS):
         seed = int.from_bytes(hashlib.sha256(f"brush:{sample_id}:{attempt}".encode()).digest()[:4])
         strokes = brush_strokes(STROKE_SIDE, STROKE_SIDE, seed)
@@ -129,4 +129,4 @@ def brush_mask(sample_id: str, height: int, width: int) -> Bool[Tensor, "h w"]:
             strokes = interpolate(strokes[None, None].float(), size=(height, width))[0, 0] > 0
         if strokes.numpy().any():
             return strokes
-    raise SampleError(f"no brush stroke meets a picture of {height}x{width}")
+    raise SampleError(f"no brush stroke covers a pixel of a {height}x{width} picture")

@@ -1,17 +1,15 @@
-"""The suite's own data sets: what each is, whose it is, how to get it, and where the class that reads it stands."""
+"""The suite's own data sets: what each is, who made it, how to get it, and which class reads it."""
 
 from brushbench.core.dataset_info import STROKES, DatasetInfo, Download
 from brushbench.core.registered import Registered
 
 FORM = "https://forms.gle/9TgMZ8tm49UYsZ9s5"
 RESULTS = "https://drive.google.com/drive/folders/1dK3oIB2UvswlTtnIS1iHfx4s57MevWdZ"
-"""What the authors of BrushNet generated on BrushBench."""
-_NOT_VISITED = (
-    "(The addresses are those that public code and issues give; none could be visited when this was written.)"
-)
+"""The images that the authors of BrushNet generated on BrushBench."""
+_NOT_VISITED = "(The addresses come from public code and issues; none could be visited when this was written.)"
 _UNPACK = (
-    "An archive of it is unpacked there by `brushbench data get {name} --archive FILE`, or downloaded from a link that "
-    "you have by `--url URL --sha256 HEX`."
+    "Then `brushbench data get {name} --archive FILE` unpacks the archive into {folder}; with `--url URL --sha256 HEX` "
+    "in place of `--archive`, it downloads the archive from a link that you have."
 )
 _HALVES = ("inside", "outside")
 
@@ -22,20 +20,20 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
         "BrushBench, or any set in its format",
         DatasetInfo(
             splits=(*_HALVES, STROKES),
-            licence="the authors': whoever fills in their form agrees to it",
+            licence="the authors'; you agree to it by filling in their form",
             citation="Ju et al., BrushNet, ECCV 2024, arXiv:2403.06976",
             download=Download(
                 "BrushBench",
                 (
-                    "There is no download of BrushBench: its authors give it out on a form, so this command can't get "
-                    "it.",
-                    f"Fill in the form, {FORM}; you agree to their licence by that. It is linked in the README of "
+                    "There is no download of BrushBench that this command could use: request it from its authors via "
+                    "their form.",
+                    f"Fill in the form, {FORM}, by which you agree to their licence. It is linked in the README of "
                     f"https://github.com/TencentARC/BrushNet, section Data Download. {_NOT_VISITED}",
-                    _UNPACK + " Any zip or tar will do.",
-                    "Or put mapping_file.json and images/ (600 JPEG files) into {folder}. Called BrushDench, as in "
-                    "their README, the folder is found too.",
+                    _UNPACK + " Any zip or tar file will do.",
+                    "Or put mapping_file.json and images/ (600 JPEG files) into {folder}. A folder called BrushDench, "
+                    "as in their README, is found too.",
                 ),
-                source=f"the authors' form, {FORM}; what they painted, for `score --images` (docs/data.md says how): "
+                source=f"the authors' form, {FORM}; their generated images, for `score --images` (see docs/data.md): "
                 f"{RESULTS}",
             ),
         ),
@@ -60,7 +58,7 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
     Registered(
         "folder",
         "brushbench.datasets.folder:Folder",
-        "images/, masks/ and captions of one's own",
+        "a folder of your own with images/, masks/ and captions",
         DatasetInfo(splits=_HALVES, licence="yours", citation="yours", complement=True),
     ),
     Registered(
@@ -69,9 +67,9 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
         "embedded scenes of cut paper, 128x128, procedural",
         DatasetInfo(
             splits=(*_HALVES, STROKES),
-            # The paper's networks would look at a world that they don't know.
+            # The paper's networks have never seen such pictures.
             learned=("papercut-clip",),
-            licence="Apache-2.0, as the suite",
+            licence="Apache-2.0, like the suite",
             citation="this suite",
             weights="papercut",
             embedded=True,
@@ -94,7 +92,7 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
         "embedded photographs with drawn object masks",
         DatasetInfo(
             splits=_HALVES,
-            licence="those of scikit-image's pictures, see its data folder",
+            licence="the licences of scikit-image's pictures, see its data folder",
             citation="van der Walt et al., 2014",
             complement=True,
             embedded=True,

@@ -1,7 +1,7 @@
-"""What can be wrong with a data set: the kinds of defects by name, and one defect as a finding and as an error.
+"""Defects of data sets: their kinds by name, and a single defect as a finding or as an error.
 
-A reader hands each defect of the files that describe a data set to a `Report`, and goes on as well as it can. What is
-done then is a policy: opening the data set is `refuse`, and `data verify` collects all.
+A reader passes each defect in the files that describe a data set to a `Report`, and continues as well as it can. The
+report decides what happens: opening a data set uses `refuse`, and `data verify` collects all findings.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,37 +16,37 @@ class DefectKind:
     """A kind of defect."""
 
     meaning: str
-    """What is the matter, in words."""
+    """What is wrong, in words."""
     usable: bool = False
-    """The sample can be used nevertheless, but look at it."""
+    """Whether the sample can be used nevertheless; it is worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFinding:
-    """One defect."""
+    """One defect of a data set."""
 
     kind: str
     """A name in `KINDS`."""
     subject: str
-    """The id of the sample, or the name of the file if it belongs to none."""
+    """The id of the sample, or the name of a file that belongs to no sample."""
     detail: str = ""
     refusal: str = ""
-    """Why the data set can't be opened; empty if it can, with this defect."""
+    """Why the data set can't be opened; empty if it can be opened with this defect."""
     failure: str = ""
-    """Why the sample can't be used, if that is known before a picture is read; empty otherwise."""
+    """Why the sample can't be used, if that is known before its pictures are read; empty otherwise."""
 
 
 Report = Callable[[DataFinding], object]
 
 
 def refuse(finding: DataFinding) -> None:
-    """The policy of opening a data set. Raises `UserError` for a finding with which it can't be opened."""
+    """Raise `UserError` for a finding with which a data set can't be opened; ignore any other finding."""
     if finding.refusal:
         raise UserError(finding.refusal)
 
 
 def unreadable(subject: str, error: UserError) -> DataFinding:
-    """The finding for an error after which there is nothing left to read."""
+    """Make the finding for an error after which nothing more can be read."""
     return DataFinding("unreadable", subject, str(error), refusal=str(error))
 
 
@@ -66,60 +66,62 @@ class DefectError(SampleError):
 
 KINDS: Mapping[str, DefectKind] = {
     # The files that describe the data set.
-    "unreadable": DefectKind("the data set's own files can't be read, so none of it can be used"),
+    "unreadable": DefectKind("the files that describe the data set can't be read, so it can't be used"),
     "duplicate-id": DefectKind("the id occurs more than once"),
     "ids-alike": DefectKind(
-        "ids differ only in case or in how accents are written: on some systems they are one file", True
+        "ids differ only in case or in how accents are encoded, so that some systems store them as one file", True
     ),
-    "names-alike": DefectKind("two files or ids are one name, with its accents written in two ways"),
-    "caption-order": DefectKind("captions go by the order of the images' names, which programs sort differently"),
-    "bad-id": DefectKind("the id can't be the name of a file"),
-    "malformed-record": DefectKind("the entry of the sample lacks something, or has something of another type"),
-    "sidecar-unreadable": DefectKind("the file of tags can't be read, so none of the data set can be used"),
-    "sidecar-unknown-id": DefectKind("the file of tags names a sample that the data set doesn't have"),
-    "sidecar-duplicate-id": DefectKind("the file of tags names a sample more than once"),
-    "sidecar-value": DefectKind("the file of tags says something that isn't one of the tag's values"),
+    "names-alike": DefectKind("two files or ids have the same name, with its accents encoded in two ways"),
+    "caption-order": DefectKind(
+        "captions are assigned by the order of the images' names, which programs sort differently"
+    ),
+    "bad-id": DefectKind("the id can't be a file name"),
+    "malformed-record": DefectKind("the sample's entry lacks a field, or has one of the wrong type"),
+    "sidecar-unreadable": DefectKind("tags.csv can't be read, so the data set can't be used"),
+    "sidecar-unknown-id": DefectKind("tags.csv names a sample that the data set doesn't have"),
+    "sidecar-duplicate-id": DefectKind("tags.csv names a sample more than once"),
+    "sidecar-value": DefectKind("tags.csv has a value that isn't valid for its tag"),
     # Pictures.
-    "missing-image": DefectKind("the image's file isn't there"),
-    "extra-image": DefectKind("a file that belongs to no sample", True),
-    "image-outside": DefectKind("the name of the image's file leads out of the data set's folder"),
-    "wrong-format": DefectKind("the file is no PNG, JPEG or WebP image, whatever its name says"),
+    "missing-image": DefectKind("the image file is missing"),
+    "extra-image": DefectKind("the file belongs to no sample", True),
+    "image-outside": DefectKind("the name of the image file leads out of the data set's folder"),
+    "wrong-format": DefectKind("the file isn't a PNG, JPEG or WebP image, despite its name"),
     "wrong-suffix": DefectKind("the image is in another format than its name says", True),
     "truncated": DefectKind("the image's file is cut off: its end is missing"),
     "undecodable": DefectKind("the image is damaged"),
-    "too-large": DefectKind("the image has so many pixels that it is taken for a decompression bomb"),
-    "wrong-size": DefectKind("the image has another size than most of the data set, so its mask means nothing"),
-    "colour-mode": DefectKind("the image isn't RGB with 8 bits: it is converted when it is read", True),
+    "too-large": DefectKind("the image has so many pixels that it is refused as a decompression bomb"),
+    "wrong-size": DefectKind("the image has another size than most of the data set, so its mask doesn't fit"),
+    "colour-mode": DefectKind("the image isn't 8-bit RGB: it is converted when it is read", True),
     "exif-orientation": DefectKind(
-        "the image is stored turned or mirrored, as its EXIF data say: programs disagree", True
+        "the image is rotated or mirrored by its EXIF data, which not every program applies", True
     ),
     "several-frames": DefectKind("the image is animated: only its first frame is used", True),
-    "image-of-another": DefectKind("the image's file has the id of another sample for its name", True),
+    "image-of-another": DefectKind("the image file is named after another sample", True),
     "shared-image": DefectKind("two samples name the same file", True),
-    "duplicate-image": DefectKind("two files are the same, byte by byte", True),
+    "duplicate-image": DefectKind("two files are identical, byte by byte", True),
     "duplicate-pixels": DefectKind("two different files show the same picture, pixel by pixel", True),
     # Masks.
     "missing-mask": DefectKind("the sample has no mask"),
-    "extra-mask": DefectKind("a mask that belongs to no sample", True),
-    "mask-truncated": DefectKind("the mask's file is cut off: its end is missing"),
-    "mask-undecodable": DefectKind("the mask's file is damaged, or no PNG, JPEG or WebP image"),
+    "extra-mask": DefectKind("the mask belongs to no sample", True),
+    "mask-truncated": DefectKind("the mask file is cut off: its end is missing"),
+    "mask-undecodable": DefectKind("the mask file is damaged, or isn't a PNG, JPEG or WebP image"),
     "mask-size": DefectKind("the mask has another size than its image"),
-    "mask-grey": DefectKind("the mask has more than two values: it counts from half on", True),
-    "rle-malformed": DefectKind("the run lengths aren't a flat list of whole numbers in pairs"),
-    "rle-out-of-bounds": DefectKind("a run begins or ends outside of the image"),
-    "rle-overlap": DefectKind("runs of one mask overlap"),
-    "mask-empty": DefectKind("the mask is empty: there is nothing to paint"),
-    "mask-full": DefectKind("the mask is full: nothing of the image is known", True),
-    "masks-overlap": DefectKind("pixels are both in the inside and in the outside mask", True),
-    "masks-gap": DefectKind("pixels are neither in the inside nor in the outside mask", True),
+    "mask-grey": DefectKind("the mask has more than two values: pixels from half brightness up are inpainted", True),
+    "rle-malformed": DefectKind("the run lengths aren't a flat list of pairs of whole numbers"),
+    "rle-out-of-bounds": DefectKind("a run begins or ends outside the image"),
+    "rle-overlap": DefectKind("runs of the mask overlap"),
+    "mask-empty": DefectKind("the mask is empty: there is nothing to inpaint"),
+    "mask-full": DefectKind("the mask is full: no pixel of the image is known", True),
+    "masks-overlap": DefectKind("some pixels are in both the inside and the outside mask", True),
+    "masks-gap": DefectKind("some pixels are in neither the inside nor the outside mask", True),
     # Captions.
     "missing-caption": DefectKind("the sample has no caption"),
-    "extra-caption": DefectKind("a caption that belongs to no image", True),
+    "extra-caption": DefectKind("the caption belongs to no image", True),
     "empty-caption": DefectKind("the caption has no words", True),
-    "bad-caption": DefectKind("the caption is far too long, or isn't valid Unicode"),
+    "bad-caption": DefectKind("the caption is much too long, or isn't valid Unicode"),
     "long-caption": DefectKind("the caption has more than 77 tokens: CLIP's text encoders don't see its end", True),
     "control-characters": DefectKind("the caption has control characters, terminal escapes or direction marks", True),
     "duplicate-caption": DefectKind("two samples have the same caption", True),
-    # Found by the reader.
+    # Defects that only reading the sample finds.
     "unusable-sample": DefectKind("the sample can't be read"),
 }

@@ -1,4 +1,4 @@
-"""EditBench: 240 pictures with masks and three kinds of prompts. Source: Imagen Editor, arXiv:2212.06909, section 4."""
+"""Read EditBench: 240 pictures with masks and three kinds of prompts (Imagen Editor, arXiv:2212.06909, section 4)."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,19 +30,19 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EditBenchOptions:
-    """What is read of EditBench, and how. The defaults are what BrushNet's paper used."""
+    """Which part of EditBench is read, and how. The defaults are the settings of BrushNet's paper."""
 
     prompt: Literal["full", "mask-simple", "mask-rich"] = "full"
     """What the caption describes: the whole picture, or an object in the mask, alone or with its attributes."""
     subset: Literal["all", "natural", "generated"] = "all"
     close_holes: Annotated[int, Field(ge=0)] = 0
-    """Holes in a mask of up to so many pixels, before it is resized, become part of it."""
+    """Fill holes of up to this many pixels in a mask, before it is resized."""
     size: Annotated[int, Field(ge=8, le=MAX_SIDE, multiple_of=8)] = 512
-    """Side of images and masks. Layout C, which is resized already, is reduced if it is larger, and never enlarged."""
+    """Side of images and masks. Layout C, which is already resized, is reduced if it is larger, but never enlarged."""
 
 
 class _StoredSamples(Indexed, Protocol):
-    """Samples as they are stored, of all subsets, with what is to be painted inside."""
+    """The stored samples of all subsets, with the masks of the split `inside`."""
 
     def tags(self) -> Mapping[str, Mapping[str, str]]: ...
 
@@ -53,8 +53,8 @@ class _StoredSamples(Indexed, Protocol):
 class EditBench:
     """One split of EditBench, in any of the layouts that it circulates in.
 
-    Masks are as given for `inside`; `outside` is their complement, `brush` draws strokes as for BrushBench. Pictures
-    are resized bicubically, masks by nearest neighbours; one that isn't square is stretched.
+    `inside` uses the masks as stored, `outside` their complement, and `brush` draws strokes as for BrushBench. Pictures
+    are resized bicubically and masks by nearest neighbours; a picture that isn't square is stretched.
     """
 
     Options = EditBenchOptions
@@ -84,28 +84,28 @@ class EditBench:
         layout, subset = find_layout(root) if root else None, str(options.get("subset", ALL))
         if layout and layout.kind != "C":
             return read_tables(layout, str(options.get("prompt", PROMPTS[0])), splits, report, subset)
-        # Files of a subset of layout C would seem to belong to nothing.
+        # With a subset of layout C, the files of the other subset would be reported as extra.
         return read_mapping(layout.files[0], splits, report) if layout and subset == ALL else None
 
     @classmethod
     def open(cls, root: str | Path | None, split: str, options: EditBenchOptions) -> "EditBench":
-        """`root` is its folder, the one above it, a mapping file, or a table of layout B.
+        """Open EditBench; `root` is its folder, the folder above it, a mapping file, or a table of layout B.
 
-        Raises `UserError` for a folder without EditBench, for a damaged table, and for prompts that a copy hasn't.
-        The log warns of masks that are made from black pixels, and of an archive with one subset.
+        Raises `UserError` for a folder without EditBench, for a damaged table, and for prompts that the copy lacks.
+        Logs a warning if masks are made from black pixels, or if the archive has only one subset.
         """
         path = existing_folder(root, "editbench")
         layout = find_layout(path)
         if layout is None:
             valid = "annotations_*.csv, a table with masked_image_path, or mapping_file.json"
-            raise UserError(one_line(f"{path}: EditBench is not in it, nor in {FOLDER}/; valid: {valid}"))
+            raise UserError(one_line(f"{path}: found EditBench neither here nor in {FOLDER}/; valid: {valid}"))
         if layout.kind == "C":
             if options.prompt != "full":
-                raise UserError(one_line(f"{layout.files[0]}: it has no prompts {options.prompt!r}; valid: full"))
+                raise UserError(one_line(f"{layout.files[0]} has no prompts {options.prompt!r}; valid: full"))
             return cls(BrushBench(layout.files[0], "inside", name="editbench"), split, options, enlarge=False)
         if layout.kind == "A":
             if len(layout.files) == 1 and options.subset == "all":
-                _LOG.warning(one_line(f"editbench: half of it is missing: there is only {layout.files[0]}"))
+                _LOG.warning(one_line(f"editbench: half of the data set is missing: found only {layout.files[0]}"))
             return cls(AnnotationTable(layout, options.prompt), split, options, enlarge=True)
         table = AnnotationTable(layout, options.prompt)
         dataset = cls(table, split, options, enlarge=True)
@@ -146,19 +146,19 @@ class EditBench:
         return Sample(stored.id, image, mask, stored.caption, stored.tags)
 
     def warning_of_black(self, table: AnnotationTable) -> str:
-        """How much the masks of layout B are to be trusted, in one line. Decodes every masked image once."""
+        """Say in one line how reliable the masks of layout B are. Decodes every masked image once."""
         files = {table.ids[index]: table.mask_file(index) for index in self._kept}
         with ThreadPoolExecutor(THREADS) as pool:
             found = pool.map(lambda file: file and isolated_share(file), files.values())
             shares = {name: share for name, share in zip(files, found, strict=True) if share is not None}
         if not shares:
-            return "editbench: masks are the black pixels of masked images, none of which can be read"
+            return "editbench: masks are the black pixels of masked images, but none of these can be read"
         worst = max(shares, key=lambda name: shares[name])
         mean = sum(shares.values()) / len(shares)
         return one_line(
-            "editbench: masks are the black pixels of masked images, and really black ones pollute them: "
-            f"{mean:.2%} of their pixels are isolated, up to {shares[worst]:.2%} in {worst}; "
-            "close_holes=N closes holes of up to N pixels"
+            "editbench: masks are the black pixels of masked images, so black parts of a picture count as masked: "
+            f"{mean:.2%} of the mask pixels are isolated, up to {shares[worst]:.2%} in {worst}; "
+            "--data-option close_holes=N fills holes of up to N pixels"
         )
 
     def _subset_of(self, name: str) -> str | None:

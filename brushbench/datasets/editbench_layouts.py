@@ -1,10 +1,10 @@
-"""The layouts that EditBench circulates in, read to one form.
+"""Read the layouts in which EditBench circulates.
 
 * A, the official archive: `annotations_{natural,generated}.csv` with the columns `aos, prompt_full,
-  prompt_mask-simple, prompt_mask-rich`; `references_*/{aos}.png`; `masks_*/{aos}.png`, white = paint.
-* B: a table with the columns `aos, type, image_path, masked_image_path, caption`, and no masks: what is to be painted
-  is black in the masked image.
-* C: BrushNet's copy, a mapping file in BrushBench's format with `prompt_full` as caption; read by its reader.
+  prompt_mask-simple, prompt_mask-rich`; `references_*/{aos}.png`; `masks_*/{aos}.png`, white = inpaint.
+* B: a table with the columns `aos, type, image_path, masked_image_path, caption`, and no masks: the masked image is
+  black where it is to be inpainted.
+* C: BrushNet's copy, a mapping file in BrushBench's format with `prompt_full` as captions, for BrushBench's reader.
 
 Source: Imagen Editor and EditBench, arXiv:2212.06909; layouts as public code reads them.
 """
@@ -49,10 +49,11 @@ class _Line:
     """A line of a table: one picture with one prompt."""
 
     id: str
-    """`natural-<aos>`; only `<aos>` where a table doesn't say which subset it is."""
+    """`natural-<aos>` or `generated-<aos>`; only `<aos>` if the table doesn't tell the subset."""
     image: str
-    """File, below the data set's folder; likewise the mask's."""
+    """The image file, relative to the data set's folder."""
     mask: str
+    """The mask file, or the masked image in layout B, relative to the data set's folder."""
     caption: str
     tags: Mapping[str, str]
     """`subset`, and every other column that isn't empty: attribute, object, scene."""
@@ -60,9 +61,9 @@ class _Line:
 
 @final
 class AnnotationTable:
-    """Layout A or B: pictures and masks as they are stored, by the lines of tables.
+    """Layout A or B: pictures and masks as they are stored, in the order of the tables' lines.
 
-    A damaged table raises `UserError` when it is opened, a damaged picture `SampleError` when its sample is asked for.
+    A damaged table raises `UserError` when it is opened, a damaged picture `SampleError` when its sample is requested.
     """
 
     def __init__(self, layout: "Layout", prompt: str) -> None:
@@ -73,7 +74,7 @@ class AnnotationTable:
 
     @property
     def ids(self) -> Sequence[str]:
-        """In the order of the tables, natural before generated; in Unicode's form NFC."""
+        """The ids in the order of the tables, natural before generated, in Unicode's form NFC."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
@@ -86,7 +87,7 @@ class AnnotationTable:
         return digest_of_parts([*self._files, *pictures])
 
     def mask_file(self, index: int) -> Path | None:
-        """The file that a sample's mask is made from; None if it is outside the data set's folder."""
+        """The file from which a sample's mask is made; None if it is outside the data set's folder."""
         try:
             return self._samples[index].mask_file(INSIDE)
         except DefectError:
@@ -102,18 +103,18 @@ class AnnotationTable:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which layout a folder has."""
+    """The layout of a folder, and the files that describe the data set."""
 
     kind: str
     """A, B or C."""
     files: tuple[Path, ...]
-    """Its tables, or its mapping file."""
+    """The tables, or the mapping file."""
 
 
 def find_layout(root: Path) -> Layout | None:
-    """The layout of a folder, of a folder named EditBench in it, or of a table or a mapping file; None if it is none.
+    """Find the layout of a folder, of a folder named EditBench in it, of a table, or of a mapping file; or None.
 
-    A wins over B, and B over C; a folder named EditBench over what is beside it.
+    A takes precedence over B, and B over C; a folder named EditBench over the files beside it.
     """
     if root.is_file():
         return Layout("B" if root.suffix == ".csv" else "C", (root,))
@@ -131,13 +132,13 @@ def find_layout(root: Path) -> Layout | None:
 
 
 def has_tables(root: Path) -> bool:
-    """Whether a folder has layout A or B, which are EditBench's alone."""
+    """Whether a folder has layout A or B, which only EditBench has."""
     layout = find_layout(root)
     return layout is not None and layout.kind != "C"
 
 
 def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Report, subset: str = ALL) -> DataListing:
-    """The samples of layout A or B. A table that can't be read is reported, and a picture that is there twice.
+    """List the samples of layout A or B; reports a table that can't be read and an id that occurs twice.
 
     Raises `UserError` for a prompt that no line of layout B has.
     """
@@ -155,9 +156,9 @@ def read_tables(layout: Layout, prompt: str, splits: Collection[str], report: Re
 
 def _sample(root: Path, line: _Line, split: str, *, black: bool) -> ListedSample:
     name, defects = one_form(line.id), []
-    # Unlike a folder's, a caption without words can't be used.
+    # Here a caption without words can't be used, unlike in a folder of one's own.
     if not line.caption.strip():
-        why = "its table has no prompt of this kind for it"
+        why = "the table has no prompt of this kind for the picture"
         defects.append(DataFinding("missing-caption", name, why, failure=one_line(f"{name}: {why}")))
     mask = MaskFile(line.mask, split == OUTSIDE, black_mask if black else read_mask)
     return ListedSample(name, root, line.image, None if defects else line.caption, {split: mask}, line.tags, defects)
@@ -165,9 +166,9 @@ def _sample(root: Path, line: _Line, split: str, *, black: bool) -> ListedSample
 
 def _notes(layout: Layout) -> Iterator[str]:
     if layout.kind == "A" and len(layout.files) == 1:
-        yield "half of it is missing: there is only one of the two tables"
+        yield "half of the data set is missing: there is only one of the two tables"
     if layout.kind == "B":
-        yield "there are no masks: what is black in the masked images is painted"
+        yield "there are no masks: the black pixels of the masked images are inpainted"
 
 
 def _read_annotations(files: Sequence[Path], prompt: str, report: Report) -> list[_Line]:
@@ -185,10 +186,10 @@ def _read_annotations(files: Sequence[Path], prompt: str, report: Report) -> lis
 
 
 def _read_black(files: Sequence[Path], prompt: str, report: Report) -> list[_Line]:
-    """Layout B. Raises `UserError` for a prompt that no row has.
+    """Read the tables of layout B. Raises `UserError` for a prompt that no row has.
 
-    `type` is the prompt's type, or the subset: both are in use. Where it is the prompt's, the subset is the one whose
-    name is in the name of the table or of the pictures.
+    The column `type` has the type of the prompt in some copies, and the subset in others. If it has the prompt's type,
+    the subset is taken from the name of the table or of the pictures.
     """
     tables = [(file.name, table[1]) for file in files if (table := _read_table(file, _COLUMNS_B, report))]
     rows = [(name, row) for name, found in tables for row in found]
@@ -234,7 +235,7 @@ def _is_table_b(file: Path) -> bool:
 def _read_table(
     file: Path, needed: Sequence[str], report: Report
 ) -> tuple[Sequence[str], Sequence[Mapping[str, str]]] | None:
-    """Its columns and rows."""
+    """Read a table's columns and rows; None, and a finding, if it can't be read."""
     try:
         columns, rows = read_csv(file)
         _check_columns(file, columns, needed)

@@ -1,4 +1,4 @@
-"""EditBench's masks: from black pixels, without small holes."""
+"""Make EditBench's masks from black pixels, and fill their small holes."""
 
 from functools import cache
 from pathlib import Path
@@ -12,16 +12,16 @@ from brushbench.core.errors import SampleError
 from brushbench.imaging.images import read_image
 
 BLACK = 15
-"""A pixel is black if its red, green and blue add up to less."""
+"""A pixel counts as black if the sum of its red, green and blue is below this."""
 
 
 def black_mask(path: Path) -> Bool[Tensor, "1 h w"]:
-    """Where a masked image is black. Raises `SampleError` if it can't be read."""
+    """The black pixels of a masked image. Raises `SampleError` if it can't be read."""
     return (read_image(path).sum(dim=0, dtype=torch.int16) < BLACK)[None]
 
 
 def isolated_share(path: Path) -> float | None:
-    """The share of a masked image's black pixels that touch no other one, not even at a corner.
+    """The share of a masked image's black pixels that touch no other black pixel, not even at a corner.
 
     None if the image can't be read, or has no black pixel.
     """
@@ -44,13 +44,13 @@ def _isolated_share(path: Path, _changed: int) -> float | None:
 
 
 def closed(mask: Bool[Tensor, "1 h w"], largest: int) -> Bool[Tensor, "1 h w"]:
-    """A mask without its holes of up to `largest` pixels: parts of the known side that don't reach the border.
+    """Fill a mask's holes of up to `largest` pixels: known parts that don't reach the border.
 
     Pixels that touch only at a corner are not connected.
     """
     if largest == 0:
         return mask
-    # Here, as it takes longer to import than most commands take.
+    # Imported here, because the import takes longer than most commands.
     from scipy import ndimage
 
     parts, count = ndimage.label(~mask[0].numpy())

@@ -1,4 +1,4 @@
-"""A folder of one's own: `images/`, `masks/` (white = paint) and `captions.csv`, `.json` or `.txt`."""
+"""Read a folder of one's own: `images/`, `masks/` (white = inpaint) and `captions.csv`, `.json` or `.txt`."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,12 +43,12 @@ CAPTION_FILES = ("captions.csv", "captions.json", "captions.txt")
 CONVERT = "convert them to PNG, for example with ImageMagick: magick mogrify -format png FILE..."
 _LOG = logging.getLogger(__name__)
 KEYS = ("id", "image")
-"""Columns of captions.csv that name the image, the first one that is there."""
+"""Columns of captions.csv that can name the image; the first that exists is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionRecord:
-    """What the captions' file says of one image."""
+    """The caption and the tags that the captions' file has for an image."""
 
     caption: str
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -56,11 +56,12 @@ class CaptionRecord:
 
 @final
 class Folder:
-    """Images, masks of the same stem, and captions; `outside` paints what the masks leave.
+    """Images, masks of the same stem, and captions; `outside` inpaints the complement of the masks.
 
-    Captions: a CSV with the columns `id` (or `image`) and `caption`, of which any others are tags; a JSON object
-    `{id: caption}`; or a text file with one caption per line, in the order of the images' names, if there is only one:
-    `10.png` comes before `2.png` or after it. Sizes may differ from image to image, unless an option says otherwise.
+    Captions are a CSV with the columns `id` (or `image`) and `caption`, whose further columns are tags; a JSON object
+    `{id: caption}`; or a text file with one caption per line, in the order of the images' names. The text file is
+    refused if programs may sort the names differently, such as `10.png` and `2.png`. Image sizes may differ; the option
+    `size` brings them to one.
     """
 
     Options: ClassVar = FolderOptions
@@ -96,7 +97,7 @@ class Folder:
 
     @classmethod
     def open(cls, root: str | Path | None, split: str, options: FolderOptions | None = None) -> Dataset:
-        """`root` is the folder; one with a mapping file in BrushBench's format is read as such."""
+        """Open the folder `root`; if it has a mapping file, it is read in BrushBench's format."""
         path = existing_folder(root, "folder")
         mapping_file = path if path.is_file() else find_mapping_file(path)
         dataset = BrushBench(mapping_file, split, name="folder") if mapping_file else cls(path, split)
@@ -143,7 +144,7 @@ class Folder:
 
 
 def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[DataListing, str]:
-    """The samples of images/, masks/ and the captions, and what is left out for its format, to read."""
+    """List the samples of images/, masks/ and the captions; also returns a warning about files in other formats."""
     split = stored_split(splits)
     images, masks = (images_in(root / name, report) for name in ("images", "masks"))
     left_out = _left_out(root, {"images": images, "masks": masks}, report)
@@ -172,7 +173,7 @@ def _sample(
 def _further(
     root: Path, images: Mapping[str, Path], masks: Mapping[str, Path], texts: Mapping[str, CaptionRecord] | None
 ) -> Iterator[DataFinding]:
-    """What belongs to no sample."""
+    """Find files and captions that belong to no sample, and defects in the ids."""
     yield from id_findings(list(images))
     yield from (DataFinding("extra-mask", name) for name in masks if name not in images)
     yield from (DataFinding("extra-caption", name) for name in texts or () if name not in images)
@@ -182,9 +183,9 @@ def _further(
 
 
 def _left_out(root: Path, pictures: Mapping[str, Mapping[str, Path]], report: Report) -> str:
-    """How many pictures are left out for their format; it is reported if that leaves nothing."""
+    """Say how many pictures are left out because of their format; reports a finding if no picture is left."""
     unread = {name: unread_in(root / name) for name in pictures}
-    none = "no PNG, JPEG or WebP image"
+    none = "no PNG, JPEG or WebP images"
     wrong = [
         one_line(f"{root / name}: {none}, but {unread[name]}; {CONVERT}", 1000)
         for name, found in pictures.items()
@@ -194,13 +195,15 @@ def _left_out(root: Path, pictures: Mapping[str, Mapping[str, Path]], report: Re
     if wrong:
         report(unreadable("data set", UserError(wrong[0])))
     told = " and ".join(f"{count} in {name}/" for name, count in unread.items() if count)
-    return one_line(f"{root}: left out, as they aren't PNG, JPEG or WebP: {told}; {CONVERT}", 1000) if told else ""
+    return (
+        one_line(f"{root}: left out, as they aren't PNG, JPEG or WebP images: {told}; {CONVERT}", 1000) if told else ""
+    )
 
 
 def _read_captions(
     root: Path, images: Mapping[str, Path], report: Report
 ) -> tuple[Path | None, Mapping[str, CaptionRecord] | None]:
-    """The file of captions, and what it says by id; None for what can't be known."""
+    """The file of captions, and its records by id; each is None if it can't be found or read."""
     file = None
     try:
         file = _caption_file(root)
@@ -218,7 +221,7 @@ def _read_captions(
 
 
 def _caption_file(root: Path) -> Path:
-    """The one file of captions in the folder. Raises `UserError` if there is none, or another one too."""
+    """The file of captions in the folder. Raises `UserError` if there is none, or more than one."""
     found = [root / name for name in CAPTION_FILES if (root / name).is_file()]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
@@ -227,21 +230,19 @@ def _caption_file(root: Path) -> Path:
 
 
 def _from_lines(path: Path, images: Mapping[str, Path], report: Report) -> list[tuple[str, CaptionRecord]] | None:
-    """A caption for each image, in the order of their names; None if programs sort these differently."""
-    # Not splitlines, which breaks a caption also at Unicode's own kinds of line ends.
+    """Read a caption for each image, in the order of their names; None if programs may sort these differently."""
+    # Not splitlines(), which also breaks captions at Unicode's special line ends.
     lines = read_description_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     lines = [] if lines == [""] else lines
     if problem := order_problem(images):
         why = (
-            f"its lines go by the order of the images' names, which programs sort differently: {problem}; valid: names "
-            f"of one length and in one case, as {1:0{len(str(len(images)))}d}.png, or captions.csv or captions.json"
+            f"its lines follow the order of the images' names, which programs sort differently: {problem}; valid: "
+            f"names of one length and case, as {1:0{len(str(len(images)))}d}.png, or captions.csv or captions.json"
         )
         report(DataFinding("caption-order", path.name, why, refusal=one_line(f"{path}: {why}", 1000)))
         return None
     if len(lines) != len(images):
-        raise UserError(
-            one_line(f"{path}: {len(lines)} lines for {len(images)} images; valid is one caption per image")
-        )
+        raise UserError(one_line(f"{path}: {len(lines)} lines for {len(images)} images; valid: one caption per image"))
     return [(name, CaptionRecord(line)) for name, line in zip(images, lines, strict=True)]
 
 
@@ -249,7 +250,7 @@ def _from_csv(path: Path) -> list[tuple[str, CaptionRecord]]:
     columns, rows = read_csv(path)
     key = next((name for name in KEYS if name in columns), None)
     if key is None or "caption" not in columns:
-        raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; needed are id (or image) and caption"))
+        raise UserError(one_line(f"{path}: columns are {', '.join(columns)}; required are id (or image) and caption"))
     return [(_stem(row[key]), CaptionRecord(row["caption"], _tags(row, {key, "caption"}))) for row in rows]
 
 
@@ -258,7 +259,7 @@ def _tags(row: Mapping[str, str], others: Collection[str]) -> Mapping[str, str]:
 
 
 def _from_json(path: Path) -> list[tuple[str, CaptionRecord]]:
-    # Of an object its pairs: a dict would hide what occurs twice.
+    # Pairs instead of a dict, which would hide keys that occur twice.
     content = read_json(path, tuple)
     if not isinstance(content, tuple) or not all(isinstance(caption, str) for _, caption in content):
         raise UserError(one_line(f"{path}: must be an object of id: caption"))
@@ -266,6 +267,6 @@ def _from_json(path: Path) -> list[tuple[str, CaptionRecord]]:
 
 
 def _stem(name: str) -> str:
-    """The id, also where the name of the image's file is given."""
+    """The id for a name that may be the image's file name."""
     file = Path(name)
     return file.stem if file.suffix.lower() in SUFFIXES else file.name

@@ -1,4 +1,4 @@
-"""What a data set says it has, before any picture is read; and the checks of one sample that all formats share."""
+"""List a data set's samples without reading pictures, and check a sample in the ways that all formats share."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from brushbench.imaging.masks import decode_rle
 
 INSIDE, OUTSIDE = "inside", "outside"
 _OF_RUNS = {"out of bounds": "rle-out-of-bounds", "overlap": "rle-overlap"}
-"""By what `decode_rle` says."""
+"""Kinds of defects, by words in the errors of `decode_rle`."""
 
 
 @runtime_checkable
@@ -30,18 +30,18 @@ class Listable(Protocol):
     def listed(
         self, root: Path | None, splits: Sequence[str], options: Mapping[str, Value], report: Report
     ) -> "DataListing | None":
-        """What the files say, each defect reported; None for a layout that only its reader knows."""
+        """List what the files describe and report each defect; None for a layout that can't be listed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """A mask as run lengths, unchecked."""
+    """A mask as run lengths, which aren't checked yet."""
 
     numbers: list[object] | np.ndarray
 
     def drawn(self, size: Size) -> Bool[Tensor, "h w"]:
-        """The mask on an image of this size. Raises `DefectError` if they are damaged."""
+        """Draw the mask at this size. Raises `DefectError` if the run lengths are damaged."""
         try:
             return decode_rle(self.numbers, *size)
         except UserError as error:
@@ -51,36 +51,36 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class MaskFile:
-    """A mask that is made from a picture."""
+    """A mask that is stored as a picture."""
 
     name: str
-    """Below the data set's folder."""
+    """The file, relative to the data set's folder."""
     inverted: bool = False
-    """The mask is what the picture leaves."""
+    """Whether the mask is the complement of the picture."""
     read: Callable[[Path], Bool[Tensor, "1 h w"]] = read_mask
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSample:
-    """A sample as the files that describe its data set have it. What is None is missing, and among the defects."""
+    """A sample as described by its data set's files. A field that is None is missing, and has a defect."""
 
     id: str
     root: Path
     """The data set's folder."""
     image: str | None
-    """The name of its file below that folder."""
+    """The image file, relative to that folder."""
     caption: str | None
     masks: Mapping[str, Runs | MaskFile]
-    """By split."""
+    """The masks by split."""
     tags: Mapping[str, str]
     defects: Sequence[DataFinding] = ()
 
     def failure(self) -> str:
-        """Why it can't be used, of what is known before a picture is read; empty if it may be."""
+        """Why the sample can't be used, as far as known before its pictures are read; empty if nothing is known."""
         return next((defect.failure for defect in self.defects if defect.failure), "")
 
     def checked_caption(self) -> str:
-        """Raises `SampleError` for the first thing that is wrong with the sample, but for its pictures."""
+        """The caption. Raises `SampleError` for the first defect of the sample, except those of its pictures."""
         check_id(self.id)
         if failure := self.failure():
             raise SampleError(failure)
@@ -89,18 +89,18 @@ class ListedSample:
         return caption
 
     def image_file(self) -> Path:
-        """Raises `DefectError` if it is outside of the data set's folder."""
+        """The image file. Raises `DefectError` if it is outside the data set's folder."""
         return inside_root(self.root, self.image or "")
 
     def image_or_none(self) -> Path | None:
-        """None if it has none that it may have."""
+        """The image file; None if it is missing from the entry, or outside the data set's folder."""
         try:
             return None if self.image is None else self.image_file()
         except DefectError:
             return None
 
     def drawn(self, split: str, size: Size) -> Bool[Tensor, "h w"]:
-        """The mask of one of its splits, for an image of this size. Raises `SampleError`."""
+        """The mask of a split, for an image of this size. Raises `SampleError` if it can't be made."""
         source = self.masks[split]
         if isinstance(source, Runs):
             return source.drawn(size)
@@ -109,7 +109,7 @@ class ListedSample:
         return ~mask if source.inverted else mask
 
     def mask_file(self, split: str) -> Path | None:
-        """The file that a mask is made from, None if it is none. Raises `DefectError` for one that is elsewhere."""
+        """The file of a split's mask; None if it has none. Raises `DefectError` if it is outside the folder."""
         source = self.masks.get(split)
         return inside_root(self.root, source.name) if isinstance(source, MaskFile) else None
 
@@ -122,20 +122,20 @@ class DataListing:
     """The files that describe the data set."""
     samples: Sequence[ListedSample]
     further: Callable[[], Iterable[DataFinding]]
-    """Looks for what is wrong with all of it that opening it doesn't ask for."""
+    """Finds defects of the whole data set that opening it doesn't check for."""
     notes: Sequence[str] = ()
-    """What a reader wants to know that isn't wrong."""
+    """Facts worth knowing that aren't defects."""
     one_size: bool = False
-    """All images must have the same size, because the masks mean nothing on another."""
+    """Whether all images must have the same size, because masks are valid for one size only."""
 
 
 def stored_split(splits: Collection[str]) -> str:
-    """Where masks are stored for the inside alone: the one of these splits that they are looked at for."""
+    """The split to list if masks are stored only for the inside: `outside` if only that is requested."""
     return OUTSIDE if OUTSIDE in splits and INSIDE not in splits else INSIDE
 
 
 def repeated(where: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Names that occur more than once, each with why the data set can't be opened: for the most frequent one."""
+    """Names that occur more than once, each with the error for opening the data set, about the most frequent one."""
     counts = Counter(names)
     for name, count in counts.items():
         if count > 1:
@@ -143,7 +143,7 @@ def repeated(where: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def id_findings(ids: Sequence[str]) -> Iterator[DataFinding]:
-    """Ids that can't be file names, and such as are one name on a system where case doesn't count."""
+    """Find ids that can't be file names, and ids that are the same if case is ignored."""
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for name in ids:
         alike[one_form(name).casefold()].append(name)
@@ -153,11 +153,11 @@ def id_findings(ids: Sequence[str]) -> Iterator[DataFinding]:
             yield error.found_in(name)
     for names in alike.values():
         for name in names[1:]:
-            yield DataFinding("ids-alike", name, f"as {names[0]}")
+            yield DataFinding("ids-alike", name, f"like {names[0]}")
 
 
 def extra_files(folder: Path, named: set[Path], kind: str, root: Path) -> Iterator[DataFinding]:
-    """Files below a folder that aren't among those that samples name; hidden ones don't count."""
+    """Find files below a folder that no sample names; hidden files are ignored."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if path.is_file() and path.resolve() not in named and not any(part.startswith(".") for part in inside.parts):

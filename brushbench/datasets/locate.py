@@ -1,4 +1,4 @@
-"""Which data set is used, and where it is."""
+"""Choose the data set to use, and find its folder."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ PAPER, OTHER, EMBEDDED = "brushbench", "editbench", "papercut"
 
 
 def locate(name: str | None, root: str | Path | None) -> tuple[str, Path | None]:
-    """Name and folder of the data set to use; no folder for one that is embedded or nowhere to be found.
+    """The name and the folder of the data set to use; the folder is None if it is embedded or not found.
 
-    With no name: the paper's if a folder is given or it is on this machine, else the embedded one; EditBench, if the
-    folder that is given holds it and not the paper's. Raises `UserError` for a `brushbench.toml` that isn't right.
+    Without a name: BrushBench if it is on this machine, else the embedded data set. Without a name but with `root`:
+    EditBench if only that is in the folder, else BrushBench. Raises `UserError` for an invalid `brushbench.toml`.
     """
     if name is None and root is not None:
         given = Path(root)

@@ -1,4 +1,4 @@
-"""Mapping files: BrushBench's format, in which one file has the captions and the run-length masks of all images.
+"""Read mapping files: BrushBench's format, in which one file has the captions and run-length masks of all images.
 
 Source: BrushNet, arXiv:2403.06976, section 4; the format of its published `mapping_file.json`.
 """
@@ -26,11 +26,11 @@ MAPPING_FILES = ("mapping_file.json", "mapping_file_list.json")
 MISSPELT = "BrushDench"
 MASK_KEYS = {"inside": "inpainting_mask", "outside": "outpainting_mask"}
 COMPLETE = 600
-"""Samples of BrushBench itself."""
+"""Number of samples in BrushBench itself."""
 
 
 class _Record(BaseModel):
-    """What every entry of a mapping file has, but for its masks."""
+    """An entry of a mapping file, without its masks."""
 
     image: StrictStr
     caption: StrictStr
@@ -38,7 +38,7 @@ class _Record(BaseModel):
 
 
 def read_mapping(path: Path, splits: Collection[str], report: Report, complete: int | None = None) -> DataListing:
-    """Its samples, with the masks of these splits; `complete` is how many it should have, if that is known."""
+    """List the samples with the masks of these splits; `complete` is their expected number, if that is known."""
     keys = [MASK_KEYS[split] for split in splits if split in MASK_KEYS]
     records = _read_records(path, keys, report)
     sidecar = read_sidecar(path.parent, records, report) if records else None
@@ -47,7 +47,7 @@ def read_mapping(path: Path, splits: Collection[str], report: Report, complete: 
     ]
     notes = [*_notes(path, len(records), complete)] if records else []
     if sidecar is not None:
-        # A cell without a value says nothing.
+        # An empty cell gives no tag.
         whole = sum(len([*filter(None, tags.values())]) == len(VALUES) for n, tags in sidecar.items() if n in records)
         notes.append(f"{FILE} has all tags of {whole} of {len(records)} samples")
     return DataListing([path], samples, partial(_further, path.parent, samples), notes, one_size=True)
@@ -56,12 +56,12 @@ def read_mapping(path: Path, splits: Collection[str], report: Report, complete: 
 class _Packed:
     """A hook for `read_json`, called with each object of a mapping file.
 
-    Its runs are what is large: those that aren't needed go, numbers take four bytes each.
+    Runs take up most of the memory: it drops those that aren't needed, and stores the rest with four bytes per number.
     """
 
     def __init__(self, path: Path, keys: Collection[str]) -> None:
         self.repeated: list[tuple[str, str]] = []
-        """Keys that occur more than once in one object, and why the file can't be opened for it."""
+        """Keys that occur more than once in an object, each with the error for opening the file."""
         self._path = path
         self._keys = keys
 
@@ -80,12 +80,12 @@ def _small(runs: list[object]) -> list[object] | np.ndarray:
     try:
         return np.asarray(array("i", cast(list[int], runs)))
     except (TypeError, OverflowError):
-        # Not all of them are whole numbers of this size: the decoder says what is wrong, when this sample is asked for.
+        # Not all are whole numbers of this size: the decoder says what is wrong when this sample is requested.
         return runs
 
 
 def _read_records(path: Path, keys: Collection[str], report: Report) -> dict[str, object]:
-    """The entries of the file by id."""
+    """Read the entries of the file, by id."""
     packed = _Packed(path, keys)
     try:
         content = read_json(path, packed)
@@ -122,13 +122,13 @@ def _pairs(content: object) -> list[tuple[str, object]]:
 
 
 def _id_of(entry: object, index: int) -> str:
-    """The `image_id` of an entry of the list variant; an entry without one is named by its place."""
+    """The `image_id` of an entry in the list variant; an entry without one is named after its position."""
     name = entry.get("image_id") if isinstance(entry, dict) else None
     return f"entry-{index}" if name is None else str(name)
 
 
 def _sample(root: Path, name: str, record: object, keys: Sequence[str], sidecar: Mapping[str, str]) -> ListedSample:
-    """An entry with its tags; those in `tags.csv` hold. One that is damaged has none."""
+    """Make a sample from an entry; `tags.csv` overrides its tags, and a damaged entry has none of its own."""
     try:
         tags = {**_Record.model_validate(record).tags, **sidecar}
         defects: dict[str, DataFinding] = {}
@@ -146,7 +146,7 @@ def _sample(root: Path, name: str, record: object, keys: Sequence[str], sidecar:
 
 
 def _defects(name: str, record: object, error: ValidationError) -> dict[str, DataFinding]:
-    """What is wrong with an entry, by its key."""
+    """Find what is wrong with an entry, by key."""
     errors = error.errors()
     where = ".".join(map(str, errors[0]["loc"])) or "entry"
     failure = one_line(f"mapping file: {where}: {errors[0]['msg'].lower()}")
@@ -166,10 +166,10 @@ def _wrong(record: Mapping[str, object], key: str, valid: str) -> str:
 def _notes(path: Path, count: int, complete: int | None) -> Iterator[str]:
     others = [path.with_name(name) for name in MAPPING_FILES if name != path.name]
     if path.resolve().parent.name == MISSPELT:
-        yield f"the folder is called {MISSPELT}, as in the authors' README: it is BrushBench, and found under that name"
+        yield f"the folder is called {MISSPELT}, a misspelling in the authors' README: it is found under this name too"
     for other in others:
         if other.is_file():
-            yield f"{other.name} is there too, and isn't read"
+            yield f"{other.name} exists too, but isn't read"
     if complete is not None:
         yield (
             f"{count} samples: complete" if count == complete else f"{count} of {complete} samples: an incomplete copy"
@@ -177,7 +177,7 @@ def _notes(path: Path, count: int, complete: int | None) -> Iterator[str]:
 
 
 def _further(root: Path, samples: Sequence[ListedSample]) -> Iterator[DataFinding]:
-    """Find defects in the ids, and files that several samples or none refer to."""
+    """Find defects in the ids, and files that several samples or no sample names."""
     yield from id_findings([sample.id for sample in samples])
     files = {sample.id: sample.image_or_none() for sample in samples}
     uses = Counter(files.values())
@@ -187,7 +187,7 @@ def _further(root: Path, samples: Sequence[ListedSample]) -> Iterator[DataFindin
             yield DataFinding("shared-image", name, f"with {first[file]}")
         elif file and uses[file] == 1 and name != one_form(file.stem) in files:
             yield DataFinding("image-of-another", name, file.name)
-    # A file is left over because its sample names none or another's, which is reported by itself.
+    # An extra file whose own sample names no file, or another sample's, is already reported there.
     astray = {name for name, file in files.items() if file is None or uses[file] > 1}
     for finding in _extra(root, {file for file in files.values() if file}):
         if one_form(Path(finding.subject).stem) not in astray:
@@ -195,7 +195,7 @@ def _further(root: Path, samples: Sequence[ListedSample]) -> Iterator[DataFindin
 
 
 def _extra(root: Path, named: set[Path]) -> Iterator[DataFinding]:
-    """Beside the images. In the root itself, where there are also other files, only pictures count."""
+    """Find extra files in the folders of the images; in the root itself, only pictures count."""
     whole = root.resolve()
     folders = {path.parent for path in named if path != whole and path.parent.is_dir()}
     tops = {whole / folder.relative_to(whole).parts[0] for folder in folders if folder != whole}

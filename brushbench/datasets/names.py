@@ -1,7 +1,7 @@
-"""Names of files and samples: in one form of Unicode, and in an order that isn't a matter of opinion.
+"""Names of files and samples: one form of Unicode, and an order on which all programs agree.
 
-`é` is one character or two, an `e` with an accent that follows. Programs, and file systems, write either; both are one
-name here, in Unicode's form NFC.
+`é` can be one character, or an `e` followed by an accent. Programs and file systems write either; here both are the
+same name, in Unicode's form NFC.
 """
 
 import os
@@ -23,7 +23,7 @@ def one_form(name: str) -> str:
 
 
 def check_one_form(where: object, names: Iterable[str], report: Report = refuse) -> None:
-    """Report each name that is one with another in Unicode's form NFC: as it is, that raises `UserError`."""
+    """Report names that are the same in Unicode's form NFC; the default report raises `UserError`."""
     first: dict[str, str] = {}
     for name in names:
         if (known := first.setdefault(one_form(name), name)) != name:
@@ -32,15 +32,15 @@ def check_one_form(where: object, names: Iterable[str], report: Report = refuse)
 
 
 def said_alike(first: str, second: str) -> str:
-    """Say that two names are one, escaped, since a reader couldn't tell them apart."""
-    return f"{first!a} and {second!a} are one name, with its accents written in two ways"
+    """Say that two names are the same; they are escaped, since they would look alike."""
+    return f"{first!a} and {second!a} are one name, with its accents encoded in two ways"
 
 
 def order_problem(files: Mapping[str, Path]) -> str:
-    """Why images, by id, can't be listed by their order alone, as programs sort them differently; empty if they can.
+    """Say why the order of images, by id, is ambiguous, as programs sort them differently; empty if it isn't.
 
-    `10` comes before `2` by its characters and after it by its number; `B` before `a` or after it; `cat-2.png` before
-    `cat.png`, and `cat-2` after `cat`.
+    `10` comes before `2` by its characters, and after it by its number; `B` before or after `a`; `cat-2.png` before
+    `cat.png`, but `cat-2` after `cat`.
     """
     names = list(files)
     for how, key in (
@@ -57,9 +57,9 @@ def order_problem(files: Mapping[str, Path]) -> str:
 
 
 def stored_name(folder: Path, name: str) -> str:
-    """A path below a folder as the file system has it: another form of the name will do.
+    """The path below a folder as the file system stores it, which may be in another form of Unicode.
 
-    What isn't there stays as it is. Raises `DefectError` if two files or folders have that name.
+    A path that doesn't exist is returned unchanged. Raises `DefectError` if two files or folders have the name.
     """
     if name.isascii() and os.path.lexists(folder / name):
         return name
@@ -81,7 +81,7 @@ def _listed(folder: Path) -> Mapping[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def _names_in(folder: Path, _changed: int) -> Mapping[str, tuple[str, ...]]:
-    """By one form; kept for as long as the folder doesn't change."""
+    """The names in a folder by their NFC form; cached until the folder changes."""
     found: dict[str, tuple[str, ...]] = {}
     for name in sorted(path.name for path in folder.iterdir()):
         found[one_form(name)] = (*found.get(one_form(name), ()), name)
@@ -89,6 +89,6 @@ def _names_in(folder: Path, _changed: int) -> Mapping[str, tuple[str, ...]]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Digits as the number that they are."""
+    """A sorting key that compares digits as numbers."""
     parts = _NUMBER.split(name)
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]

@@ -1,4 +1,4 @@
-"""Data sets by name, with their options."""
+"""Open data sets by name, with their options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,28 +20,28 @@ from brushbench.datasets.plug_in import open_plug_in
 
 @dataclass(frozen=True, slots=True)
 class OpenedDataset:
-    """A data set that is open, and what is known of it: located and opened once, then handed on."""
+    """An open data set, and what is known about it. A data set is opened once, and then passed on."""
 
     name: str
     """The requested name: a registered one, or `path/to/file.py:Class`."""
     root: Path | None
-    """Its folder; None if it has none."""
+    """Its folder, or None."""
     data: Dataset
     info: DatasetInfo
     options: Mapping[str, JsonValue]
-    """All of its options, in the form that run.json holds."""
+    """All of its options, in the form in which run.json stores them."""
 
     @property
     def masks(self) -> MaskKind:
-        """What kind of masks its split has."""
+        """The kind of masks of its split."""
         return self.info.mask_kind(self.data.split)
 
 
 def load_dataset(name: str, *, root: str | Path | None = None, split: str = "inside", **options: Value) -> Dataset:
-    """A data set by name, with its options as keywords; `root` None: where it is on this machine.
+    """Open a data set by name or by `path/to/file.py:Class`, with its options as keywords.
 
-    A data set is a class with `open(root, split)`, or, if it has options, a dataclass `Options` and
-    `open(root, split, options)`; also one in a file, by `path/to/file.py:Class`.
+    If `root` is None, its folder is searched for on this machine. A data set is a class with `open(root, split)` or, if
+    it has options, with a dataclass `Options` and `open(root, split, options)`.
 
     Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
 
@@ -51,7 +51,7 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
 
 
 def open_dataset(name: str | None, root: str | Path | None, split: str, options: Mapping[str, Value]) -> OpenedDataset:
-    """Locate a data set and open it; with no name, the paper's if it is on this machine, else the embedded one.
+    """Locate a data set and open it; without a name, BrushBench if it is on this machine, else the embedded one.
 
     Raises `UserError` as `load_dataset` does.
     """
@@ -59,7 +59,9 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     cls = load_class("dataset", found)
     built = _built_options(found, cls, options)
     if folder is None and dataset_info(found).download:
-        raise UserError(one_line(f"data set {found!r} needs its folder: --root DIR; it is not in {looked_in(found)}"))
+        raise UserError(
+            one_line(f"data set {found!r} needs its folder: --root DIR; it was not found in {looked_in(found)}")
+        )
     if is_built_in("dataset", found):
         data = cast(Dataset, cls.open(folder, split) if built is None else cls.open(folder, split, built))
         info = dataset_info(found)
@@ -70,7 +72,7 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
 
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
-    """All options of a data set as run.json holds them, also the ones left at their default."""
+    """All options of a data set in the form in which run.json stores them, including those left at their defaults."""
     cls = load_class("dataset", name)
     return _stored(name, cls, _built_options(name, cls, options), options)
 
@@ -80,11 +82,11 @@ def _stored(name: str, cls: Any, built: Any, options: Mapping[str, Value]) -> di
     if built is None:
         return {}
     stored = stored_options(name, cls.Options, built, checked(name, cls.Options, options))
-    # None is what was before there was such an option: runs from then keep their fingerprints.
+    # Options that are None are left out, so that runs from before an option existed keep their fingerprints.
     return {key: value for key, value in stored.items() if value is not None or not is_built_in("dataset", name)}
 
 
-# Any: likewise.
+# Any: the class of a data set, and its options; None if it has none.
 def _built_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if hasattr(cls, "Options"):
         return build(name, cls.Options, options)

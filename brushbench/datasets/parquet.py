@@ -1,4 +1,4 @@
-"""Parquet files of images, masks and captions, as `data convert` and Hugging Face's `datasets` write them."""
+"""Read Parquet files of images, masks and captions, as written by `data convert` and Hugging Face's `datasets`."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ from brushbench.imaging.images import EncodedImage, read_image, read_mask
 
 SUFFIX = ".parquet"
 FOLDERS = (".", "data")
-"""Where in a folder the files may be; repositories on the hub have them in the latter."""
+"""Folders below the root that may contain the files; repositories on the hub use `data`."""
 MAX_GROUP_BYTES = 4 << 30
-"""The largest row group that is read: all of it, to get at a picture in it."""
+"""The largest row group that is read, since reading one picture loads the whole group."""
 _DAMAGE = (pa.ArrowException, OSError, OverflowError, ValueError)
-"""Also of texts that aren't UTF-8, and of dates that no calendar has."""
+"""What pyarrow raises for damaged files, and for texts that aren't UTF-8 and impossible dates."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Located:
-    """Where a sample's pictures are, and the rest of it."""
+    """A sample, and where its pictures are."""
 
     file: int
     group: int
@@ -43,11 +43,11 @@ class _Located:
 
 @final
 class Parquet:
-    """Samples in the order of the files. Pictures are read a row group at a time, when one of them is asked for.
+    """Samples in the order of the files; requesting a picture reads its whole row group.
 
-    Columns: `id` (without it, the rows are counted), `image`, `caption`, `inpainting_mask`, `outpainting_mask` (without
-    it, what the other leaves), `brush_mask`, and a struct `tags`. In files of others, captions may also be called
-    `text` or `prompt`, and the mask `mask`.
+    The columns are `id` (if missing, rows are numbered), `image`, `caption`, `inpainting_mask`, `outpainting_mask` (if
+    missing, the complement of `inpainting_mask`), `brush_mask`, and a struct `tags`. In files from other sources, the
+    captions may also be called `text` or `prompt`, and the masks `mask`.
     """
 
     def __init__(self, files: Sequence[Path], split: str) -> None:
@@ -72,7 +72,7 @@ class Parquet:
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> "Parquet":
-        """`root` is a file, or a folder in which, or in whose data/, there are some."""
+        """Open a Parquet file, or a folder with Parquet files in it or in its data/."""
         path = existing_folder(root, "parquet")
         files = [path] if path.is_file() else find_parquet(path)
         if not files:
@@ -81,7 +81,7 @@ class Parquet:
 
     @property
     def ids(self) -> Sequence[str]:
-        """In the order of the rows, in Unicode's form NFC."""
+        """The ids in the order of the rows, in Unicode's form NFC."""
         return self._ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
@@ -107,7 +107,7 @@ class Parquet:
         return Sample(row.sample.id, image, self._turned(mask), caption, row.sample.tags)
 
     def encoded_image(self, index: int) -> EncodedImage:
-        """The image of a sample, not decoded. Raises `SampleError` if there is none."""
+        """The encoded image of a sample. Raises `SampleError` if there is none."""
         return self._picture(self._rows[self._ids[index]], IMAGE)
 
     def _turned(self, mask: Bool[Tensor, "1 h w"]) -> Bool[Tensor, "1 h w"]:
@@ -124,7 +124,7 @@ class Parquet:
         return EncodedImage(content, str(parts.get("path") or column))
 
     def _table(self, row: _Located) -> pa.Table:
-        """The row group of a sample; the last one is kept, since samples are mostly read in order."""
+        """Read the row group of a sample; the last one is cached, since samples are mostly read in order."""
         place = (row.file, row.group)
         with self._lock:
             if self._group is None or self._group[0] != place:
@@ -140,7 +140,7 @@ def find_parquet(root: Path) -> list[Path]:
 
 
 def splits_in(root: Path) -> Sequence[str]:
-    """The splits whose masks are in the files. Raises `UserError` for what is no Parquet file."""
+    """The splits whose masks are in the files. Raises `UserError` if the first isn't a Parquet file."""
     files = [root] if root.is_file() else find_parquet(root)
     names = _opened(files[0]).schema_arrow.names if files else []
     return [split for split, columns in MASKS.items() if set(columns) & set(names)]
@@ -161,7 +161,7 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
 
 
 def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
-    """The column that a split's masks are in, and whether they are its complement."""
+    """The column for a split's masks, and whether its complement must be taken."""
     columns = MASKS.get(split, (mask_column(split),))
     if found := next((name for name in columns if name in schema.names), None):
         return found, False
@@ -173,7 +173,7 @@ def _column_of(schema: pa.Schema, split: str) -> tuple[str, bool]:
 
 
 def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Located]:
-    """All samples by id. Raises `UserError` for an id that occurs twice, and if there are none."""
+    """List all samples by id. Raises `UserError` for an id that occurs twice, and if there are no rows."""
     found: dict[str, _Located] = {}
     given: list[str] = []
     for number, file in enumerate(files):
@@ -191,7 +191,7 @@ def _rows(files: Sequence[pq.ParquetFile], caption: str) -> dict[str, _Located]:
     return found
 
 
-# Any: what a cell holds, by column.
+# Any: the contents of cells, by column.
 def _listed(name: str, caption: str, cells: Mapping[str, Any]) -> ListedSample:
     text = cells.get(caption)
     if isinstance(text, str):
@@ -201,11 +201,11 @@ def _listed(name: str, caption: str, cells: Mapping[str, Any]) -> ListedSample:
 
 
 def _check_counted(paths: Sequence[Path], files: Sequence[pq.ParquetFile]) -> None:
-    """Raises `UserError` where rows are named by their place, and the order of the files is a matter of opinion."""
+    """Raise `UserError` if rows are numbered, but programs may sort the files differently."""
     problem = order_problem({path.name: path for path in paths})
     if problem and any(ID not in file.schema_arrow.names for file in files):
-        valid = f"valid: file names of one length and in one case, as part-00001{SUFFIX}, or a column {ID}"
-        raise UserError(one_line(f"Parquet: rows without {ID} are counted through the files, but {problem}; {valid}"))
+        valid = f"valid: file names of one length and case, as part-00001{SUFFIX}, or a column {ID}"
+        raise UserError(one_line(f"Parquet: rows without {ID} are numbered across the files, but {problem}; {valid}"))
 
 
 def _texts(tags: object) -> Mapping[str, str]:
@@ -216,18 +216,18 @@ def _texts(tags: object) -> Mapping[str, str]:
 def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> pa.Table:
     size = file.metadata.row_group(group).total_byte_size
     if size > MAX_GROUP_BYTES:
-        raise SampleError(f"Parquet: a row group of {size} bytes: valid are up to {MAX_GROUP_BYTES}")
+        raise SampleError(f"Parquet: a row group has {size} bytes; valid: up to {MAX_GROUP_BYTES}")
     try:
         table = file.read_row_group(group, columns=columns, use_threads=False)
         table.validate(full=True)
     except _DAMAGE as error:
-        raise SampleError(one_line(f"Parquet: a damaged row group ({error})")) from error
+        raise SampleError(one_line(f"Parquet: a row group is damaged ({error})")) from error
     return table
 
 
-# Any: likewise.
+# Any: the contents of cells, by column.
 def _cells(table: pa.Table) -> list[dict[str, Any]]:
     try:
         return cast(list[dict[str, Any]], table.to_pylist())
     except _DAMAGE as error:
-        raise SampleError(one_line(f"Parquet: a damaged row group ({error})")) from error
+        raise SampleError(one_line(f"Parquet: a row group is damaged ({error})")) from error

@@ -1,6 +1,6 @@
-"""The columns of a Parquet file that Hugging Face's `datasets` reads as images and texts.
+"""The columns of a Parquet file, described so that Hugging Face's `datasets` reads them as images and texts.
 
-An image is a struct of its encoded bytes and a name; what makes `datasets` decode it is a description in the file's
+An image is a struct of its encoded bytes and a name. `datasets` decodes it because of a description in the file's
 metadata, under the key `huggingface`. Source: the class `Features` of `datasets`, and files on the hub.
 """
 
@@ -11,13 +11,13 @@ import pyarrow as pa
 
 ID, IMAGE, CAPTION, TAGS = "id", "image", "caption", "tags"
 CAPTIONS = (CAPTION, "text", "prompt")
-"""What the column of captions is called in files of others."""
+"""Names of the captions' column: ours, then those in files from other sources."""
 MASKS: Mapping[str, Sequence[str]] = {
     "inside": ("inpainting_mask", "mask"),
     "outside": ("outpainting_mask",),
     "brush": ("brush_mask",),
 }
-"""Column of a split's masks: ours, which are the names in BrushBench's mapping file, then those of others."""
+"""Names of the masks' column by split: ours, as in BrushBench's mapping file, then those of other sources."""
 HUGGING_FACE = b"huggingface"
 _PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _IMAGE_FEATURE = {"_type": "Image"}
@@ -25,7 +25,7 @@ _TEXT_FEATURE = {"dtype": "string", "_type": "Value"}
 
 
 def schema_of(splits: Sequence[str], tags: Iterable[str]) -> pa.Schema:
-    """Columns for the masks of these splits and, if there are any, these tags."""
+    """Make a schema with columns for the masks of these splits and for these tags, if there are any."""
     pictures = [IMAGE, *(mask_column(split) for split in splits)]
     keys = sorted(tags)
     fields = [pa.field(ID, pa.string()), pa.field(CAPTION, pa.string())]
@@ -38,5 +38,5 @@ def schema_of(splits: Sequence[str], tags: Iterable[str]) -> pa.Schema:
 
 
 def mask_column(split: str) -> str:
-    """Where a split's masks are."""
+    """The name of the column for a split's masks."""
     return MASKS[split][0] if split in MASKS else f"{split}_mask"

@@ -1,7 +1,7 @@
-"""The embedded data set `photos`: photographs that ship with scikit-image, with captions and object masks of ours.
+"""The embedded data set `photos`: photographs that ship with scikit-image, with our captions and object masks.
 
-photos.json holds, for each, the file, the crop (x, y, width, height in its pixels), the caption and the outline of the
-object as polygons in the 512x512 picture that the crop is resized to.
+For each photograph, photos.json has the file, the crop (x, y, width, height in pixels), the caption and the outline of
+the object, as polygons in the 512x512 picture to which the crop is resized.
 """
 
 import json
@@ -41,7 +41,7 @@ class _Description(BaseModel, extra="forbid"):
 
 @final
 class Photos:
-    """Real photographs, 512x512; `inside` paints the object, `outside` everything but it."""
+    """Real photographs, 512x512; `inside` inpaints the object, `outside` everything except it."""
 
     def __init__(self, split: str) -> None:
         check_split(split, SPLITS)
@@ -53,7 +53,7 @@ class Photos:
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> "Photos":
-        """Takes no folder: the photographs come with scikit-image."""
+        """Open a split; `root` must be None, since the photographs come with scikit-image."""
         if root is not None:
             raise UserError("data set 'photos' is embedded and takes no --root")
         return cls(split)

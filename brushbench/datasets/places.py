@@ -1,4 +1,4 @@
-"""Where data sets are looked for: `--root`, `BRUSHBENCH_DATA`, `brushbench.toml`, the platform's data folder."""
+"""Search for data sets: in `--root`, `BRUSHBENCH_DATA`, `brushbench.toml` and the platform's data folder."""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from brushbench.datasets.editbench_layouts import find_layout, has_tables
 from brushbench.datasets.source import check_unicode
 
 VARIABLE = "BRUSHBENCH_DATA"
-"""The folder of a data set, or the one above it."""
+"""Environment variable with the folder of a data set, or the folder above it."""
 SETTINGS = "brushbench.toml"
-"""In the working folder."""
+"""Settings file in the working folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class DataFolder:
 
     folder: Path
     origin: str
-    """To read: `--root`, `BRUSHBENCH_DATA`, ..."""
+    """Who named it, for messages: `--root`, `BRUSHBENCH_DATA`, ..."""
     own: bool
-    """It is named for one data set; False: for all, so that it may be another one's."""
+    """Whether it is named for one data set; if False, it is for all, and may contain another one."""
 
 
 def find_place(name: str, root: str | Path | None = None) -> DataFolder | None:
-    """The first place in which a data set is; None if it is in none.
+    """The first place that contains the data set; None if no place does.
 
-    A place that is named for this data set alone is taken whatever it holds: the reader tells what is missing there.
-    Raises `UserError` for a `brushbench.toml` that isn't right, and for a place that is named and isn't there: it may
-    be a disk that isn't mounted, and something else than what was meant must not take its place.
+    A place that is named for this data set alone is returned without a look inside: the reader says what is missing.
+    Raises `UserError` for an invalid `brushbench.toml`, and for a named place that doesn't exist: it may be a disk that
+    isn't mounted, and using another place instead could silently use other data.
     """
     if root is not None:
         return DataFolder(Path(root), "--root", own=True)
@@ -45,7 +45,7 @@ def find_place(name: str, root: str | Path | None = None) -> DataFolder | None:
 
 
 def places(name: str) -> Iterator[DataFolder]:
-    """Where a data set is looked for without `--root`, in order. Raises `UserError` as `find` does."""
+    """The places to search for a data set without `--root`, in order. Raises `UserError` as `find_place` does."""
     if (named := os.environ.get(VARIABLE)) and name in found_by_name():
         yield _there(DataFolder(Path(named), VARIABLE, own=False))
     if setting := _settings(Path(SETTINGS)).get(name):
@@ -55,36 +55,36 @@ def places(name: str) -> Iterator[DataFolder]:
 
 
 def found_by_name() -> list[str]:
-    """Data sets that are known by what is in their folder, wherever it is: those that can be got."""
+    """The data sets that are recognised by the contents of their folder: those that `data get` knows."""
     return [name for name in built_in("dataset") if dataset_info(name).download]
 
 
 def _there(place: DataFolder) -> DataFolder:
-    """The place. One for a single data set may be a file: Parquet is one."""
+    """Check that a place exists; a place for a single data set may be a file, such as Parquet."""
     check_unicode(Path(place.origin), [str(place.folder)])
     if not (exists(place.folder) and (place.own or place.folder.is_dir())):
         raise UserError(
             one_line(
-                f"{place.origin} names {str(place.folder)!r}, and there is no such folder; valid: one that is there"
+                f"{place.origin} names {str(place.folder)!r}, but there is no such folder; valid: an existing folder"
             )
         )
     return place
 
 
 def data_folder() -> Path:
-    """The platform's folder for data of this suite."""
+    """The platform's folder for this suite's data."""
     return user_data_path("brushbench", appauthor=False)
 
 
 def looked_in(name: str) -> str:
-    """The places without the data set, to read."""
+    """The places that were searched for a data set, for a message."""
     return ", ".join(f"{place.folder} ({place.origin})" for place in places(name))
 
 
 def holds(folder: Path, name: str) -> bool:
-    """Whether a folder is a data set's, or the one above it, of those that are found by name.
+    """Whether a data set of `found_by_name` is in a folder or directly below it.
 
-    BrushBench and a copy of EditBench in its format differ in nothing but the folder's name.
+    BrushBench, and a copy of EditBench in its format, differ only in the folder's name.
     """
     is_editbench = folder.absolute().name.lower() == EDITBENCH.lower()
     if name == "brushbench":
@@ -94,9 +94,10 @@ def holds(folder: Path, name: str) -> bool:
 
 
 def _settings(file: Path) -> dict[str, DataFolder]:
-    """What `brushbench.toml` says, by data set.
+    """Read the folders in `brushbench.toml`, by data set.
 
-    `data = "DIR"` is for all that are found by name; a table `[data]` has a folder for each: `brushbench = "DIR"`.
+    `data = "DIR"` is for all data sets of `found_by_name`; a table `[data]` names a folder for each data set, as in
+    `brushbench = "DIR"`.
     """
     if not file.exists():
         return {}
@@ -112,22 +113,22 @@ def _settings(file: Path) -> dict[str, DataFolder]:
         place = DataFolder(_folder(file, data), SETTINGS, own=False)
         return dict.fromkeys(found_by_name(), place)
     if not isinstance(data, dict):
-        raise UserError(one_line(f'{file}: data: valid is data = "DIR", or a table [data] with name = "DIR"'))
+        raise UserError(one_line(f'{file}: wrong data; valid: data = "DIR", or a table [data] with name = "DIR"'))
     valid = [name for name in registered("dataset") if not dataset_info(name).embedded]
     found = {}
     for name, folder in data.items():
         if name not in valid:
             raise _wrong(file, unknown("data set", name, valid))
         if not isinstance(folder, str):
-            raise UserError(one_line(f'{file}: data.{name}: valid is a folder, {name} = "DIR"'))
+            raise UserError(one_line(f'{file}: wrong data.{name}; valid: a folder, {name} = "DIR"'))
         found[name] = DataFolder(_folder(file, folder), SETTINGS, own=True)
     return found
 
 
 def _folder(file: Path, text: str) -> Path:
-    """A path in the file; relative ones are relative to its folder."""
+    """Resolve a path from the settings file, relative to the file's folder."""
     if not text or not text.isprintable():
-        raise UserError(one_line(f"{file}: {text!r} is no folder"))
+        raise UserError(one_line(f"{file}: {text!r} can't be a folder"))
     try:
         return file.absolute().parent / Path(text).expanduser()
     except RuntimeError as error:

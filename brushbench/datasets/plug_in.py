@@ -1,4 +1,4 @@
-"""Data sets of plug-ins: held to what the suite relies on; what they leave out is found out from their samples."""
+"""Wrap data sets of plug-ins: check what the suite relies on, and compute what they lack from their samples."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,13 +18,13 @@ from brushbench.datasets.source import check_caption, check_id, check_split, ite
 
 @final
 class PlugIn:
-    """A data set whose class anybody has written: it needs `ids` and `__getitem__`.
+    """A data set of a plug-in, which needs `ids` and `__getitem__`.
 
-    Without a `digest()` and `tags()` of its own, every sample is decoded for them, once. Raises `UserError` for ids
-    that can't be the names of files, or are there twice.
+    If it has no `digest()` or no `tags()`, every sample is decoded once to compute them. Raises `UserError` for ids
+    that can't be file names, or that occur twice.
     """
 
-    # Any: what a plug-in has opened, with nothing known of it.
+    # Any: the object that a plug-in opened, which can be of any type.
     def __init__(self, name: str, split: str, inner: Any, info: DatasetInfo) -> None:
         self.info = info
         self.name = short_name(name)
@@ -37,12 +37,12 @@ class PlugIn:
         self.ids: Sequence[str] = plugged(self._what, self._checked_ids)
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """Its own, or those of its samples; none of a sample that can't be decoded."""
+        """The plug-in's tags, or else those of its samples; a sample that can't be decoded has none."""
         own = getattr(self._inner, "tags", None)
         return plugged(f"{self._what}: tags()", lambda: _texts(own())) if callable(own) else self._read[1]
 
     def digest(self) -> str:
-        """Its own, or one of the pixels, masks, captions and tags of all samples."""
+        """The plug-in's digest, or else a hash of the pixels, masks, captions and tags of all samples."""
         own = getattr(self._inner, "digest", None)
         digest = plugged(f"{self._what}: digest()", own) if callable(own) else self._read[0]
         if not isinstance(digest, str) or not digest:
@@ -50,7 +50,7 @@ class PlugIn:
         return digest
 
     def image_file(self, index: int) -> Path | None:
-        """The file of a sample's image, if it tells."""
+        """The file of a sample's image, if the plug-in names it."""
         own = getattr(self._inner, "image_file", None)
         return plugged(f"{self._what}: image_file()", own, index) if callable(own) else None
 
@@ -67,7 +67,7 @@ class PlugIn:
         return sample
 
     def _checked_sample(self, index: int, name: str) -> Sample:
-        # Whatever it returns is looked at, so that its type isn't taken for granted.
+        # An object: a plug-in may return anything, so its type is checked.
         sample: object = self._inner[index]
         if not isinstance(sample, Sample):
             raise SampleError(f"the data set returned {type(sample).__name__}, must be brushbench.Sample")
@@ -76,7 +76,7 @@ class PlugIn:
         texts = [sample.caption, *sample.tags.keys(), *sample.tags.values()]
         if other := [text for text in texts if not isinstance(text, str)]:
             raise SampleError(
-                one_line(f"its caption and tags must be texts, {other[0]!r} is {type(other[0]).__name__}")
+                one_line(f"its caption and tags must be texts, but {other[0]!r} is {type(other[0]).__name__}")
             )
         check_caption(sample.caption)
         return sample
@@ -89,7 +89,7 @@ class PlugIn:
             check_id(name)
         if len(set(ids)) != len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
-            raise UserError(one_line(f"{self._what}: the id {twice!r} is there twice"))
+            raise UserError(one_line(f"{self._what}: the id {twice!r} occurs twice"))
         check_one_form(self._what, ids)
         if not ids:
             raise UserError(f"{self._what} has no samples")
@@ -97,7 +97,7 @@ class PlugIn:
 
     @cached_property
     def _read(self) -> tuple[str, dict[str, Mapping[str, str]]]:
-        """Digest and tags."""
+        """The digest and the tags, computed from all samples."""
         total = hashlib.sha256()
         tags: dict[str, Mapping[str, str]] = {}
         for index, name in enumerate(self.ids):
@@ -121,7 +121,7 @@ def _parts(sample: Sample) -> Iterable[bytes]:
 
 # Any: the class of a data set, which nobody has checked yet, and an object of its options.
 def open_plug_in(name: str, cls: Any, root: Path | None, split: str, built: Any) -> PlugIn:
-    """Open it. Raises `UserError` for a class without `open`, and for whatever goes wrong in it."""
+    """Open a plug-in's data set. Raises `UserError` for a class without `open`, and for any error in it."""
     info = info_of(name, cls)
     if info.splits:
         check_split(split, info.splits)
@@ -131,9 +131,9 @@ def open_plug_in(name: str, cls: Any, root: Path | None, split: str, built: Any)
     return PlugIn(name, split, plugged(f"data set {name!r} can't be opened", cls.open, *arguments), info)
 
 
-# Any: likewise.
+# Any: the class of a data set, which nobody has checked yet.
 def info_of(name: str, cls: Any) -> DatasetInfo:
-    """What a plug-in's class says of itself. Raises `UserError` for an `info` that is something else."""
+    """The `info` of a plug-in's class, or the default. Raises `UserError` if it isn't a `DatasetInfo`."""
     info = getattr(cls, "info", DatasetInfo())
     if not isinstance(info, DatasetInfo):
         raise UserError(one_line(f"data set {name!r}: its info is of type {type(info).__name__}, must be DatasetInfo"))

@@ -1,4 +1,4 @@
-"""Samples of any size brought to one: what the options `size` and `fit` of a folder of one's own do."""
+"""Bring samples of any size to one size: the options `size` and `fit` of a folder of one's own."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,41 +23,41 @@ _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?")
 
 
 def _size(value: object) -> object:
-    """`512`, `512x512` and the number 512 are one size, with one text."""
+    """Normalise a size: `512`, `512x512` and the number 512 all become `512`."""
     found = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) else None
     width, height = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not (SMALLEST <= width <= LARGEST and SMALLEST <= height <= LARGEST):
-        raise ValueError(f"valid are N, a square, and WIDTHxHEIGHT, with sides of {SMALLEST} to {LARGEST} pixels")
+        raise ValueError(f"valid: N, a square, and WIDTHxHEIGHT, with sides of {SMALLEST} to {LARGEST} pixels")
     return str(width) if width == height else f"{width}x{height}"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderOptions:
-    """What becomes of pictures of any size. With no `size`, nothing."""
+    """How pictures are brought to one size. Without `size`, they keep theirs."""
 
     size: Annotated[str, BeforeValidator(_size)] | None = None
     """Side of a square, or `WIDTHxHEIGHT`, pixels."""
     fit: Literal["crop", "pad", "stretch"] | None = None
-    """`crop` (None): the shorter side is brought to the size, and of the longer one the middle is taken. `pad`: the
-    longer side is, and the image is mirrored at the right or the bottom, where it is known. `stretch`: both are."""
+    """`crop` (the default): scale the shorter side to the size, and keep the middle of the longer one. `pad`: scale the
+    longer side, and mirror the image at the right or bottom, where it counts as known. `stretch`: scale both sides."""
 
     def __post_init__(self) -> None:
         if self.size is None and self.fit is not None:
             raise UserError(f"fit={self.fit} needs a size; valid: size=N or size=WIDTHxHEIGHT with it")
         if self.size is not None and self.fit is None:
-            # So that a run says what was done, and is the same run as one for which it was named.
+            # Stored explicitly: a run records what was done, and is the same whether or not `fit=crop` is given.
             object.__setattr__(self, "fit", "crop")
 
     @property
     def target(self) -> tuple[int, int]:
-        """(height, width)."""
+        """The size as (height, width)."""
         width, _, height = str(self.size).partition("x")
         return int(height or width), int(width)
 
 
 @final
 class Resized:
-    """A data set whose samples are brought to one size: images by Lanczos' filter, masks by nearest neighbours."""
+    """A data set with all samples resized to one size: images by a Lanczos filter, masks by nearest neighbours."""
 
     def __init__(self, inner: Dataset, options: FolderOptions) -> None:
         self.name = inner.name
@@ -89,19 +89,19 @@ class Resized:
         image, mask = fitted(stored.image, stored.mask, self._options)
         if not mask.any():
             height, width = self._options.target
-            raise SampleError(f"mask is empty at {height}x{width}: there is nothing to paint")
+            raise SampleError(f"mask is empty at {height}x{width}: there is nothing to inpaint")
         return Sample(stored.id, image, mask, stored.caption, stored.tags)
 
 
 def fitted(
     image: UInt8[Tensor, "3 h w"], mask: Bool[Tensor, "1 h w"], options: FolderOptions
 ) -> tuple[UInt8[Tensor, "3 H W"], Bool[Tensor, "1 H W"]]:
-    """Image and mask at the size of the options."""
+    """Resize an image and its mask to the size of the options."""
     height, width = options.target
     old_height, old_width = image.shape[1:]
     scales = height / old_height, width / old_width
     if options.fit == "crop":
-        # Cut before it is enlarged: of a very long picture, the whole would fill the memory. Whole pixels are left out.
+        # Crop first: a very long picture, enlarged as a whole, could fill the memory. The crop starts at a whole pixel.
         part_height, part_width = (min(old_height, height / max(scales)), min(old_width, width / max(scales)))
         top, left = int((old_height - part_height) / 2), int((old_width - part_width) / 2)
         box = (left, top, left + part_width, top + part_height)
@@ -109,7 +109,7 @@ def fitted(
     box = (0, 0, old_width, old_height)
     if options.fit == "stretch":
         return resized_image(image, height, width, LANCZOS, box), resized_mask(mask, height, width, box)
-    # Rounded, no side may vanish.
+    # No side may be rounded to 0.
     inner_height, inner_width = (max(1, round(side * min(scales))) for side in (old_height, old_width))
     known = torch.zeros(1, height, width, dtype=torch.bool)
     known[:, :inner_height, :inner_width] = resized_mask(mask, inner_height, inner_width, box)

@@ -1,4 +1,4 @@
-"""Tags of BrushBench's samples, which its own files don't have: an optional `tags.csv` beside the mapping file."""
+"""Read tags for BrushBench's samples, which its own files lack, from an optional `tags.csv` beside the mapping file."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from brushbench.datasets.tables import read_csv
 
 FILE = "tags.csv"
 VALUES = {"source": ("natural", "artificial"), "subject": ("human", "animal", "indoor", "outdoor")}
-"""By column; BrushNet, section 4: half of the pictures are natural, and the subjects are even."""
+"""Valid values by column. BrushNet, section 4: half of the pictures are natural, and subjects are equally frequent."""
 
 
 def read_sidecar(folder: Path, ids: Collection[str], report: Report) -> Mapping[str, Mapping[str, str]] | None:
-    """Tags by id, from `folder/tags.csv` with the columns id, source, subject; None if there are none to read.
+    """Read tags by id from `folder/tags.csv`, with the columns id, source, subject; None if it can't be read.
 
-    An empty cell says nothing, and a sample needs no line. Reported are another column, a value that isn't in `VALUES`,
-    an id that isn't in the data set, and one that occurs twice.
+    Cells may be empty, and samples may be left out. Reports unknown columns, values that aren't in `VALUES`, ids that
+    aren't in the data set, and ids that occur twice.
     """
     path = folder / FILE
     if not path.exists():
@@ -45,7 +45,7 @@ def read_sidecar(folder: Path, ids: Collection[str], report: Report) -> Mapping[
         found[name] = {column: row[column].strip() for column in VALUES if row[column]}
         for column, value in found[name].items():
             if value not in VALUES[column]:
-                detail = f"{column} is {value!r}: {', '.join(VALUES[column])}"
+                detail = f"{column} is {value!r}; valid: {', '.join(VALUES[column])}"
                 why = one_line(f"{refusal}: {unknown(column, value, VALUES[column])}")
                 report(DataFinding("sidecar-value", name, detail, refusal=why))
     return found

@@ -1,4 +1,4 @@
-"""What every reader needs: safe names, splits and digests."""
+"""Helpers for all readers: safe names, splits, checks and digests."""
 
 import hashlib
 import os
@@ -18,19 +18,19 @@ from brushbench.datasets.names import one_form, said_alike, stored_name
 from brushbench.imaging.images import SUFFIXES, UNREAD_SUFFIXES, Size
 
 MAX_CAPTION = 2000
-"""Characters. Text encoders read 77 tokens; what is longer than this is no caption."""
+"""Most characters of a caption. Text encoders read 77 tokens, so a longer text is no caption."""
 MAX_ID_BYTES = 128
 MAX_NAME_BYTES, MAX_PATH = 255, 1024
-"""What file systems take for a name, and more characters than any path in a data set has."""
+"""The longest name that file systems accept, and more characters than any path in a data set has."""
 
 
 @runtime_checkable
 class Indexed(Protocol):
-    """Something with ids that can be asked for samples by position."""
+    """Anything with ids that returns samples by position."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """In order."""
+        """The ids, in order."""
         ...
 
     def __getitem__(self, index: int) -> Sample: ...
@@ -38,10 +38,10 @@ class Indexed(Protocol):
 
 @runtime_checkable
 class OnDisk(Protocol):
-    """A data set whose images are files."""
+    """A data set with image files."""
 
     def image_file(self, index: int) -> Path | None:
-        """The file of a sample's image, None if it names none that it may."""
+        """The file of a sample's image; None if it names none, or one that isn't allowed."""
         ...
 
 
@@ -76,12 +76,12 @@ def check_id(sample_id: str) -> None:
     """Raises `DefectError` for an id that can't be the name of a file on every system."""
     printable = sample_id.isprintable() and not set(sample_id) & set('/\\:*?"<>|')
     if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
-        valid = f"valid are 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
+        valid = f"valid: 1 to {MAX_ID_BYTES} bytes, without / or \\, and no dot first"
         raise DefectError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"), "bad-id")
 
 
 def check_unicode(where: Path, names: Iterable[str], report: Report = refuse) -> None:
-    """Report the first name of a sample that no file of results could hold: as it is, that raises `UserError`."""
+    """Report the first sample name that can't be stored in a result; the default report raises `UserError`."""
     bad = next((name for name in names if has_surrogate(name)), None)
     if bad is not None:
         why = one_line(f"{where}: {bad[:80]!r} is not valid Unicode: it has a lone surrogate")
@@ -89,20 +89,20 @@ def check_unicode(where: Path, names: Iterable[str], report: Report = refuse) ->
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether half of a character is in it, which can't be encoded."""
+    """Whether a text contains half of a character, which can't be encoded."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def check_caption(caption: str) -> None:
-    """Raises `DefectError` for a text that is too long to be a caption, or that can't be encoded."""
+    """Raises `DefectError` for a caption that is too long, or that can't be encoded."""
     if len(caption) > MAX_CAPTION:
-        raise DefectError(f"caption has {len(caption)} characters: valid are up to {MAX_CAPTION}", "bad-caption")
+        raise DefectError(f"caption has {len(caption)} characters; valid: up to {MAX_CAPTION}", "bad-caption")
     if has_surrogate(caption):
         raise DefectError("caption is not valid Unicode: it has a lone surrogate", "bad-caption")
 
 
 def check_mask_size(mask: Bool[Tensor, "... h w"], size: Size) -> None:
-    """Raises `DefectError` for a mask of another size than its image."""
+    """Raises `DefectError` if a mask and its image differ in size."""
     found = tuple(mask.shape[-2:])
     if found != size:
         detail = f"{found[0]}x{found[1]}, its image is {size[0]}x{size[1]}"
@@ -110,27 +110,27 @@ def check_mask_size(mask: Bool[Tensor, "... h w"], size: Size) -> None:
 
 
 def check_painted(mask: Bool[Tensor, "... h w"], what: str = "mask") -> None:
-    """Raises `DefectError` for a mask that is empty."""
+    """Raises `DefectError` if a mask is empty."""
     if not mask.numpy().any():
-        raise DefectError(f"{what} is empty: there is nothing to paint", "mask-empty")
+        raise DefectError(f"{what} is empty: there is nothing to inpaint", "mask-empty")
 
 
 def usual_size(sizes: Iterable[Size | None]) -> Size | None:
-    """The size that most images have; None if none has any."""
+    """The most frequent size; None if no size is known."""
     counts = Counter(size for size in sizes if size)
     return counts.most_common(1)[0][0] if counts else None
 
 
 def inside_root(root: Path, name: str) -> Path:
-    """`root/name`, in the form of Unicode that the file system has it in.
+    """The path `root/name`, in the form of Unicode in which the file system stores it.
 
-    Raises `DefectError` if it leads out of `root`, also through a link, and if two files have it.
+    Raises `DefectError` if it leads out of `root`, also through a link, or if two files have this name.
     """
     if len(name) > MAX_PATH:
         raise _outside(f"file name is too long for any file: {name[:80]!r}")
     try:
         path = (root / stored_name(root, name)).resolve()
-    # Links that go round in circles, names that are too long, null characters, lone surrogates.
+    # Circular links, names that are too long, null characters, lone surrogates.
     except (OSError, RuntimeError, ValueError) as error:
         raise _outside(f"image {name[:80]!r} can't be a file ({error})") from error
     if any(len(part.encode(errors="replace")) > MAX_NAME_BYTES for part in path.parts):
@@ -145,10 +145,10 @@ def _outside(message: str) -> DefectError:
 
 
 def images_in(folder: Path, report: Report = refuse) -> dict[str, Path]:
-    """Image files of a folder by their stem in one form of Unicode, sorted.
+    """The image files of a folder by their stem in Unicode's form NFC, sorted.
 
-    Two that differ only in their suffix or in how accents are written, and a name that is not Unicode, are reported:
-    as it is, that raises `UserError`. A folder that can't be read raises it in any case.
+    Reports files that differ only in their suffix or in how accents are encoded, and names that aren't Unicode; the
+    default report raises `UserError`. A folder that can't be read always raises `UserError`.
     """
     found: dict[str, Path] = {}
     for path in _files_in(folder, SUFFIXES):
@@ -163,7 +163,7 @@ def images_in(folder: Path, report: Report = refuse) -> dict[str, Path]:
 
 
 def unread_in(folder: Path) -> str:
-    """How many pictures of a folder are in formats that aren't read, by suffix, to read; empty for none.
+    """Count the pictures of a folder in unsupported formats, by suffix, as a text; empty if there are none.
 
     Raises `UserError` if the folder can't be read.
     """
@@ -180,13 +180,13 @@ def _files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def _said_two(first: Path, other: Path) -> str:
-    """The names of two files that are one sample's, to read."""
+    """Name two files that belong to the same sample, for a message."""
     alike = first.stem != other.stem
     return said_alike(first.name, other.name) if alike else f"{first.name} and {other.name}"
 
 
 def digest_of_parts(parts: Iterable[bytes | Path | None]) -> str:
-    """SHA-256 over the SHA-256 of every part: bytes, or a file's; a missing file counts as such."""
+    """SHA-256 over the SHA-256 of every part, which is bytes or a file; a missing file is a part of its own kind."""
     total = hashlib.sha256()
     for part in parts:
         total.update(_digest(part))

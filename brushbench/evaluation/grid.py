@@ -22,7 +22,7 @@ FOLDER = "sweep"
 """Subfolder of the output folder. It can't collide with a run's, whose name is DATASET-SPLIT."""
 MOST = 200
 """Limit for the values of an option, and for the runs of a method on a split."""
-FORM = "valid is option=start:stop:step, with both ends, or option=value,value,..."
+FORM = "valid: option=start:stop:step, with both ends, or option=value,value,..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def expand_jobs(
     are only reported when it is loaded.
     """
     if not splits or len(set(splits)) != len(splits):
-        raise UserError(one_line(f"splits {list(splits)}: valid are one or more, none of them twice"))
+        raise UserError(one_line(f"splits {list(splits)}; valid: one or more, none of them twice"))
     options = template.method_options()
     strict = [method for method in methods if not lenient or is_built_in("method", method)]
     classes = {method: load_class("method", method) for method in strict}
@@ -100,7 +100,7 @@ def parse_variation(text: str) -> Variation:
     if len(values) == 1 and given.count(":") == 2:
         values = _range(text, given)
     if len(values) > MOST:
-        raise UserError(one_line(f"--vary {text!r}: {len(values)} values, valid are up to {MOST}"))
+        raise UserError(one_line(f"--vary {text!r}: {len(values)} values; valid: up to {MOST}"))
     return Variation(option, tuple(values))
 
 
@@ -153,7 +153,7 @@ def _range(text: str, given: str) -> list[str]:
     # Exact decimals, since binary rounding could lose the end of 0:1:0.2. Compared before int(): the range may be huge.
     steps = (stop - start) / step
     if steps >= MOST:
-        raise UserError(one_line(f"--vary {text!r}: more than {MOST} values, valid are up to {MOST}"))
+        raise UserError(one_line(f"--vary {text!r}: more than {MOST} values; valid: up to {MOST}"))
     return [format((start + step * index).normalize(), "f") for index in range(int(steps) + 1)]
 
 
@@ -167,7 +167,7 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
     own = {key: value for key, value in given.items() if key in option_names(cls)}
     grid = list(product(*(variation.values for variation in reversed(variations))))
     if len(grid) > MOST:
-        raise UserError(f"--vary: {len(grid)} runs of {method}, valid are up to {MOST}")
+        raise UserError(f"--vary: {len(grid)} runs of {method}; valid: up to {MOST}")
     for values in grid:
         varied: dict[str, Value] = {
             variation.option: value for variation, value in zip(variations, reversed(values), strict=True)

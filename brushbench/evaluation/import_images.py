@@ -63,7 +63,7 @@ def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunCon
     Raises `UserError`, before anything is written, if no file belongs to a sample, or if an image has transparency.
     """
     if not folder.is_dir():
-        raise UserError(one_line(f"no such folder: {folder}; valid is a folder of images named after the samples' ids"))
+        raise UserError(one_line(f"no such folder: {folder}; valid: a folder of images named after the samples' ids"))
     check_id(name)
     dataset = opened.data
     wanted = dataset.ids[: config.limit]
@@ -107,7 +107,7 @@ def _check_opaque(folder: Path, paths: Sequence[Path]) -> None:
         more = f" and {len(transparent) - 1} more" if len(transparent) > 1 else ""
         raise UserError(
             one_line(
-                f"{folder}: found transparent pixels in {transparent[0]}{more}; valid are opaque images: flatten them "
+                f"{folder}: found transparent pixels in {transparent[0]}{more}; valid: opaque images; flatten them "
                 "onto the background that they should be scored with, and save them as RGB"
             )
         )

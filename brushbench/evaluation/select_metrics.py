@@ -62,7 +62,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     """
     chosen = list(names) if names is not None else setting.usual()
     if not chosen:
-        raise UserError("metrics: none are named; valid: at least one name, or leave the option out for the usual ones")
+        raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
     bases = [parted(name)[0] for name in chosen]
     for base in setting.options:
         check_name("metric", base)

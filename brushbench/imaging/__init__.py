@@ -1,1 +1,1 @@
-"""Pixels: pictures and masks, on disk and in memory."""
+"""Images and masks, on disk and in memory."""

@@ -1,4 +1,4 @@
-"""A font for a caption in any script: the one that comes with matplotlib has no Chinese, for example."""
+"""Find a font for a caption in any script, as matplotlib's own font lacks Chinese, for example."""
 
 import sys
 from functools import cache
@@ -9,7 +9,7 @@ from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont
 OWN = Path(str(distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf")))
-"""Pictures look alike on all machines. Found without matplotlib, which takes long to import."""
+"""The default font, so that pictures look alike on all machines. It is found without matplotlib's slow import."""
 _FOLDERS = {
     "darwin": ("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts"),
     "win32": ("C:/Windows/Fonts", "~/AppData/Local/Microsoft/Windows/Fonts"),
@@ -19,12 +19,12 @@ _SUFFIXES = (".ttf", ".otf", ".ttc")
 _PLAIN = ("regular", "book", "sans", "unicode")
 _SPECIAL = ("bold", "italic", "oblique", "mono", "serif", "black", "light", "condensed", "thin")
 _NO_CHARACTER = "\U0010ffff"
-"""A character that no font has, so that each draws its sign for a missing letter."""
+"""A character that no font has, for which each font draws its sign for a missing letter."""
 
 
 @cache
 def font_for(text: str, size: int) -> Font:
-    """Return Pillow's own font if it has every letter, else the font on this machine that has the most."""
+    """Return the default font if it has every letter, else the font on this machine that has the most."""
     own = _own(size)
     letters = frozenset(text)
     lacking = _lacking(own, letters)
@@ -42,7 +42,7 @@ def font_for(text: str, size: int) -> Font:
 
 
 def covered(text: str, size: int) -> bool:
-    """Tell whether the font for a text has all of its letters."""
+    """Tell whether the font for a text has all its letters."""
     return not _lacking(font_for(text, size), frozenset(text))
 
 

@@ -1,4 +1,4 @@
-"""Files to pixels and back."""
+"""Read and write image files."""
 
 import io
 import stat
@@ -29,13 +29,13 @@ UNREAD_SUFFIXES = (
     *(".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".jfif", ".tga", ".ppm", ".pgm"),
     *(".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw"),
 )
-"""Suffixes of pictures in formats that aren't read."""
+"""Suffixes of image formats that the suite doesn't read."""
 MAX_PIXELS = 1 << 26
-"""64 megapixels: more is taken for a decompression bomb."""
+"""64 megapixels. A larger image is treated as a decompression bomb."""
 MAX_BYTES = 1 << 29
-"""The largest file that is read: 64 megapixels that no format has made any smaller."""
+"""The largest file that is read, in bytes: enough for 64 megapixels without compression."""
 ORIENTATION = 0x0112
-"""The EXIF tag: 1 is upright."""
+"""The EXIF tag of the orientation; 1 is upright."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,9 +45,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation."""
+"""The transposition that turns an image upright, by its EXIF orientation."""
 FIRST_ON_ITS_SIDE = 5
-"""From this orientation on width and height change places."""
+"""The first EXIF orientation that swaps width and height; all later ones do so, too."""
 _EXIF = {"exif", "Raw profile type exif"}
 DAMAGE = (
     ArithmeticError,
@@ -64,19 +64,19 @@ DAMAGE = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for damaged files."""
+"""The errors that Pillow raises for damaged files."""
 OPAQUE = 255
 _BIT_DEPTH, _START = 24, 25
-"""Where a PNG says how many bits a channel has, and as much of it as tells that."""
+"""The offset of the byte in a PNG that states the bits per channel, and the number of bytes to read for it."""
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-"""How OpenCV encodes a PNG: zlib's fastest level, and of repetitions only runs, of which filtered pixels have most."""
+"""OpenCV's settings for PNG: zlib's fastest level and run lengths only, as filtered pixels repeat mostly in runs."""
 MASK = "mask"
-"""In place of a mode of Pillow: where a mask is white."""
+"""Used in place of a Pillow mode to read a mask's white pixels."""
 
 
 @final
 class EncodedImage(io.BytesIO):
-    """The bytes of an image that is in no file of its own, with a name for messages."""
+    """The bytes of an image that isn't stored in a file of its own, with a name for messages."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
@@ -84,36 +84,37 @@ class EncodedImage(io.BytesIO):
 
 
 def read_image(path: Path | EncodedImage) -> UInt8[Tensor, "3 h w"]:
-    """A PNG, JPEG or WebP file as RGB, turned as its EXIF orientation says; of 16 bits the upper 8, no alpha.
+    """Read a PNG, JPEG or WebP file as RGB, turned upright by its EXIF orientation.
 
-    Raises `SampleError` if there is no such file, or it can't be decoded.
+    The upper 8 of 16 bits are used, and alpha is ignored. Raises `SampleError` if the file doesn't exist or can't be
+    decoded.
     """
     pixels = _pixels(path, "RGB")
     planes = np.empty((3, *pixels.shape[:2]), dtype=np.uint8)
-    # The same as a transposed copy, and five times as fast.
+    # This equals a transposed copy, and is five times as fast.
     cv2.split(pixels, list(planes))
     return torch.from_numpy(planes)
 
 
 def read_mask(path: Path | EncodedImage) -> Bool[Tensor, "1 h w"]:
-    """A picture of a mask, white = paint, in any of the forms that `mask_pictures.white` knows.
+    """Read a mask from an image, white = inpaint, in any of the forms that `mask_files.white` knows.
 
-    Raises `SampleError` if there is no such file, if it can't be decoded, or if nobody can know what is to be painted.
+    Raises `SampleError` if the file doesn't exist or can't be decoded, or if its polarity can't be known.
     """
     return torch.from_numpy(_pixels(path, MASK))[None]
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of what `read_image` gives, from the file's header. Raises `SampleError` as it does."""
+    """(height, width) of what `read_image` returns, from the file's header. Raises `SampleError` as it does."""
     with _opened(path) as image:
         turned = _orientation(image) >= FIRST_ON_ITS_SIDE
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def size_or_none(path: Path | None) -> Size | None:
-    """The size that `image_size` gives, None if there is no such file or its header can't be read.
+    """The size that `image_size` returns; None if the file doesn't exist or its header can't be read.
 
-    A header is read again only when its file has changed: one data set is opened several times in a run.
+    A header is cached until its file changes, as a run opens its data set several times.
     """
     try:
         return _size_of_version(path, file_version(path.stat())) if path else None
@@ -127,14 +128,14 @@ def _size_of_version(path: Path, _version: tuple[int, ...]) -> Size:
 
 
 def file_format(path: Path) -> str:
-    """`PNG`, `JPEG` or `WEBP`, whatever the file is called. Raises `SampleError` as `read_image` does."""
+    """`PNG`, `JPEG` or `WEBP`, whatever the file's suffix. Raises `SampleError` as `read_image` does."""
     with _opened(path) as image:
-        # What Pillow calls MPO is a JPEG with others behind it, as phones make them.
+        # MPO is Pillow's name for a JPEG followed by more images, as phones make them.
         return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def is_transparent(path: Path) -> bool:
-    """Whether any pixel isn't opaque, which `read_image` passes over. Raises `SampleError` as it does."""
+    """Tell whether any pixel isn't opaque, which `read_image` ignores. Raises `SampleError` as it does."""
     with _opened(path) as image:
         try:
             if not image.has_transparency_data:
@@ -148,12 +149,12 @@ def is_transparent(path: Path) -> bool:
 
 
 def _has_colour(image: Image.Image, colour: int | tuple[int, ...], path: Path) -> bool:
-    """Whether a pixel has the one colour that a PNG declares transparent: Pillow does so for 8 bits alone."""
+    """Tell whether a pixel has the one colour that a PNG declares transparent, as Pillow finds it only at 8 bits."""
     with path.open("rb") as file:
         depth = file.read(_START)[_BIT_DEPTH]
     pixels, wanted = np.asarray(image), np.asarray(colour)
     if image.mode == "RGB":
-        # Of 16 bits the upper 8 are left.
+        # Pillow keeps only the upper 8 of 16 bits.
         return bool((pixels == (wanted >> 8 if depth == 16 else wanted)).all(axis=2).any())
     if image.mode == "1":
         return bool((pixels == (wanted > 0)).any())
@@ -161,9 +162,9 @@ def _has_colour(image: Image.Image, colour: int | tuple[int, ...], path: Path) -
 
 
 def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
-    """`PNG` (lossless) or `JPEG` at Pillow's default quality, which is what the official script stores.
+    """Encode as `PNG` (lossless) or as `JPEG` at Pillow's default quality, which the official script stores.
 
-    The setting for PNG is the one that benchmarks/png.py has found: as small as Pillow's, in a fifth of the time.
+    benchmarks/png.py found the settings for PNG: files are as small as Pillow's, in a fifth of the time.
     """
     if image_format == "PNG":
         red, green, blue = image.contiguous().numpy()
@@ -172,7 +173,7 @@ def encode_image(image: UInt8[Tensor, "3 h w"], image_format: str) -> bytes:
 
 
 def encode_for_keeps(image: UInt8[Tensor, "3 h w"]) -> bytes:
-    """PNG as Pillow writes it, for files of data sets: these are told by their bytes, so no encoder takes its place."""
+    """Encode as PNG with Pillow, for files of data sets, whose digests change with the encoder."""
     return _by_pillow(image, "PNG")
 
 
@@ -200,16 +201,16 @@ def _converted(image: Image.Image, mode: str) -> np.ndarray:
     if turned.mode.startswith("I;16"):
         turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
     elif turned.mode in ("I", "F"):
-        raise SampleError(f"pixels of mode {turned.mode}: valid are 8 or 16 bits per channel")
+        raise SampleError(f"pixels of mode {turned.mode}; valid: 8 or 16 bits per channel")
     if isinstance(turned.info.get("transparency"), bytes):
-        # Of a palette; alpha is left out in any case, and Pillow would warn of it.
+        # Alpha is ignored anyway, and Pillow would warn about the transparency of a palette.
         del turned.info["transparency"]
     return np.array(turned if turned.mode == mode else turned.convert(mode))
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8; upright, as in any viewer, where the EXIF data is broken or says something else."""
-    # Asked for EXIF data that isn't in the header, Pillow would decode the whole picture.
+    """The EXIF orientation, 1 to 8; as in any viewer, 1 (upright) if the data is broken or states another value."""
+    # If the header has no EXIF data, Pillow would decode the whole image to search for it.
     if not _EXIF & image.info.keys():
         return 1
     try:
@@ -235,7 +236,7 @@ def _opened(path: Path | EncodedImage) -> Image.Image:
 
 
 def _check_file(path: Path) -> None:
-    """A named pipe would be waited for without end."""
+    """Raise `SampleError` for a file that is too large, or isn't regular: reading a named pipe can block forever."""
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
         raise SampleError(one_line(f"{path.name}: not a file"))

@@ -1,4 +1,4 @@
-"""Which pixels of a picture of a mask are white, whatever form it was stored in."""
+"""Find the white pixels of a mask, in whatever form it is stored."""
 
 import numpy as np
 from PIL import Image
@@ -6,23 +6,23 @@ from PIL import Image
 from brushbench.core.errors import SampleError
 
 WHITE = 128
-"""The level, of 255, from which grey counts as white."""
+"""The lowest grey level, out of 255, that counts as white."""
 _FULL, _FULL_16 = 255, 65535
 
 
 def white(picture: Image.Image) -> np.ndarray:
-    """bool [h, w]: where a mask is white, which is where to paint.
+    """The white pixels of a mask, which are the pixels to inpaint; bool [h, w].
 
-    * Values count from `WHITE` on, unless they are all 0 or 1: then 1 is white. Of 16 bits per pixel likewise, with 0
-      and 255 too.
-    * Colours count by their brightness. A palette with black at 0 and one other colour in use: that one is white.
-    * Where transparency varies, only what is white and opaque counts; where it is the same everywhere it means nothing.
+    * Values from `WHITE` up are white. If all values are 0 or 1, 1 is white. At 16 bits per pixel, `WHITE` is scaled to
+      16 bits unless all values are at most 255.
+    * Colours count by their brightness. If a palette uses black at index 0 and one other colour, that colour is white.
+    * If transparency varies, only white and opaque pixels count. Uniform transparency is ignored.
 
-    Raises `SampleError` for a mask that is all black in its colours and varies in its transparency, whose polarity
-    nobody can know, and for pixels of 32 bits.
+    Raises `SampleError` for 32-bit pixels, and for a mask whose colours are all black while its transparency varies,
+    as its polarity can't be known.
     """
     if picture.mode in ("I", "F"):
-        raise SampleError(f"mask has pixels of mode {picture.mode}: valid are 8 or 16 bits per channel")
+        raise SampleError(f"mask has pixels of mode {picture.mode}; valid: 8 or 16 bits per channel")
     if picture.mode.startswith("I;16"):
         return _from(np.asarray(picture), _FULL_16)
     if picture.mode == "P" and "transparency" not in picture.info:
@@ -34,7 +34,7 @@ def white(picture: Image.Image) -> np.ndarray:
     if alpha.min(initial=_FULL) == alpha.max(initial=0):
         return _from(grey, _FULL)
     if not grey.any():
-        raise SampleError("mask is black, only its transparency varies: valid is white = paint, without transparency")
+        raise SampleError("mask is black and only its transparency varies; valid: white = inpaint, no transparency")
     return np.asarray(_from(grey, _FULL) & _from(alpha, _FULL))
 
 

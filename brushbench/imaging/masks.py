@@ -1,6 +1,6 @@
-"""Masks and what is done with them: run lengths, brush strokes, erasing and blending.
+"""Decode, draw and apply masks: run lengths, brush strokes, erasing and blending.
 
-A mask is True where the image is painted.
+A mask is True for the pixels to inpaint.
 """
 
 import math
@@ -18,21 +18,21 @@ from brushbench.core.errors import UserError
 
 MAX_NUMBER = 2**40
 MAX_DIGITS = 20
-"""Characters of a number that is written as text."""
+"""The most characters of a number that is written as text."""
 _NUMBERS = frozenset({int, float})
 Blend = Literal["none", "paste", "blur"]
 MAX_STROKES = 3
 MAX_SEGMENTS = 7
 STROKE_WIDTH = 128
-"""Pixels, whatever the size of the image."""
+"""In pixels, whatever the size of the image."""
 MEAN_ANGLE, ANGLE_RANGE = 2 * math.pi / 5, 2 * math.pi / 15
 
 
 def decode_rle(runs: Sequence[object] | np.ndarray, height: int, width: int) -> Bool[Tensor, "h w"]:
-    """Run lengths `[start, length, ...]` of BrushBench -> mask; starts are 1-based, rows come one after the other.
+    """Decode BrushBench's run lengths `[start, length, ...]` into a mask. Starts are 1-based, in row-major order.
 
-    The order of the runs is free, and a run of length 0 marks nothing. The official decoder clips runs that leave the
-    image, joins runs that overlap and drops an odd last number; such a mask is damaged, so here it is an error.
+    Runs may be in any order, and a run of length 0 marks nothing. The official decoder clips runs that leave the image,
+    joins runs that overlap and drops an odd last number; here these are errors, because the mask is damaged.
 
     Raises `UserError` for anything but whole numbers, an odd count, a run outside the image, or runs that overlap.
     """
@@ -43,21 +43,22 @@ def decode_rle(runs: Sequence[object] | np.ndarray, height: int, width: int) -> 
     if outside.any():
         k = int(outside.argmax())
         raise UserError(
-            f"RLE run (start {starts[k]}, length {lengths[k]}) is out of bounds for {height}x{width}: valid 1..{pixels}"
+            f"RLE run (start {starts[k]}, length {lengths[k]}) is out of bounds for {height}x{width}; "
+            f"valid: 1..{pixels}"
         )
     order = np.argsort(starts[lengths > 0], kind="stable")
     first, last = starts[lengths > 0][order], ends[lengths > 0][order]
     overlapping = first[1:] < last[:-1]
     if overlapping.any():
         raise UserError(f"RLE runs overlap at pixel {first[1:][overlapping][0]}")
-    # Known, painted, known, ..., known: some of nothing, where a run begins the image, ends it or touches another.
+    # Counts of known and painted pixels alternate; one is 0 where a run begins or ends the image or touches another.
     borders = np.stack([first - 1, last - 1], axis=1).reshape(-1)
     counts = np.diff(borders, prepend=0, append=pixels)
     return torch.from_numpy(np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width))
 
 
 def encode_rle(mask: Bool[Tensor, "h w"]) -> list[int]:
-    """The inverse of `decode_rle`: the fewest runs, in rising order."""
+    """Encode a mask as `decode_rle` reads it, with the fewest runs, in rising order."""
     padded = np.concatenate([[False], mask.numpy().reshape(-1), [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])
     runs = np.stack([edges[::2] + 1, edges[1::2] - edges[::2]], axis=1)
@@ -65,12 +66,13 @@ def encode_rle(mask: Bool[Tensor, "h w"]) -> list[int]:
 
 
 def brush_strokes(height: int, width: int, seed: int) -> Bool[Tensor, "h w"]:
-    """Up to three zig-zag strokes, True where one is; a quarter of all seeds give none.
+    """Draw up to three zig-zag strokes as a mask; a quarter of all seeds give none.
 
-    The masks of the official `train_brushnet.py --random_mask`, bit for bit; `seed` is NumPy's, 0 to 2**32 - 1.
+    The masks equal those of the official `train_brushnet.py --random_mask` bit for bit. `seed` is NumPy's, 0 to
+    2**32 - 1.
 
-    The official generator takes the height for the width when it chooses points, so on images that aren't square the
-    strokes keep to part of them; and it draws numbers that it doesn't use. Both are needed to get its masks.
+    The official generator swaps height and width when it chooses points, so in images that aren't square the strokes
+    stay in one part; it also draws random numbers that it doesn't use. Both are repeated here to get the same masks.
     """
     draw = np.random.RandomState(seed)
     canvas = Image.new("L", (width, height))
@@ -87,7 +89,7 @@ def brush_strokes(height: int, width: int, seed: int) -> Bool[Tensor, "h w"]:
 
 
 def erase(images: UInt8[Tensor, "n 3 h w"], masks: Bool[Tensor, "n 1 h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """The images with black painted regions, as BrushNet's official script gives them to the pipeline."""
+    """Return the images with black masked regions, as BrushNet's official script passes them to the pipeline."""
     return images * ~masks
 
 
@@ -100,9 +102,9 @@ def blend(
 ) -> UInt8[Tensor, "n 3 h w"]:
     """Put the known pixels of `images` back into `painted`.
 
-    `none` doesn't; `paste` copies them exactly; `blur` fades over `kernel` pixels, odd, around the border, as the
-    official script's `--blended` does: alpha = 1 - (1 - m)(1 - blur(m)), and the sum is truncated, not rounded. The
-    blurred mask is computed in 8 bits there, so it is here.
+    `none` leaves `painted` as it is; `paste` copies known pixels exactly; `blur` fades over `kernel` pixels, an odd
+    number, around the border, as the official script's `--blended` does: alpha = 1 - (1 - m)(1 - blur(m)), and the sum
+    is truncated, not rounded. As in the script, the blurred mask is computed in 8 bits.
     """
     if how == "none":
         return painted
@@ -112,9 +114,9 @@ def blend(
 
 
 def check_kernel(kernel: int) -> None:
-    """Raises `UserError` unless it is an odd number of pixels, at least 1."""
+    """Raise `UserError` unless the kernel is an odd number of pixels, at least 1."""
     if kernel < 1 or kernel % 2 == 0:
-        raise UserError(f"blur={kernel}: the kernel is an odd number of pixels, at least 1")
+        raise UserError(f"blur={kernel}; valid: an odd number of pixels, at least 1")
 
 
 def _zigzag(draw: np.random.RandomState, height: int, width: int) -> list[tuple[int, int]]:
@@ -154,19 +156,19 @@ def _faded(
 def _starts_and_lengths(runs: object) -> tuple[np.ndarray, np.ndarray]:
     numbers = _whole_numbers(runs)
     if len(numbers) % 2:
-        raise UserError(f"RLE has an odd count of numbers ({len(numbers)}): start and length come in pairs")
+        raise UserError(f"RLE has an odd count of numbers ({len(numbers)}); valid: pairs of start and length")
     if (np.abs(numbers) >= MAX_NUMBER).any():
-        raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
+        raise UserError(f"RLE has a number out of bounds; valid: whole numbers below {MAX_NUMBER}")
     return numbers[0::2], numbers[1::2]
 
 
 def _whole_numbers(runs: object) -> np.ndarray:
     try:
         values = np.asarray(runs if isinstance(runs, np.ndarray) else _plain(runs))
-        # A float that is no finite number of this size has no integer.
+        # A float that is larger or isn't finite can't be converted to an integer.
         if values.dtype.kind == "f" and not (np.abs(values) < MAX_NUMBER).all():
-            raise UserError(f"RLE has a number out of bounds: valid are whole numbers below {MAX_NUMBER}")
-        # Numeric strings occur in copies of the mapping file; the official decoder reads them too.
+            raise UserError(f"RLE has a number out of bounds; valid: whole numbers below {MAX_NUMBER}")
+        # Some copies of the mapping file have numbers as strings, which the official decoder reads, too.
         numbers = values.astype(np.int64)
         whole = values.dtype.kind in "iuU" or bool((numbers == values).all())
     except (ValueError, TypeError, OverflowError) as error:
@@ -177,7 +179,7 @@ def _whole_numbers(runs: object) -> np.ndarray:
 
 
 def _plain(runs: object) -> list[object]:
-    """Numbers, and texts that are short: an array of texts has room for its longest in every place."""
+    """Check for numbers and short texts, as NumPy gives each text in an array the length of the longest."""
     if not isinstance(runs, list | tuple):
         raise TypeError
     for value in runs:

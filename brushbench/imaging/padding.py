@@ -1,4 +1,4 @@
-"""Pictures of any size for methods that paint only multiples of some number: padded, painted, and cut back."""
+"""Pad images for methods that need sides of a multiple of some number, and crop the results."""
 
 from typing import Any
 
@@ -10,37 +10,37 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.core.types import Batch
 
 ATTRIBUTE = "side_multiple"
-"""What a method calls the number that both sides of its images must be multiples of."""
+"""The attribute in which a method states the number that both sides of its images must be multiples of."""
 LARGEST = 1024
 
 
-# Any: the class of a method and an object of it, of which nothing else is known here.
+# Any: the class of a method, and its object, of which nothing else is known here.
 def side_multiple(name: str, cls: Any, method: Any) -> int:
-    """What both sides of a method's images must be multiples of, as it states; 1 for one that takes any size.
+    """The number that both sides of a method's images must be multiples of; 1 if the method states none.
 
-    Raises `UserError` for something else than a whole number from 1 to `LARGEST`.
+    Raises `UserError` for anything but a whole number from 1 to `LARGEST`.
     """
     stated = getattr(method, ATTRIBUTE, getattr(cls, ATTRIBUTE, 1))
     if not isinstance(stated, int) or isinstance(stated, bool) or not 1 <= stated <= LARGEST:
         raise UserError(
-            one_line(f"method {name!r}: its {ATTRIBUTE} is {stated!r}; valid are whole numbers from 1 to {LARGEST}")
+            one_line(f"method {name!r}: its {ATTRIBUTE} is {stated!r}; valid: whole numbers from 1 to {LARGEST}")
         )
     return stated
 
 
 def padded_size(height: int, width: int, multiple: int) -> tuple[int, int]:
-    """Height and width, each raised to the next multiple."""
+    """Height and width, each rounded up to a multiple."""
     return height + -height % multiple, width + -width % multiple
 
 
 def padded(batch: Batch, multiple: int) -> Batch:
-    """The batch, mirrored beyond the right and the bottom edge up to the next multiples.
+    """Pad a batch at the right and the bottom to the next multiples, by mirroring.
 
-    The mask is mirrored with the image. Were the padding known, a hole that reaches the edge would end there, and the
-    method would be shown what lies mirrored inside the hole: part of the answer. Mirrored, the hole goes on, and the
-    boundary between known and painted pixels crosses the edge without a corner.
+    The mask is mirrored with the image. If the padding counted as known, a hole that reaches the edge would end at the
+    edge, and the method would see the mirrored content of the hole, which is part of the answer. With a mirrored mask
+    the hole continues, and the boundary between known and painted pixels crosses the edge without a corner.
 
-    A picture that is smaller than its padding is mirrored to and fro; one pixel is repeated.
+    An image smaller than its padding is mirrored back and forth; a single pixel is repeated.
     """
     height, width = batch.images.shape[2:]
     new_height, new_width = padded_size(height, width, multiple)
@@ -52,11 +52,11 @@ def padded(batch: Batch, multiple: int) -> Batch:
 
 
 def cut_back(images: UInt8[Tensor, "n 3 H W"], batch: Batch) -> UInt8[Tensor, "n 3 h w"]:
-    """What was painted on a padded batch, at the size of the batch as it was."""
+    """Crop the images for a padded batch to the size of the original batch."""
     height, width = batch.images.shape[2:]
     return images[:, :, :height, :width].contiguous()
 
 
 def mirrored(side: int, new_side: int) -> list[int]:
-    """Which row of the picture each row of the padded one is."""
+    """For each row of the padded image, the index of the row that it copies; columns work alike."""
     return [int(row) for row in np.pad(np.arange(side), (0, new_side - side), mode="reflect")]

@@ -1,4 +1,4 @@
-"""Sheets of pictures with lines of text: first described, as what stands where, then drawn in one place."""
+"""Sheets of pictures with lines of text: functions lay them out, and `draw` draws the result."""
 
 import io
 from bisect import bisect_right
@@ -18,19 +18,19 @@ from brushbench.imaging.masks import erase
 from brushbench.imaging.pictures import to_picture
 
 LARGEST = 256
-"""Longer sides are reduced to it, pixels."""
+"""The longest side of a picture, in pixels; larger pictures are reduced."""
 TEXT, LEADING = 11, 6
-"""The size of letters, and what a line of text has besides, pixels."""
+"""The font size, and the additional height of a line of text, in pixels."""
 LINE = TEXT + LEADING
 GAP, WIDE = 6, 18
-"""Pixels between pictures, and between samples that stand beside each other."""
+"""The gap between pictures, and between samples beside each other, in pixels."""
 CAPTION_LINES = 3
 PAPER, INK, GREY, FRAME = (255, 255, 255), (40, 40, 40), (120, 120, 120), (200, 200, 200)
-"""The frame is one pixel around a picture, which may be white."""
+"""RGB. `FRAME` is for the line of one pixel around each picture, as a picture may be white."""
 Colour = tuple[int, int, int]
 SOURCE_AND_INPUT = ("source", "masked input")
 Row = tuple[Sequence[Image.Image], str]
-"""The pictures of a sample, and its caption."""
+"""A sample's pictures and its caption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class PlacedPicture:
 
 @dataclass(frozen=True, slots=True)
 class PlacedText:
-    """A line of text, cut to its place, and the left end of its base line."""
+    """A line of text, cut to fit, and the left end of its base line."""
 
     left: int
     base: int
@@ -55,7 +55,7 @@ class PlacedText:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Pictures and lines of text in their places, pixels from the top left corner."""
+    """Pictures and lines of text with their positions, in pixels from the top left corner."""
 
     width: int
     height: int
@@ -64,9 +64,9 @@ class Sheet:
 
 
 def table(title: str, names: Sequence[str], rows: Sequence[Row], across: int = 1) -> Sheet:
-    """Under a title and the names of the columns the samples' pictures, each row with its caption below.
+    """Lay out a title, the names of the columns, and a row of pictures for each sample with its caption below.
 
-    With `across`, so many samples stand beside each other.
+    `across` is the number of samples beside each other.
     """
     width = max(image.width for images, _ in rows for image in images)
     whole = len(names) * (width + GAP) - GAP
@@ -80,34 +80,34 @@ def table(title: str, names: Sequence[str], rows: Sequence[Row], across: int = 1
 
 
 def grid(parts: Sequence[Sheet], across: int, gap: int, down: int = GAP) -> Sheet:
-    """Parts of one width in rows of so many, their tops in a line."""
+    """Lay out parts of equal width in rows of `across`, aligned at the top."""
     return below([beside(parts[start : start + across], gap) for start in range(0, len(parts), across)], down)
 
 
 def beside(parts: Sequence[Sheet], gap: int = GAP) -> Sheet:
-    """From left to right."""
+    """Lay out parts from left to right."""
     lefts = accumulate((part.width + gap for part in parts), initial=0)
     return _together([(left, 0, part) for left, part in zip(lefts, parts, strict=False)])
 
 
 def below(parts: Sequence[Sheet], gap: int = 0) -> Sheet:
-    """From top to bottom."""
+    """Lay out parts from top to bottom."""
     tops = accumulate((part.height + gap for part in parts), initial=0)
     return _together([(0, top, part) for top, part in zip(tops, parts, strict=False)])
 
 
 def bordered(part: Sheet, gap: int = GAP) -> Sheet:
-    """With so many pixels on every side."""
+    """Add a border of `gap` pixels on every side."""
     return _together([(gap, gap, part)], gap)
 
 
 def framed(image: Image.Image, width: int = 0) -> Sheet:
-    """A picture at the left of its column, which may be wider."""
+    """Place a picture at the left of its column, which may be wider."""
     return Sheet(max(width, image.width), image.height, (PlacedPicture(0, 0, image),))
 
 
 def text(words: str, width: int, colour: Colour = INK, size: int = TEXT, most: int = 1) -> Sheet:
-    """At most so many lines, in a font that has the letters."""
+    """Lay out a text in at most `most` lines, in a font that has its letters."""
     line = one_line(words)
     font, step = font_for(line, size), size + LEADING
     placed = enumerate(wrapped(line, font, width, most))
@@ -116,7 +116,7 @@ def text(words: str, width: int, colour: Colour = INK, size: int = TEXT, most: i
 
 
 def draw(sheet: Sheet) -> Image.Image:
-    """Every picture in its own pixels."""
+    """Draw the sheet; each picture keeps its size."""
     drawn = Image.new("RGB", (sheet.width, sheet.height), PAPER)
     pen = ImageDraw.Draw(drawn)
     for each in sheet.pictures:
@@ -129,31 +129,31 @@ def draw(sheet: Sheet) -> Image.Image:
 
 
 def png(sheet: Sheet) -> bytes:
-    """The sheet as a file."""
+    """Draw the sheet and encode it as PNG."""
     buffer = io.BytesIO()
     draw(sheet).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
 def evenly(indices: Sequence[int], count: int) -> list[int]:
-    """So many of them, from the first to the last; all, if there are no more."""
+    """Choose `count` indices, evenly spaced from the first to the last; all if there are fewer."""
     return [indices[round(place)] for place in np.linspace(0, len(indices) - 1, min(count, len(indices)))]
 
 
 def reduced(image: UInt8[Tensor, "3 h w"], longest: int = LARGEST) -> Image.Image:
-    """The image as a picture, with no side longer than `longest`."""
+    """Convert an image to a picture with no side longer than `longest`."""
     picture = to_picture(image)
     picture.thumbnail((longest, longest))
     return picture
 
 
 def source_and_input(sample: Sample, longest: int = LARGEST) -> list[Image.Image]:
-    """A sample's picture, and what a method sees of it."""
+    """A sample's image, and the masked image as a method sees it."""
     return [reduced(sample.image, longest), reduced(erase(sample.image[None], sample.mask[None])[0], longest)]
 
 
 def wrapped(line: str, font: Font, width: int, most: int) -> list[str]:
-    """At most so many lines, broken between words, or anywhere in a text without spaces; the last is cut with dots."""
+    """Break a text into at most `most` lines, between words if possible; the last line is cut with dots."""
     lines: list[str] = []
     rest = line
     while rest and len(lines) < most - 1:
@@ -166,19 +166,19 @@ def wrapped(line: str, font: Font, width: int, most: int) -> list[str]:
 
 
 def fitting(words: str, font: Font, width: int) -> str:
-    """One line without control characters, cut with dots where it would be too long."""
+    """Return a text as one line without control characters, cut with dots if it is too long."""
     line = one_line(words)
     return line if font.getlength(line) <= width else f"{line[: _fit(line, font, width, '...')]}..."
 
 
 def _fit(line: str, font: Font, width: int, end: str = "") -> int:
-    """How many characters, one at least, go into a line before `end`."""
+    """The number of characters, at least one, that fit into a line before `end`."""
     counts = range(len(line) + 1)
     return max(1, bisect_right(counts, float(width), key=lambda count: font.getlength(line[:count] + end)) - 1)
 
 
 def _together(parts: Sequence[tuple[int, int, Sheet]], border: int = 0) -> Sheet:
-    """Each with its top left corner, and so many pixels on the right and at the bottom."""
+    """Merge parts, each given with its top left corner, and add `border` pixels on the right and at the bottom."""
     return Sheet(
         max((left + part.width for left, _, part in parts), default=0) + border,
         max((top + part.height for _, top, part in parts), default=0) + border,

@@ -1,1 +1,1 @@
-"""What a run is, and what is stored of it: identity, ledger, images, scores, and who is at work on it."""
+"""Runs and their folders: identity, ledger, images, scores, and the processes at work on them."""

@@ -1,4 +1,4 @@
-"""Images without a line in the ledger, which is lost: those whose digest something else tells are taken as they are."""
+"""Adopt images whose ledger lines are lost, if their digests are stored elsewhere in the run folder."""
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run
@@ -7,7 +7,7 @@ from brushbench.runs.scores import stored_digests
 
 
 def adopt(run: Run) -> int:
-    """Add the lost lines to the ledger; how many. The digests are those of images.sha256 and of scores.parquet."""
+    """Add lost lines to the ledger and return their number. The digests come from images.sha256 and scores.parquet."""
     found = [
         LedgerEntry(id=_id_of(name), status="done", image=name, sha256=digest)
         for name, digest in _without_line(run).items()
@@ -18,20 +18,19 @@ def adopt(run: Run) -> int:
 
 
 def check_ledger(run: Run) -> None:
-    """Raises `UserError` if samples.jsonl lacks samples that the run had: their scores would be lost."""
+    """Raise `UserError` if samples.jsonl lacks samples that the run had, as their scores would be lost."""
     lost = _without_line(run)
     if lost:
         raise UserError(
             one_line(
-                f"{run.ledger_path()} is lost or damaged: it lacks {len(lost)} samples that were made, "
-                f"{_id_of(min(lost))} for one; valid: the command that made the run, which takes over the images that "
-                "are there"
+                f"{run.ledger_path()} is missing or damaged: it lacks {len(lost)} finished samples, for example "
+                f"{_id_of(min(lost))}; rerun the command that made the run, which keeps the existing images"
             )
         )
 
 
 def _without_line(run: Run) -> dict[str, str]:
-    """The digests of images that the ledger says nothing of, by file name."""
+    """The digests of images that aren't in the ledger, by file name."""
     known = run.ledger()
     suffixes = {file.stem: file.name for file in (run.path / "images").glob("*") if not file.name.startswith(".")}
     scored = {suffixes.get(name, f"{name}.png"): digest for name, digest in stored_digests(run).items()}

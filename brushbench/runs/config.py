@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""The configuration of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,21 +18,21 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Part `index` of `count`, from 1: every count-th sample."""
+    """Part `index` of `count`, counted from 1: every `count`-th sample."""
 
     index: int
     count: int
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
-            raise UserError(f"shard {self.index}/{self.count}: valid is 1/{self.count} to {self.count}/{self.count}")
+            raise UserError(f"shard {self.index}/{self.count}; valid: 1/{self.count} to {self.count}/{self.count}")
 
     @staticmethod
     def parse(text: str) -> "Shard":
-        """`2/8` -> the second of eight. Raises `UserError` for anything else."""
+        """`2/8` -> the second of eight shards. Raises `UserError` for a text of another form."""
         index, _, count = text.partition("/")
         if not (index.isdecimal() and count.isdecimal() and int(count) > 0):
-            raise UserError(one_line(f"shard {text!r}: valid is i/n with 1 <= i <= n, for example 1/2"))
+            raise UserError(one_line(f"shard {text!r}; valid: i/n with 1 <= i <= n, for example 1/2"))
         return Shard(int(index), int(count))
 
 
@@ -46,9 +46,9 @@ def split_names(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One method on one split of one data set. Raises `UserError` for values that can't be right.
+    """One method on one split of one data set. Raises `UserError` for invalid values.
 
-    What only the method or the data set can judge (its options, splits, weights) is checked when they are loaded.
+    Options, splits and weights are checked when the method and the data set are loaded.
     """
 
     method: str
@@ -56,25 +56,25 @@ class RunConfig:
     dataset: str | None = None
     """A registered name, or `path/to/file.py:Class`.
 
-    None: BrushBench when it is on this machine, else the embedded data set."""
+    None: BrushBench if it is on this machine, else the embedded data set."""
     root: str | Path | None = None
     """The data set's folder."""
     split: str = "inside"
     dataset_options: Mapping[str, Value] = field(default_factory=dict)
     """The data set's options."""
     weights: str | Path | None = None
-    """A family's name, a TOML file, or a folder in diffusers layout; None: the data set's own, or sd15."""
+    """A family's name, a TOML file, or a folder in diffusers layout. None: the data set's family, or else sd15."""
     options: Mapping[str, Value] = field(default_factory=dict)
     """The method's options."""
     metrics: str | Sequence[str] | None = None
-    """Names, each registered or `path/to/file.py:Class`, or one text with commas between them; None: the usual ones."""
+    """Registered names or `path/to/file.py:Class`, as a list or as text with commas. None: the default metrics."""
     metric_options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
-    """Options of metrics, by the metric's name without a region: `{"lpips": {"net": "alex"}}`."""
+    """The options of metrics, by the metric's name without a region: `{"lpips": {"net": "alex"}}`."""
     limit: int | None = None
-    """Only the first so many samples."""
+    """The number of samples to use, from the first. None: all."""
     batch_size: int | Literal["auto"] = "auto"
-    """`auto`: on a GPU what was measured to be fastest for the method, 4 if nobody has measured; on the CPU as many as
-    have 512x512 pixels together, at most 8."""
+    """Samples per call of the method. `auto` on a GPU: the fastest measured for the method, 4 if none was measured; on
+    the CPU: as many as have 512x512 pixels together, at most 8."""
     steps: int | None = None
     """Short for `options["steps"]`."""
     guidance: int | float | None = None
@@ -84,16 +84,16 @@ class RunConfig:
     device: str = "auto"
     dtype: str = "auto"
     compute: str = PLAIN
-    """How models compute: `plain`, or the faster recipe `fast`, whose images differ in a few levels."""
+    """How models compute: `plain`, or the faster recipe `fast`, whose images differ by a few levels."""
     output: str | Path = "runs"
     engine: str = "local"
-    """`local`, or `ray`: every worker of a Ray cluster takes a shard."""
+    """`local`, or `ray`, where every worker of a Ray cluster takes a shard."""
     shard: Shard | str = WHOLE
-    """Or a text like `2/8`."""
+    """A `Shard`, or a text such as `2/8`."""
     fresh: bool = False
-    """Begin anew: a run that is in the folder already is moved to `.aside` in the output folder."""
+    """Start over: an existing run is moved to `.aside` in the output folder."""
     max_failures: int | None = None
-    """Stop as soon as more samples than this have failed."""
+    """Stop as soon as more samples than this have failed. None: never."""
 
     def __post_init__(self) -> None:
         check_name("method", self.method)
@@ -103,26 +103,26 @@ class RunConfig:
             check_name("metric", parted(metric)[0])
         protocol_named(self.protocol)
         if self.dtype not in DTYPES:
-            raise UserError(one_line(f"dtype {self.dtype!r}: valid are {', '.join(DTYPES)}"))
+            raise UserError(one_line(f"dtype {self.dtype!r}; valid: {', '.join(DTYPES)}"))
         recipe_named(self.compute)
         if self.engine not in ENGINES:
             raise unknown("engine", self.engine, ENGINES)
         if self.metric_names() == []:
-            raise UserError("metrics: none are given; valid is at least one, or nothing for the usual ones")
+            raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
         self.part()
         if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed={self.seed}: valid is 0 to 2**63 - 1")
+            raise UserError(f"seed={self.seed}; valid: 0 to 2**63 - 1")
         if self.limit is not None and self.limit < 1:
-            raise UserError(f"limit={self.limit}: valid is 1 or more")
+            raise UserError(f"limit={self.limit}; valid: 1 or more")
         if self.batch_size != "auto" and self.batch_size < 1:
-            raise UserError(f"batch_size={self.batch_size}: valid is 1 or more, or auto")
+            raise UserError(f"batch_size={self.batch_size}; valid: 1 or more, or auto")
         if self.fresh and self.part() != WHOLE:
-            raise UserError("fresh would move the other shards' images out of the way; valid is one of the two")
+            raise UserError("fresh would move the other shards' images away; valid: fresh or a shard, not both")
         if self.max_failures is not None and self.max_failures < 0:
-            raise UserError(f"max_failures={self.max_failures}: valid is 0 or more")
+            raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
 
     def metric_names(self) -> list[str] | None:
-        """The metrics as a list, None for the usual ones."""
+        """The metrics as a list; None for the default ones."""
         if self.metrics is None:
             return None
         return split_names(self.metrics) if isinstance(self.metrics, str) else list(self.metrics)
@@ -132,7 +132,7 @@ class RunConfig:
         return Shard.parse(self.shard) if isinstance(self.shard, str) else self.shard
 
     def method_options(self) -> dict[str, Value]:
-        """`options` together with `steps` and `guidance`. Raises `UserError` when they say two different things."""
+        """`options` together with `steps` and `guidance`. Raises `UserError` if one of these is given twice."""
         merged = dict(self.options)
         for key, value in (("steps", self.steps), ("guidance", self.guidance)):
             if value is not None:

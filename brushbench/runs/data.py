@@ -1,4 +1,4 @@
-"""The data set that a run was made with."""
+"""Open the data set that a run was made with."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from brushbench.runs.record import DATASET_FILE
 
 
 def dataset_of(run: Run, root: str | Path | None = None) -> Dataset:
-    """The data set that a run was made with; `root` None: where it was then, or is now.
+    """The data set that a run was made with. `root` None: its folder at that time, or else where it is found now.
 
-    Raises `UserError` if it isn't there, or is another one now.
+    Raises `UserError` if it isn't found or has changed.
     """
     return opened_of(run, root).data
 
 
 def opened_of(run: Run, root: str | Path | None = None) -> OpenedDataset:
-    """The data set of a run, as `dataset_of`, with what is known of it."""
+    """The data set of a run, as `dataset_of` returns it, with its facts."""
     stored = run.record.identity.dataset
     then = run.record.provenance.get("root")
     folder = then if root is None and then is not None and exists(Path(then)) else root
@@ -27,5 +27,7 @@ def opened_of(run: Run, root: str | Path | None = None) -> OpenedDataset:
     name = run.record.provenance.get(DATASET_FILE, stored.name)
     opened = open_dataset(name, folder, stored.split, options)
     if opened.data.digest() != stored.digest:
-        raise UserError(one_line(f"{run.path}: this is not the data set the run was made with; valid: --root DIR"))
+        raise UserError(
+            one_line(f"{run.path} was made with another data set than the one found; pass its folder with --root DIR")
+        )
     return opened

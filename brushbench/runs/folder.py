@@ -1,18 +1,18 @@
-"""The run folder: what was asked, every image, every score. Append-only, atomic, resumable.
+"""The run folder: the request, every image, every score. It is append-only, atomic and resumable.
 
     run.json        RunRecord: identity, fingerprint, provenance
-    samples.jsonl   the ledger: one Entry per finished sample; the last line of an id counts, and none of another run
-    images/<id>.png one per finished sample (.jpg under the paper protocol)
-    images.sha256   their digests, as `sha256sum --check` reads them
-    errors/<id>.txt why a sample has failed, with Python's traceback; gone when it succeeds
-    workers.jsonl   which processes made it: when, where, by which command
+    samples.jsonl   the ledger: a LedgerEntry per finished sample; an id's last line counts, and only this run's lines
+    images/<id>.png one image per finished sample (.jpg under the paper protocol)
+    images.sha256   the images' digests, as `sha256sum --check` reads them
+    errors/<id>.txt why a sample failed, with Python's traceback; removed when the sample succeeds
+    workers.jsonl   the processes that made the run: when, where, by which command
     scores.parquet  one row per sample, one column per metric
-    contact_sheet.png   some of the samples, to look at
-    .lock, .scores.lock   held while the ledger, or the scores, are written, so that shards can share a folder
+    contact_sheet.png   a picture of some samples
+    .lock, .scores.lock   held while the ledger or the scores are written, so that shards can share a folder
     .owners/        the processes that are at work
 
-A file gets its name only when it is complete and on the disk, and the ledger lines of a batch follow all of its images:
-killed at any instant and started again, a run ends with the same bytes as one never killed.
+A file gets its name only when it is complete and on the disk, and a batch's ledger lines are written after all of its
+images. A run that is killed at any moment and resumed therefore ends with the same bytes as an uninterrupted run.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import Identity, RunRecord, differences
 
 FOLDERS = ("images", "errors", ".partial", ".owners")
-"""In a run folder."""
+"""The folders in a run folder."""
 SUMS = "images.sha256"
 CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
 THREADS = 4
@@ -50,7 +50,7 @@ REMEDY = "Use another --output, or --fresh to start over"
 
 @final
 class Run:
-    """A run folder that exists."""
+    """An existing run folder."""
 
     def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class Run:
         self._heard: list[str] = []
         self._claim: owners.Claim | None = None
         self._seen: tuple[int, int] | None = None
-        """Which run.json was last found to be this run's."""
+        """Inode and time of the run.json that was last found to belong to this run."""
 
     @classmethod
     def start(
@@ -72,10 +72,10 @@ class Run:
         *,
         claim: bool = False,
     ) -> "Run":
-        """Make the folder, or go on with the one that is there.
+        """Create the run folder, or resume the run in it.
 
-        With `claim`, other processes see that this one is at work, until `release`. Raises `UserError`, with what
-        differs, if it holds images of a run with another fingerprint, or if a process is at work on such a run.
+        With `claim`, other processes see that this one is at work, until `release`. Raises `UserError` if the folder
+        has images of a run with another fingerprint, with the differences, or if a process is at work on another run.
         """
         with doing("making the run folder", path):
             path.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ class Run:
                 record = there._continued(record)
                 there._give_up_unless(record)
             elif any(not child.name.startswith(".") for child in path.iterdir()):
-                raise UserError(one_line(f"{path} is not empty and holds no run; use another --output"))
+                raise UserError(one_line(f"{path} is not empty but contains no run; use another --output"))
             run = cls(path, record)
             run._write_record(record)
             (path / "images").mkdir(exist_ok=True)
@@ -105,7 +105,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
-        """Read a run. Raises `UserError` if the folder holds none, or one that this version can't read."""
+        """Open a run. Raises `UserError` if the folder has no run, or one that this version can't read."""
         folder = Path(path)
         refuse_links(folder, FOLDERS)
         if not os.path.lexists(folder / "run.json"):
@@ -118,7 +118,10 @@ class Run:
             raise UserError(one_line(f"{folder / 'run.json'}: {where}: {first['msg']}")) from error
         if record.fingerprint != record.identity.fingerprint():
             raise UserError(
-                one_line(f"{folder / 'run.json'}: the fingerprint doesn't fit; the file was changed by hand")
+                one_line(
+                    f"{folder / 'run.json'} was changed by hand: its fingerprint doesn't match; restore the file, or "
+                    "generate the run again"
+                )
             )
         return cls(folder, record)
 
@@ -126,7 +129,7 @@ class Run:
         return str(self.path)
 
     def not_made(self) -> int:
-        """How many samples were asked for and have neither an image nor a reason why not."""
+        """The number of requested samples that have neither an image nor a recorded failure."""
         return max(0, self.record.asked - len(self.ledger()))
 
     def others_at_work(self) -> list[owners.Owner]:
@@ -135,20 +138,20 @@ class Run:
             return list(owners.live(self.path, self._claim))
 
     def release(self) -> None:
-        """Say that this process is no longer at work."""
+        """Remove this process's claim on the run."""
         if self._claim is not None:
-            # Another process may be about to say that it is at work.
+            # Another process may be about to make its claim.
             with self._lock:
                 self._claim.release()
             self._claim = None
 
     def append_line(self, name: str, line: str) -> None:
-        """Add a line to a file of the run, on the disk when this returns."""
+        """Append a line to a file of the run; it is on the disk when this returns."""
         with self._lock:
             _append(self.path / name, [line])
 
     def ledger_path(self) -> Path:
-        """samples.jsonl, which need not be there."""
+        """The path of samples.jsonl, which may not exist."""
         return self.path / "samples.jsonl"
 
     def __repr__(self) -> str:
@@ -157,7 +160,7 @@ class Run:
         return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {str(self.path)!r}>", 1000)
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """The run as an HTML table, for notebooks."""
         identity = self.record.identity
         options = " ".join(f"{name}={value}" for name, value in identity.method.options.items())
         facts = {
@@ -174,17 +177,17 @@ class Run:
         return html_of(title, {name: one_line(fact, 1000) for name, fact in facts.items() if fact})
 
     def ledger(self) -> dict[str, LedgerEntry]:
-        """The last entry of every id. Raises `UserError` for a damaged line."""
+        """The last entry for each id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
     def intact(self) -> dict[str, LedgerEntry]:
-        """The entries that are done and whose image is still the one that was stored."""
+        """The entries that are done and whose image hasn't changed since it was stored."""
         return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
 
     def changed_images(self) -> dict[str, str]:
-        """The finished samples whose image isn't the one that was stored, each with what happened to it.
+        """The finished samples whose image was changed or deleted after it was stored, each with what happened.
 
-        None where images/ itself is gone: the pictures of the run were put away, not lost one by one.
+        Empty if the whole folder images/ is gone, which counts as removed on purpose.
         """
         if not (self.path / "images").is_dir():
             return {}
@@ -198,7 +201,7 @@ class Run:
             }
 
     def digest_of(self, name: str) -> str:
-        """The SHA-256 of an image as it is now; empty if it isn't there."""
+        """The current SHA-256 of an image; empty if it doesn't exist or can't be read."""
         file = self.path / "images" / name
         try:
             return file_digest(file) if file.is_file() else ""
@@ -206,33 +209,33 @@ class Run:
             return ""
 
     def sums(self) -> dict[str, str]:
-        """The digests in images.sha256, by file name; lines that say none are passed over."""
+        """The digests in images.sha256, by file name; lines without a digest are skipped."""
         file = self.path / SUMS
         lines = read_bytes(file).decode("utf-8", errors="replace").splitlines() if file.exists() else []
         found = (line.strip("\0").partition("  images/") for line in lines)
         return {name: digest for digest, separator, name in found if separator and _IS_DIGEST(digest)}
 
     def write_image(self, name: str, content: bytes) -> str:
-        """Store an image so that it is complete or not there at all; its SHA-256."""
+        """Store an image atomically and return its SHA-256."""
         self._check_still_ours()
         atomic.write(self.path / "images" / name, content, self.path / ".partial")
         return hashlib.sha256(content).hexdigest()
 
     def error_path(self, name: str) -> Path:
-        """Where it stands why a sample has failed; `name` is its id, or what stands for one that can't be a name."""
+        """The file that says why a sample failed; `name` is its id, or replaces an id that can't be a file name."""
         return self.path / "errors" / f"{name}.txt"
 
     def write_error(self, name: str, text: str) -> None:
-        """Store why a sample has failed, in one step."""
+        """Store atomically why a sample failed."""
         path = self.error_path(name)
         path.parent.mkdir(exist_ok=True)
         atomic.write(path, text.encode(errors="replace"))
 
     def append(self, *entries: LedgerEntry) -> None:
-        """Add lines to the ledger, all on the disk when this returns; the images that they tell of are there already.
+        """Append lines to the ledger, whose images must already be stored. All are on the disk when this returns.
 
-        It is one wait for the disk, however many lines there are. Raises `UserError` if the folder has become another
-        run's meanwhile.
+        The disk is synced once, however many lines are given. Raises `UserError` if the folder now contains another
+        run.
         """
         if not entries:
             return
@@ -246,14 +249,14 @@ class Run:
             _append(self.ledger_path(), lines)
 
     def image_path(self, entry: LedgerEntry) -> Path:
-        """Where the image of a finished sample is. Raises `UserError` if the entry has none."""
+        """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
         if entry.image is None or Path(entry.image).name != entry.image:
             raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
         return self.path / "images" / entry.image
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Notes that are made inside, and what libraries warn of, go into the record: with each line of the ledger."""
+        """Add notes made inside and the warnings of libraries to the record, whenever ledger lines are written."""
         with hearing() as self._heard:
             try:
                 yield
@@ -261,7 +264,7 @@ class Run:
                 self.add_notes(self._heard)
 
     def add_notes(self, notes: Iterable[str]) -> None:
-        """Add what the record hasn't yet, also what other processes have added to it meanwhile. No identity changes."""
+        """Add new notes to the record, and keep those that other processes have added. The identity doesn't change."""
         if set(notes) <= set(self.record.notes):
             return
         with self._lock:
@@ -270,25 +273,25 @@ class Run:
             self._write_record(self.record)
 
     def scoring(self) -> FileLock:
-        """Held while scores are read, added to and written back. The ledger can be written meanwhile."""
+        """The lock to hold while scores are read, extended and written back. It doesn't lock the ledger."""
         return FileLock(self.path / ".scores.lock")
 
     def scores_path(self) -> Path:
-        """scores.parquet, which need not be there."""
+        """The path of scores.parquet, which may not exist."""
         return self.path / "scores.parquet"
 
     def write_scores(self, content: bytes) -> None:
-        """Replace scores.parquet in one step."""
+        """Replace scores.parquet atomically."""
         atomic.write(self.scores_path(), content)
 
     def write_file(self, name: str, content: bytes) -> Path:
-        """Store a file that says something of the run, in one step; shards may do so at the same time."""
+        """Store a file about the run atomically and return its path; several shards may do so at the same time."""
         with self._lock:
             atomic.write(self.path / name, content)
         return self.path / name
 
     def tidy(self) -> None:
-        """Remove what interrupted writes left behind, if nobody else is at work; call it when all is finished."""
+        """Remove leftovers of interrupted writes unless another process is at work; call this after the run."""
         with self._lock:
             if list(owners.live(self.path, self._claim)):
                 return
@@ -299,7 +302,7 @@ class Run:
                 partial.rmdir()
 
     def _state(self) -> str:
-        """How far it is, to read; also of a run whose ledger can't be read."""
+        """The progress in words, even if the ledger can't be read."""
         ledger = capture(self.ledger)
         if isinstance(ledger, Failure):
             return "with a damaged ledger"
@@ -315,11 +318,11 @@ class Run:
         atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
 
     def _continued(self, asked: RunRecord) -> RunRecord:
-        """The record to go on with; a run of something else that has no image yet is given up."""
+        """The record to continue with: this run's, or the requested one if this is another run without any image."""
         if self._goes_on(asked):
             role = asked.role or self.record.role
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
-        # A ledger can be lost; what else tells of images isn't lost with it.
+        # If the ledger is lost, the digests and the scores still show that images were made.
         entries = self.ledger()
         lost = not entries and self.scores_path().exists()
         if any(entry.status == "done" for entry in entries.values()) or self.sums() or lost:
@@ -328,7 +331,7 @@ class Run:
         return asked
 
     def _goes_on(self, asked: RunRecord) -> bool:
-        """Whether it is the same run; in one from before batch sizes were part of it, with the same batch size."""
+        """Tell whether the request is for this run; an older run, without a batch size, must have used the same one."""
         if asked.fingerprint == self.record.fingerprint:
             return True
         then = self.record.provenance.get("batch_size")
@@ -337,13 +340,13 @@ class Run:
         return same and then in (None, str(asked.identity.batch_size))
 
     def _give_up_unless(self, record: RunRecord) -> None:
-        """Remove what is there of a run without any image, if the record is another one's."""
+        """Remove the files of this run, which has no image, if the record belongs to another run."""
         if record.fingerprint != self.record.fingerprint:
             for file in (self.ledger_path(), self.path / SUMS, self.scores_path()):
                 file.unlink(missing_ok=True)
 
     def begun(self) -> datetime:
-        """When the run was begun; of runs from before that was recorded, when run.json was written last."""
+        """When the run was started, or for older runs, which don't record it, when run.json was last written."""
         begun = self.record.provenance.get("begun")
         try:
             return datetime.fromisoformat(str(begun))
@@ -351,18 +354,20 @@ class Run:
             return datetime.fromtimestamp((self.path / "run.json").stat().st_mtime).astimezone()
 
     def _check_still_ours(self) -> None:
-        """Raises `UserError` if run.json is another run's by now."""
+        """Raise `UserError` if run.json now belongs to another run."""
         found = (self.path / "run.json").stat()
         if self._seen == (found.st_ino, found.st_mtime_ns):
             return
         now = Run.open(self.path).record
         if now.fingerprint != self.record.fingerprint:
-            raise UserError(one_line(f"{self.path} has become the folder of another run meanwhile. {REMEDY}"))
+            raise UserError(
+                one_line(f"{self.path} now contains another run, which was started in the meantime. {REMEDY}")
+            )
         self._seen = found.st_ino, found.st_mtime_ns
 
 
 def check_nobody_at_work(path: Path) -> None:
-    """Raises `UserError` for a process that is making the run that is there. The caller holds the lock."""
+    """Raise `UserError` if a process is making the run in this folder. The caller holds the lock."""
     for owner in owners.live(path):
         raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))
 

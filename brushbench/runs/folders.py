@@ -1,4 +1,4 @@
-"""Run folders among others: which there are in a folder, and how one makes room for another."""
+"""Find run folders, and move one out of the way for a new run."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,19 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run, check_nobody_at_work
 
 ASIDE = ".aside"
-"""In the output folder: runs that `--fresh` moved out of the way."""
+"""The folder in the output folder for runs that `--fresh` moved out of the way."""
 
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
-    """The runs in these folders, each once; a folder is one, or holds some at any depth. `UserError` for none."""
+    """Open the runs that `run_folders` finds. Raises `UserError` for a folder without any run."""
     return [Run.open(folder) for folder in run_folders(paths)]
 
 
 def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """The run folders in these folders, each once. Raises `UserError` for a folder without any."""
+    """The run folders in these folders at any depth, each once; a given folder may be one itself.
+
+    Raises `UserError` for a folder without any run.
+    """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         folders = [path] if (path / "run.json").exists() else _inside(path)
@@ -35,9 +38,9 @@ def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Move a run folder to where tables don't look; its new place, None if there was nothing.
+    """Move a run folder to where reports don't find it, and return its new path; None if there was no run.
 
-    Raises `UserError` if a process is at work in it.
+    Raises `UserError` if a process is at work on the run.
     """
     if not (path / "run.json").exists():
         return None
@@ -63,9 +66,9 @@ def _suffixes() -> Iterator[str]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The run folders at any depth, but for those in hidden folders, which were set aside."""
+    """The run folders at any depth, except in hidden folders, which contain runs that were set aside."""
     found = []
-    # Unlike `rglob`, it passes over folders that a run at work removes meanwhile.
+    # Unlike `rglob`, this skips folders that a running process removes in the meantime.
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if "run.json" in (*folders, *files):

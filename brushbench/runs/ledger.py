@@ -16,42 +16,44 @@ class LedgerEntry(BaseModel, extra="forbid", frozen=True):
     id: str
     status: Literal["done", "failed"]
     image: str | None = None
-    """The file's name in images/."""
+    """The file name in images/."""
     sha256: str | None = None
-    """The digest of that file."""
+    """The digest of the image file."""
     seconds: float | None = None
-    """How long the method's call took, divided by the batch size."""
+    """The duration of the method's call, divided by the batch size."""
     error: str | None = None
     padded: tuple[int, int] | None = None
-    """The height and width that it was painted at, if that isn't its own; the image is cut back."""
+    """The height and width to which the image was padded for the method; None if it wasn't padded."""
     note: str | None = None
-    """What a reader must know of how the image was made."""
+    """What a reader must know about how the image was made."""
     fingerprint: str | None = None
-    """The fingerprint of the run that it was made for; None in runs from before lines had it."""
+    """The fingerprint of its run; None in lines of older versions."""
 
     def same_outcome(self, other: "LedgerEntry | None") -> bool:
-        """Equal in everything but the time it took, and whether it says for which run."""
+        """Tell whether two entries are equal except for `seconds` and `fingerprint`."""
         apart = {"seconds", "fingerprint"}
         return other is not None and self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
 def entries(file: Path, fingerprint: str) -> Iterator[LedgerEntry]:
-    """The lines of this run, in order; lines of another one don't count. Raises `UserError` for a damaged line."""
+    """The entries of this run in order, without those of other runs. Raises `UserError` for a damaged line."""
     lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
     for number, line in enumerate(lines, start=1):
-        # A disk that lost its power can leave zeros where something was to be written.
+        # A disk that loses power can leave zeros in place of data.
         if not (text := line.strip(b"\0")):
             continue
         try:
             entry = LedgerEntry.model_validate_json(text)
         except ValidationError as error:
-            raise UserError(one_line(f"{file}: line {number} is damaged; remove it to have it made again")) from error
+            raise UserError(
+                one_line(f"{file}: line {number} is damaged; remove it and resume the run to generate its sample again")
+            ) from error
         if entry.fingerprint in (None, fingerprint):
             yield entry
 
 
 def mend(file: Path) -> None:
-    """Cut off what was not written to its end; a last line that lacks nothing but its end gets it."""
+    """Complete a last line that lacks only its line break; cut off one that was written only in part."""
     if not file.exists() or (content := read_bytes(file)).endswith(b"\n") or not content:
         return
     end = content.rfind(b"\n") + 1

@@ -1,9 +1,9 @@
-"""Who is at work in a run folder: every process that writes images there says so, until it ends.
+"""The processes at work in a run folder: each process that writes images makes a claim until it ends.
 
-    .owners/<host>-<pid>-<number>.json     who it is, since when, and of which run
+    .owners/<host>-<pid>-<number>.json     which process it is, since when, and for which run
     .owners/<host>-<pid>-<number>.lock     held as long as the process lives
 
-A process that was killed leaves both behind; its lock is free then, and the next one removes them.
+A killed process leaves both files behind with the lock free; the next process removes them.
 """
 
 import os
@@ -21,26 +21,26 @@ FOLDER = ".owners"
 
 
 class Owner(BaseModel, extra="forbid", frozen=True):
-    """One process at work."""
+    """A process at work on a run."""
 
     host: str
     pid: int
     since: datetime
     fingerprint: str
-    """The fingerprint of the run that it makes."""
+    """The fingerprint of the run that it is making."""
 
     @property
     def text(self) -> str:
-        """To read."""
+        """The process in words, for messages."""
         return f"process {self.pid} on {self.host}, at work since {self.since:%Y-%m-%d %H:%M:%S}"
 
 
 @final
 class Claim:
-    """This process's own entry. Call `release` at the end of the work, holding the run folder's lock."""
+    """This process's own entry. Call `release` when the work ends, while holding the run folder's lock."""
 
     def __init__(self, run: Path, fingerprint: str) -> None:
-        """The caller holds the run folder's lock."""
+        """Enter this process as being at work. The caller holds the run folder's lock."""
         host = socket.gethostname()
         folder = run / FOLDER
         folder.mkdir(exist_ok=True)
@@ -52,17 +52,17 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """The name of both of its files, without suffix."""
+        """The name of its two files, without suffix."""
         return self._file.stem
 
     def release(self) -> None:
-        """Say that this process is done; the folder goes with the last one."""
+        """Remove the entry, and the folder if it was the last entry."""
         self._lock.release()
         _remove(self._file)
 
 
 def live(run: Path, but: Claim | None = None) -> Iterator[Owner]:
-    """The other processes at work; what dead ones left behind is removed. The caller holds the run folder's lock."""
+    """The processes at work, except `but`'s; removes the files of dead ones. The caller holds the run folder's lock."""
     for file in sorted((run / FOLDER).glob("*.json")):
         if but is not None and file.stem == but.name:
             continue
@@ -73,7 +73,7 @@ def live(run: Path, but: Claim | None = None) -> Iterator[Owner]:
             try:
                 yield Owner.model_validate_json(file.read_bytes())
             except (OSError, ValidationError):
-                # It has just ended, or is only about to say who it is.
+                # The process has just ended, or hasn't written its entry yet.
                 continue
         else:
             lock.release()
@@ -86,5 +86,5 @@ def _remove(file: Path) -> None:
     try:
         file.parent.rmdir()
     except OSError:
-        # Others are at work.
+        # The folder has other entries.
         return

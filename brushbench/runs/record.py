@@ -1,4 +1,4 @@
-"""What run.json says: the identity of a run, by which it is told apart from every other one."""
+"""The record of a run in run.json, with the identity that distinguishes it from other runs."""
 
 import hashlib
 import json
@@ -14,37 +14,37 @@ from brushbench.core.protocol import ProtocolName
 
 SCHEMA_VERSION: Literal[1] = 1
 WEIGHTS = "weights."
-"""In the provenance, before the name of a part of the method: where it was taken from."""
+"""The prefix, in the provenance, of a method's component whose source is recorded."""
 
 
 DATASET_FILE = "dataset"
-"""In the provenance: the file and class of a data set that is one."""
+"""The key, in the provenance, for the file and class of a data set that was given as a file."""
 FILE = "file"
-"""In the digests: the file of a method that is a file."""
+"""The key, in the digests, for the file of a method that was given as a file."""
 
 
 class DatasetIdentity(BaseModel, extra="forbid", frozen=True):
-    """Which samples, to the byte."""
+    """The samples, identified to the byte."""
 
     name: str
     split: str
     digest: str
     options: dict[str, JsonValue] = {}
-    """Empty for a data set that has none."""
+    """Empty for a data set without options."""
 
     def __hash__(self) -> int:
         return hash((self.name, self.split, self.digest))
 
 
 class MethodIdentity(BaseModel, extra="forbid", frozen=True):
-    """Which method, with every option and the digests of what it was loaded from."""
+    """The method, with every option and the digests of the files that it was loaded from."""
 
     name: str
     options: dict[str, JsonValue]
     digests: dict[str, str]
-    """The digests of what it was loaded from: weights, and the code and files of a method of the user's own."""
+    """The digests of its weights, and for a user's own method, of its code and files."""
     version: int = 1
-    """The version of one of the suite's own methods; docs/methods.md tells what a new one changed."""
+    """The version of one of the suite's own methods; docs/methods.md says what each version changed."""
 
 
 class Identity(BaseModel, extra="forbid", frozen=True):
@@ -56,14 +56,14 @@ class Identity(BaseModel, extra="forbid", frozen=True):
     dtype: str
     protocol: ProtocolName
     batch_size: int | None = None
-    """Samples per call of the method; None for pictures made elsewhere, and in runs from before it was recorded."""
+    """Samples per call of the method; None for imported images, and in older runs, which don't record it."""
     compute: str = PLAIN
-    """How its models computed: a recipe with its number, such as `fast-1`."""
+    """The compute recipe of its models, with its number, for example `fast-1`."""
 
     def fingerprint(self) -> str:
-        """Hash of the identity: equal for equal ones, whether made from a configuration or read from a run."""
+        """Hash of the identity; the same whether it is made from a configuration or read from a run."""
         content = self.model_dump()
-        # Runs from before there were such fields keep their fingerprints.
+        # Fields that were added later are left out at their defaults, so that older runs keep their fingerprints.
         if not self.dataset.options:
             del content["dataset"]["options"]
         if self.method.version == 1:
@@ -77,30 +77,30 @@ class Identity(BaseModel, extra="forbid", frozen=True):
 
 
 class RunRecord(BaseModel, extra="forbid", frozen=True):
-    """run.json."""
+    """The content of run.json."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     fingerprint: str
     identity: Identity
     asked: int
-    """How many samples, from the first, this run is to have."""
+    """The number of requested samples, from the first."""
     provenance: dict[str, str]
-    """What it ran on: device, versions. It should not change a number."""
+    """Where and with what it ran, such as the device and library versions. This should not change a number."""
     role: Role | None = None
-    """What the method is for. None in runs from before methods said so."""
+    """The method's role; None in older runs, which don't record it."""
     notes: tuple[str, ...] = ()
-    """What a reader must know of the whole run: what libraries warned of while it was made and scored."""
+    """What a reader must know about the whole run, such as the warnings of libraries while it was made and scored."""
 
     @property
     def weights(self) -> dict[str, str]:
-        """Where each part of the method was taken from; empty for a run that doesn't tell."""
+        """The source of each of the method's components; empty for a run that doesn't record them."""
         return {
             name.removeprefix(WEIGHTS): place for name, place in self.provenance.items() if name.startswith(WEIGHTS)
         }
 
 
 def differences(stored: Identity, asked: Identity, since: datetime) -> Iterator[str]:
-    """In what the identity that is asked for isn't the stored one of a run begun then; each to read."""
+    """Describe each difference between the requested identity and the stored one; `since` is when its run began."""
     before, now = stored.method.digests, asked.method.digests
     for name in dict.fromkeys([*before, *now]):
         if before.get(name) != now.get(name):
@@ -112,7 +112,7 @@ def differences(stored: Identity, asked: Identity, since: datetime) -> Iterator[
 
 
 def _values(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """One `name was value and is now value` for each value in which two identities differ."""
+    """Yield one `name was value and is now value` for each value that differs between two identities."""
     for key in dict.fromkeys([*stored, *asked]):
         old, new = stored.get(key), asked.get(key)
         if isinstance(old, dict) and isinstance(new, dict):

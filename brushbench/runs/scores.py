@@ -1,11 +1,17 @@
-"""scores.parquet: one row per sample asked for, one column per metric.
+"""Read and write scores.parquet, which has one row per requested sample and one column per metric.
 
-Columns: `id`; `sha256` of the image that was scored, null if there is none; for every metric its value, null if the
-sample isn't scored, and `<metric>.status`, empty for a score and else the reason; `<metric>.note`, what a reader must
-know of the score, if there is anything for any sample; `tag.<name>` for every tag of the samples, null where one has it
-not; `mask_share`, the share of the pixels that is to be painted, and `size`, height x width of the source, null where
-the sample was never decoded. Files of older versions lack the last three. The schema's metadata says what each metric
-is, and which of the usual ones can't be computed where the run was scored.
+The columns are:
+
+* `id`;
+* `sha256` of the scored image, null if there is no image;
+* for every metric, its value, null if the sample isn't scored, and `<metric>.status`, the reason, empty for a score;
+* `<metric>.note`, what a reader must know about the score, if any sample has a note;
+* `tag.<name>` for every tag of the samples, null for a sample without the tag;
+* `mask_share`, the painted share of the pixels, and `size`, height x width of the source, null if the sample was never
+  decoded.
+
+Files of older versions lack tags, `mask_share` and `size`. The schema's metadata describes each metric, and lists the
+default metrics that couldn't be computed, with the reasons.
 """
 
 import dataclasses
@@ -33,7 +39,7 @@ from brushbench.runs.folders import run_folders
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
-"""Fields of `MetricInfo` that files of older versions lack."""
+"""The fields of `MetricInfo` that files of older versions lack."""
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
 _INFO, _TEXTS = TypeAdapter(MetricInfo), TypeAdapter(dict[str, str])
 _PANDAS = {
@@ -45,39 +51,39 @@ _PANDAS = {
 
 @dataclass(frozen=True)
 class Scores:
-    """What has been scored of a run."""
+    """The scores of a run."""
 
     table: pd.DataFrame
-    """Columns as in the file, indexed by `id`."""
+    """The columns of the file, indexed by `id`."""
     metrics: dict[str, MetricInfo]
-    """By column."""
+    """The facts about each metric, by column."""
     unscored: dict[str, str] = field(default_factory=dict)
-    """Usual metrics that couldn't be computed, each with the reason."""
+    """The default metrics that couldn't be computed, each with the reason."""
 
 
 def status_column(metric: str) -> str:
-    """The column that says why a sample has no score."""
+    """The column with the reason why a sample has no score."""
     return f"{metric}.status"
 
 
 def note_column(metric: str) -> str:
-    """The column of what a reader must know of scores; it need not be there."""
+    """The column with notes on scores; it may not exist."""
     return f"{metric}.note"
 
 
 def tag_column(tag: str) -> str:
-    """The column of a tag of the samples."""
+    """The column with the samples' values of a tag."""
     return f"{TAG}{tag}"
 
 
 def read_scores(run: Run) -> Scores | None:
-    """None if the run isn't scored yet. A sample whose image is another one now, or gone, has no score but says so.
+    """Read a run's scores; None if it isn't scored yet. A sample whose image has changed or is gone has no score.
 
-    Raises `UserError` for a file that can't be read.
+    Raises `UserError` if the file can't be read.
     """
     scores = _stored(run)
     found = capture(run.changed_images) if scores else {}
-    # Whoever needs the ledger says what is wrong with it; the scores are there all the same.
+    # The scores can be read even if the ledger is damaged; code that needs the ledger reports the damage.
     changed = {} if isinstance(found, Failure) else found
     lost = [name for name in changed if scores and name in scores.table.index]
     if scores is None or not lost:
@@ -90,9 +96,9 @@ def read_scores(run: Run) -> Scores | None:
 
 
 def readable_runs(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
-    """The runs in these folders whose record, ledger and scores can be read, and what is wrong with each other one.
+    """The runs in these folders whose record, ledger and scores can be read, and an error message for each other run.
 
-    Raises `UserError` if there is none.
+    Raises `UserError` if no run can be read.
     """
     found: list[Run] = []
     damaged: list[str] = []
@@ -115,7 +121,7 @@ def _complete(folder: Path) -> Run:
 
 
 def stored_digests(run: Run) -> dict[str, str]:
-    """The digests of the images that are scored, by sample; empty where they can't be read."""
+    """The digests of the scored images, by sample; empty if they can't be read."""
     stored = capture(_stored, run)
     if stored is None or isinstance(stored, Failure):
         return {}
@@ -134,8 +140,8 @@ def _stored(run: Run) -> Scores | None:
 
 
 def _read(path: Path) -> Scores:
-    """Check everything that reports and scoring rely on; raises any error for a file that lacks it."""
-    # With neither a file's own word on types nor threads: what is damaged could have any.
+    """Read the file and check everything that reports and scoring rely on; raises errors of any type."""
+    # Use no threads, and ignore the types in the file's pandas metadata: either can go wrong on a damaged file.
     arrow = pq.ParquetFile(path).read(use_threads=False)
     arrow.validate(full=True)
     described = arrow.schema.metadata or {}
@@ -150,32 +156,32 @@ def _read(path: Path) -> Scores:
     reasons = [*map(status_column, metrics), *(name for name in texts if name.endswith(".note"))]
     frame[reasons] = frame[reasons].fillna("")
     if frame["id"].isna().any() or frame["id"].duplicated().any():
-        raise UserError("an id is missing, or occurs twice")
+        raise UserError("an id is missing or occurs twice")
     for name in numbers:
         if not np.isfinite(frame[name].dropna().to_numpy(np.float64)).all():
             raise UserError(f"{name} isn't finite")
     for name, info in metrics.items():
         if name != info.name or (frame[name].isna() == (frame[status_column(name)] == "")).any():
-            raise UserError(f"{name}: a score must have a value, and anything else a reason")
+            raise UserError(f"{name}: each sample must have either a score or a reason")
     return Scores(frame.set_index("id"), metrics, unscored)
 
 
 def _check_types(arrow: pa.Table, names: Sequence[str], is_right: Callable[[pa.DataType], bool]) -> None:
     for name in names:
-        # Of a name that occurs twice, Arrow says that there is none.
+        # For a name that occurs twice, Arrow raises the error for a missing one.
         kind = arrow.schema.field(name).type
         if not is_right(pa.string() if pa.types.is_large_string(kind) else kind):
             raise UserError(f"column {name} is of type {kind}")
 
 
-# Any: what a metric's facts are as JSON.
+# Any: a metric's facts, as read from JSON.
 def _info(stored: dict[str, Any]) -> MetricInfo:
-    """Files of older versions say less: what they don't say is what the suite says of the metric today."""
+    """The facts about a metric. Fields that a file of an older version lacks are taken from the suite's own metric."""
     today = metric_info(str(stored["name"]))
     known = {name: getattr(today, name) for name in ADDED} if today else {}
     info = _INFO.validate_python(dataclasses.asdict(MetricInfo(**known | stored)))
     if not all(math.isfinite(number) for number in dataclasses.astuple(info) if isinstance(number, float)):
-        raise UserError(f"{info.name}: a number that isn't finite")
+        raise UserError(f"{info.name}: its info has a number that isn't finite")
     return info
 
 

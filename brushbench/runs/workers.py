@@ -1,9 +1,9 @@
-"""Which processes made a run: one line in workers.jsonl when one begins, one when it ends.
+"""The processes that made a run: each adds a line to workers.jsonl when it begins, and one when it ends.
 
     {"worker": "node7-4211-2f81", "began": "2026-11-30T09:12:05+01:00", "command": "brushbench run ...", ...}
     {"worker": "node7-4211-2f81", "ended": "2026-11-30T11:40:17+01:00", "seconds": 8892.1, "images": 600}
 
-A process that was killed has no second line.
+A killed process has no second line.
 """
 
 import json
@@ -28,7 +28,7 @@ GIT_SECONDS = 5.0
 
 @contextmanager
 def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) -> Iterator[None]:
-    """Write both lines around the work; `images` tells how many this process has stored."""
+    """Write one line before and one after the work; `images` returns how many images this process has stored."""
     worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
     began, begun = now(), time.monotonic()
     where = {"host": socket.gethostname(), "pid": os.getpid(), "command": command(), **provenance}
@@ -38,7 +38,7 @@ def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) 
     finally:
         seconds = round(time.monotonic() - begun, 1)
         ended = {"worker": worker, "ended": now(), "seconds": seconds, "images": images()}
-        # What ended the work is what the user is told, not that this can't be written either.
+        # If writing fails, too, the user should see the error that ended the work, not this one.
         capture(run.append_line, NAME, json.dumps(ended, ensure_ascii=False))
 
 
@@ -48,12 +48,12 @@ def now() -> str:
 
 
 def command() -> str:
-    """The command line of this process, as a shell would take it."""
+    """The command line of this process, quoted for a shell."""
     return shlex.join(sys.orig_argv)
 
 
 def commit_of(folder: Path) -> str:
-    """The commit of the git repository that a folder is in, with `+` if files were changed since; empty for none."""
+    """The commit of a folder's git repository, with `+` if files have changed since; empty if there is none."""
     if not any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
         return ""
     commit = _git(folder, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""Weights, of methods and metrics alike: from a name to files that are complete, checked and locked."""
+"""Weights of methods and metrics: from a name to files that are complete, checked and locked."""
 
 from brushbench.weights.family import (
     BASE,

@@ -1,4 +1,4 @@
-"""What has changed on the hub since the manifests were written, for `brushbench doctor --weights`."""
+"""Find what has changed on the hub since the manifests were written, for `brushbench doctor --weights`."""
 
 import re
 import urllib.request
@@ -24,25 +24,25 @@ _PATIENCE_SECONDS = 10.0
 @final
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What the hub has, next to one manifest."""
+    """The differences between the hub and one manifest."""
 
     manifest: Manifest
     changes: Sequence[str] = field(default_factory=list)
     """Changes of files that the suite reads."""
     remarks: Sequence[str] = field(default_factory=list)
-    """Remarks on everything else."""
+    """Other changes, such as a new name or licence."""
     unasked: str = ""
-    """Why the hub couldn't be asked; empty if it could."""
+    """Why the hub couldn't be queried; empty if it could."""
 
     def __str__(self) -> str:
         if self.unasked:
             return f"{self.manifest.place}: not compared: {self.unasked}"
         told = "; ".join([*self.changes, *self.remarks])
-        return f"{self.manifest.place}: {told or 'as its manifest says'}"
+        return f"{self.manifest.place}: {told or 'matches its manifest'}"
 
 
 def drifts() -> list[Drift]:
-    """One for each repository and address that families and metrics take something from."""
+    """Compare every repository and address that families and metrics read from with its manifest."""
     components = [part for path in families().values() for part in read_family(path).components.values()]
     sources = {part.source for part in components if not part.local}
     used = [each for each in manifests() if each.metrics or each.repository in sources]
@@ -59,17 +59,17 @@ def _drift(components: Sequence[Component], manifest: Manifest) -> Drift:
     changes, remarks = [], list(_remarks(manifest, main))
     pinned: Repository | Failure = main
     if manifest.commit and main.commit != manifest.commit:
-        remarks.append(f"its main branch has moved on to {main.commit[:8]}, read is {manifest.commit[:8]}")
+        remarks.append(f"its main branch is now at {main.commit[:8]}; the suite reads {manifest.commit[:8]}")
         try:
             pinned = capture(look, manifest.repository, manifest.commit, _PATIENCE_SECONDS, passing=(NoRevisionError,))
         except NoRevisionError:
-            changes.append(f"the revision that is read, {manifest.commit[:8]}, is gone")
+            changes.append(f"revision {manifest.commit[:8]}, which the suite reads, is gone")
     if isinstance(pinned, Failure):
         return Drift(manifest, unasked=pinned.error)
     for choose in _readers(components, manifest):
         changes += _changes(manifest, pinned, choose)
     if main.gated and manifest.gated and not manifest.gated.value:
-        changes.append("it is gated now: its terms must be accepted on the hub first")
+        changes.append("it is gated now: accept its terms on the hub before a download")
     return Drift(manifest, list(dict.fromkeys(changes)), remarks)
 
 
@@ -82,38 +82,38 @@ def _readers(components: Sequence[Component], manifest: Manifest) -> Iterator[Ch
 
 
 def _named(on_hub: HubFolder, listing: Listing) -> list[str]:
-    """By names alone, so that not even an index is downloaded."""
+    """Choose files by their names alone, so that not even an index is downloaded."""
     return on_hub.choose(NamedFiles(listing.names))
 
 
 def _changes(manifest: Manifest, live: Repository, choose: Choose) -> Iterator[str]:
-    """What is read today, and was to be read by the manifest; nothing of a download."""
+    """Yield the differences between the files read today and those read by the manifest, without downloading any."""
     known = {file.path: file for file in manifest.files}
     before, now = capture(choose, NamedFiles(known)), capture(choose, live)
     if isinstance(now, Failure):
-        yield f"{now.error}, which is read"
+        yield f"a file that the suite reads is missing: {now.error}"
         return
     expected = set() if isinstance(before, Failure) else set(before)
     for name in sorted(expected - set(now)):
-        yield f"{name} is {'gone' if name not in live.names else 'not read any more'}"
+        yield f"{name} is {'gone' if name not in live.names else 'no longer read'}"
     for name in sorted(set(now) - expected):
-        yield f"{name} is new, and read"
+        yield f"{name} is new and would be read"
     for name in sorted(expected & set(now)):
         entry, file = live.entries[name], known[name]
         published = manifest.digest(name)
         if published and len(entry.digest) == len(published) and entry.digest != published:
-            yield f"{name} has SHA-256 {entry.digest}, published was {published}"
+            yield f"{name} has SHA-256 {entry.digest}; {published} was published"
         elif file.bytes is not None and entry.size != file.bytes:
-            yield f"{name} has {entry.size} bytes, published were {file.bytes}"
+            yield f"{name} has {entry.size} bytes; {file.bytes} were published"
 
 
 def _remarks(manifest: Manifest, live: Repository) -> Iterator[str]:
     if live.name != manifest.repository:
-        yield f"it is called {live.name} now"
+        yield f"it is now called {live.name}"
     if live.licence and _plain(live.licence) not in _plain(manifest.licence.name):
-        yield f"its card states the licence {live.licence}, the manifest {manifest.licence.name}"
+        yield f"its card states the licence {live.licence}, but the manifest has {manifest.licence.name}"
     if manifest.gated and manifest.gated.value and not live.gated:
-        yield "it isn't gated any more"
+        yield "it is no longer gated"
 
 
 def _plain(licence: str) -> str:
@@ -121,14 +121,14 @@ def _plain(licence: str) -> str:
 
 
 def _web(manifest: Manifest) -> Drift:
-    """A file at an address has a size and nothing else that can be asked for."""
+    """Compare the size of a file at an address, the only thing that its server states."""
     size = capture(_length, manifest.address)
     if isinstance(size, Failure):
         return Drift(manifest, unasked=size.error)
     published = manifest.files[0].bytes
     if size is None or published is None or size == published:
         return Drift(manifest)
-    return Drift(manifest, [f"it has {size} bytes, published were {published}"])
+    return Drift(manifest, [f"it has {size} bytes; {published} were published"])
 
 
 def _length(address: str) -> int | None:

@@ -24,84 +24,86 @@ SINGLE_FILES = (".safetensors", ".ckpt")
 
 
 class Component(BaseModel, extra="forbid"):
-    """A checkpoint, and what its use asks for."""
+    """A checkpoint: where it is, how it is read, and its terms of use."""
 
     source: str
-    """A hub id, a folder, or a single file of a base; folder and file also relative to the family's file."""
+    """A hub id, a folder, or a single file of a base; paths may be relative to the family's file."""
     subfolder: str = ""
-    """Where in the source the component is."""
+    """The component's folder in the source."""
     revision: str | None = None
     part: str = ""
-    """What it is read as, for a component that no method of the family names: `brushnet`, for example."""
+    """The part as which it is read, such as `brushnet`, if no method of the family uses it."""
     config: str | None = None
-    """For a single file: the component by whose configs, tokenizer and scheduler it is used."""
+    """For a single file: the component whose configs, tokenizer and scheduler it uses."""
     licence: str
     citation: str
 
     @property
     def on_hub(self) -> HubFolder:
-        """Where it is, if its source is no local folder."""
+        """The component on the hub, for a source that isn't local."""
         return HubFolder(self.source, self.revision, Request(self.subfolder), reads_of(self.part))
 
     @property
     def taken_from(self) -> Source:
-        """Where it is."""
+        """The component's source."""
         return Local(self.local) if self.local else self.on_hub
 
     def asked_for(self, part: str, request: Request) -> Source:
-        """Where it is, as a method's part reads it."""
+        """Return the component's source, limited to the files that this part of a method reads."""
         inside = dataclasses.replace(request, subfolder=self.subfolder)
         return Local(self.local) if self.local else HubFolder(self.source, self.revision, inside, reads_of(part))
 
     @property
     def local(self) -> Path | None:
-        """The folder or single file, if its source is one."""
+        """The local folder or single file; None for a source on the hub."""
         if exists(Path(self.source)) and Path(self.source).is_dir():
             return Path(self.source) / self.subfolder
         return Path(self.source) if is_single_file(self.source) else None
 
 
 class Family(BaseModel, extra="forbid"):
-    """A family file: components, and for each method which component each of its parts is."""
+    """A family file: its components, and which of them each method uses for each of its parts."""
 
     summary: str
     components: dict[str, Component]
     methods: dict[str, dict[str, str]]
-    """For each method its parts: `base`, what it has beside that, and what replaces a component of the base."""
+    """The parts of each method: `base`, its own parts, and replacements for components of the base."""
     masks: dict[MaskKind, dict[str, dict[str, str]]] = {}
-    """For a kind of masks, by method, the parts that take the place of the method's own."""
+    """Replacements for a method's parts, by kind of mask and by method."""
     defaults: dict[str, str | int | float | bool] = {}
-    """Options that methods take with these models unless they are given."""
+    """Default options of the methods with these models."""
 
     @model_validator(mode="after")
     def _every_part_is_a_component(self) -> "Family":
         for method, parts in self.methods.items():
             if lost := sorted(set(parts.values()) - set(self.components)):
-                raise ValueError(f"methods.{method} names {lost[0]!r}, which is no component")
+                raise ValueError(f"methods.{method} names {lost[0]!r}, which isn't a component")
         for kind, changes in self.masks.items():
             for method, parts in changes.items():
                 if lost := sorted(set(parts) - set(self.methods.get(method, {}))):
-                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which methods.{method} has not")
+                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which isn't in methods.{method}")
                 if lost := sorted(set(parts.values()) - set(self.components)):
-                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which is no component")
+                    raise ValueError(f"masks.{kind}.{method} names {lost[0]!r}, which isn't a component")
         folders = {name for name, component in self.components.items() if not is_single_file(component.source)}
         for name, component in self.components.items():
             if is_single_file(component.source) != (component.config in folders):
-                raise ValueError(f"components.{name}: a single file, and nothing else, has a config: another component")
+                raise ValueError(
+                    f"components.{name}: a single file must name another component as its config; no other source may"
+                )
         return self
 
     def parts(self, method: str, masks: MaskKind) -> Mapping[str, str]:
-        """Which component each part of a method is on a data set with this kind of masks."""
+        """Return the component of each part of a method, for a data set with this kind of masks."""
         return self.methods.get(method, {}) | self.masks.get(masks, {}).get(method, {})
 
 
 def families() -> dict[str, Path]:
-    """The families that come with the suite."""
+    """Return the files of the suite's own families, by name."""
     return {path.stem: path for path in sorted(FAMILIES.glob("*.toml"))}
 
 
 def read_family(path: Path) -> Family:
-    """Raises `UserError` for a file that isn't a family."""
+    """Read a family file. Raises `UserError` for a file that isn't one."""
     try:
         family = Family.model_validate(read_toml(path))
     except ValueError as error:
@@ -117,5 +119,5 @@ def read_family(path: Path) -> Family:
 
 
 def is_single_file(source: str) -> bool:
-    """Whether a source is named like a checkpoint with all models of a base."""
+    """Tell whether a source is named like a single checkpoint with all models of a base."""
     return Path(source).suffix in SINGLE_FILES

@@ -1,4 +1,4 @@
-"""What a checkpoint that can't be loaded seems to be, from its bytes alone: nothing in it is run."""
+"""Recognize what a checkpoint that can't be loaded really is, from its bytes alone: no code in it is run."""
 
 import json
 import pickletools
@@ -10,37 +10,37 @@ from pathlib import Path
 from brushbench.core.capture import capture
 
 AGAIN = "download it again"
-_PAGE = f"it is a web page, as a failed download leaves it: {AGAIN}, logged in if its publisher asks for that"
+_PAGE = f"it is a web page, probably from a failed download: {AGAIN}, logged in if its publisher requires that"
 _BEGINNINGS = {
     b"<!doctype": _PAGE,
     b"<html": _PAGE,
     b"<?xml": _PAGE,
-    b"version https://git-lfs": "it is a pointer of Git LFS and not the file itself: run `git lfs pull` where it is",
-    b"\x89png": "it is a picture",
-    b"\xff\xd8\xff": "it is a picture",
+    b"version https://git-lfs": "it is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder",
+    b"\x89png": "it is an image",
+    b"\xff\xd8\xff": "it is an image",
 }
-"""In lower case, behind white space."""
+"""How files begin, in lower case and after white space, and what they are."""
 _ZIP = b"PK\x03\x04"
 _CUT_OFF = ("EOF", "truncated", "Ran out of input")
-"""What the libraries' errors say of a file that ends too early."""
+"""Words in the libraries' errors for a file that ends too early."""
 _TENSORS = ("torch.", "torch._utils.", "torch.storage.", "torch.serialization.", "torch.nn.parameter.")
 _HARMLESS = {"collections.OrderedDict", "collections.Counter", "_codecs.encode"}
-"""With the names right in these modules, what data of torch is made with."""
+"""Names that torch's data consists of, besides those directly in the modules above."""
 _LONGEST_HEADER = 100_000_000
-"""Bytes that the format allows."""
+"""Longest header that the format allows, in bytes."""
 _PICKLES = 5
-"""In a file of torch before version 1.6: three about the format, the content, and the names of the storages."""
+"""Number of pickles in a file of torch before 1.6: three about the format, the content, and the storages' names."""
 
 
 def is_safetensors(file: Path) -> bool:
-    """Whether a file begins as the format does, whatever its name: the length of a header, and the header."""
+    """Tell whether a file begins like safetensors, whatever its name: with a header's length, then the header."""
     with file.open("rb") as opened:
         head = opened.read(9)
     return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER
 
 
 def problem_of(file: Path, error: str) -> str:
-    """What seems to be wrong with a checkpoint, and what to do; `error` is what a library said, and the last resort."""
+    """Say what seems to be wrong with a checkpoint, and what to do; if nothing is found, say a library's `error`."""
     found = capture(_problem, file)
     if isinstance(found, str) and found:
         return found
@@ -70,7 +70,7 @@ def _problem(file: Path) -> str:
 
 def _problem_of_zip(file: Path) -> str:
     if not zipfile.is_zipfile(file):
-        return f"it is cut off, the end of its archive is missing: {AGAIN}"
+        return f"it is cut off (the end of its archive is missing): {AGAIN}"
     with zipfile.ZipFile(file) as archive:
         inside = {name.rpartition("/")[2]: name for name in archive.namelist()}
         if "constants.pkl" in inside:
@@ -78,9 +78,7 @@ def _problem_of_zip(file: Path) -> str:
         if "data.pkl" not in inside:
             return f"it is a zip archive of other files ({', '.join(archive.namelist()[:3])}), not a checkpoint"
         if file.suffix == ".safetensors":
-            return (
-                "it is a checkpoint of torch named like a safetensors file: rename it to .ckpt, or to .bin in a folder"
-            )
+            return "it is a torch checkpoint named .safetensors: rename it to .ckpt, or to .bin in a folder"
         return _objects(BufferedReader(BytesIO(archive.read(inside["data.pkl"]))))
 
 
@@ -88,20 +86,20 @@ def _cut_off_safetensors(file: Path, size: int) -> str:
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         if 8 + length > size:
-            return f"it is cut off, its header has {size - 8} of {length} bytes: {AGAIN}"
+            return f"it is cut off (its header has {size - 8} of {length} bytes): {AGAIN}"
         header = json.loads(opened.read(length))
     whole = 8 + length + max(each["data_offsets"][1] for name, each in header.items() if name != "__metadata__")
-    return f"it is cut off, it has {size} of {whole} bytes: {AGAIN}" if size < whole else ""
+    return f"it is cut off (it has {size} of {whole} bytes): {AGAIN}" if size < whole else ""
 
 
 def _objects(opened: BufferedReader) -> str:
-    """Names the first Python object that a pickle makes beside tensors, if there is any."""
+    """Report the first Python object other than tensors that a pickle makes; empty if it makes none."""
     name = next((name for name in _globals(opened) if not _is_data(name)), "")
     if not name:
         return ""
     return (
-        f"it holds a Python object ({name}), which could run any code when it is loaded, so it is refused; use its "
-        f"safetensors form, which most publishers have, or convert it yourself if you trust it"
+        f"it holds a Python object ({name}), which could run any code when loaded, so it is refused; use its "
+        f"safetensors version, which most publishers offer, or convert it yourself if you trust it"
     )
 
 
@@ -110,11 +108,11 @@ def _is_data(name: str) -> bool:
 
 
 def _globals(opened: BufferedReader) -> Iterator[str]:
-    """The classes and functions that one pickle after the other names, as `module.name`; nothing is imported."""
+    """Yield the classes and functions that the pickles name, as `module.name`; nothing is imported."""
     for _ in range(_PICKLES):
         strings: list[str] = []
         memo: dict[object, str | None] = {}
-        # What the last operation left on the stack, if that is a string.
+        # The string that the last operation left on the stack, if any.
         last: str | None = None
         for operation, argument, _ in pickletools.genops(opened):
             name = operation.name

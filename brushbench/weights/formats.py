@@ -1,7 +1,7 @@
-"""In which files a model's weights may be, and which of them are taken: one set, by one rule for everything here.
+"""Choose the files that hold a model's weights: one set, by one rule for the whole suite.
 
-Safetensors; else safetensors in half precision; else a pickle, which is read with `weights_only`. In one file or in
-several, also under the odd names that some authors' savers left (`diffusion_pytorch_model-002.bin`).
+Safetensors; else safetensors in half precision; else a pickle, which is read with `weights_only`. A set is one file or
+several, also under the unusual names that some authors' scripts chose (`diffusion_pytorch_model-002.bin`).
 """
 
 import re
@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 HALF = "fp16"
-"""The variant that is taken where there is no plain one."""
+"""The variant that is used if there are no plain weights."""
 SAFE, PICKLE = ".safetensors", ".bin"
 DIFFUSERS = {SAFE: ("diffusion_pytorch_model",), PICKLE: ("diffusion_pytorch_model",)}
 TRANSFORMERS = {SAFE: ("model",), PICKLE: ("pytorch_model",)}
-"""How either library calls the files of its models."""
+"""The stems of each library's weight files, by suffix."""
 EITHER = {suffix: DIFFUSERS[suffix] + TRANSFORMERS[suffix] for suffix in (SAFE, PICKLE)}
 Stems = Mapping[str, Sequence[str]]
-"""For each suffix the beginnings of names."""
+"""The stems of file names, by suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +24,27 @@ class WeightFiles:
     """The files of one model's weights, in one folder."""
 
     names: tuple[str, ...]
-    """One, or several and their index."""
+    """One file, or several and their index."""
     stem: str
     suffix: str
     variant: str | None
-    """`fp16`, for example; None for the plain ones."""
+    """The variant, such as `fp16`; None for plain weights."""
 
     @property
     def usual(self) -> str:
-        """How the libraries call a single file of this kind."""
+        """The name that the libraries give a single file of this kind."""
         return f"{self.stem}{_infix(self.variant)}{self.suffix}"
 
     @property
     def odd(self) -> bool:
-        """Whether it is a file that no library looks for."""
+        """Whether this is a single file that no library looks for."""
         return len(self.names) == 1 and self.names[0] != self.usual
 
 
 def weight_files(names: Collection[str], stems: Stems = EITHER, variant: str | None = None) -> WeightFiles | None:
-    """The weights among the names of a folder's files, None if there are none; `variant` is preferred if it is given.
+    """Find a folder's weights among its file names, None if it has none; `variant` is preferred if given.
 
-    Of weights in several files all must be there.
+    Weights in several files must be complete.
     """
     for kind, suffix in _preferred(variant):
         for stem in stems[suffix]:
@@ -54,12 +54,12 @@ def weight_files(names: Collection[str], stems: Stems = EITHER, variant: str | N
 
 
 def same_stem(*names: str) -> Stems:
-    """Files that are called the same with every suffix."""
+    """Return the same stems for every suffix."""
     return {SAFE: names, PICKLE: names}
 
 
 def valid_names(stems: Stems = EITHER) -> str:
-    """What `weight_files` looks for, to read."""
+    """List the names that `weight_files` looks for, for a message."""
     ends = ((SAFE, SAFE), (SAFE, f".{HALF}{SAFE}"), (PICKLE, PICKLE))
     return ", ".join(f"{stem}{end}" for suffix, end in ends for stem in stems[suffix])
 
@@ -80,7 +80,7 @@ def _sets(names: Collection[str], stem: str, variant: str | None, suffix: str) -
         index = f"{stem}{suffix}.index{infix}.json"
         yield (*several, index) if index in names else tuple(several)
     odd = re.compile(rf"{re.escape(stem)}-\d+{re.escape(infix + suffix)}")
-    # Of several the last: an author's saver counts upwards.
+    # The last one first: authors' scripts count upwards.
     yield from ((name,) for name in sorted(names, reverse=True) if odd.fullmatch(name))
 
 

@@ -1,6 +1,6 @@
-"""From the hub exactly the files that are read, and checked.
+"""Download exactly the files that are read, and check them.
 
-Nothing is downloaded before the listing has been looked at: what is missing or isn't what was published is told first.
+The hub's listing is checked first, so that missing or unexpected files are reported before any download.
 """
 
 import hashlib
@@ -31,36 +31,36 @@ from brushbench.weights.repository import (
 )
 
 Choose = Callable[[Listing], Sequence[str]]
-"""From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""
+"""Chooses the files to read from a listing, by name. Raises `UserError` if one is missing."""
 _PATIENCE_SECONDS = 3.0
 _COMMIT, _SHA256, _GIT = 40, 64, 40
-"""Hexadecimal digits."""
+"""Numbers of hexadecimal digits."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class HubFolder:
-    """A repository on the hub, or a folder in one, and what of it is read: a `Source`."""
+    """A repository on the hub, or a folder in one, and the rule for the files to read: a `Source`."""
 
     source: str
     """owner/name."""
     revision: str | None = None
-    """None: what the main branch is when it is downloaded."""
+    """None for the main branch at the time of the download."""
     request: Request = field(default=Request())
     reads: Reads = field(default=anything, compare=False)
 
     @property
     def place(self) -> str:
-        """Repository and folder, to read."""
+        """Repository and folder, for a message."""
         return f"{self.source}/{self.request.subfolder}".rstrip("/")
 
     def here(self) -> Path | None:
-        """The folder if it can be used without a download."""
+        """Return the folder if it can be used without a download, else None."""
         found = in_cache(self.source, self.revision, self.choose)
         return None if found is None else found / self.request.subfolder
 
     def get(self) -> Path:
-        """The folder, downloaded if need be. Raises `UserError` with the reason if it can't be."""
+        """Return the folder, downloaded if need be. Raises `UserError` with the reason if that fails."""
         return fetch(self.source, self.revision, self.choose) / self.request.subfolder
 
     def files(self) -> tuple[Path, ...]:
@@ -69,21 +69,21 @@ class HubFolder:
         return () if root is None else tuple(root / name for name in self.choose(Cached(root)))
 
     def choose(self, listing: Listing) -> list[str]:
-        """The names of what is read. Raises `UserError` if the listing lacks a file."""
+        """Return the names of the files to read. Raises `UserError` if the listing lacks one."""
         return self.reads(listing, self.request)
 
     def size(self) -> int:
-        """Bytes that a download takes, as the hub says. Raises `UserError` with the reason if it doesn't in 3 s."""
+        """Ask the hub for the bytes of a download. Raises `UserError` with the reason if it doesn't answer in 3 s."""
         listed = look(self.source, self.revision, _PATIENCE_SECONDS)
         return sum(listed.entries[name].size for name in self.choose(NamedFiles(listed.names)))
 
     def published_size(self) -> int | None:
-        """The bytes to download by its manifest; None without one, or if the size of a large file isn't known."""
+        """Return the bytes of a download by the manifest; None without one, or if a large file's size isn't known."""
         manifest = manifest_of(self.source)
         return manifest.size_of(self.published_names()) if manifest else None
 
     def published_names(self) -> list[str]:
-        """Which files its manifest has of those that are read; none without one."""
+        """Return the files to read that the manifest lists; empty without one."""
         manifest = manifest_of(self.source)
         if manifest is None:
             return []
@@ -91,7 +91,7 @@ class HubFolder:
         return [] if isinstance(chosen, Failure) else chosen
 
     def how_to_get_it(self) -> str:
-        """A command for a machine with a network; no more than what is read, where that is known."""
+        """Return a download command for a machine with a network, limited to the files that are read, if known."""
         folder = self.request.subfolder
         revision = f" --revision {self.revision}" if self.revision else ""
         names = _patterns(self.published_names(), folder) or ([f"{folder}/*"] if folder else [])
@@ -99,12 +99,12 @@ class HubFolder:
         return f"hf download {canonical(self.source)}{revision}{only}"
 
     def checked_digest(self, folder: Path, file: Path, read: Callable[[Path], str] = file_digest) -> str:
-        """The SHA-256 of a downloaded file, as `read` returns it.
+        """Return the SHA-256 of a downloaded file, as `read` gives it.
 
-        Raises `UserError` if it is damaged, or isn't the published one.
+        Raises `UserError` if the file is damaged, or isn't the published one.
         """
         digest, announced = read(file), file.resolve().name
-        # The hub's cache names its files by what the hub announced; a damaged one is removed.
+        # The hub's cache names files by the digests that the hub announced; a damaged one is removed.
         if file.is_symlink() and announced != digest:
             check_announced(file, announced)
         root, manifest = self._root(folder), manifest_of(self.source)
@@ -112,12 +112,12 @@ class HubFolder:
         known = manifest is not None and manifest.commit == root.name and not name.endswith(SMALL)
         published = manifest.digest(name) if known and manifest else None
         if published and published != digest:
-            told = f"{file} is not the published file: SHA-256 {published} was, it has {digest}"
+            told = f"{file} is not the published file: its SHA-256 is {digest}, {published} was published"
             raise WrongFilesError(one_line(told))
         return digest
 
     def entry(self, folder: Path, files: Sequence[Path], component: str, sha256: str, variant: str = "") -> Locked:
-        """For the lock file: files in the folder on this machine, which are loaded as a component."""
+        """Return the lock file's entry for files of this folder that are loaded as a component."""
         inside = files[0].parent.relative_to(folder).as_posix()
         return Locked(
             source=canonical(self.source),
@@ -131,17 +131,17 @@ class HubFolder:
         )
 
     def _root(self, folder: Path) -> Path:
-        """The folder of the repository in the cache, from this one in it."""
+        """Return the repository's folder in the cache, given this folder in it."""
         subfolder = self.request.subfolder
         return folder.parents[len(Path(subfolder).parts) - 1] if subfolder else folder
 
 
 def fetch(source: str, revision: str | None, choose: Choose) -> Path:
-    """The folder of a repository's files on this machine, what is chosen of them downloaded if need be, and checked.
+    """Return the folder of a repository on this machine, with the chosen files downloaded if need be, and checked.
 
-    The hub is asked for the repository by all of its names. Without an answer what is in the cache will do, if it is
-    complete. Raises `UserError` with the reason if the files can't be had, and for a file that isn't the published one
-    or isn't what the hub announces; such a one is removed.
+    The hub is asked for the repository by all its names. If it doesn't answer, the cache is used if it is complete.
+    Raises `UserError` with the reason if the files aren't available, and for a file that isn't the published one or
+    that isn't as the hub announced; such a download is removed.
     """
     # A commit never changes.
     if revision is not None and len(revision) == _COMMIT and (here := in_cache(source, revision, choose)):
@@ -164,19 +164,19 @@ def fetch(source: str, revision: str | None, choose: Choose) -> Path:
 
 
 def in_cache(source: str, revision: str | None, choose: Choose) -> Path | None:
-    """The folder of a repository in the hub's cache, by any of its names, if all is there that is chosen."""
+    """Return a repository's folder in the hub's cache, under any of its names, if it has all chosen files."""
     complete = (folder for folder in _cached(source, revision) if not _lack(folder, choose))
     return next(complete, None)
 
 
 def _obstacle(source: str, revision: str | None, choose: Choose) -> str:
-    """What the cache lacks, to read; empty if it has nothing at all."""
+    """Say what the cache lacks; empty if it has nothing of the repository."""
     lacks = [_lack(folder, choose) for folder in _cached(source, revision)]
-    return one_line(f"; the cache has a part: {lacks[0]}") if lacks else ""
+    return one_line(f"; the cache is incomplete: {lacks[0]}") if lacks else ""
 
 
 def _cached(source: str, revision: str | None) -> Iterator[Path]:
-    """The folders of a repository in the cache; where no branch was downloaded, the pinned commit stands for it."""
+    """Yield a repository's folders in the cache; the pinned commit may stand in for the main branch."""
     manifest = manifest_of(source)
     revisions = [revision, manifest.commit] if revision is None and manifest and manifest.commit else [revision]
     for wanted in revisions:
@@ -187,7 +187,7 @@ def _cached(source: str, revision: str | None) -> Iterator[Path]:
 
 
 def _lack(folder: Path, choose: Choose) -> str:
-    """What a folder in the cache hasn't of the files that are read; empty if nothing."""
+    """Say which file to read is missing from a folder in the cache; empty if none is."""
     listing = Cached(folder)
     chosen = capture(choose, listing)
     if isinstance(chosen, Failure):
@@ -197,7 +197,7 @@ def _lack(folder: Path, choose: Choose) -> str:
 
 
 def check_announced(file: Path, digest: str) -> None:
-    """Raises `UserError` if a downloaded file isn't what the hub announces; it is removed."""
+    """Remove a downloaded file that isn't what the hub announces, and raise `UserError`."""
     if len(digest) == _SHA256:
         found = file_digest(file)
     elif len(digest) == _GIT:
@@ -210,14 +210,14 @@ def check_announced(file: Path, digest: str) -> None:
         file.unlink(missing_ok=True)
         raise WrongFilesError(
             one_line(
-                f"{file.name} came damaged: the hub announces the digest {digest}, it has {found}; it was removed, and "
-                f"the same command downloads it again"
+                f"{file.name} was damaged during download: the hub announces the digest {digest}, it has {found}; it "
+                f"was removed: run the same command to download it again"
             )
         )
 
 
 def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
-    # An index is downloaded before it is known which files are.
+    # Choosing the files may need an index, which is downloaded first.
     found = capture(choose, listed, passing=(UnavailableError,))
     if isinstance(found, Failure):
         raise WrongFilesError(found.error) if found.by_user else _broken_off(found)
@@ -225,26 +225,26 @@ def _chosen(listed: Repository, choose: Choose) -> Sequence[str]:
 
 
 def _broken_off(failure: Failure) -> UserError:
-    return UnavailableError(one_line(f"the download broke off ({failure.error}), and the same command tries again"))
+    return UnavailableError(one_line(f"the download broke off ({failure.error}); run the same command to try again"))
 
 
 def _check_published(listed: Repository, names: Sequence[str]) -> None:
-    """Raises `UserError` for a file that the hub has with another digest than was published for this very commit."""
+    """Raise `UserError` if a file's digest on the hub differs from the one published for this commit."""
     manifest = manifest_of(listed.asked)
     for name in names if manifest and manifest.commit == listed.commit else ():
         published, announced = manifest.digest(name) if manifest else None, listed.entries[name].digest
         if published and len(announced) == _SHA256 and published != announced:
             raise WrongFilesError(
                 one_line(
-                    f"{name} is not the published file: SHA-256 {published} was published, the hub has {announced} "
-                    f"(commit {listed.commit}); nothing was downloaded",
+                    f"{name} is not the published file: its SHA-256 on the hub is {announced}, {published} was "
+                    f"published (commit {listed.commit}); nothing was downloaded",
                     1000,
                 )
             )
 
 
 def _patterns(names: Sequence[str], subfolder: str) -> list[str]:
-    """Every large file, and small ones by their suffix."""
+    """List large files by name, and small ones by a pattern of their suffix."""
     start = f"{subfolder}/" if subfolder else ""
     found = (f"{start}*{Path(name).suffix}" if name.endswith(SMALL) else name for name in names)
     return list(dict.fromkeys(found))

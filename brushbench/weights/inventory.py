@@ -1,4 +1,4 @@
-"""Which weights are on this machine, and what a download of the others takes: `brushbench list weights`."""
+"""List the weights on this machine, and the size of a download of the missing ones: `brushbench list weights`."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -13,13 +13,13 @@ from brushbench.weights.manifest import Manifest, manifest_of, manifests, pinned
 
 
 def weights_table() -> list[str]:
-    """Every family, below it its components: here or not, how large, from where, and whether it is pinned.
+    """Return the table's lines: each family and its components, with their state, size, origin and revision.
 
-    Then what metrics are computed with, and where downloads go.
+    The metrics' weights follow, then the place of downloads.
     """
     found = {name: read_family(path) for name, path in families().items()}
     components = {(family, name): part for family, each in found.items() for name, part in each.components.items()}
-    # All at once: a hub that doesn't answer is waited for once.
+    # In parallel, so that a hub that doesn't answer costs one wait for all components.
     with ThreadPoolExecutor(max_workers=16) as pool:
         states = dict(zip(components, pool.map(_state, components.values()), strict=True))
     used = [(each, f"download of {_published(each)}") for each in manifests() if each.metrics]
@@ -31,9 +31,9 @@ def weights_table() -> list[str]:
         shown += [f"{family}: {content.summary}", *islice(lines, len(content.components))]
     return [
         *shown,
-        "metrics: what they are computed with; `brushbench doctor` says whether it is here",
+        "metrics: the weights that they need; `brushbench doctor` says whether they are on this machine",
         *lines,
-        f"downloads go to {constants.HF_HUB_CACHE}, their digests at first use to {lock_path()}",
+        f"downloads go to {constants.HF_HUB_CACHE}; their digests are locked at first use in {lock_path()}",
     ]
 
 
@@ -49,13 +49,13 @@ def _published_origin(each: Manifest) -> str:
 def _pinned(component: Component) -> str:
     found = manifest_of(component.source)
     closed = found is not None and found.gated is not None and found.gated.value
-    gated = "; gated: its terms must be accepted on the hub first" if closed else ""
+    gated = "; gated: accept its terms on the hub first" if closed else ""
     return f"{pinned(component.revision)}{gated}"
 
 
 def _published(each: Manifest) -> str:
     size = each.size_of(each.reads)
-    return "a size that isn't public" if size is None else _bytes(size)
+    return "unknown size" if size is None else _bytes(size)
 
 
 def _state(component: Component) -> str:

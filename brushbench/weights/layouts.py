@@ -1,4 +1,4 @@
-"""What each part of a method reads from a repository or folder, and so which of its files are downloaded."""
+"""Choose the files that each part of a method reads from a repository or folder, and that are downloaded for it."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -12,8 +12,8 @@ from brushbench.weights.formats import WeightFiles, same_stem, valid_names, weig
 INDEX = "model_index.json"
 CONFIG = "config.json"
 LEFT_OUT = frozenset({"safety_checker", "feature_extractor", "watermarker"})
-"""Components of published pipelines that nothing here reads: no method looks at its own pictures with a safety checker,
-the feature extractor is that one's, and watermarks would be scored as the model's errors."""
+"""Components of published pipelines that are never read: no method runs a safety checker, which alone uses the feature
+extractor, and watermarks would be scored as the model's errors."""
 SMALL = (".json", ".txt", ".model", ".jinja")
 """Suffixes of settings and vocabularies."""
 _REQUIRED = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
@@ -32,33 +32,33 @@ class Listing(Protocol):
         ...
 
     def read(self, name: str) -> bytes:
-        """A small one of them. Raises `UserError` if it can't be had."""
+        """Return the content of a small file. Raises `UserError` if it isn't available."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted of a listing."""
+    """What to read from a listing."""
 
     subfolder: str = ""
     variant: str | None = None
-    """`fp16`, for example; where there is none of it the usual rule holds."""
+    """The preferred variant, such as `fp16`; the usual rule applies if it is missing."""
     configs_only: bool = False
     only: frozenset[str] | None = None
-    """The components of a whole model to load; None: all."""
+    """The components of a whole model to load; None for all."""
 
 
 Reads = Callable[[Listing, Request], list[str]]
-"""From a listing to the names of the files that are read. Raises `UserError` if it lacks one."""
+"""Chooses the files to read from a listing, by name. Raises `UserError` if one is missing."""
 
 
 def one_model(listing: Listing, request: Request) -> list[str]:
-    """A model by itself: a BrushNet, a ControlNet."""
+    """Choose the files of a single model, such as a BrushNet or a ControlNet."""
     return _model(listing, request, "")
 
 
 def base(listing: Listing, request: Request) -> list[str]:
-    """Stable Diffusion's five components, or SDXL's seven; of a pipeline's others none is read."""
+    """Choose Stable Diffusion's five components, or SDXL's seven, and none of a pipeline's other components."""
     named = _indexed(listing, request)
     if named is None:
         folders = _folders(listing, request)
@@ -68,7 +68,7 @@ def base(listing: Listing, request: Request) -> list[str]:
 
 
 def pipeline(listing: Listing, request: Request) -> list[str]:
-    """All components that `model_index.json` names and that are read; without one, whatever looks like a component."""
+    """Choose all components in `model_index.json` but `LEFT_OUT`; without it, whatever looks like a component."""
     named = _indexed(listing, request)
     if named is None:
         return anything(listing, request)
@@ -76,7 +76,7 @@ def pipeline(listing: Listing, request: Request) -> list[str]:
 
 
 def anything(listing: Listing, request: Request) -> list[str]:
-    """For a part that only a plug-in knows: a pipeline if there is an index, else a model and what lies in folders."""
+    """Choose files for a plug-in's part: a pipeline if there is an index, else a model and the models in folders."""
     if _indexed(listing, request) is not None:
         return pipeline(listing, request)
     top, folders = _inside(listing, request, ""), sorted(_folders(listing, request) - LEFT_OUT)
@@ -93,22 +93,22 @@ def anything(listing: Listing, request: Request) -> list[str]:
 
 
 def powerpaint(listing: Listing, request: Request) -> list[str]:
-    """Version 1: a text encoder with task tokens, and a UNet unless the base's is to stay."""
+    """Choose version 1's files: a text encoder with task tokens, and a UNet if there is one to replace the base's."""
     return _files(listing, request, "powerpaint", optional=("unet/unet",))
 
 
 def powerpaint_v2(listing: Listing, request: Request) -> list[str]:
-    """Version 2: a branch and a text encoder with task tokens, both without a config."""
+    """Choose version 2's files: a branch and a text encoder with task tokens, both without a config."""
     return _files(listing, request, "powerpaint_v2")
 
 
 def ip_adapter(listing: Listing, request: Request) -> list[str]:
-    """The plain adapter and the encoder of its pictures."""
+    """Choose the plain adapter and its image encoder."""
     return [*_files(listing, request, "ip_adapter"), *_model(listing, request, "image_encoder")]
 
 
 def lora(listing: Listing, request: Request) -> list[str]:
-    """Low-rank weights under diffusers' name."""
+    """Choose low-rank weights under diffusers' name."""
     return _files(listing, request, "lora")
 
 
@@ -118,7 +118,7 @@ _FILES = {
     "ip_adapter": (("ip-adapter_sd15", "ip-adapter_sdxl"),),
     "lora": (("pytorch_lora_weights",),),
 }
-"""For parts without a config the stems of their files: of each the alternatives."""
+"""The stems of the files of parts without a config: for each file, the alternatives."""
 _PARTS: Mapping[str, Reads] = {
     "base": base,
     "base_v2": base,
@@ -137,14 +137,14 @@ _PARTS: Mapping[str, Reads] = {
 
 
 def reads_of(part: str) -> Reads:
-    """What a part of that name reads."""
+    """Return the rule for the files that a part of this name reads."""
     return _PARTS.get(part, anything)
 
 
 def file_of(names: Collection[str], stems: Collection[str]) -> str | None:
-    """The file to load among files without a config, by the rule of formats; None if there is none.
+    """Return the file to load among files without a config, by the rule in `formats`; None if there is none.
 
-    `names` and `stems` may have folders before them.
+    `names` and `stems` may include folders.
     """
     for stem in stems:
         parent, plain = PurePosixPath(stem).parent, PurePosixPath(stem).name
@@ -155,7 +155,7 @@ def file_of(names: Collection[str], stems: Collection[str]) -> str | None:
 
 
 def stems_of(part: str) -> tuple[tuple[str, ...], ...]:
-    """For each file of a part without a config, what it may be called."""
+    """Return the stems that each file of a part without a config may have."""
     return _FILES[part]
 
 
@@ -175,7 +175,7 @@ def _named(listing: Listing, request: Request, stems: Collection[str]) -> list[s
 
 
 def _indexed(listing: Listing, request: Request) -> list[str] | None:
-    """The components that an index names and that are read; None without one, or with one that can't be read."""
+    """List the components to read that an index names; None without a readable index."""
     name = _at(request, INDEX)
     if name not in listing.names:
         return None
@@ -189,7 +189,7 @@ def _indexed(listing: Listing, request: Request) -> list[str] | None:
 
 
 def _components(listing: Listing, request: Request, named: Collection[str]) -> list[str]:
-    """The files of these components, and the index."""
+    """List the files of these components, and the index."""
     found = [_at(request, INDEX)] if _at(request, INDEX) in listing.names else []
     for name in named:
         if request.only is None or name in request.only:
@@ -207,7 +207,7 @@ def _model(listing: Listing, request: Request, folder: str) -> list[str]:
 
 
 def _with_settings(listing: Listing, request: Request, folder: str, *, weights: bool | None = None) -> list[str]:
-    """The small files of a component, and its weights: `weights` None means if it has any."""
+    """List the small files of a component, and its weights; None for `weights` means the weights if it has any."""
     names = _inside(listing, request, folder)
     if not names:
         raise UserError(one_line(f"{_lacks(request)} {folder}/ folder"))
@@ -244,7 +244,7 @@ def _folders(listing: Listing, request: Request) -> set[str]:
 
 
 def _inside(listing: Listing, request: Request, folder: str | None = None) -> set[str]:
-    """Names below the subfolder; with `folder` only of the files that lie in that one, without it."""
+    """Return the names below the subfolder, relative to it; with `folder`, only the files directly in that folder."""
     start = f"{_at(request, folder or '')}/".lstrip("/")
     below = {name.removeprefix(start) for name in listing.names if name.startswith(start)}
     return below if folder is None else {name for name in below if "/" not in name}

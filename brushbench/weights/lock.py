@@ -1,7 +1,7 @@
-"""The lock file: the digest of every component that was downloaded, from its first use on.
+"""The lock file: the digest of every downloaded component, recorded at its first use.
 
-It lies beside the hub's cache, so that what one run has used is what every later run on the machine uses. A local
-folder is its owner's to change, and isn't locked.
+It lies beside the hub's cache, so that every later run on the machine uses the same files. Local folders aren't locked:
+their owner may change them.
 """
 
 from pathlib import Path
@@ -18,29 +18,29 @@ from brushbench.weights.manifest import canonical
 
 
 class Locked(BaseModel, extra="forbid", frozen=True):
-    """A component as it was when it was first used."""
+    """A component as it was at its first use."""
 
     source: str
     """The repository on the hub, or the address of a file."""
     revision: str
     """The requested revision; `main` if none was requested."""
     component: str
-    """What it was loaded as, such as `unet`; `metric` for all that a metric takes from there."""
+    """What it was loaded as, such as `unet`; `metric` for everything that a metric reads from the source."""
     folder: str
-    """In the repository; empty for its root."""
+    """Folder in the repository; empty for its root."""
     variant: str = ""
-    """The variant of the weights' files, such as `fp16`; empty for the plain ones."""
+    """The variant of the weights' files, such as `fp16`; empty for plain weights."""
     files: tuple[str, ...]
-    """In that folder."""
+    """Names of the files in that folder."""
     commit: str
-    """What the revision was then."""
+    """The commit that the revision stood for at first use."""
     sha256: str
     """The digest over the files' digests."""
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
-        """What says which component this is; files that are added to one don't make it another."""
-        # A renamed repository is one.
+        """The component's identity, which doesn't depend on its list of files."""
+        # A renamed repository keeps its identity.
         return canonical(self.source), self.revision, self.folder, self.component, self.variant
 
 
@@ -50,13 +50,13 @@ class _LockFile(BaseModel, extra="forbid"):
 
 
 def lock_path() -> Path:
-    """Beside the cache, not in it: the hub's tools take whatever is in there for a broken repository."""
+    """Return the path beside the cache; inside it, the hub's tools would take the file for a broken repository."""
     cache = Path(constants.HF_HUB_CACHE).expanduser().resolve()
     return cache.with_name(f"{cache.name}.brushbench.lock.json")
 
 
 def check_locked(component: Locked) -> bool:
-    """Whether the component is locked; raises `UserError` if it was another one then, or the file is broken."""
+    """Tell whether the component is locked. Raises `UserError` if it has changed since, or the lock file is broken."""
     return _same(component, _read())
 
 
@@ -66,7 +66,11 @@ def is_known(component: Locked) -> bool:
 
 
 def add(component: Locked) -> None:
-    """Lock a component; raises as `check` does if another process was first. `OSError` if it can't be written."""
+    """Lock a component.
+
+    Raises `UserError` if another process has just locked it with another digest, and `OSError` if the lock file can't
+    be written.
+    """
     path = lock_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
@@ -78,9 +82,9 @@ def add(component: Locked) -> None:
 
 
 def hold(component: Locked) -> str:
-    """Check a component, and lock it if it is new. Raises `UserError` as `check` does.
+    """Check a component, and lock it if it is new. Raises `UserError` as `check_locked` does.
 
-    Says why it can't be locked, if it can't: that keeps nobody from working. A cache that many share may be read-only.
+    Returns the reason if it can't be locked, which stops no run: a shared cache may be read-only.
     """
     try:
         if not check_locked(component):
@@ -98,7 +102,7 @@ def _read() -> _LockFile:
         problem = error.errors()[0]["msg"]
     except UserError as error:
         problem = str(error)
-    remedy = "mend it, or delete it to lock anew what is used next"
+    remedy = "repair it, or delete it to lock each component again at its next use"
     raise UserError(one_line(f"{path}: not a lock file of weights ({problem}); {remedy}"))
 
 
@@ -111,9 +115,9 @@ def _same(component: Locked, content: _LockFile) -> bool:
     variant = f" ({component.variant})" if component.variant else ""
     raise UserError(
         one_line(
-            f"{component.component}: {place}{revision}{variant} is not what it was at first use: "
+            f"{component.component}: {place}{revision}{variant} has changed since its first use: "
             f"SHA-256 {locked.sha256} expected (commit {locked.commit}), {component.sha256} found "
-            f"(commit {component.commit}); to accept it delete its entry in {lock_path()}, or give a local folder",
+            f"(commit {component.commit}); to accept it, delete its entry in {lock_path()}; or give a local folder",
             1000,
         )
     )

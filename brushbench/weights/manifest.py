@@ -1,6 +1,7 @@
-"""What public material shows of the repositories that weights come from, and for each fact who says so.
+"""Public facts about the repositories that weights come from, each with its source.
 
-One TOML file for each in `manifests/`. No hub was asked for them; `brushbench doctor --weights` asks.
+Each repository has a TOML file in `manifests/`. The files were written without access to the hub;
+`brushbench doctor --weights` compares them with it.
 """
 
 from collections.abc import Collection
@@ -23,8 +24,8 @@ class Evidence(BaseModel, extra="forbid", frozen=True):
 
     where: str
     confidence: Confidence
-    """`read` in the project's own code, documentation or threads; `copied`, a third party's; `derived` from others;
-    `remembered`, a layout that is commonly known and that no document at hand shows."""
+    """`read`: in the project's own code, documentation or threads; `copied`: from a third party; `derived`: from other
+    facts; `remembered`: a commonly known layout that no available document shows."""
     says: str = ""
 
 
@@ -56,7 +57,7 @@ class Listed(BaseModel, extra="forbid", frozen=True):
     bytes: int | None = None
     sha256: Digest | None = None
     numbers: str = ""
-    """The source of size and digest, if it is another one than that of the name."""
+    """The key of the source of size and digest, if it isn't the source of the name."""
 
 
 class Manifest(BaseModel, extra="forbid", frozen=True):
@@ -65,34 +66,34 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     repository: str = ""
     address: str = ""
     formerly: tuple[str, ...] = ()
-    """Other names of the repository, which redirect today or did."""
+    """Other names of the repository, which redirect to it or once did."""
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     stated_commit: str = ""
     """The beginning of the commit, as far as public material shows it."""
     revision_source: Cited | None = None
     metrics: tuple[str, ...] = ()
-    """Which are computed with it."""
+    """The metrics that need it."""
     reads: tuple[str, ...] = ()
     """The files that these metrics read."""
     complete: bool = False
-    """The listing is known to be whole."""
+    """Whether the listing is known to be complete."""
     note: str = ""
     licence: Fact
     gated: Gate | None = None
-    """None: not known."""
+    """None if not known."""
     sources: dict[str, Evidence]
     files: tuple[Listed, ...]
 
     @model_validator(mode="after")
     def _every_source_is_stated(self) -> "Manifest":
         if bool(self.repository) == bool(self.address):
-            raise ValueError("give a repository or an address")
+            raise ValueError("give either a repository or an address")
         cited = [self.licence.source, *(each.source for each in (self.gated, self.revision_source) if each)]
         cited += [key for file in self.files for key in (file.source, file.numbers) if key]
         if lost := sorted(set(cited) - self.sources.keys()):
-            raise ValueError(f"cites {lost[0]!r}, which is no source")
+            raise ValueError(f"cites {lost[0]!r}, which isn't among its sources")
         if (self.commit or self.stated_commit) and self.revision_source is None:
-            raise ValueError("a commit has a revision_source")
+            raise ValueError("a commit needs a revision_source")
         if lost := sorted(set(self.reads) - {file.path for file in self.files}):
             raise ValueError(f"reads {lost[0]!r}, which isn't listed")
         if len({file.path for file in self.files}) < len(self.files):
@@ -101,7 +102,7 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names of the repository, today's first."""
+        """All names of the repository, the current one first."""
         return (self.repository, *self.formerly)
 
     @property
@@ -110,25 +111,25 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
         return self.repository or self.address
 
     def size_of(self, paths: Collection[str]) -> int | None:
-        """Bytes of these files, small ones of unknown size left out; None if the size of a large one isn't known."""
+        """Return the bytes of these files without small ones of unknown size; None if a large one's isn't known."""
         sizes = {file.path: file.bytes for file in self.files}
         known = [sizes[path] for path in paths if sizes[path] is not None or not path.endswith((".json", ".txt"))]
         return None if None in known or not known else sum(size or 0 for size in known)
 
     def digest(self, path: str) -> str | None:
-        """The published digest of a file, if one is stated for this repository itself, not for a copy of it."""
+        """Return a file's published digest, if one is stated for this repository itself rather than for a copy."""
         found = next((file for file in self.files if file.path == path), None)
         sure = found and self.sources[found.numbers or found.source].confidence in ("read", "copied")
         return found.sha256 if found and sure else None
 
 
 def pinned(revision: str | None) -> str:
-    """The revision that is taken, to read."""
-    return f"revision {revision[:8]}" if revision else "not pinned: what its main branch has"
+    """Say which revision is used."""
+    return f"revision {revision[:8]}" if revision else "not pinned: its main branch is used"
 
 
 def manifests() -> tuple[Manifest, ...]:
-    """All that the suite has. Raises `UserError` for a damaged one."""
+    """Return all of the suite's manifests. Raises `UserError` for a damaged one."""
     return _in(FOLDER)
 
 
@@ -138,18 +139,18 @@ def _in(folder: Path) -> tuple[Manifest, ...]:
 
 
 def manifest_of(name: str) -> Manifest | None:
-    """The manifest of a repository by any of its names, or of an address; None if there is none."""
+    """Find the manifest of a repository by any of its names, or of an address; None if there is none."""
     return next((each for each in manifests() if name in each.names or name == each.address), None)
 
 
 def names_of(repository: str) -> tuple[str, ...]:
-    """This name, and the others that the repository has or had."""
+    """Return this name, then the other names that the repository has or had."""
     found = manifest_of(repository)
     return tuple(dict.fromkeys((repository, *(found.names if found else ()))))
 
 
 def canonical(repository: str) -> str:
-    """Today's name."""
+    """Return the repository's current name."""
     found = manifest_of(repository)
     return found.repository if found and found.repository else repository
 

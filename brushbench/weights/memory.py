@@ -1,8 +1,8 @@
-"""Networks in memory: loaded once for all that ask for them, until the memory is needed."""
+"""Keep networks in memory, each loaded once for all metrics, until the memory is needed."""
 
 import gc
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
@@ -14,13 +14,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _loaded: list[Callable[[], None]] = []
 _sources: set[Path] = set()
-"""Files and folders of the networks that are loaded."""
+"""Files and folders of the loaded networks."""
 
 
 def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
-    """Decorate what loads a network: it is kept, for all metrics that ask for it, until `release`.
+    """Decorate a function that loads a network, so that all metrics share its result until `release`.
 
-    Notes that are made meanwhile are made again wherever it is asked for: each run has them.
+    Notes made while it loads are repeated at every later call, so that every run records them.
     """
 
     def loading(*arguments: P.args, **options: P.kwargs) -> tuple[T, list[str]]:
@@ -33,6 +33,7 @@ def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
     _loaded.append(remembered.cache_clear)
     cached = cast(Callable[P, tuple[T, list[str]]], remembered)
 
+    @wraps(load)
     def kept(*arguments: P.args, **options: P.kwargs) -> T:
         made, notes = cached(*arguments, **options)
         for text in notes:
@@ -43,7 +44,7 @@ def loaded_once(load: Callable[P, T]) -> Callable[P, T]:
 
 
 def release() -> None:
-    """Give up the memory of all networks that were loaded; they are loaded again when they are needed."""
+    """Free the memory of all loaded networks; each is loaded again when it is next needed."""
     for clear in _loaded:
         clear()
     _sources.clear()
@@ -58,5 +59,5 @@ def any_loaded() -> bool:
 
 
 def is_loaded(file: Path) -> bool:
-    """Whether a network is in memory that was loaded from this file, which is resolved, or from its folder."""
+    """Tell whether a network that was loaded from this resolved file, or from its folder, is in memory."""
     return file in _sources or file.parent in _sources

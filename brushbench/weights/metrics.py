@@ -1,4 +1,4 @@
-"""What metrics load, whether it is here, and which versions of metrics it makes."""
+"""The weights of metrics: whether they are on this machine, and how they mark a metric's version."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,38 +12,38 @@ from brushbench.weights.sources import Source, digest_of_files
 
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
 DIGITS = 8
-"""How much of a digest stands in a metric's version."""
+"""Number of a digest's digits in a metric's version."""
 
 
 @runtime_checkable
 class Weighted(Protocol):
-    """A metric that is made from weights."""
+    """A metric with weights."""
 
     def weights(self) -> Sequence[Source]:
-        """All that it loads."""
+        """Return the sources of everything that the metric loads."""
         ...
 
 
 @runtime_checkable
 class Networked(Protocol):
-    """A metric with a network, which it can load before there is anything to score."""
+    """A metric with a network that it can load before the first sample is scored."""
 
     def load_network(self) -> None:
-        """Load it. Raises `UserError` for weights that can't be used."""
+        """Load the network. Raises `UserError` for weights that can't be used."""
         ...
 
 
 def sources_of(metric: Metric) -> Sequence[Source]:
-    """All that a metric loads."""
-    # A plug-in may have an option of that name.
+    """Return the sources of everything that a metric loads."""
+    # A plug-in may have an option called `weights`.
     weights = metric.weights if isinstance(metric, Weighted) else None
     return plugged(f"metric {metric.info.name}: weights()", weights) if callable(weights) else ()
 
 
 def unavailable_reason(metric: Metric, *, download: bool) -> str:
-    """Why a metric can't be computed here: what of its weights isn't to be had; empty if nothing is in the way.
+    """Say why a metric's weights can't be used on this machine; empty if they can.
 
-    `download`: what is missing is downloaded; otherwise that it is missing is the reason.
+    With `download`, missing weights are downloaded; without it, that they are missing is the reason.
     """
     for source in sources_of(metric):
         found = capture(source.get if download else source.here)
@@ -57,9 +57,9 @@ def unavailable_reason(metric: Metric, *, download: bool) -> str:
 def described(
     info: MetricInfo, region: ScoredRegion, number: str, sources: Sequence[Source], others: Sequence[Path] = ()
 ) -> MetricInfo:
-    """The metric's info with the digest of the files that it loads in the version, if all are here.
+    """Return the metric's info; if all its files are on this machine, the version includes their digest.
 
-    `others` are files that it loads from somewhere else.
+    `others` are files that the metric loads from elsewhere.
     """
     loaded: list[Path] = []
     for source in sources:

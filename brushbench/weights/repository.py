@@ -1,4 +1,4 @@
-"""Repositories on the hub and in its cache: what is in them, and why they can't be had."""
+"""Repositories on the hub and in its cache: what they contain, or why they aren't available."""
 
 import glob
 import json
@@ -25,15 +25,15 @@ _COMPONENT = re.compile(
 
 
 class UnavailableError(UserError):
-    """The hub doesn't give what it is asked for."""
+    """The hub doesn't deliver what was requested."""
 
 
 class NoRevisionError(UnavailableError):
-    """The repository is there, and the revision isn't."""
+    """The repository exists, but the revision doesn't."""
 
 
 class WrongFilesError(UserError):
-    """The repository is to be had, but hasn't what is read, or has something else in its place."""
+    """The repository is available, but a file that is read is missing or isn't the expected one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ListedFile:
 
     size: int
     digest: str
-    """SHA-256 of a large file, git's digest of a small one; empty if the hub says nothing."""
+    """SHA-256 of a large file, git's digest of a small one; empty if the hub states none."""
 
 
 @final
@@ -73,7 +73,7 @@ class Repository:
 @final
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What a hub's cache has of a repository."""
+    """The files of a repository in the hub's cache."""
 
     folder: Path
 
@@ -90,13 +90,13 @@ class Cached:
 @final
 @dataclass(frozen=True, slots=True)
 class NamedFiles:
-    """Names of files, and nothing of what is in them."""
+    """A listing of file names without the files' contents."""
 
     names: Collection[str]
     """See `Listing`."""
 
     def read(self, name: str) -> bytes:
-        """See `Listing`: of a pipeline's index, the folders that are called like components."""
+        """See `Listing`; a pipeline's index is made up from the folders that are named like components."""
         start = name.removesuffix(name.rpartition("/")[2])
         below = {path.removeprefix(start) for path in self.names if path.startswith(start)}
         folders = sorted({path.split("/")[0] for path in below if "/" in path})
@@ -104,9 +104,9 @@ class NamedFiles:
 
 
 def look(source: str, revision: str | None, patience: float = float(constants.DEFAULT_REQUEST_TIMEOUT)) -> Repository:
-    """A repository as the hub lists it, by the first of its names that the hub knows.
+    """Return a repository as the hub lists it, under the first of its names that the hub knows.
 
-    Raises `UserError` with the reason if it can't be asked, or knows none.
+    Raises `UserError` with the reason if the hub can't be reached, or knows none of the names.
     """
     if constants.HF_HUB_OFFLINE:
         raise UserError("HF_HUB_OFFLINE is set")
@@ -144,9 +144,9 @@ def _listed(name: str, revision: str | None, patience: float) -> Repository:
 
 
 def snapshot(source: str, revision: str | None, names: Sequence[str], *, local: bool = False) -> Path:
-    """The folder of a repository in the hub's cache, these files of it downloaded if need be; `local`: not even asked.
+    """Return a repository's folder in the hub's cache, with these files downloaded if need be; `local`: never connect.
 
-    Raises `UnavailableError` with the reason if it can't be had.
+    Raises `UnavailableError` with the reason if that fails.
     """
     patterns = [glob.escape(name) for name in names]
     with without_bars():
@@ -154,13 +154,13 @@ def snapshot(source: str, revision: str | None, names: Sequence[str], *, local: 
 
 
 def dataset_into(folder: Path, source: str, revision: str | None) -> None:
-    """Download a whole data set into a folder, with the client's own bars. Raises as `snapshot` does."""
+    """Download a whole data set into a folder, with the client's own progress bars. Raises as `snapshot` does."""
     _pulled(partial(snapshot_download, source, repo_type="dataset", revision=revision, local_dir=folder))
 
 
 def _pulled(pull: "partial[str]", *, local: bool = False) -> Path:
     try:
-        # What isn't asked isn't retried; and to set a logger's level costs more than all of such a look into the cache.
+        # A look into the cache never retries, and setting a logger's level would cost more than the look itself.
         with nullcontext() if local else _without_retries():
             return Path(pull(local_files_only=local))
     except OSError as error:
@@ -169,7 +169,7 @@ def _pulled(pull: "partial[str]", *, local: bool = False) -> Path:
 
 @contextmanager
 def _without_retries() -> Iterator[None]:
-    """The client tells of each attempt to go on with a download; what comes of it is told once."""
+    """Silence the client's message at each retry: the outcome is reported once."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -180,10 +180,10 @@ def _without_retries() -> Iterator[None]:
 
 
 def _reason_of(error: OSError) -> str:
-    """In words, what huggingface_hub's error means."""
+    """Say in words what an error of huggingface_hub means."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
-    # The hub's client looks into its cache after most errors, and raises that it found nothing there.
+    # After most errors, the hub's client looks into its cache, and raises that it found nothing.
     cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
     if isinstance(cause, RevisionNotFoundError):
         return "the hub has no such revision"
@@ -197,7 +197,9 @@ def _reason_of(error: OSError) -> str:
 def _answered(status: int) -> str:
     if status in (401, 403):
         # For a repository that doesn't exist, the hub answers 401 to whoever hasn't logged in.
-        return f"it is gated, private or doesn't exist ({status}): accept its terms on the hub, then `hf auth login`"
+        return (
+            f"it is gated, private or doesn't exist ({status}): accept its terms on the hub, then run `hf auth login`"
+        )
     if status == 404:
         return "the hub has no such repository (404)"
-    return f"the hub answers {status}"
+    return f"the hub answered with HTTP status {status}"

@@ -1,7 +1,7 @@
-"""Where the components of a method come from, and the digests of the files that were used.
+"""Find a method's components, and record the digests of the files that were used.
 
 A folder given instead of a family has `unet/ vae/ text_encoder/ tokenizer/ scheduler/` and, beside them, the methods'
-own parts. What comes from the hub is locked at its first use.
+own parts. Downloads from the hub are locked at their first use.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ from brushbench.weights.layouts import Request, reads_of
 from brushbench.weights.sources import HUB_ID, Local, Source, digest_of, got, named
 
 _WHOLE = (BASE, MODEL)
-"""How the parts begin that are a whole diffusion model; other parts are named like their folder."""
+"""Prefixes of the parts that are a whole diffusion model; the other parts are named like their folder."""
 
 
 @final
 class Weights:
     """The components of one method.
 
-    `digests` grows as their files are opened, and `places`, which says where each part was taken from: a repository on
-    the hub with its folder and revision, or the path of a local folder or file.
+    `digests` and `places` grow as files are opened. `places` says where each part comes from: a repository on the hub
+    with its folder and revision, or the path of a local folder or file.
     """
 
     def __init__(self, source: str | Path | None, method: str, masks: MaskKind = "segmentation") -> None:
@@ -64,7 +64,7 @@ class Weights:
 
     @property
     def defaults(self) -> Mapping[str, Value]:
-        """Options that the family's models want unless the user says otherwise; none for a method without any."""
+        """Default options for the family's models; empty if the family has no parts for the method."""
         return self._family.defaults if self._family and self._parts() else {}
 
     @property
@@ -74,7 +74,7 @@ class Weights:
 
     @property
     def origin(self) -> str:
-        """Where the method's parts come from, for the user to read."""
+        """Where the method's parts come from, for a message."""
         ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks, *self._unlocked]))
         if self._family is None or not self._parts():
             return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
@@ -82,15 +82,15 @@ class Weights:
         return f"{self.name} ({', '.join(dict.fromkeys(places))}){ends}"
 
     def remark(self, text: str) -> None:
-        """Say something of what was taken at the end of `origin`; an empty text says nothing."""
+        """Append a remark to `origin`, unless it is empty."""
         self._remarks += [text] if text else []
 
     def _in_half(self) -> list[str]:
-        """Which parts were read from files in half precision because there were no others, to read."""
-        return [f"{', '.join(self._halved)} from {HALF} files, for want of plain safetensors"] if self._halved else []
+        """Say which parts were read in half precision because no plain files were found."""
+        return [f"{', '.join(self._halved)} from {HALF} files (no plain safetensors found)"] if self._halved else []
 
     def branches(self, given: Mapping[str, Value]) -> str:
-        """What it takes of the parts that depend on the kind of masks, to read; empty where none does.
+        """Say which component is used for each part that depends on the kind of masks; empty if none does.
 
         `given` are the options, which may name another component.
         """
@@ -112,20 +112,20 @@ class Weights:
         variant: str | None = None,
         only: frozenset[str] | None = None,
     ) -> Path:
-        """The folder of a part, of which what is read is downloaded if it is on the hub.
+        """Return the folder of a part, with the files that are read downloaded if it is on the hub.
 
-        `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family;
-        `option` what that is called, if not like the part; `revision` is of a hub id given so, `variant` (`fp16`, for
-        example) of anything downloaded; `only` are the components of a base that are read.
+        `override` is what the user gave instead: a folder, a hub id, or the name of a component of the family.
+        `option` is the name of that option, if it isn't the part's. `revision` applies to such a hub id, `variant`
+        (such as `fp16`) to any download, and `only` lists the components of a base to read.
 
-        Raises `UserError` if it is neither here nor to be had.
+        Raises `UserError` if the part is neither on this machine nor available for download.
         """
         option = option or (BASE if part.startswith(BASE) else part)
         self._wanted_variant = variant
         request = Request(variant=variant, only=only)
         known = self._family.components if self._family else {}
         if revision and (override is None or override in known or Path(override).is_dir()):
-            raise UserError(one_line(f"revision={revision} means nothing here; valid only with -o {option}=owner/name"))
+            raise UserError(one_line(f"revision={revision} has no effect here; valid only with -o {option}=owner/name"))
         instead = f"-o {option}=FOLDER or --weights FOLDER"
         if override is not None and override not in known:
             self._used.append(override)
@@ -143,9 +143,9 @@ class Weights:
         return self._component(name, part, instead, request)
 
     def single_file(self, part: str, override: str | None) -> Path | None:
-        """The file with all models of a base, None if it has none; arguments as in `folder`.
+        """Return the single file with all models of a base, None if the base is a folder; arguments as in `folder`.
 
-        Raises `UserError` if it isn't there.
+        Raises `UserError` if the file doesn't exist.
         """
         known = self._family.components if self._family else {}
         name = self._parts().get(part) if override is None else override
@@ -158,7 +158,7 @@ class Weights:
         return self._got(Local(Path(source)), part)
 
     def configs(self, part: str, override: str | None) -> Path:
-        """The folder by whose configs a single file is read: what its component says, or else the base without it.
+        """Return the folder with the configs for a single file: its component's `config`, or else the usual base.
 
         Raises as `folder` does.
         """
@@ -169,30 +169,30 @@ class Weights:
         return self._component(known[name].config or name, part, "--weights FOLDER", Request(configs_only=True))
 
     def file(self, option: str, source: str) -> Path:
-        """A file of the user's own; or the one for this option in a folder, a hub id, or a component of the family.
+        """Return a user's file, or the file for this option in a folder, a hub id, or a component of the family.
 
-        Raises `UserError` if it is neither here nor to be had.
+        Raises `UserError` if it is neither on this machine nor available for download.
         """
         if Path(source).is_file():
             return self._got(Local(Path(source)), option)
         folder, (stems,) = self.folder(option, source), layouts.stems_of(option)
         if name := layouts.file_of([path.name for path in folder.iterdir() if path.is_file()], stems):
             return folder / name
-        wanted = " and no ".join(f"{stem}.safetensors" for stem in stems)
-        raise UserError(one_line(f"{folder} has no {wanted}; valid: a folder that has, or a file"))
+        wanted = " or ".join(f"{stem}.safetensors" for stem in stems)
+        raise UserError(one_line(f"{folder} has no {wanted}; valid: a folder with that file, or the file itself"))
 
     def replacement(self, part: str) -> Path | None:
-        """The folder of what the family gives this method in place of a component of its base, None for nothing."""
+        """Return the folder of the family's replacement for a component of this method's base, None if it has none."""
         name = self._parts().get(part)
         return None if name is None else self._component(name, part, "--weights FOLDER", Request())
 
     @contextmanager
     def recording(self, name: str, files: Sequence[Path], variant: str | None = None) -> Iterator[None]:
-        """Load a component from its files inside of this: they are hashed meanwhile, and their digest recorded after.
+        """Load a component's files inside this context: they are hashed meanwhile, and their digest recorded after.
 
-        `variant` is what the files are, not what was asked for. A download that can't be loaded isn't locked. Raises
-        `UserError` if it is not what was locked or published, or can't be read; that also takes the place of the
-        `UserError` of a component that can't be loaded.
+        `variant` is the variant of the files, not the requested one. A download that can't be loaded isn't locked.
+        Raises `UserError` if the files aren't the locked or published ones, or can't be read, also if they can't be
+        loaded either.
         """
         variant = variant or (HALF if any(f".{HALF}." in file.name for file in files) else None)
         if variant == HALF != self._wanted_variant:
@@ -234,8 +234,8 @@ class Weights:
         return self._got(self._family.components[name].asked_for(part, request), part, instead)
 
     def _got(self, source: Source, part: str, instead: str = "") -> Path:
-        """Its folder or file; where it is taken from is remembered, and that it must be held against the lock file."""
-        # The configs of a single file are looked for after it, in another place.
+        """Return the folder or file, and remember its place and, for a download, to check it against the lock file."""
+        # The configs of a single file, requested after it, come from another place, which doesn't count.
         self.places.setdefault(part, named(source))
         option = instead.partition("=")[0]
         simple = option.startswith("-o") and isinstance(source, HubFolder) and not source.request.subfolder
@@ -250,14 +250,14 @@ class Weights:
         return UserError(
             one_line(
                 f"the weights {self.name} have no {part!r} for {self._method}; valid: -o {option}=FOLDER, or a hub id; "
-                f"they are for {methods or 'no method yet'}"
+                f"these weights support {methods or 'no method yet'}"
             )
         )
 
     def _checked_digest(self, files: Sequence[Path], read: Callable[[Path], str] = file_digest) -> str:
-        """Over the files' digests, which `read` returns.
+        """Return the digest over the files' digests, which `read` gives.
 
-        Raises `UserError` for a download that is damaged, or isn't the published file.
+        Raises `UserError` for a damaged or unpublished download.
         """
         total = hashlib.sha256()
         for path in sorted(files):
@@ -267,7 +267,7 @@ class Weights:
         return total.hexdigest()
 
     def _to_lock(self, name: str, files: Sequence[Path], variant: str | None, digest: str) -> lock.Locked | None:
-        """None for files that weren't downloaded."""
+        """Return the lock file's entry, None for files that weren't downloaded."""
         folder = next(filter(None, map(self._downloaded_to, files)), None)
         return self._downloaded[folder].entry(folder, files, name, digest, variant or "") if folder else None
 
@@ -276,7 +276,7 @@ class Weights:
 
 
 def _given(override: str, option: str, hub: HubFolder) -> Source:
-    """What the user gives in a component's place: a folder, or else on the hub. Raises `UserError` for neither."""
+    """Return the source that a user gave for a component: a folder or a hub id. Raises `UserError` for neither."""
     if Path(override).is_dir():
         return Local(Path(override))
     if not HUB_ID.fullmatch(override):

@@ -1,4 +1,4 @@
-"""Where models compute: the device, the precision, and whether they rest beside it."""
+"""Where and how models compute: the device, the precision, and whether they are offloaded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a method with weights is loaded with, and where its models are.
+    """The settings with which a method's models are loaded, and where the models are.
 
-    With `offload`, a model rests in the computer's memory and is moved to the device when it is called.
+    With `offload`, a model stays in main memory and is moved to the device when it is called.
     """
 
     device: torch.device
@@ -34,13 +34,13 @@ class Runtime:
     """The recipe by which models compute: `plain` or `fast`."""
 
     def place(self, model: Placed) -> Placed:
-        """On the device, or at rest until it is called; its parameters laid out as the recipe says."""
+        """Move a model to the device, or offload it until it is called, with its parameters laid out by the recipe."""
         if self.compute == FAST:
             _lay_out_channels_last(model)
         if not self.offload:
             return model.to(self.device)
 
-        # No method of this object: with a model that is copied, the runtime would be copied too. Any: its arguments.
+        # A function, not a method: copying a model would copy the runtime too. Any: the model's arguments.
         def before(called: nn.Module, inputs: Any, keywords: Any) -> tuple[Any, Any]:
             self._wake(called)
             return send_to_device(inputs, self.device), send_to_device(keywords, self.device)
@@ -50,9 +50,10 @@ class Runtime:
 
     @contextmanager
     def stage(self, *models: nn.Module) -> Iterator[None]:
-        """A stage of painting: what is awake when it begins or ends goes to rest.
+        """Run one stage of generation; models that are on the device before or after it are offloaded.
 
-        `models` are those of which other methods are called than `forward`, the only one that torch tells of.
+        `models` are needed on the device from the start, because methods other than `forward` are called, which
+        torch's hooks don't see.
         """
         self._rest()
         for model in models if self.offload else ():
@@ -62,7 +63,7 @@ class Runtime:
 
     def _wake(self, model: nn.Module) -> None:
         if model not in self.awake:
-            # What is moved in inference mode could take no part in a gradient any more.
+            # Parameters moved in inference mode could no longer take part in gradients.
             with torch.inference_mode(False):
                 model.to(self.device)
             self.awake.add(model)
@@ -75,33 +76,33 @@ class Runtime:
 
 
 def _lay_out_channels_last(model: nn.Module) -> None:
-    """The kernels of convolutions of pictures; PyTorch's own way fails on models that also have some of videos."""
+    """Lay out the kernels of 2D convolutions; PyTorch's own call fails on models that have 3D ones as well."""
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def device_named(name: str) -> torch.device:
-    """`auto`: a GPU if there is one. Raises `UserError` for a device that isn't here."""
+    """Return a device by name; `auto` is a GPU if there is one. Raises `UserError` for an unavailable device."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(one_line(f"device {name!r}: valid are auto, cpu, cuda, cuda:N, mps")) from error
+        raise UserError(one_line(f"device {name!r}; valid: auto, cpu, cuda, cuda:N, mps")) from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device.type, False):
         valid = ", ".join(kind for kind, here in available.items() if here)
         raise UserError(one_line(f"device {name!r} is not available here; valid: auto, {valid}"))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {name!r}: there are {torch.cuda.device_count()}; the first is cuda:0")
+        raise UserError(f"device {name!r}: the number of GPUs is {torch.cuda.device_count()}, the first is cuda:0")
     return device
 
 
 def dtype_named(name: str, device: torch.device) -> torch.dtype:
-    """`auto`: float16 on a GPU, else float32. Raises `UserError` for another name than those there are."""
+    """Return a dtype by name; `auto` is float16 on a GPU, else float32. Raises `UserError` for an unknown name."""
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise UserError(one_line(f"dtype {name!r}: valid are auto, {', '.join(DTYPES)}"))
+        raise UserError(one_line(f"dtype {name!r}; valid: auto, {', '.join(DTYPES)}"))
     return DTYPES[name]

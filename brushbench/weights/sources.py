@@ -1,4 +1,4 @@
-"""Where the weights of methods and metrics come from: the hub, a folder, a file, or an address that torch knows."""
+"""The sources of weights for methods and metrics: the hub, a folder, a file, or a web address."""
 
 import hashlib
 import re
@@ -21,9 +21,9 @@ from brushbench.weights.repository import Cached, NoRevisionError, WrongFilesErr
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 METRIC = "metric"
-"""The component under which the lock file has everything that metrics load."""
+"""The lock file's name for the component of everything that metrics load."""
 WEIGHTS: tuple[str, ...] = ()
-"""In place of names: a model's weights, in the format that `brushbench.weights.formats` finds."""
+"""In place of file names: a model's weights, in whichever format `brushbench.weights.formats` finds."""
 
 
 @runtime_checkable
@@ -37,59 +37,59 @@ class Source(Protocol):
 
     @property
     def revision(self) -> str | None:
-        """Which revision of the repository; None for its main branch, and where there are none."""
+        """The repository's revision; None for its main branch, and for a source without revisions."""
         ...
 
     def here(self) -> Path | None:
-        """The folder or file if it is on this machine; None if it would be downloaded.
+        """Return the folder or file if it is on this machine, None if it would be downloaded.
 
-        Raises `UserError` for a source that is neither there nor to be had, and for a metric's download that isn't what
-        it was at its first use. (A method's is held against that when it is loaded.)
+        Raises `UserError` for a source that is neither on this machine nor available for download, and for a metric's
+        download that has changed since its first use. (A method's download is checked when it is loaded.)
         """
         ...
 
     def get(self) -> Path:
-        """The folder or file, downloaded if need be. Raises `UserError` if it can't be."""
+        """Return the folder or file, downloaded if need be. Raises `UserError` if that fails."""
         ...
 
     def files(self) -> tuple[Path, ...]:
-        """The very files that are loaded, always in one order; none while they aren't on this machine.
+        """Return exactly the files that are loaded, always in the same order; none if they aren't on this machine.
 
         Raises `UserError` as `here` does.
         """
         ...
 
     def how_to_get_it(self) -> str:
-        """A command for a machine with a network; empty for what is on no other machine."""
+        """Return a download command for a machine with a network; empty for a local source."""
         ...
 
 
 def named(source: Source) -> str:
-    """Where a source is, with its revision."""
+    """Return a source's place with its revision."""
     return f"{source.place}@{source.revision}" if source.revision else source.place
 
 
 def got(source: Source, what: str, instead: str, *, how: str = "", main: str = "") -> Path:
-    """The folder or file of a source, downloaded if need be.
+    """Return the folder or file of a source, downloaded if need be.
 
-    Raises `UserError` if it can't be: that `what` isn't here, `how` to get it if not as the source says, and what to
-    give `instead`; of a revision that is gone, also the option with which its `main` branch is taken.
+    Raises `UserError` if that fails. The message says `what` is missing, `how` to get it (the source's own command if
+    empty) and what to give `instead`; for a revision that is gone, also the option that uses the `main` branch.
     """
     try:
         found = capture(source.get, passing=(NoRevisionError, WrongFilesError))
     except WrongFilesError as error:
         raise UserError(one_line(f"{what}: {error}; or give {instead}", 1000)) from error
     except NoRevisionError as error:
-        branch = f"{main}, which takes its main branch; " if main else ""
+        branch = f"{main}, which uses its main branch; " if main else ""
         raise _unavailable(what, str(error), f"valid: {branch}{instead}") from error
     if isinstance(found, Failure):
-        remedy = f"where there is a network: {how or source.how_to_get_it()}; or give {instead}"
+        remedy = f"on a machine with a network, run: {how or source.how_to_get_it()}; or give {instead}"
         raise _unavailable(what, found.error, remedy)
     return found
 
 
 def _unavailable(what: str, reason: str, remedy: str) -> UserError:
-    return UserError(one_line(f"{what} is not on this machine, and it can't be downloaded: {reason}; {remedy}", 1000))
+    return UserError(one_line(f"{what} is not on this machine and can't be downloaded: {reason}; {remedy}", 1000))
 
 
 def _all(listing: Listing) -> Sequence[str]:
@@ -99,7 +99,7 @@ def _all(listing: Listing) -> Sequence[str]:
 @final
 @dataclass(frozen=True, slots=True)
 class Local:
-    """A folder or a file of the user's own, or of the suite's."""
+    """A local folder or file, the user's or the suite's."""
 
     path: Path
     choose: Choose = _all
@@ -127,25 +127,25 @@ class Local:
         return tuple(self.path / name for name in self.choose(Cached(self.path)))
 
     def how_to_get_it(self) -> str:
-        """Empty."""
+        """Return an empty text: nothing needs a download."""
         return ""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class HubFiles:
-    """Files of a repository on the hub, or of a folder with the same files, or one file in their place: a metric's."""
+    """A metric's files in a repository on the hub, in a folder with the same files, or a single file instead."""
 
     option: str
     """The metric's option, as the user gives it."""
     source: str
     """A hub id, a folder or a file."""
     needed: tuple[tuple[str, ...], ...]
-    """For each file the names that it may have, of which the first that is there is read; or `WEIGHTS`."""
+    """For each file, the names that it may have, of which the first that exists is read; or `WEIGHTS`."""
     file_will_do: bool = False
-    """A single file can stand for the folder."""
+    """Whether a single file can replace the folder."""
     optional: tuple[str, ...] = ()
-    """Files that are loaded too where they are."""
+    """Files that are also loaded if they exist."""
 
     @property
     def place(self) -> str:
@@ -186,7 +186,7 @@ class HubFiles:
         return f"hf download {canonical(self.source)} {' '.join(names)}{revision}"
 
     def choose(self, listing: Listing) -> list[str]:
-        """The names of what is loaded. Raises `UserError` if it lacks a file."""
+        """Return the names of the files to load. Raises `UserError` if the listing lacks one."""
         found: list[str] = []
         for names in self.needed:
             if names == WEIGHTS:
@@ -200,7 +200,7 @@ class HubFiles:
         return list(dict.fromkeys([*found, *(name for name in self.optional if name in listing.names)]))
 
     def _where(self) -> Local | HubFolder:
-        """Raises `UserError` for a source that is neither, and for a folder that lacks a file."""
+        """Return the local or hub source. Raises `UserError` for anything else, and for a folder that lacks a file."""
         path = Path(self.source)
         if path.is_file() and self.file_will_do:
             return Local(path)
@@ -212,7 +212,7 @@ class HubFiles:
             return Local(path, self.choose)
         if not HUB_ID.fullmatch(self.source):
             valid = "a folder, a file or a hub id" if self.file_will_do else "a folder or a hub id"
-            raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid is {valid}"))
+            raise UserError(one_line(f"{self.option}={self.source}: no such file or folder; valid: {valid}"))
         return self._on_hub()
 
     def _on_hub(self) -> HubFolder:
@@ -222,14 +222,14 @@ class HubFiles:
 @final
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """A file at an address, kept where torch keeps its downloads; or a local file in its place."""
+    """A file from a web address, kept among torch's downloads, or a local file in its place."""
 
     option: str
     source: str | None
-    """A local file, None for the one at the address."""
+    """A local file; None for the file at the address."""
     address: str
     digest: str = ""
-    """The beginning of its SHA-256, where it is known."""
+    """The beginning of its SHA-256, if known."""
 
     revision: ClassVar[None] = None
 
@@ -251,8 +251,8 @@ class WebFile:
         if not found.startswith(self._published()):
             raise UserError(
                 one_line(
-                    f"{kept} is not the published file: its SHA-256 is {found}, not {self._published()}; delete it, "
-                    f"and it is downloaded again; or give {self.option}=FILE",
+                    f"{kept} is not the published file: its SHA-256 is {found}, not {self._published()}; delete it "
+                    f"to download it again, or give {self.option}=FILE",
                     1000,
                 )
             )
@@ -269,7 +269,7 @@ class WebFile:
             return path
         downloaded = capture(self._download)
         if isinstance(downloaded, Failure):
-            remedy = f"where there is a network: {self.how_to_get_it()}; or give {self.option}=FILE"
+            remedy = f"on a machine with a network, run: {self.how_to_get_it()}; or give {self.option}=FILE"
             raise _unavailable(self.address, downloaded.error, remedy)
         return self._kept()
 
@@ -292,7 +292,7 @@ class WebFile:
         download_url_to_file(self.address, str(self._kept()), hash_prefix=self._published() or None, progress=False)
 
     def _published(self) -> str:
-        """The digest, or its beginning; empty if neither is known."""
+        """Return the published digest or its beginning; empty if neither is known."""
         manifest = manifest_of(self.address)
         whole = manifest.digest(manifest.files[0].path) if manifest else None
         return whole or self.digest
@@ -305,11 +305,11 @@ class WebFile:
 
 @cache
 def _hold(entry: Locked, _lock_file: Path, hub: HubFolder | None = None, folder: Path = Path()) -> None:
-    """Hold what a metric loads against the lock file, once in a process: metrics ask often.
+    """Check a metric's files against the lock file, once per process, as metrics ask often.
 
-    Raises `UserError` if it isn't what it was at its first use, or then isn't what it should be.
+    Raises `UserError` if they have changed since their first use, or aren't the published ones at first use.
     """
-    # The names that the hub's cache gives its files are trusted from the second use on.
+    # From the second use on, the digests in the names of the hub's cache are trusted.
     if hub is not None and not check_locked(entry):
         for name in entry.files:
             hub.checked_digest(folder, folder / name)
@@ -321,20 +321,20 @@ def _total(digests: Sequence[str]) -> str:
 
 
 def digest_of_files(files: Sequence[Path]) -> str:
-    """SHA-256 of files in this order; of one alone its own."""
+    """Return the SHA-256 over files in this order; for a single file, its own SHA-256."""
     digests = [digest_of(file) for file in files]
     return digests[0] if len(digests) == 1 else _total(digests)
 
 
 def digest_of(file: Path) -> str:
-    """The SHA-256 of a file, for which one in the hub's cache isn't read if the cache named it by its digest."""
+    """Return the SHA-256 of a file. A file that the hub's cache named by its digest isn't read for it."""
     return _name_in_cache(file) or file_digest(file)
 
 
 def _name_in_cache(file: Path) -> str:
-    """The name that is the digest of a large file in the hub's cache; empty for another file, and for a changed one.
+    """Return the name of a file in the hub's cache if it is the file's digest, and an empty text otherwise.
 
-    The cache makes a link to a file after the file itself, which is therefore never changed later than its link.
+    The cache links to a file after it has stored it. A file that was changed after its link was made isn't trusted.
     """
     try:
         blob = file.resolve()

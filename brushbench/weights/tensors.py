@@ -1,4 +1,4 @@
-"""Checkpoints to tensors by their names, and into the modules that they are for; nothing in a file is ever run."""
+"""Read named tensors from checkpoints and load them into modules; no code in a file is ever run."""
 
 import warnings
 import zipfile
@@ -18,18 +18,18 @@ from brushbench.weights.file_kinds import is_safetensors, problem_of
 
 M = TypeVar("M", bound=nn.Module)
 CHECKPOINTS = (".safetensors", ".bin", ".ckpt", ".pt", ".pth")
-"""How the names of files with tensors end."""
+"""Suffixes of files with tensors."""
 BUFFERS = ("position_ids", "token_type_ids", "attn_mask", "relative_position_index")
-"""The last part of the names of constants that older versions of the libraries stored, and that modules make anew."""
+"""Last parts of the names of constants that older library versions stored, and that modules compute themselves."""
 
 
 def read_tensors(file: Path, *, mapped: bool = False, for_scores: bool = False) -> dict[str, Tensor]:
-    """The tensors of a file: safetensors, by whatever name, or a checkpoint of torch that holds nothing but data.
+    """Read the tensors of a file: safetensors under any name, or a torch checkpoint that contains nothing but data.
 
-    Such a checkpoint may have them under `state_dict`, with anything beside it. `mapped` leaves what can be left on the
-    disk until it is used; `for_scores` makes floating-point numbers float32.
-    Raises `UserError` for any other file, which says what it seems to be, and `for_scores` for values that aren't
-    finite: with them a metric would find nothing to score anywhere.
+    A torch checkpoint may have them under `state_dict`, beside anything else. `mapped` leaves tensors on disk until
+    they are used, if possible; `for_scores` converts floating-point numbers to float32.
+    Raises `UserError` for any other file, saying what it seems to be, and with `for_scores` for values that aren't
+    finite, which would leave every score NaN.
     """
     content = capture(_content, file, mapped)
     if isinstance(content, Failure):
@@ -40,7 +40,7 @@ def read_tensors(file: Path, *, mapped: bool = False, for_scores: bool = False) 
     if not isinstance(inside, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in inside.items()
     ):
-        raise UserError(one_line(f"{file}: holds no state dict, which is a tensor for each name"))
+        raise UserError(one_line(f"{file}: contains no state dict (a tensor for each name)"))
     if not for_scores:
         return dict(inside)
     broken = [name for name, value in inside.items() if value.is_floating_point() and not value.isfinite().all()]
@@ -51,9 +51,9 @@ def read_tensors(file: Path, *, mapped: bool = False, for_scores: bool = False) 
 
 @contextmanager
 def explained(files: Iterable[Path]) -> Iterator[None]:
-    """Load files by a library inside of this: where it fails, what is wrong with the first of them is raised instead.
+    """Let a library load files inside this context; if it fails, raise what is wrong with the first bad file instead.
 
-    Other files than checkpoints, and those that can be read, have no part in it.
+    Files that aren't checkpoints, or that can be read, are skipped.
     """
     try:
         yield
@@ -68,11 +68,11 @@ def explained(files: Iterable[Path]) -> Iterator[None]:
 
 
 def load_checked(module: M, tensors: Mapping[str, Tensor], file: Path, *, assign: bool = False) -> M:
-    """The module with these tensors, frozen, in evaluation mode.
+    """Return the module with these tensors, frozen and in evaluation mode.
 
-    With `assign` they become its own: made on the meta device, it takes no memory before.
-    Constants that the module makes itself (`BUFFERS`) are left out, with a note. Raises `UserError` that names the
-    first tensor that is missing, left over or of another shape.
+    With `assign`, the module takes over the tensors themselves, so that one on the meta device needs no memory before.
+    Constants that the module computes itself (`BUFFERS`) are left out, with a note. Raises `UserError` with the name of
+    the first tensor that is missing, unknown or of another shape.
     """
     wanted = module.state_dict()
     extra = sorted(tensors.keys() - wanted.keys())
@@ -91,13 +91,13 @@ def load_checked(module: M, tensors: Mapping[str, Tensor], file: Path, *, assign
     return module.eval().requires_grad_(requires_grad=False)
 
 
-# Any: what a checkpoint of torch holds is seen later.
+# Any: the content of a torch checkpoint is checked later.
 def _content(file: Path, mapped: bool) -> Any:
     if file.suffix == ".safetensors" or is_safetensors(file):
         return load_file(file)
     with warnings.catch_warnings():
-        # Of a file in another form than torch's own: either it can be read all the same, or that is an error.
+        # Warnings about a file in a foreign format: either it can be read all the same, or an error follows.
         warnings.simplefilter("ignore")
-        # Only torch's newer form, an archive, can stay on the disk.
+        # Only torch's newer format, a zip archive, can stay on disk.
         lazy = mapped and zipfile.is_zipfile(file)
         return cast(Any, torch.load(file, map_location="cpu", weights_only=True, mmap=lazy or None))

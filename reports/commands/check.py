@@ -107,7 +107,7 @@ def _margins(pairs: Sequence[str]) -> dict[str, float]:
         except ValueError:
             value = math.nan
         if not 0 <= value < math.inf:
-            raise UserError(one_line(f"margin {name}={text}: valid is a number, 0 or more"))
+            raise UserError(one_line(f"margin {name}={text}; valid: a number, 0 or more"))
         found[name] = value
     return found
 

@@ -58,7 +58,7 @@ def swapped(numbers: Iterable[Published]) -> list[Published]:
 def _alone(number: Published) -> str:
     place = _place((*number.row, number.metric))
     if number.metric not in (*METRICS, *OTHER_METRICS):
-        return f"{place}: no such metric; valid are {', '.join((*METRICS, *OTHER_METRICS))}"
+        return f"{place}: no such metric; valid: {', '.join((*METRICS, *OTHER_METRICS))}"
     low, high = RANGES[number.metric]
     if not (math.isfinite(number.value) and low <= number.value <= high):
         return f"{place}: {number.value:g} is not within {low:g} and {high:g}"

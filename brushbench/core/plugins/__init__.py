@@ -1,1 +1,1 @@
-"""Methods, metrics and data sets of the user's own: their files, the code behind them, and what they state."""
+"""Plug-ins, which are a user's own methods, metrics and data sets: their files, their code and the facts they state."""

@@ -1,7 +1,7 @@
-"""The code and files of a method of the user's own: what belongs to the identity of its runs.
+"""Find the code of a user's own method, which is part of the identity of its runs.
 
-Counted are the modules that its file imports, and those that they import, found by reading them, if they aren't
-installed: not in site-packages, not Python's own and not the suite's. A module that is only named at run time
+It consists of the local modules that the method's file imports, directly or indirectly. They are found by reading the
+files. Modules in site-packages, of Python itself and of the suite don't count. A module that is only named at run time
 (`importlib.import_module(name)`) isn't found.
 """
 
@@ -21,11 +21,11 @@ from brushbench.core.files import file_digest
 
 _PACKAGE = Path(brushbench.__file__).resolve().parent
 SUITE = [_PACKAGE, *((_PACKAGE / name).resolve() for name in ("baselines", "metrics", "reports"))]
-"""The suite's own folders; in a checkout three of them are links to beside the package."""
+"""The suite's own folders. In a checkout, three of them are links to folders beside the package."""
 
 
 def imported_files(file: Path) -> dict[str, Path]:
-    """The local modules behind a Python file, by their path below the folder that they are imported from."""
+    """The local modules that a Python file imports, by their path below the folder that they are imported from."""
     found: dict[str, Path] = {}
     waiting: list[tuple[Path, Path]] = [(file, file.parent)]
     seen = {file.resolve()}
@@ -41,12 +41,12 @@ def imported_files(file: Path) -> dict[str, Path]:
 
 
 def distribution_digests(distribution: Distribution) -> dict[str, str]:
-    """The digest of an installed distribution, by its name and version: of all its files but compiled ones."""
+    """The digest of all files of an installed distribution but compiled ones, by its name and version."""
     name = f"{distribution.metadata['Name']} {distribution.version}"
     total = hashlib.sha256()
     for file in sorted(distribution.files or [], key=str):
         path = Path(str(distribution.locate_file(file)))
-        # What an installer writes beside the files says where and when, not what.
+        # Files in .dist-info record where and when the code was installed, not the code.
         written = path.parent.name.endswith(".dist-info")
         if path.is_file() and path.suffix != ".pyc" and not written:
             total.update(str(file).encode() + b"\0" + digest_of_place(path).encode())
@@ -54,7 +54,7 @@ def distribution_digests(distribution: Distribution) -> dict[str, str]:
 
 
 def digest_of_place(path: Path) -> str:
-    """The digest of a file, or of all files in a folder with their names. Raises `UserError` if one can't be read."""
+    """The digest of a file, or of a folder's files and their names. Raises `UserError` if a file can't be read."""
     total = hashlib.sha256()
     files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
     for found in files:
@@ -65,7 +65,7 @@ def digest_of_place(path: Path) -> str:
 
 
 def is_local(path: Path) -> bool:
-    """Whether a module is neither installed, nor Python's own, nor the suite's."""
+    """Tell whether a module is neither installed nor part of Python or of the suite."""
     resolved = path.resolve()
     installed = [Path(place).resolve() for place in (*site.getsitepackages(), site.getusersitepackages())]
     installed += [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -75,12 +75,12 @@ def is_local(path: Path) -> bool:
 
 
 def _roots(beside: Path) -> list[Path]:
-    """Where a module is looked for, the method file's own folder first."""
+    """The folders that are searched for a module, the method file's own folder first."""
     return [beside, *(Path(place or ".") for place in sys.path)]
 
 
 def _imports(file: Path, package: Path, roots: list[Path]) -> Iterator[str]:
-    """The dotted names that a file imports, wherever in it."""
+    """The dotted names that a file imports anywhere, including inside functions."""
     tree = capture(lambda: ast.parse(file.read_bytes()))
     if isinstance(tree, Failure):
         return
@@ -90,12 +90,12 @@ def _imports(file: Path, package: Path, roots: list[Path]) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package, roots)
             yield base
-            # Each may be a module of its own.
+            # Each imported name may be a module.
             yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
 
 
 def _absolute(node: ast.ImportFrom, package: Path, roots: list[Path]) -> str:
-    """The dotted name from which something is imported, also if it is relative to the file's package."""
+    """The absolute dotted name of the module in a `from` import, which may be relative to the file's package."""
     if not node.level:
         return node.module or ""
     folder = package
@@ -109,9 +109,9 @@ def _absolute(node: ast.ImportFrom, package: Path, roots: list[Path]) -> str:
 
 
 def _files_of(name: str, beside: Path) -> Iterator[tuple[Path, Path]]:
-    """The local files behind a dotted name, each with the folder that it is imported from: its packages' and its own.
+    """The local files of the packages and the module in a dotted name, each with the folder that it is imported from.
 
-    The parts after the last module are names in it.
+    Any parts after the module are names in it.
     """
     parts = [part for part in name.split(".") if part]
     if not parts or parts[0] in sys.builtin_module_names:
@@ -126,7 +126,7 @@ def _files_of(name: str, beside: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _found_elsewhere(name: str) -> list[Path]:
-    """The folder of a top-level module that an import hook finds, as of an editable installation."""
+    """The folder of a top-level module that an import hook finds, such as an editable installation's."""
     spec = capture(importlib.util.find_spec, name) if name not in sys.modules else sys.modules[name].__spec__
     origin = None if spec is None or isinstance(spec, Failure) else spec.origin
     if not origin or not origin.endswith(".py"):

@@ -1,4 +1,4 @@
-"""Methods, metrics and data sets that are a file: `path/to/file.py:Name`, executed as Python executes a script."""
+"""Import methods, metrics and data sets from a file, `path/to/file.py:Name`, which is executed like a script."""
 
 import hashlib
 import importlib
@@ -23,33 +23,32 @@ SUFFIX = ".py"
 class _Executed:
     module: ModuleType
     sources: Mapping[Path, str]
-    """Digests of the file, and of the modules beside it that it imported."""
+    """The digests of the file and of the modules beside it that it imported."""
 
 
 _executed: dict[Path, _Executed] = {}
 _foreign: dict[Path, Mapping[str, ModuleType]] = {}
-"""By folder, modules that were there before any file of the folder was executed: somebody else has imported them."""
+"""For each folder, the modules that were imported, by something else, before any of its files was executed."""
 
 
 def plugin_file(name: str) -> Path | None:
-    """The file of `path/to/file.py:Name`, None for any other name."""
+    """The file in `path/to/file.py:Name`; None for any other name."""
     path, separator, _ = name.rpartition(":")
     return Path(path) if separator and path.endswith(SUFFIX) else None
 
 
 def check_plugin_file(name: str, file: Path) -> None:
-    """Raises `UserError` for a file that isn't there, and where no name in it is given."""
+    """Raise `UserError` if the file doesn't exist, or if `name` gives no name in it."""
     if not name.rpartition(":")[2]:
-        raise UserError(one_line(f"{name!r} names no class or function of the file; valid is {file}:NAME"))
+        raise UserError(one_line(f"{name!r} names no class or function of the file; valid: {file}:NAME"))
     if not file.is_file():
         raise UserError(one_line(f"file not found: {file}"))
 
 
 def module_of(file: Path) -> ModuleType:
-    """The file's module, with what it imports from its own folder as it is on the disk now.
+    """Execute the file and return its module; modules from its own folder are imported again if they have changed.
 
-    The folder stays on Python's path, for what is imported when the module is used. Raises `UserError` for a file that
-    can't be executed.
+    The folder stays on Python's path for later imports by the module. Raises `UserError` if the file can't be executed.
     """
     path = file.absolute()
     _foreign.setdefault(path.parent, dict(sys.modules))
@@ -60,7 +59,7 @@ def module_of(file: Path) -> ModuleType:
     name = f"brushbench_plugin_{file.stem}_{hashlib.sha256(str(path).encode(errors='replace')).hexdigest()[:8]}"
     loader = _SourceOnly(name, str(path))
     module = importlib.util.module_from_spec(cast(ModuleSpec, importlib.util.spec_from_loader(name, loader)))
-    # Dataclasses, pickle and hints of types look a class's module up.
+    # Dataclasses, pickle and type hints look up the module of a class.
     sys.modules[name] = module
     with _beside(path.parent):
         plugged(f"{file} can't be imported", loader.exec_module, module)
@@ -69,7 +68,7 @@ def module_of(file: Path) -> ModuleType:
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """Classes and functions that a module defines itself."""
+    """The public classes and functions that a module defines itself."""
     return [
         name
         for name, value in vars(module).items()
@@ -78,7 +77,7 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 class _SourceOnly(SourceFileLoader):
-    """Compiles the file each time: cached bytecode of an edit of equal size within the same second is the old code."""
+    """Compiles the file each time, as Python's cached bytecode misses an edit of equal size within the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -86,13 +85,13 @@ class _SourceOnly(SourceFileLoader):
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[None]:
-    """Modules in a folder are found before others of their names, as they are for a script."""
+    """Put a folder first on Python's path, as for a script, and write no bytecode inside the block."""
     while str(folder) in sys.path:
         sys.path.remove(str(folder))
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     writes_nothing = sys.dont_write_bytecode
-    # For the same reason as of the file itself.
+    # Cached bytecode of the modules beside the file could be outdated, too: see `_SourceOnly`.
     sys.dont_write_bytecode = True
     try:
         yield
@@ -101,14 +100,14 @@ def _beside(folder: Path) -> Iterator[None]:
 
 
 def _sources(file: Path) -> dict[Path, str]:
-    """The digests of the file and of the modules beside it that are imported."""
+    """The digests of the file and of the imported modules beside it."""
     places = (vars(module).get("__file__") for module in _neighbours(file.parent, dict(sys.modules)).values())
     files = [file, *(Path(place) for place in places if place)]
     return {path: file_digest(path) for path in files if path.is_file()}
 
 
 def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    """The modules that a folder's files have imported from it."""
+    """The modules that the files of a folder have imported from it."""
     foreign = _foreign[folder]
     return {
         name: module for name, module in modules.items() if foreign.get(name) is not module and _is_in(folder, module)
@@ -116,7 +115,7 @@ def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, Mo
 
 
 def _is_in(folder: Path, module: ModuleType) -> bool:
-    # What stands in the table of modules may be anything, and make up attributes when it is asked for one.
+    # An entry of sys.modules may be any object, even one that makes up each attribute it is asked for.
     stated = getattr(module, "__dict__", {})
     places = [stated.get("__file__"), *(stated.get("__path__") or ())]
     inside = [Path(place).relative_to(folder) for place in places if place and Path(place).is_relative_to(folder)]
@@ -124,7 +123,7 @@ def _is_in(folder: Path, module: ModuleType) -> bool:
 
 
 def _forget_neighbours(folder: Path) -> None:
-    """Forget this folder's modules, which may have been edited, and like-named modules of other folders."""
+    """Forget this folder's modules, which may have been edited, and modules of the same names from other folders."""
     own = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == SUFFIX}
     modules = dict(sys.modules)
     alike = {name: module for name, module in modules.items() if name.partition(".")[0] in own}

@@ -1,4 +1,4 @@
-"""What plug-ins say of themselves: records in whose fields anything may stand."""
+"""Check the facts that plug-ins state about themselves, whose fields may hold anything."""
 
 import dataclasses
 from typing import TypeVar
@@ -13,7 +13,7 @@ Info = TypeVar("Info", MetricInfo, DatasetInfo)
 
 
 def checked_info(what: str, info: Info) -> Info:
-    """What a plug-in states, each field converted to its type. Raises `UserError` for one that can't be."""
+    """A plug-in's stated facts, each field converted to its type. Raises `UserError` if a field can't be converted."""
     values = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
     try:
         return TypeAdapter(type(info)).validate_python(values)

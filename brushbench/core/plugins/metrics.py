@@ -1,4 +1,4 @@
-"""Metrics of plug-ins: held to what scoring and reports rely on."""
+"""Check that a plug-in's metric provides what scoring and reports rely on."""
 
 import re
 from typing import Any, cast
@@ -15,9 +15,9 @@ from brushbench.core.types import Metric
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
-# Any: the class of a metric, and an object of it.
+# Any: the class of a metric, and its object.
 def checked_metric(name: str, cls: Any, metric: Any) -> Metric:
-    """A metric by the name that it was asked for. Raises `UserError` if what it says of itself can't be."""
+    """Return the metric. Raises `UserError` if the facts that it states don't fit the name that was requested."""
     what = f"metric {name!r}"
     if not callable(metric):
         raise UserError(one_line(f"{what} has no __call__(batch, images)"))
@@ -30,12 +30,12 @@ def checked_metric(name: str, cls: Any, metric: Any) -> Metric:
     if not plugin_file(base) and own != base:
         raise UserError(one_line(f"{what}: its info.name is {info.name!r}, must begin with {base!r}, as registered"))
     if is_built_in("metric", own) or not _NAME.fullmatch(own):
-        valid = "letters, digits, - and _, and no name of a metric of the suite"
-        raise UserError(one_line(f"{what}: its info.name is {info.name!r}; valid are {valid}"))
+        valid = "letters, digits, - and _, but not the name of one of the suite's metrics"
+        raise UserError(one_line(f"{what}: its info.name is {info.name!r}; valid: {valid}"))
     if region:
         usual = parameters(base, cls)["region"].default
         expected = own if region == usual else f"{own}@{region}"
         if (info.region, info.name) != (region, expected):
-            told = f"its info says {info.name!r} on {info.region}"
-            raise UserError(one_line(f"{what}: {told}, must say {expected!r} on {region}: MetricInfo.named does"))
+            told = f"its info states {info.name!r} on {info.region}"
+            raise UserError(one_line(f"{what}: {told}, must be {expected!r} on {region}; use MetricInfo.named"))
     return cast(Metric, metric)

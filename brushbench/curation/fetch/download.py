@@ -96,9 +96,9 @@ def _check(url: str, sha256: str | None) -> None:
     except ValueError:
         valid = False
     if not valid or not url.isprintable() or " " in url:
-        raise UserError(one_line(f"address {url!r}: valid are http://... and https://..."))
+        raise UserError(one_line(f"address {url!r}; valid: http://... and https://..."))
     if sha256 is not None and not _SHA256.fullmatch(sha256.lower()):
-        raise UserError(one_line(f"SHA-256 {sha256!r}: valid are 64 hexadecimal digits"))
+        raise UserError(one_line(f"SHA-256 {sha256!r}; valid: 64 hexadecimal digits"))
 
 
 def _go_on(url: str, part: Path, tell: Tell) -> None:

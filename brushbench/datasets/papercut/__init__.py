@@ -1,6 +1,6 @@
-"""PaperCut: the paper's experiment in miniature. Procedural scenes of cut paper, with captions and exact object masks.
+"""PaperCut: the paper's experiment in miniature, with procedural scenes of cut paper, captions and exact object masks.
 
-The 200 test scenes are shipped in BrushBench's own format and read by its reader; `make` draws them again.
+The 200 test scenes ship in BrushBench's format, and BrushBench's reader reads them; `make` draws them again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ DATA = Path(__file__).parent / "data"
 
 @final
 class PaperCut:
-    """The test scenes, 128x128; a miniature world that says nothing about real photographs."""
+    """The test scenes, 128x128; results on this miniature world say nothing about real photographs."""
 
     @staticmethod
     def listed(
@@ -31,7 +31,7 @@ class PaperCut:
 
     @classmethod
     def open(cls, root: str | Path | None, split: str) -> Dataset:
-        """Takes no folder: the scenes come with the suite."""
+        """Open a split; `root` must be None, since the scenes come with the suite."""
         if root is not None:
             raise UserError("data set 'papercut' is embedded and takes no --root")
         return BrushBench(DATA / "mapping_file.json", split, name="papercut")

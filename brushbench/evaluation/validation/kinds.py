@@ -36,7 +36,7 @@ def kind_of(name: str) -> PluginKind:
     if not kinds:
         raise unknown("method, metric or data set", base, [each for kind in KINDS for each in registered(kind)])
     if len(kinds) > 1:
-        raise UserError(one_line(f"{name!r} is a {' and a '.join(kinds)}; valid is one of them: --kind {kinds[0]}"))
+        raise UserError(one_line(f"{name!r} is a {' and a '.join(kinds)}; valid: one of them, with --kind {kinds[0]}"))
     return kinds[0]
 
 
