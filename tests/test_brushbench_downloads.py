@@ -295,7 +295,7 @@ def test_a_large_file_that_was_changed_after_its_first_use_is_found(
     changed = link.read_bytes()[:kept] + b"?"
     while link.stat().st_ctime_ns <= link.lstat().st_ctime_ns:
         link.resolve().write_bytes(changed)
-    assert_one_line(generate(), "came damaged: the hub announces")
+    assert_one_line(generate(), "was damaged during download: the hub announces")
     assert not (tmp_path / "runs").exists()
 
 

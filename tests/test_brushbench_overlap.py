@@ -358,6 +358,32 @@ def test_it_is_done_on_a_large_gpu_where_nothing_is_disturbed(
         assert not overlaps(task, replace(loaded, **without))
 
 
+def test_several_methods_and_splits_on_the_command_line(
+    brushbench, tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, taken = write_bench(count=20), []
+    chosen = ("--method", "mean-fill,telea", "--split", "inside,outside", "--metrics", "mse,seam", "--batch-size", 4)
+
+    def run(output: Path) -> tuple[str, dict[str, object]]:
+        code, out, err = brushbench("run", *chosen, "--dataset", "brushbench", "--root", root, "--output", output)
+        assert code == 0, err
+        folders = sorted(file.parent for file in output.rglob("run.json"))
+        return out.replace(str(output), "output"), {str(f.relative_to(output)): bytes_of(Run.open(f)) for f in folders}
+
+    def take(ahead: Ahead, *arguments: object) -> object:
+        found = real(ahead, *arguments)
+        taken.append(found is not None)
+        return found
+
+    plain = run(tmp_path / "after")
+    real = Ahead.take
+    monkeypatch.setattr(Ahead, "take", take)
+    monkeypatch.setattr(make, "__defaults__", (lambda _task, _method: True,))
+    assert run(tmp_path / "ahead") == plain
+    assert len(plain[1]) == 4
+    assert len(taken) == 4 * 3
+
+
 def test_networks_stay_warm_where_they_are_needed_meanwhile(
     tmp_path: Path, write_bench, golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
