@@ -128,6 +128,29 @@ def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest
     assert read == [str(file)]
 
 
+def test_large_components_are_loaded_while_others_are_hashed(
+    read: Counter[Path], settled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brushbench.weights.resolver.LARGE", 7)
+    all_loaded, counting = threading.Event(), hashlib.file_digest
+
+    def waiting(opened: BinaryIO, digest: str) -> object:
+        assert Path(opened.name).parent.name == "scheduler" or all_loaded.wait(60)
+        return counting(opened, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", waiting)
+    weights, expected = Weights(tmp_path, "brushnet"), {}
+    for part, content in (("unet", b"content"), ("scheduler", b"small"), ("vae", b"another")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "file").write_bytes(content)
+        with weights.recording(part, [tmp_path / part / "file"]):
+            expected[part] = hashlib.sha256(hashlib.sha256(content).digest()).hexdigest()
+    all_loaded.set()
+    assert weights.digests == expected
+    assert [*weights.digests] == [*expected]
+    assert read == {(tmp_path / part / "file").resolve(): 1 for part in expected}
+
+
 def test_two_threads_read_a_file_once(read: Counter[Path], settled: None, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"content" * 1000)

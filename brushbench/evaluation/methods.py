@@ -159,7 +159,12 @@ def _from_weights(
         digests |= _option_digests(values)
     offload = str(getattr(built, "offload", ""))
     runtime = Runtime(device, dtype, weights, offload=offload == "model", compute=place[2])
-    method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
+    try:
+        method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
+    except UserError:
+        # Weights that were tampered with are the first thing to know of.
+        weights.settle()
+        raise
     return LoadedMethod(
         name,
         method,
