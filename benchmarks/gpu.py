@@ -33,7 +33,7 @@ from on_gpu.models import METHODS
 from on_gpu.naive import COMPARED, naive
 from on_gpu.results import NO_TIME, Budget, Results
 from on_gpu.runs import scoring, whole
-from on_gpu.setting import PLAIN, Measure, Record, Setting
+from on_gpu.setting import FAST, PLAIN, Measure, Record, Setting
 from on_gpu.speed import full, offload, speed
 from on_gpu.table import cell, page
 
@@ -159,7 +159,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=450, help="Seconds after which no measurement begins.")
     parser.add_argument("--batches", type=_numbers, help="Batch sizes, the smallest first.")
     parser.add_argument("--dtypes", type=_texts, help="The first is used for all measurements, the rest for a few.")
-    parser.add_argument("--compute", type=_texts, default=(PLAIN,), help="Compute recipes, plain first.")
+    parser.add_argument("--compute", type=_texts, default=(PLAIN, FAST), help="Compute recipes, plain first.")
     parser.add_argument(
         "--compile", action="store_true", help="Also measure torch.compile in `what_if`; takes minutes."
     )

@@ -378,7 +378,7 @@ def test_several_methods_and_splits_on_the_command_line(
     plain = run(tmp_path / "after")
     real = Ahead.take
     monkeypatch.setattr(Ahead, "take", take)
-    monkeypatch.setattr(make, "__defaults__", (lambda _task, _method: True,))
+    monkeypatch.setattr("brushbench.evaluation.evaluate.overlaps", lambda _task, _method: True)
     assert run(tmp_path / "ahead") == plain
     assert len(plain[1]) == 4
     assert len(taken) == 4 * 3

@@ -43,12 +43,17 @@ def _alone(task: Task, watch: ProgressCallback) -> Run:
     return make(task, load_configured(task.config, find_configured(task)) if here else None, watch)
 
 
-def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback, overlap: Overlaps = overlaps) -> Run:
+def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback, overlap: Overlaps | None = None) -> Run:
     """Generate, and score if the task has metrics. If `method` is None, the workers of a cluster load it.
 
-    `overlap` decides whether samples are scored while others are generated. It changes no number.
+    `overlap` decides whether samples are scored while others are generated, which changes no number; None stands for
+    `overlaps`.
     """
-    ahead = Ahead(task.dataset, task.selection) if method and task.selection and overlap(task, method) else None
+    ahead = (
+        Ahead(task.dataset, task.selection)
+        if method and task.selection and (overlap or overlaps)(task, method)
+        else None
+    )
     done = generate_here(job_of(task, method), watch, ahead) if method else generate_on_cluster(task, watch)
     done.add_notes(task.notes)
     if task.selection:

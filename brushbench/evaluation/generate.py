@@ -16,7 +16,7 @@ from torch import Tensor
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import THREADS, prefetch
-from brushbench.core.errors import UserError
+from brushbench.core.errors import ComputeError, UserError
 from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
@@ -184,10 +184,10 @@ class Generation:
         places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
         start = time.perf_counter()
         with collecting_of_samples() as notes:
-            images = capture(self._call, places)
+            images = capture(self._call, places, passing=(ComputeError,))
             if isinstance(images, Failure) and images.out_of_memory and self._beside.make_room():
                 notes.clear()
-                images = capture(self._call, places)
+                images = capture(self._call, places, passing=(ComputeError,))
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
             height, width = filler.image.shape[1:]

@@ -159,6 +159,7 @@ def _from_weights(
         digests |= _option_digests(values)
     offload = str(getattr(built, "offload", ""))
     runtime = Runtime(device, dtype, weights, offload=offload == "model", compute=place[2])
+    runtime.check_tools()
     try:
         method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
     except UserError:
