@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol as Interface
+from typing import final, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
@@ -26,6 +27,7 @@ from brushbench.imaging.padding import cut_back, padded, padded_size
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.weights.memory import any_loaded, release
 
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
@@ -64,6 +66,33 @@ class GenerationOutcome:
     """Whether it ended early, because too many samples failed."""
 
 
+@runtime_checkable
+class Beside(Interface):
+    """What goes on beside generation in the same process, and uses its memory."""
+
+    def committed(self, entries: Sequence[LedgerEntry]) -> None:
+        """Take note of samples that have just been recorded in the ledger, with their images on the disk."""
+        ...
+
+    def make_room(self) -> bool:
+        """Give up memory; returns whether there was any to give up."""
+        ...
+
+
+@final
+class Idle:
+    """Nothing goes on beside generation, but networks of metrics may still be in memory."""
+
+    def committed(self, entries: Sequence[LedgerEntry]) -> None:
+        """See `Beside`."""
+
+    def make_room(self) -> bool:
+        """See `Beside`."""
+        loaded = any_loaded()
+        release()
+        return loaded
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     sample_id: str
@@ -87,17 +116,25 @@ class Generation:
     batch by batch, once all images of the batch are on the disk.
     """
 
-    def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
+    def __init__(
+        self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan, beside: Beside | None = None
+    ) -> None:
         self._run = run
         self._method = method
         self._dataset = dataset
         self._protocol = protocol
         self._plan = plan
+        self._beside = beside or Idle()
         self._ledger = run.ledger()
         self._done = run.intact()
         self._failures: dict[str, Failure] = {}
         self.stored = 0
         """Number of images added to the run."""
+
+    def unfinished(self) -> list[str]:
+        """The ids of the samples to generate."""
+        ids = (self._dataset.ids[index] for index in self._plan.positions())
+        return [name for name in ids if name not in self._done]
 
     def __call__(self, watch: ProgressCallback) -> GenerationOutcome:
         """Generate to the end, or until too many samples have failed."""
@@ -148,6 +185,9 @@ class Generation:
         start = time.perf_counter()
         with collecting_of_samples() as notes:
             images = capture(self._call, places, passing=(ComputeError,))
+            if isinstance(images, Failure) and images.out_of_memory and self._beside.make_room():
+                notes.clear()
+                images = capture(self._call, places, passing=(ComputeError,))
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
             height, width = filler.image.shape[1:]
@@ -224,6 +264,7 @@ class Generation:
         finally:
             # Record the images before one that could not be written: they are on the disk.
             self._append(entries)
+        self._beside.committed(entries)
         return len(stored), sum(future is None for _, future in stored)
 
     def _explain(self, entry: LedgerEntry) -> None:
