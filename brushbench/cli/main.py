@@ -20,6 +20,7 @@ MISTAKE, INTERRUPTED = 2, 130
 COMMANDS = {
     "run": "brushbench.cli.run:run_command",
     "generate": "brushbench.cli.run:generate_command",
+    "inpaint": "brushbench.cli.inpaint:inpaint_command",
     "sweep": "brushbench.cli.sweep:sweep_command",
     "score": "brushbench.cli.score:score_command",
     "report": "brushbench.reports.commands.report:report_command",

@@ -10,6 +10,7 @@ import click
 
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import add_contact_sheet, data_line, named_metrics, tables
+from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from brushbench.runs.folder import Run
 
 
-@click.command()
+@command()
 @method_options
 @data_options
 @metrics_options
@@ -32,7 +33,7 @@ def run_command(**asked: Any) -> int:
     return _all_jobs(asked, scored=True)
 
 
-@click.command()
+@command()
 @method_options
 @data_options
 @partial_option

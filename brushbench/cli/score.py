@@ -9,10 +9,11 @@ from click.core import ParameterSource
 
 from brushbench.cli.options import data_options, metrics_options, partial_option
 from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
+from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 
 
-@click.command()
+@command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--images", metavar="DIR", help="Score images made elsewhere, named by sample id.")
 @click.option("--name", default="external", show_default=True, help="Name of the method that made them.")

@@ -9,6 +9,7 @@ import click
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import named_metrics, tables
 from brushbench.cli.run import all_done
+from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
 
@@ -21,7 +22,7 @@ POINT = "brushbench.reports.trade_off:CurvePoint"
 TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 
 
-@click.command()
+@command()
 @click.option(
     "--vary",
     "variations",

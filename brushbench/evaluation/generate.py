@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -19,10 +18,11 @@ from brushbench.core.errors import UserError
 from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
-from brushbench.core.types import Batch, Dataset, Method, Sample
+from brushbench.core.types import Dataset, Method, Sample
 from brushbench.datasets.source import check_id
+from brushbench.evaluation.call import MethodCall
 from brushbench.imaging.images import Size, encode_image
-from brushbench.imaging.padding import cut_back, padded, padded_size
+from brushbench.imaging.padding import padded_size
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
@@ -89,7 +89,7 @@ class Generation:
 
     def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
         self._run = run
-        self._method = method
+        self._call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
         self._dataset = dataset
         self._protocol = protocol
         self._plan = plan
@@ -171,29 +171,6 @@ class Generation:
         for place, sample in samples.items():
             results |= self._paint({place: sample})
         return results
-
-    def _call(self, places: Sequence[Sample]) -> UInt8[Tensor, "n 3 h w"]:
-        given = Batch.of(places)
-        batch = padded(given, self._multiple_for(given))
-        seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
-        images = self._method(batch, seeds)
-        if not isinstance(images, Tensor):
-            raise UserError(
-                f"the method returned {type(images).__name__}, must be a tensor: uint8 {list(batch.images.shape)}"
-            )
-        if images.dtype != torch.uint8 or images.shape != batch.images.shape:
-            raise UserError(
-                f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"
-            )
-        return cut_back(images.cpu(), given)
-
-    def _multiple_for(self, batch: Batch) -> int:
-        """The multiple to pad both sides to. Raises `UserError` if padding is needed and the protocol doesn't pad."""
-        (height, width), multiple = batch.images.shape[2:], self._plan.side_multiple
-        if not self._protocol.pads and (height % multiple or width % multiple):
-            remedy = "valid: --protocol strict, which pads the picture and crops the result"
-            raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
-        return multiple
 
     def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[LedgerEntry, Future[str] | None]:
         if isinstance(result.image, Failure):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brushbench.cli.results import SOME_FAILED, print_changed
+from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -15,12 +16,26 @@ if TYPE_CHECKING:
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
 FIGURES = ("distributions", "trade-off")
+COMPARISON_FORMATS = ("text", "markdown", "csv", "json")
+SECTIONS = {
+    "Table": ("table_format", "table", "by", "significant", "with_published", "strict"),
+    "Sheet": ("sheet", "samples", "ids", "worst", "metric", "crop"),
+    "Figure": ("figure", "kind"),
+}
+"""Sections of the help, each with its options."""
 
 
-@click.command()
+@command(sections=SECTIONS)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
-@click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
+@click.option(
+    "--format",
+    "table_format",
+    default="text",
+    show_default=True,
+    metavar=choices(TABLE_FORMATS),
+    help="Format of the table.",
+)
+@click.option("--table", default="summary", show_default=True, metavar=choices(TABLES), help="Kind of table.")
 @click.option(
     "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
 )
@@ -84,7 +99,14 @@ def report_command(
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "table_format", default="text", show_default=True, help="text, markdown, csv, json.")
+@click.option(
+    "--format",
+    "table_format",
+    default="text",
+    show_default=True,
+    metavar=choices(COMPARISON_FORMATS),
+    help="Format of the table.",
+)
 @click.option("--metric", metavar="M", help="Metric to rank samples by. Default: text alignment, else PSNR.")
 @click.option(
     "--samples",
