@@ -1,9 +1,11 @@
 """Draw methods side by side: source, masked input and each method's image, for some samples of every split."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch, Rectangle
@@ -13,10 +15,12 @@ from PIL import Image
 
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.types import Sample
+from brushbench.core.files import read_text
+from brushbench.core.types import Dataset, Sample
 from brushbench.imaging.images import read_image
 from brushbench.imaging.sheets import (
     FRAME,
+    GREY,
     SOURCE_AND_INPUT,
     PlacedText,
     Sheet,
@@ -40,8 +44,20 @@ DOTS = 100
 """Pixels of a sheet in an inch of SVG and PDF."""
 
 
-def write_comparison(runs: Sequence[Run], file: Path, count: int) -> None:
-    """Draw, for each data set and split, `count` samples evenly spaced among those that all of its runs have.
+def ids_in(file: Path) -> list[str]:
+    """Return the ids in a file, one on each line, each once. Raises `UserError` if it cannot be read or has none."""
+    lines = read_text(file).removeprefix("\ufeff").split("\n")
+    found = list(dict.fromkeys(filter(None, map(str.strip, lines))))
+    if not found:
+        raise UserError(one_line(f"{file} contains no id; valid is an id on each line"))
+    return found
+
+
+def write_comparison(runs: Sequence[Run], file: Path, wanted: int | Sequence[str]) -> None:
+    """Draw samples of each data set and split: a number evenly spaced among those that all of its runs have, or these.
+
+    A run that has no image of a sample that is named has a grey picture in its place. Raises `UserError` for a name
+    that is in none of the data sets.
 
     The file is PNG, or SVG or PDF with every picture at its own resolution and text as outlines. Raises `UserError` for
     any other format, for data that have changed or cannot be read, and if no sample is in all runs.
@@ -50,26 +66,67 @@ def write_comparison(runs: Sequence[Run], file: Path, count: int) -> None:
     groups: dict[DatasetIdentity, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.record.identity.dataset, []).append(run)
-    sheet = below([_part(f"{data.name}, split {data.split}", own, count) for data, own in groups.items()])
+    parts = [_Part(f"{data.name}, split {data.split}", own, dataset_of(own[0])) for data, own in groups.items()]
+    if isinstance(wanted, int):
+        sheet = below([part.spaced(wanted) for part in parts])
+    else:
+        _check_known(wanted, parts)
+        sheet = below([part.named(wanted) for part in parts if part.has_any(wanted)])
     if suffix == ".png":
         atomic.write(file, png(sheet))
     else:
         write_figure(file, lambda: _vector(sheet))
 
 
-def _part(title: str, runs: Sequence[Run], count: int) -> Sheet:
-    dataset, finished = dataset_of(runs[0]), [(run, run.intact()) for run in runs]
-    shared = [index for index, name in enumerate(dataset.ids) if all(name in entries for _, entries in finished)]
-    if not shared:
-        raise UserError(one_line(f"{title}: no sample has an image in all of the {len(runs)} runs"))
-    samples = [dataset[index] for index in evenly(shared, count)]
-    rows = [(_pictures(sample, finished), f"{sample.id}: {sample.caption}") for sample in samples]
-    return table(title, [*SOURCE_AND_INPUT, *labels_of(runs)], rows)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The runs on one split of one data set."""
+
+    title: str
+    runs: Sequence[Run]
+    dataset: Dataset
+
+    def spaced(self, count: int) -> Sheet:
+        """So many samples, evenly spaced among those that all runs have."""
+        finished = self._finished()
+        names = self.dataset.ids
+        shared = [index for index, name in enumerate(names) if all(name in entries for _, entries in finished)]
+        if not shared:
+            raise UserError(one_line(f"{self.title}: no sample has an image in all of the {len(self.runs)} runs"))
+        return self._sheet(evenly(shared, count), finished)
+
+    def has_any(self, wanted: Sequence[str]) -> bool:
+        """Whether any of these samples is in the data set."""
+        return not set(wanted).isdisjoint(self.dataset.ids)
+
+    def named(self, wanted: Sequence[str]) -> Sheet:
+        """These samples, as far as they are in the data set, in their order."""
+        places = {name: index for index, name in enumerate(self.dataset.ids)}
+        return self._sheet([places[name] for name in wanted if name in places], self._finished())
+
+    def _finished(self) -> Finished:
+        return [(run, run.intact()) for run in self.runs]
+
+    def _sheet(self, indices: Sequence[int], finished: Finished) -> Sheet:
+        samples = [self.dataset[index] for index in indices]
+        rows = [(_pictures(sample, finished), f"{sample.id}: {sample.caption}") for sample in samples]
+        return table(self.title, [*SOURCE_AND_INPUT, *labels_of(self.runs)], rows)
+
+
+def _check_known(wanted: Sequence[str], parts: Sequence[_Part]) -> None:
+    known = {name for part in parts for name in part.dataset.ids}
+    if missing := [name for name in wanted if name not in known]:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise UserError(one_line(f"{missing[0]!r} is not the id of a sample of these runs{more}"))
 
 
 def _pictures(sample: Sample, finished: Finished) -> list[Image.Image]:
-    painted = (read_image(run.image_path(entries[sample.id])) for run, entries in finished)
-    return [*source_and_input(sample), *map(reduced, painted)]
+    return [*source_and_input(sample), *(_painted(sample, run, entries.get(sample.id)) for run, entries in finished)]
+
+
+def _painted(sample: Sample, run: Run, entry: LedgerEntry | None) -> Image.Image:
+    """The image of a run, grey if it has none."""
+    return reduced(read_image(run.image_path(entry)) if entry else torch.full_like(sample.image, GREY[0]))
 
 
 def _vector(sheet: Sheet) -> Figure:

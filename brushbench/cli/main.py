@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "brushbench.reports.commands.report:report_command",
     "compare": "brushbench.reports.commands.report:compare_command",
     "check": "brushbench.reports.commands.check:check_command",
+    "gallery": "brushbench.reports.commands.gallery:gallery_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
     "list": "brushbench.cli.listing:list_command",

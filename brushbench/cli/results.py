@@ -1,6 +1,7 @@
 """Print what there is to know when runs have ended: tables, where the files are, and what is missing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 TABLE = "brushbench.reports.commands.report:text_table"
 CONTACT_SHEET = "brushbench.reports.contact_sheet:write_contact_sheet"
+GALLERY, GALLERY_OF = "gallery", "brushbench.reports.commands.gallery:gallery_of"
+"""The folder in that of the runs, and what builds it."""
 CONTACT_SHEET_NAME = "brushbench.reports.contact_sheet:NAME"
 
 
@@ -53,6 +56,11 @@ def data_line(task: "Task") -> str:
 def add_contact_sheet(run: "Run", dataset: "Dataset") -> None:
     """Draw some samples of a run on a contact sheet in its folder."""
     by_name(CONTACT_SHEET)(run, dataset)
+
+
+def add_gallery(runs: "Sequence[Run]", folder: Path) -> None:
+    """Build a page of all samples of these runs, and print where it is."""
+    click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder)}")
 
 
 def tables(

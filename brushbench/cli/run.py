@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
-from brushbench.cli.results import add_contact_sheet, data_line, named_metrics, tables
-from brushbench.cli.sections import command
+from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
+from brushbench.cli.sections import command, option_in
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 @data_options
 @metrics_options
 @partial_option
+@option_in("Output")("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
 # Any: what click has parsed, by option.
-def run_command(**asked: Any) -> int:
+def run_command(gallery: bool, **asked: Any) -> int:
     """Inpaint every sample with a method, score the results and print a table. Rerun to resume."""
-    return _all_jobs(asked, scored=True)
+    return _all_jobs(asked, scored=True, gallery=gallery)
 
 
 @command()
@@ -44,14 +46,17 @@ def generate_command(**asked: Any) -> int:
 
 
 # Any: what click has parsed, by option.
-def _all_jobs(asked: dict[str, Any], *, scored: bool) -> int:
+def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> int:
     from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
 
     template, names, splits = asked_for(asked)
     jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
     runs = all_done(jobs, lenient=ALL in names, scored=scored)
     requested = named_metrics(template) if scored else ()
-    return tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
+    code = tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
+    if gallery:
+        add_gallery(runs, Path(asked["output"]) / GALLERY)
+    return code
 
 
 def all_done(

@@ -26,7 +26,7 @@ SECTIONS = {
 
 
 @command(sections=SECTIONS)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, metavar="RUN...")
 @click.option(
     "--format",
     "table_format",
@@ -53,8 +53,12 @@ SECTIONS = {
     metavar="N",
     help="Number of samples in the sheet.",
 )
+@click.option("--ids", metavar="FILE", help="Samples of the sheet, an id on each line, as a gallery saves them.")
 @click.option("--figure", metavar="FILE", help="Also plot the numbers: .png, .svg or .pdf.")
 @click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Kind of figure.")
+@click.option(
+    "--votes", metavar="FILE", help="Print how often methods were preferred in the votes that a gallery saved. No RUN."
+)
 def report_command(
     runs: tuple[str, ...],
     table_format: str,
@@ -65,10 +69,18 @@ def report_command(
     strict: bool,
     sheet: str | None,
     samples: int,
+    ids: str | None,
     figure: str | None,
     kind: str,
+    votes: str | None,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
+    if votes is not None:
+        return _print_votes(runs, votes, table_format)
+    if not runs:
+        raise click.UsageError("Missing argument 'RUN...'.")
+    if ids is not None and not sheet:
+        raise UserError("--ids chooses the samples of a sheet; give --sheet FILE too")
     from brushbench.reports import tables
     from brushbench.reports.formats import render
     from brushbench.reports.frame import distinct
@@ -81,9 +93,9 @@ def report_command(
     wanted = tables.TableOptions(table, by, significant, with_published, strict)
     printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
-        from brushbench.reports.comparison_sheet import write_comparison
+        from brushbench.reports.comparison_sheet import ids_in, write_comparison
 
-        write_comparison(found, Path(sheet), samples)
+        write_comparison(found, Path(sheet), samples if ids is None else ids_in(Path(ids)))
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
@@ -149,6 +161,16 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
         else:
             click.echo(f"pictures: {file}" if drawn else "no pictures: no sample changed", err=not told)
     return _trouble([*before, *after], [*damaged, *also_damaged])
+
+
+def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
+    from brushbench.reports.preference_tables import render_votes
+    from brushbench.reports.votes import read_votes
+
+    if runs:
+        raise UserError(one_line(f"--votes needs no runs, so {runs[0]!r} is one argument too many"))
+    click.echo(render_votes(read_votes(Path(votes)), table_format))
+    return 0
 
 
 def text_table(runs: "Sequence[Run]") -> str:

@@ -1,0 +1,55 @@
+"""The `gallery` command."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brushbench.cli.results import SOME_FAILED
+from brushbench.core.errors import one_line
+
+if TYPE_CHECKING:
+    from brushbench.runs.folder import Run
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-o", "--output", default="gallery", show_default=True, metavar="DIR", help="Folder of the gallery.")
+@click.option("--link", is_flag=True, help="Refer to the images in the run folders instead of copying them.")
+@click.option(
+    "--max-size", type=int, metavar="PIXELS", help="Reduce full pictures whose longest side is larger. Default: keep."
+)
+@click.option("--zip", "archive", is_flag=True, help="Also write the gallery as one file, DIR.zip.")
+@click.option("--root", metavar="DIR", help="Folder of the data set, if it is not where it was.")
+def gallery_command(
+    runs: tuple[str, ...], output: str, link: bool, max_size: int | None, archive: bool, root: str | None
+) -> int:
+    """Build a page of all samples with all methods side by side, given run folders or folders that contain them.
+
+    Open DIR/index.html in a browser; no server is needed. Building again only adds what is new.
+    """
+    from brushbench.cli.progress import showing_progress
+    from brushbench.reports.frame import distinct
+    from brushbench.reports.gallery.build import GalleryOptions, build
+    from brushbench.runs.scores import readable_runs
+
+    options = GalleryOptions(link, max_size, archive, Path(root) if root else None)
+    usable, damaged = readable_runs(runs)
+    found, others = distinct(usable)
+    for other in others:
+        click.echo(one_line(f"left out: {other}"), err=True)
+    for problem in damaged:
+        click.echo(one_line(f"left out: {problem}"), err=True)
+    with showing_progress(partial(click.echo, err=True)) as watch:
+        page = build(found, Path(output), options, damaged, watch)
+    click.echo(f"gallery: {page}")
+    return SOME_FAILED if damaged else 0
+
+
+def gallery_of(runs: "Sequence[Run]", output: Path) -> Path:
+    """Build the gallery that `run --gallery` makes of its runs."""
+    from brushbench.reports.gallery.build import GalleryOptions, build
+
+    return build(runs, output, GalleryOptions())

@@ -1,0 +1,127 @@
+"""The folder of a gallery: every file is complete or not there at all, and the page that names them is written last.
+
+A name of a picture or of data is made of what is in it, so a page that is there already goes on working while a new one
+is built, and after a build that was killed. What no page names is removed when the new page is in its place.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import final
+
+from filelock import FileLock, Timeout
+
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, doing, one_line
+
+MARKER, LOCK, PAGE = ".brushbench-gallery", ".lock", "index.html"
+PICTURES, FULL, DATA, ASSETS = "thumbs", "full", "data", "assets"
+KEY = 20
+"""Characters of a key, which are hexadecimal: 80 bits."""
+_CALL = re.compile(r"^Gallery\.data\.(\w+)\((.*)\);\n$", re.DOTALL)
+Json = Mapping[str, object]
+
+
+def key_of(*parts: str | bytes) -> str:
+    """Return the name that stands for this content."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        found.update(len(content).to_bytes(8) + content)
+    return found.hexdigest()[:KEY]
+
+
+@final
+class Folder:
+    """A folder that a gallery is built in, and what has been used of it since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._used: set[str] = {PAGE, MARKER, LOCK}
+
+    def has(self, name: str) -> bool:
+        """Tell whether a file is there, which is used from now on; an empty one is what a power cut left."""
+        self._used.add(name)
+        try:
+            return (self.path / name).stat().st_size > 0
+        except OSError:
+            return False
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file in one step. The disk isn't waited for: there are thousands, and `has` knows an empty one."""
+        self._used.add(name)
+        target = self.path / name
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        with doing("writing", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(target)
+
+    def put_script(self, kind: str, place: str, content: Json) -> str:
+        """Write data as a script that hands it to the page, under a name of its content; return the name.
+
+        A page from `file://` can't read a file of data, but it can run a script.
+        """
+        text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+        # No character sequence of a caption ends a script or begins a comment.
+        script = f"Gallery.data.{kind}({text.replace('<', chr(92) + 'u003c')});\n".encode()
+        name = f"{DATA}/{kind}-{place}-{key_of(script)[:8]}.js"
+        if not self.has(name):
+            self.put(name, script)
+        return name
+
+    def earlier(self, kind: str, place: str) -> Iterator[Json]:
+        """Yield what earlier builds wrote in this place, if it can be read."""
+        for file in sorted((self.path / DATA).glob(f"{kind}-{place}-*.js")):
+            found = _CALL.match(file.read_text(encoding="utf-8", errors="replace"))
+            try:
+                content = json.loads(found[2]) if found else None
+            except ValueError:
+                continue
+            if isinstance(content, dict):
+                yield content
+
+    def finish(self, page: bytes) -> None:
+        """Put the page in its place, then remove what it doesn't name."""
+        atomic.write(self.path / PAGE, page)
+        for file in _files(self.path):
+            if file.relative_to(self.path).as_posix() not in self._used:
+                file.unlink(missing_ok=True)
+
+    @property
+    def used(self) -> Collection[str]:
+        """Return the names of the files that the page needs, and of the page."""
+        return self._used - {MARKER, LOCK}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Folder]:
+    """Yield the folder, made if it isn't there, while no other process builds in it.
+
+    Raises `UserError` for a folder that contains anything but a gallery, and if another process is building there.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(one_line(f"{path} is a file; valid is a folder"))
+    if path.is_dir() and not (path / MARKER).exists() and any(path.iterdir()):
+        raise UserError(one_line(f"{path} contains other files and no gallery; use another --output"))
+    with doing("making the folder", path):
+        path.mkdir(parents=True, exist_ok=True)
+        (path / MARKER).touch()
+    lock = FileLock(path / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(one_line(f"{path}: another process is building this gallery; wait until it is done")) from error
+    try:
+        yield Folder(path)
+    finally:
+        lock.release()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(path):
+        yield from (Path(place) / name for name in names)

@@ -1,0 +1,86 @@
+"""What stands above the grid: banners that a reader must see first, and the report's table, which links to samples."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.registry import dataset_info
+from brushbench.reports.footnotes import PROTOCOLS
+from brushbench.reports.gallery.places import Place
+from brushbench.reports.layout import Table
+from brushbench.reports.mean_error import MSE, NAME, is_derived
+from brushbench.reports.roles import role_of
+from brushbench.reports.tables import TableOptions, make_report
+from brushbench.runs.folder import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """A sentence above everything else."""
+
+    kind: str
+    """`partial`, `protocol`, `data` or `scores`."""
+    text: str
+
+
+def banners(places: Sequence[Place], damaged: Sequence[str]) -> list[Banner]:
+    """Say what is missing, how the images were made, and what the data set is no proof of."""
+    found = [Banner("partial", one_line(f"Left out: {problem}")) for problem in damaged]
+    found += [Banner("partial", line) for place in places for line in _partial(place)]
+    found += [Banner("protocol", _sentence(PROTOCOLS[name])) for name in dict.fromkeys(p.protocol for p in places)]
+    names = dict.fromkeys(place.dataset.partition("@")[0] for place in places)
+    return found + [Banner("data", f"{note}.") for name in names for note in dataset_info(name).notes]
+
+
+def tables_of(runs: Sequence[Run]) -> tuple[Sequence[Table], str]:
+    """Return the report's tables; without any, the reason."""
+    report = capture(make_report, runs, TableOptions())
+    if isinstance(report, Failure):
+        if not report.by_user:
+            raise UserError(report.error)
+        return (), report.error
+    return report.tables, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of samples in the order of a table's cell."""
+
+    places: Mapping[str, Place]
+    """By the title of the table."""
+    methods: Mapping[str, str]
+    """By the label of a table's row."""
+
+    @classmethod
+    def of(cls, places: Sequence[Place]) -> "Links":
+        """Collect the titles of all places, and the labels of all runs, with and without their role."""
+        titles = {f"{place.dataset}, split {place.split}, protocol {place.protocol}": place for place in places}
+        pairs = [pair for place in places for pair in place.runs]
+        found = {f"{label} ({role_of(run)})": label for label, run in pairs}
+        return cls(titles, found | {label: label for label, _ in pairs})
+
+    def to(self, table: Table, label: str, column: int) -> str:
+        """Return an address on the page: samples sorted by this method's score, the best first."""
+        name, place = table.columns[column].info.name, self.places[table.title]
+        # The PSNR of a mean has no samples; those of the mean are the errors.
+        metric = name.replace(NAME, MSE) if is_derived(name) else name
+        where = {"dataset": place.dataset, "protocol": place.protocol, "split": place.split}
+        return f"#{urlencode({'sort': 'score', 'metric': metric, 'a': self.methods.get(label, label), **where})}"
+
+
+def _partial(place: Place) -> Iterator[str]:
+    for label, run in place.runs:
+        ledger = run.ledger()
+        done = sum(entry.status == "done" for entry in ledger.values())
+        failed = len(ledger) - done
+        if done < run.record.asked:
+            missing = run.record.asked - len(ledger)
+            told = [f"{failed} failed"] * bool(failed) + [f"{missing} not generated"] * bool(missing)
+            where = f"{label} on {place.dataset}, split {place.split}"
+            yield one_line(f"Partial run: {where} has {done} of {run.record.asked} images ({', '.join(told)}).")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,42 @@
+"use strict";
+
+/** Starts the page when all data are there, and draws again what a change of the state concerns. */
+(() => {
+  const { state, store, order, grid, charts, panel, detail, figure, blind, keys, columns } = Gallery;
+  /** Changes after which other rows are shown, or in another order. */
+  const ROWS = ["sort", "metric", "a", "b", "reverse", "dataset", "protocol", "split", "mask", "words", "status", "wins", "tags", "range", "region"];
+  /** Changes after which the same rows look different. */
+  const LOOKS = ["ref", "columns", "hidden", "pins", "chips", "size", "selected"];
+  let rows = [];
+
+  const has = (changed, names) => names.some((name) => changed.has(name));
+
+  function drawRows(changed) {
+    const { rows: found, candidates } = order.ordered(state.now);
+    const moved = found.length !== rows.length || found.some((row, place) => row !== rows[place]);
+    rows = found;
+    grid.draw(rows, !moved);
+    if (moved && changed.size) grid.toTop();
+    charts.draw(candidates);
+  }
+
+  function update(changed) {
+    if (has(changed, ROWS)) drawRows(changed);
+    else if (has(changed, LOOKS)) grid.draw(rows, true);
+    if (changed.has("theme")) requestAnimationFrame(() => drawRows(new Set()));
+    panel.draw(rows.length);
+    detail.update(changed);
+    blind.update(changed);
+  }
+
+  store.finish();
+  state.start(columns.usual());
+  for (const part of [grid, charts, panel, Gallery.stage, detail, figure, blind, keys]) part.start();
+  state.listen(update);
+  panel.draw(store.rows.length);
+  drawRows(new Set());
+  panel.draw(rows.length);
+  detail.update(new Set());
+  blind.update(new Set());
+  document.documentElement.dataset.ready = "true";
+})();
