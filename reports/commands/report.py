@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.commands.style_options import style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -40,6 +41,7 @@ FIGURES = ("distributions", "trade-off")
 )
 @click.option("--figure", metavar="FILE", help="Also plot the numbers: .png, .svg or .pdf.")
 @click.option("--kind", default=FIGURES[0], show_default=True, type=click.Choice(FIGURES), help="Kind of figure.")
+@style_options
 def report_command(
     runs: tuple[str, ...],
     table_format: str,
@@ -52,6 +54,7 @@ def report_command(
     samples: int,
     figure: str | None,
     kind: str,
+    **chosen: Any,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
     from brushbench.reports import tables
@@ -63,7 +66,7 @@ def report_command(
     found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
-    wanted = tables.TableOptions(table, by, significant, with_published, strict)
+    wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
