@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.commands.style_options import style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -21,6 +22,11 @@ SECTIONS = {
     "Table": ("table_format", "table", "by", "significant", "with_published", "strict"),
     "Sheet": ("sheet", "samples", "ids", "worst", "metric", "crop"),
     "Figure": ("figure", "kind"),
+    "Votes": ("votes",),
+    "Style of tables and figures": (
+        *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
+        *("width", "metrics", "font", "title"),
+    ),
 }
 """Sections of the help, each with its options."""
 
@@ -59,6 +65,7 @@ SECTIONS = {
 @click.option(
     "--votes", metavar="FILE", help="Print how often methods were preferred in the votes that a gallery saved. No RUN."
 )
+@style_options
 def report_command(
     runs: tuple[str, ...],
     table_format: str,
@@ -73,6 +80,7 @@ def report_command(
     figure: str | None,
     kind: str,
     votes: str | None,
+    **chosen: Any,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
     if votes is not None:
@@ -90,7 +98,7 @@ def report_command(
     found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
-    wanted = tables.TableOptions(table, by, significant, with_published, strict)
+    wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import ids_in, write_comparison
