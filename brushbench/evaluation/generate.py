@@ -1,7 +1,5 @@
 """Run a method over a data set and store the images that it generates."""
 
-import hashlib
-import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +17,11 @@ from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
 from brushbench.core.types import Dataset, Method, Sample
-from brushbench.datasets.source import check_id
 from brushbench.evaluation.call import MethodCall
 from brushbench.imaging.images import Size, encode_image
 from brushbench.imaging.padding import padded_size
 from brushbench.runs.config import Shard
+from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 
@@ -206,9 +204,9 @@ class Generation:
     def _explain(self, entry: LedgerEntry) -> None:
         """Store why a sample failed; if it succeeded, remove the explanation of an earlier failure."""
         if entry.status == "failed":
-            self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
+            self._run.write_error(error_name(entry.id), _explained(entry, self._failures[entry.id]))
         elif entry.id in self._ledger:
-            self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
+            self._run.error_path(error_name(entry.id)).unlink(missing_ok=True)
 
     def _append(self, entries: Sequence[LedgerEntry]) -> None:
         # A sample that fails again with the same error needs no second line.
@@ -221,14 +219,6 @@ class Generation:
 
     def _too_many(self) -> bool:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
-
-
-def _file_name(sample_id: str) -> str:
-    """The id as a file name; if it can't be one, its harmless characters and a hash."""
-    if not isinstance(capture(check_id, sample_id), Failure):
-        return sample_id
-    digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()
-    return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"
 
 
 def _explained(entry: LedgerEntry, failure: Failure) -> str:

@@ -9,6 +9,8 @@ import click
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.commands.details import print_details
+from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
 from brushbench.reports.commands.style_options import style_options, table_style
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ SECTIONS = {
 @click.option(
     "--votes", metavar="FILE", help="Print how often methods were preferred in the votes that a gallery saved. No RUN."
 )
+@sheet_options
 @style_options
 def report_command(
     runs: tuple[str, ...],
@@ -80,6 +83,9 @@ def report_command(
     figure: str | None,
     kind: str,
     votes: str | None,
+    worst: int | None,
+    metric: str | None,
+    crop: str | None,
     **chosen: Any,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
@@ -87,8 +93,7 @@ def report_command(
         return _print_votes(runs, votes, table_format)
     if not runs:
         raise click.UsageError("Missing argument 'RUN...'.")
-    if ids is not None and not sheet:
-        raise UserError("--ids chooses the samples of a sheet; give --sheet FILE too")
+    wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
     from brushbench.reports import tables
     from brushbench.reports.formats import render
     from brushbench.reports.frame import distinct
@@ -101,9 +106,9 @@ def report_command(
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
-        from brushbench.reports.comparison_sheet import ids_in, write_comparison
+        from brushbench.reports.comparison_sheet import write_comparison
 
-        write_comparison(found, Path(sheet), samples if ids is None else ids_in(Path(ids)))
+        write_comparison(found, Path(sheet), wanted_in_sheet, crop or "")
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
@@ -113,6 +118,7 @@ def report_command(
 
         write_distributions(found, Path(figure))
     click.echo(printed)
+    print_details(found, table_format)
     return _trouble(found, damaged)
 
 
