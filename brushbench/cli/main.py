@@ -5,11 +5,13 @@ Exit codes: 0 success, 1 a check failed, 2 a user error (one line on stderr), 3 
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from brushbench import __version__
+from brushbench.cli.screen import SCREEN, Verbosity, tell
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.machine import check_arguments, check_memory, refusal, terminable
 from brushbench.core.notes import hearing
@@ -58,16 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
     heard: list[str] = []
+    SCREEN.verbosity = Verbosity.USUAL
     try:
         # What libraries warn of during a run is among its notes; this hears their other warnings.
         with hearing() as heard, terminable():
             check_arguments(given)
             check_memory(given)
             code = cli.main(given, prog_name="brushbench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = MISTAKE
     except click.ClickException as error:
         code = _mistake(error.format_message())
     except UserError as error:
         code = _mistake(str(error))
+        if SCREEN.verbosity == Verbosity.VERBOSE:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. Run the same command again to resume.", err=True)
         code = INTERRUPTED
@@ -108,7 +116,7 @@ class _Warnings(logging.Handler):
         message = one_line(record.getMessage(), 2000)
         if message not in self._told:
             self._told.add(message)
-            click.echo(f"warning: {message}", err=True)
+            tell(f"warning: {message}")
 
 
 def _mistake(message: str) -> int:
