@@ -34,7 +34,7 @@ class BlendedLatentOptions(SampledOptions):
     """Options of `blended-latent`; the default sampler is DDIM as the official script sets it up."""
 
     blending_start: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Fraction of the steps that is skipped at the beginning."""
+    """Fraction of the steps that is skipped at the beginning. Unit: share of the steps."""
 
 
 @final

@@ -45,7 +45,7 @@ class Telea:
     """Fast marching from the border inwards: Telea, J. Graphics Tools 9(1), 2004; OpenCV's implementation."""
 
     radius: Radius = 3.0
-    """Radius of the neighbourhood of each pixel, in pixels."""
+    """Radius of the neighbourhood of each pixel. Unit: pixels."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Fill the masked pixels of each sample; fails for a sample without known pixels."""
@@ -58,7 +58,7 @@ class NavierStokes:
     """Isophotes continued as by a fluid: Bertalmio, Bertozzi and Sapiro, CVPR 2001; OpenCV's implementation."""
 
     radius: Radius = 3.0
-    """Radius of the neighbourhood of each pixel, in pixels."""
+    """Radius of the neighbourhood of each pixel. Unit: pixels."""
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Fill the masked pixels of each sample; fails for a sample without known pixels."""

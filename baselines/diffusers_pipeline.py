@@ -63,15 +63,20 @@ class DiffusersOptions:
     model: str | None = None
     """Folder or hub id of the pipeline; None: the folder given as weights."""
     steps: Steps | None = None
+    """Number of denoising steps. Unit: steps."""
     guidance: Guidance | None = None
+    """The pipeline's guidance scale, in most of them that of classifier-free guidance. Unit: factor.
+    Paper: Ho and Salimans, arXiv:2207.12598, section 3.2."""
     negative_prompt: str | None = None
+    """Text that describes what to avoid, for every sample."""
     strength: Strength = 1.0
     """How much of the masked region is noise at first. 1, all of it, for every pipeline, even where its own default
-    would let the original object shine through."""
+    would let the original object shine through. Unit: share."""
     true_cfg_scale: Guidance | None = None
-    """Classifier-free guidance scale of models whose `guidance` is something else: FLUX, Qwen-Image."""
+    """Classifier-free guidance scale of models whose `guidance` is something else: FLUX, Qwen-Image. Unit: factor.
+    Paper: Ho and Salimans, arXiv:2207.12598, section 3.2."""
     sampler: Sampler | None = None
-    """None: the folder's own sampler."""
+    """The sampler; none: the folder's own."""
     revision: str | None = None
     """Branch, tag or commit of a hub id."""
     variant: Variant | None = None

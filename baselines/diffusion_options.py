@@ -25,16 +25,21 @@ class DiffusionOptions:
     """Options of every method that denoises."""
 
     steps: Steps = 50
+    """Number of denoising steps. Unit: steps."""
     guidance: Guidance = 7.5
+    """Scale of classifier-free guidance; up to 1, the negative prompt isn't used. Unit: factor.
+    Paper: Ho and Salimans, arXiv:2207.12598, section 3.2."""
     negative_prompt: str = ""
+    """Text that describes what to avoid, for every sample."""
     base: str | None = None
     """Folder, single file or hub id of another base model of the kind that the method needs."""
     ema: bool = field(default=False, metadata={ADDED: True})
     """Use the EMA weights of a `base` that is a single file with both kinds."""
     blend: Blend = "none"
-    """How known pixels are put back into the result."""
+    """How known pixels are put back into the result: not at all, exactly (`paste`), or with the mask's edge blurred.
+    Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.2."""
     blur: int = 21
-    """Kernel size of `blend=blur` in pixels; odd."""
+    """Kernel size of `blend=blur`; odd. Unit: pixels. Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.2."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: keep each model on the GPU only while it is needed, for small GPUs."""
 
@@ -51,7 +56,7 @@ class SampledOptions(DiffusionOptions):
     """Options of a method whose sampler can be chosen."""
 
     sampler: Sampler | None = None
-    """None: the sampler of the method's official code, or the folder's own."""
+    """The sampler; none: that of the method's official code, or the folder's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,11 @@ class ConditioningOptions(SampledOptions):
     """Options of a method with a second network beside the UNet."""
 
     scale: float = 1.0
-    """The conditioning scale w."""
+    """Factor of the features that the second network adds; 0 turns it off. Unit: factor."""
     start: Fraction = 0.0
-    """Fraction of the steps at which the second network's features start to be added."""
+    """Fraction of the steps at which the second network's features start to be added. Unit: share of the steps."""
     end: Fraction = 1.0
-    """Fraction of the steps at which they stop."""
+    """Fraction of the steps at which they stop. Unit: share of the steps."""
 
     def __post_init__(self) -> None:
         SampledOptions.__post_init__(self)

@@ -41,6 +41,7 @@ class Aesthetic:
     linear: str | None = None
     """The predictor's file, safetensors or torch; None: LAION's own."""
     device: str = "auto"
+    """Device to compute on; a run passes its own."""
 
     @property
     def info(self) -> MetricInfo:

@@ -53,8 +53,11 @@ class CLIPSimilarity:
     model: str = OPENAI
     """A CLIP in transformers layout: a folder or a hub id."""
     region: Literal["whole", "painted"] = "whole"
+    """Pixels that are scored; `METRIC@REGION` means the same."""
     device: str = "auto"
+    """Device to compute on; a run passes its own."""
     protocol: ProtocolName = "strict"
+    """Rules for the computation; a run passes its own."""
 
     @property
     def info(self) -> MetricInfo:

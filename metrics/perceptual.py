@@ -104,11 +104,15 @@ class LPIPS:
     """
 
     net: NetName = "squeeze"
+    """Backbone whose features are compared. Paper: Zhang et al., arXiv:1801.03924, section 3."""
     backbone: str | None = None
     """A safetensors file or torch checkpoint of torchvision's feature layers; None: torchvision's own weights."""
     region: Region = "known"
+    """Pixels that are scored; `METRIC@REGION` means the same."""
     device: str = "auto"
+    """Device to compute on; a run passes its own."""
     protocol: ProtocolName = "strict"
+    """Rules for the computation; a run passes its own."""
 
     @property
     def info(self) -> MetricInfo:

@@ -41,7 +41,9 @@ class MSE:
     """
 
     protocol: ProtocolName = "strict"
+    """Rules for the computation; a run passes its own."""
     region: Region = "known"
+    """Pixels that are scored; `METRIC@REGION` means the same."""
 
     @property
     def info(self) -> MetricInfo:
@@ -65,7 +67,9 @@ class PSNR:
     """
 
     protocol: ProtocolName = "strict"
+    """Rules for the computation; a run passes its own."""
     region: Region = "known"
+    """Pixels that are scored; `METRIC@REGION` means the same."""
 
     @property
     def info(self) -> MetricInfo:
@@ -98,7 +102,9 @@ class SSIM:
     """
 
     protocol: ProtocolName = "strict"
+    """Rules for the computation; a run passes its own."""
     region: Region = "known"
+    """Pixels that are scored; `METRIC@REGION` means the same."""
     device: str = "auto"
     """On the CPU, scikit-image computes it; on a CUDA device torch does, equal to about 1e-12."""
 

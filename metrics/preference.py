@@ -61,6 +61,7 @@ class ImageReward:
     """A hub id, or a folder with `ImageReward.pt` or `.safetensors`, `med_config.json`, `tokenizer/vocab.txt`, and
     `vit_config.json` if the vision tower isn't ViT-L/16."""
     device: str = "auto"
+    """Device to compute on; a run passes its own."""
 
     @property
     def info(self) -> MetricInfo:
@@ -125,6 +126,7 @@ class HPS:
     antialias: bool = True
     """True: resize like torchvision 0.17 and later. False: like earlier versions, as in BrushNet's own environment."""
     device: str = "auto"
+    """Device to compute on; a run passes its own."""
 
     @property
     def info(self) -> MetricInfo:

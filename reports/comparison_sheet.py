@@ -6,18 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 from PIL import Image
+from torch import Tensor
 
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_text
 from brushbench.core.types import Dataset, Sample
+from brushbench.imaging.crops import enlarged, surroundings
 from brushbench.imaging.images import read_image
+from brushbench.imaging.masks import erase
 from brushbench.imaging.sheets import (
     FRAME,
     GREY,
@@ -33,6 +37,7 @@ from brushbench.imaging.sheets import (
 )
 from brushbench.reports.figures import check_suffix, readable, write_figure
 from brushbench.reports.frame import labels_of
+from brushbench.reports.sheet_samples import Wanted, Worst, worst_samples
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
@@ -53,8 +58,9 @@ def ids_in(file: Path) -> list[str]:
     return found
 
 
-def write_comparison(runs: Sequence[Run], file: Path, wanted: int | Sequence[str]) -> None:
-    """Draw samples of each data set and split: a number evenly spaced among those that all of its runs have, or these.
+def write_comparison(runs: Sequence[Run], file: Path, wanted: Wanted, crop: str = "") -> None:
+    """Draw samples of each data set and split: a number evenly spaced among those that all of its runs have, these,
+    or the worst. With `crop`, only what surrounds the mask is shown.
 
     A run that has no image of a sample that is named has a grey picture in its place. Raises `UserError` for a name
     that is in none of the data sets.
@@ -66,9 +72,13 @@ def write_comparison(runs: Sequence[Run], file: Path, wanted: int | Sequence[str
     groups: dict[DatasetIdentity, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.record.identity.dataset, []).append(run)
-    parts = [_Part(f"{data.name}, split {data.split}", own, dataset_of(own[0])) for data, own in groups.items()]
+    parts = [
+        _Part(f"{data.name}, split {data.split}", own, dataset_of(own[0]), bool(crop)) for data, own in groups.items()
+    ]
     if isinstance(wanted, int):
         sheet = below([part.spaced(wanted) for part in parts])
+    elif isinstance(wanted, Worst):
+        sheet = below([part.worst(wanted) for part in parts])
     else:
         _check_known(wanted, parts)
         sheet = below([part.named(wanted) for part in parts if part.has_any(wanted)])
@@ -85,6 +95,7 @@ class _Part:
     title: str
     runs: Sequence[Run]
     dataset: Dataset
+    crop: bool
 
     def spaced(self, count: int) -> Sheet:
         """So many samples, evenly spaced among those that all runs have."""
@@ -94,6 +105,16 @@ class _Part:
         if not shared:
             raise UserError(one_line(f"{self.title}: no sample has an image in all of the {len(self.runs)} runs"))
         return self._sheet(evenly(shared, count), finished)
+
+    def worst(self, wanted: Worst) -> Sheet:
+        """The worst samples among those that all runs have an image of."""
+        finished = self._finished()
+        places = {name: index for index, name in enumerate(self.dataset.ids)}
+        among = [name for name in places if all(name in entries for _, entries in finished)]
+        told = worst_samples(self.runs, wanted, among)
+        if not told:
+            raise UserError(one_line(f"{self.title}: no sample has a score and an image in all of its runs"))
+        return self._sheet([places[name] for name in told], finished, told)
 
     def has_any(self, wanted: Sequence[str]) -> bool:
         """Whether any of these samples is in the data set."""
@@ -107,9 +128,14 @@ class _Part:
     def _finished(self) -> Finished:
         return [(run, run.intact()) for run in self.runs]
 
-    def _sheet(self, indices: Sequence[int], finished: Finished) -> Sheet:
+    def _sheet(self, indices: Sequence[int], finished: Finished, told: Mapping[str, str] | None = None) -> Sheet:
+        """`told` are words about samples, by id, for the line below their pictures."""
         samples = [self.dataset[index] for index in indices]
-        rows = [(_pictures(sample, finished), f"{sample.id}: {sample.caption}") for sample in samples]
+        before = {name: f"{words}, " for name, words in (told or {}).items()}
+        rows = [
+            (_pictures(sample, finished, self.crop), f"{before.get(sample.id, '')}{sample.id}: {sample.caption}")
+            for sample in samples
+        ]
         return table(self.title, [*SOURCE_AND_INPUT, *labels_of(self.runs)], rows)
 
 
@@ -120,13 +146,17 @@ def _check_known(wanted: Sequence[str], parts: Sequence[_Part]) -> None:
         raise UserError(one_line(f"{missing[0]!r} is not the id of a sample of these runs{more}"))
 
 
-def _pictures(sample: Sample, finished: Finished) -> list[Image.Image]:
-    return [*source_and_input(sample), *(_painted(sample, run, entries.get(sample.id)) for run, entries in finished)]
+def _pictures(sample: Sample, finished: Finished, crop: bool) -> list[Image.Image]:
+    painted = [_painted(sample, run, entries.get(sample.id)) for run, entries in finished]
+    if not crop:
+        return [*source_and_input(sample), *map(reduced, painted)]
+    masked = erase(sample.image[None], sample.mask[None])[0]
+    return [enlarged(surroundings(image, sample.mask)) for image in (sample.image, masked, *painted)]
 
 
-def _painted(sample: Sample, run: Run, entry: LedgerEntry | None) -> Image.Image:
+def _painted(sample: Sample, run: Run, entry: LedgerEntry | None) -> UInt8[Tensor, "3 _ _"]:
     """The image of a run, grey if it has none."""
-    return reduced(read_image(run.image_path(entry)) if entry else torch.full_like(sample.image, GREY[0]))
+    return read_image(run.image_path(entry)) if entry else torch.full_like(sample.image, GREY[0])
 
 
 def _vector(sheet: Sheet) -> Figure:

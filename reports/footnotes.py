@@ -38,7 +38,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield f"{READING[table]}; ↑ higher is better, ↓ lower is better"
     if protocol == "paper":
         yield ONE_SEED
-    yield from _roles(rows, protocol)
+    yield from _roles(summary, rows, protocol)
     if rows[FEWER].any():
         yield f"{MARK}: mean lacks samples that other methods have, so not ranked"
     if summary.by.replace("-", "_") == MASK_SIZE and {"outside", BOTH} & set(rows["split"]):
@@ -108,12 +108,13 @@ def _count(rows: pd.DataFrame) -> str:
     return f"{text} ({', '.join(f'{metric} {count}' for metric, count in each)})"
 
 
-def _roles(rows: pd.DataFrame, protocol: str) -> Iterator[str]:
+def _roles(summary: Summary, rows: pd.DataFrame, protocol: str) -> Iterator[str]:
     """Explain the rows below the rule."""
     beside = rows[rows["role"] != "contender"].drop_duplicates("method")
     if beside.empty:
         return
-    names = {str(name).partition(" ")[0] for name in beside["method"]}
+    labels = set(beside["method"])
+    names = {record.identity.method.name for key, record in summary.records.items() if key[3] in labels}
     told = [_of_method(info, protocol) for name in sorted(names, reverse=True) if (info := method_info(name))]
     told = list(filter(None, told))
     told += ["a floor uses no model"] if (beside["role"] == "floor").any() else []

@@ -3,7 +3,8 @@
 Nothing here is escaped; every format does that in its own way.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
@@ -20,6 +21,12 @@ NAMES = {
     "psnr-of-mean-mse": "PSNR of mean MSE",
 }
 """Headings of the paper's columns, and of names that would be hard to read; any other name is printed in capitals."""
+PAPER = {
+    "image quality": ("image-reward", "hps", "aesthetic"),
+    "masked-region preservation": ("psnr", "mse", "lpips"),
+    "text alignment": ("clip", "papercut-clip"),
+}
+"""The metrics of the paper's tables, in its order; PaperCut's CLIP is listed under its own name."""
 FEWER = "†"
 """Sign behind a mean over fewer samples than others in its column."""
 BESIDE = "references and floors, not ranked"
@@ -36,16 +43,24 @@ class Column:
     group: str
     """Heading of the group of metrics that the column belongs to; may be empty."""
     info: MetricInfo
+    called: str = ""
+    """Name in the heading, if it is not the usual one."""
+    decimals: int | None = None
+    """Digits after the point, if they are not the usual ones."""
 
     @property
     def name(self) -> str:
         """Return the name in the heading, without region, scale and unit."""
+        if self.called:
+            return self.called
         name = self.info.name.partition("@")[0]
         return NAMES.get(name, name.upper())
 
     @property
     def digits(self) -> int:
         """Return the number of digits after the point."""
+        if self.decimals is not None:
+            return self.decimals
         return 2 if self.info.unit or self.info.scale != 1 or self.info.name.partition("@")[0] in NAMES else 4
 
     def printed(self, value: float) -> str:
@@ -98,6 +113,20 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Dress:
+    """What only LaTeX has: sources of texts, keys, and the form of the table."""
+
+    label: str = ""
+    """Key for `\\label`."""
+    latex: Mapping[str, str] = field(default_factory=dict)
+    """LaTeX in the place of a text, or of its beginning up to a space."""
+    cites: Mapping[str, str] = field(default_factory=dict)
+    """Keys for `\\cite` by the label of a row."""
+    is_narrow: bool = False
+    """Whether the table is as wide as one column of a page that has two."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The table of one data set under one protocol."""
 
@@ -110,14 +139,27 @@ class Table:
     """Notes below the table, each a sentence or two."""
     legend: tuple[tuple[Mark, str], ...] = ()
     """Marks that occur, with their meanings."""
+    place: str = ""
+    """Data set, splits and protocol, which the title says unless there is a caption."""
+    brief: str = ""
+    """What one line of notes says beside the legend."""
+    is_brief: bool = False
+    """Whether legend and notes are printed as one line."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What splits and groups are called, if not by their names."""
+    dress: Dress = Dress()
+
+    def called(self, name: str) -> str:
+        """Return what a split or group is called."""
+        return self.names.get(name, name)
 
     def levels(self) -> list[list[tuple[str, int]]]:
         """Return the lines above the headings: splits, if there are several, and groups.
 
         Each title comes with the number of columns that it spans.
         """
-        splits = [(column.split, column.split) for column in self.columns]
-        groups = [(f"{column.split}/{column.group}", column.group) for column in self.columns]
+        splits = [(column.split, self.called(column.split)) for column in self.columns]
+        groups = [(f"{column.split}/{column.group}", self.called(column.group)) for column in self.columns]
         several = len(set(splits)) > 1
         return [
             [(title, len(list(same))) for (_, title), same in groupby(level)]

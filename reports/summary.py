@@ -1,6 +1,6 @@
 """Turn a tidy frame into the numbers of the tables: means with intervals, counts, and what a reader must know."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import with_psnr_of_mean
 from brushbench.reports.roles import role_of
 from brushbench.reports.run_notes import RunNote, notes_of
+from brushbench.reports.selection import selected
 from brushbench.reports.statistics import Estimate, balanced
 from brushbench.reports.storage import SplitKey, Stored, stored_of
 from brushbench.runs.folder import Run
@@ -78,15 +79,21 @@ class Summary:
     """What a reader must know about how the images were made."""
 
 
-def summarise(runs: Sequence[Run], by: str = "") -> Summary:
+def summarise(runs: Sequence[Run], by: str = "", methods: Sequence[str] = (), splits: Sequence[str] = ()) -> Summary:
     """Compute mean, 95 % interval and standard error of each run and metric over its scored samples, by tag.
 
-    Raises `UserError` if two runs would share a row, if none is scored, or if no sample has the tag.
+    Only these methods and splits are in it, if there are any; a method stands for all its rows. Raises `UserError` if
+    two runs would share a row, if none is scored, or if there is no such tag, method or split.
     """
-    scores = scores_of(runs)
-    tidy = frame_of(runs, scores)
+    everything, all_scores = runs, scores_of(runs)
+    tidy = frame_of(runs, all_scores)
     if tidy.empty:
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
+    places = selected(runs, methods, splits)
+    runs, scores = [everything[place] for place in places], [all_scores[place] for place in places]
+    tidy = tidy[tidy["run"].isin([str(run.path) for run in runs])].reset_index(drop=True)
+    if tidy.empty:
+        raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     keys = [*GROUP, "method", "metric"]
     shared = tidy[[*keys, "run"]].drop_duplicates().duplicated(keys)
     if shared.any():
@@ -95,7 +102,7 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         raise UserError(one_line(f"two runs are {place}: one is {first['run']}"))
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy[ROLE] = tidy["run"].map({str(run.path): role_of(run) for run in runs})
-    metrics = metrics_of(runs, scores)
+    metrics, labels = metrics_of(runs, scores), set(tidy["method"])
     tidy = _as_counted(tidy, metrics)
     asked = {str(run.path): run.record.asked for run in runs} if not by else {}
     rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, by), metrics)
@@ -106,21 +113,22 @@ def summarise(runs: Sequence[Run], by: str = "") -> Summary:
         unscored=unscored_of(scores),
         versions=versions_of(scores),
         notes=_notes(tidy),
-        records=_by_place(runs, [run.record for run in runs]),
+        records=_by_place(everything, [run.record for run in everything], labels),
         asked=asked,
-        not_scored=tuple(_not_scored(runs, scores)),
+        not_scored=tuple(_not_scored(everything, places, scores)),
         by=by,
-        stored=_by_place(runs, [stored_of(run, own) for run, own in zip(runs, scores, strict=True)]),
-        run_notes=notes_of(runs),
+        stored=_by_place(everything, list(map(stored_of, everything, all_scores)), labels),
+        run_notes=tuple(note for note in notes_of(everything) if note.method in labels),
     )
 
 
-def _by_place(runs: Sequence[Run], values: Sequence[V]) -> dict[SplitKey, V]:
-    """Return the value of each run, by its place in the tables."""
+def _by_place(runs: Sequence[Run], values: Sequence[V], labels: Container[str]) -> dict[SplitKey, V]:
+    """Return the value of each run with one of these labels, by its place in the tables."""
     places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
     return {
         (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): value
         for run, dataset, label, value in places
+        if label in labels
     }
 
 
@@ -152,10 +160,12 @@ def both_splits(summary: Summary) -> Summary:
     return replace(summary, rows=rows, tidy=tidy, notes=together, left_out=tuple(map(str, left_out)))
 
 
-def _not_scored(runs: Sequence[Run], scores: Sequence[Scores | None]) -> Iterator[str]:
-    for run, label, own in zip(runs, labels_of(runs), scores, strict=True):
+def _not_scored(runs: Sequence[Run], places: Sequence[int], scores: Sequence[Scores | None]) -> Iterator[str]:
+    labels = labels_of(runs)
+    for place, own in zip(places, scores, strict=True):
         if own is None or not own.metrics:
-            yield f"{label} on {run.record.identity.dataset.name}/{run.record.identity.dataset.split}"
+            dataset = runs[place].record.identity.dataset
+            yield f"{labels[place]} on {dataset.name}/{dataset.split}"
 
 
 def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:

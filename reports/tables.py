@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Container, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -13,21 +13,19 @@ import pandas as pd
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_info import ROLES
 from brushbench.core.metric_info import MetricInfo
+from brushbench.reports.brief import brief, place_of, title_of, told_apart
 from brushbench.reports.footnotes import footnotes
 from brushbench.reports.highlight import by_rank, by_significance
 from brushbench.reports.intervals import printed_interval
-from brushbench.reports.layout import Cell, Column, Mark, Section, Table, TableRow, heading
+from brushbench.reports.layout import PAPER, Cell, Column, Mark, Section, Table, TableRow, heading
+from brushbench.reports.look import Look, look_of
 from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
-from brushbench.reports.summary import BOTH, FEWER, SECTION, Summary, both_splits, summarise
+from brushbench.reports.renaming import renamed
+from brushbench.reports.style import Notes, Style, separated
+from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
 
-PAPER = {
-    "image quality": ("image-reward", "hps", "aesthetic"),
-    "masked-region preservation": ("psnr", "mse", "lpips"),
-    "text alignment": ("clip", "papercut-clip"),
-}
-"""The metrics of the paper's tables, in its order; PaperCut's CLIP is listed under its own name."""
 SIDE_BY_SIDE = ("inside", "outside")
 
 
@@ -44,6 +42,8 @@ class TableOptions:
     """Print the published numbers below the measured ones."""
     strict: bool = False
     """Refuse a table with missing scores."""
+    style: Style = field(default_factory=Style)
+    """Which columns and rows, under which names, and how they are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class Report:
     """Rows of the summary that are printed, with `mark` (`best`, `second` or empty)."""
     metrics: Mapping[str, MetricInfo]
     by: str = ""
+    notes: Notes = ""
+    """How many notes to print below each table; empty for what is usual in the format."""
 
 
 def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
@@ -63,10 +65,14 @@ def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
         raise unknown("table", wanted.table, TABLES)
     if wanted.by and wanted.with_published:
         raise UserError("published numbers are for whole splits, so they cannot be shown in a table by tag")
-    summary = summarise(runs, wanted.by)
+    summary = summarise(runs, wanted.by, wanted.style.rows, wanted.style.splits)
     if wanted.strict:
         _check_complete(summary)
-    return TABLES[wanted.table](summary, wanted)
+    combined = both_splits(summary) if wanted.table == "ablation" else summary
+    if combined.rows.empty:
+        raise UserError("an ablation table needs runs of one method on both inside and outside; there are none")
+    look = look_of(combined, wanted.style)
+    return _arranged(renamed(combined, look.names), wanted, look)
 
 
 def _check_complete(summary: Summary) -> None:
@@ -79,28 +85,6 @@ def _check_complete(summary: Summary) -> None:
         raise UserError(one_line(f"--strict: {len(partial)} cells are incomplete, such as {where} ({count})"))
 
 
-def _paper(summary: Summary, wanted: TableOptions) -> Report:
-    return _arranged(summary, wanted, _paper_columns, paired=True)
-
-
-def _ablation(summary: Summary, wanted: TableOptions) -> Report:
-    means = both_splits(summary)
-    if means.rows.empty:
-        raise UserError("an ablation table needs runs of one method on both inside and outside; there are none")
-    return _arranged(means, wanted, _paper_columns, paired=False)
-
-
-def _summary(summary: Summary, wanted: TableOptions) -> Report:
-    return _arranged(summary, wanted, _all_columns, paired=False)
-
-
-TABLES: dict[str, Callable[[Summary, TableOptions], Report]] = {
-    "summary": _summary,
-    "paper": _paper,
-    "ablation": _ablation,
-}
-
-
 def _paper_columns(split: str, present: Container[str], metrics: Mapping[str, MetricInfo]) -> list[Column]:
     return [Column(split, group, metrics[name]) for group, names in PAPER.items() for name in names if name in present]
 
@@ -109,43 +93,45 @@ def _all_columns(split: str, present: Container[str], metrics: Mapping[str, Metr
     return [Column(split, "", metrics[name]) for name in metrics if name in present]
 
 
-def _arranged(
-    summary: Summary, wanted: TableOptions, columns_of: Callable[..., list[Column]], *, paired: bool
-) -> Report:
+TABLES: dict[str, Callable[[str, Container[str], Mapping[str, MetricInfo]], list[Column]]] = {
+    "summary": _all_columns,
+    "paper": _paper_columns,
+    "ablation": _paper_columns,
+}
+
+
+def _arranged(summary: Summary, wanted: TableOptions, look: Look) -> Report:
     tables, printed = [], []
     for key, rows in summary.rows.groupby(["dataset", "protocol"], sort=False):
         place = str(key[0]), str(key[1])
-        for splits in _side_by_side(list(rows["split"].unique()), paired=paired):
+        for splits in _side_by_side(list(rows["split"].unique()), look, paired=wanted.table == "paper"):
             own = rows[rows["split"].isin(splits)]
-            columns = [
-                column
-                for split in splits
-                for column in columns_of(split, set(own[own["split"] == split]["metric"]), summary.metrics)
-            ]
+            columns = [column for split in splits for column in _columns(own, split, wanted.table, look)]
             if columns:
-                maker = _Maker(summary, wanted, tuple(columns))
+                maker = _Maker(summary, wanted, look, tuple(columns))
                 table, records = maker.table(place, own)
                 tables.append(table)
                 printed.append(records)
     if not tables:
-        names = ", ".join(name for group in PAPER.values() for name in group)
-        raise UserError(f"none of the metrics of the paper's table is scored in these runs: {names}")
-    return Report(tuple(tables), pd.concat(printed, ignore_index=True), summary.metrics, summary.by)
+        names = ", ".join(name for _, name in look.columns) or ", ".join(
+            name for each in PAPER.values() for name in each
+        )
+        raise UserError(f"none of the metrics of the requested table is scored in these runs: {names}")
+    rows = pd.concat(printed, ignore_index=True)
+    return Report(told_apart(tables, wanted.table), rows, summary.metrics, summary.by, wanted.style.notes)
 
 
-def _side_by_side(splits: Sequence[str], *, paired: bool) -> list[list[str]]:
+def _columns(rows: pd.DataFrame, split: str, table: str, look: Look) -> list[Column]:
+    present = set(rows[rows["split"] == split]["metric"])
+    return look.columns_of(split, present, TABLES[table](split, present, look.metrics))
+
+
+def _side_by_side(splits: Sequence[str], look: Look, *, paired: bool) -> list[list[str]]:
     """Put inside and outside in one table if `paired`; any other split has a table of its own."""
-    ordered = sorted(
-        splits, key=lambda split: SIDE_BY_SIDE.index(split) if split in SIDE_BY_SIDE else len(SIDE_BY_SIDE)
-    )
+    order = separated(look.style.splits) or SIDE_BY_SIDE
+    ordered = sorted(splits, key=lambda split: order.index(split) if split in order else len(order))
     together = [split for split in ordered if split in SIDE_BY_SIDE] if paired else []
     return [group for group in (together, *([split] for split in ordered if split not in together)) if group]
-
-
-def _called(splits: Sequence[str]) -> str:
-    if splits == [BOTH]:
-        return BOTH
-    return f"split {splits[0]}" if len(splits) == 1 else f"splits {' and '.join(splits)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +140,7 @@ class _Maker:
 
     summary: Summary
     wanted: TableOptions
+    look: Look
     columns: tuple[Column, ...]
 
     def table(self, place: tuple[str, str], rows: pd.DataFrame) -> tuple[Table, pd.DataFrame]:
@@ -162,20 +149,26 @@ class _Maker:
         beside = self._beside(place) if self.wanted.with_published else None
         sections, marked = [], []
         for title in map(str, rows[SECTION].unique()):
-            own = rows[rows[SECTION] == title]
+            own = self.look.ordered(rows[rows[SECTION] == title])
             marks = self._marks(own, place)
             groups = [self._rows(group, marks, beside) for group in _by_role(own)]
             sections.append(Section(f"{self.summary.by}: {title}" if title else "", *groups))
             keys = zip(own["method"], own["split"], own["metric"], strict=True)
             marked.append(own.assign(mark=[marks.get(key, "") for key in keys]))
         splits = list(dict.fromkeys(column.split for column in self.columns))
+        where = place_of(self.look, dataset, splits, protocol)
+        title = title_of(self.look, where)
         table = Table(
-            title=f"{dataset}, {_called(splits)}, protocol {protocol}",
+            title=title,
             columns=self.columns,
             headings=tuple(heading(one.info, one.name, place=self.wanted.table == "summary") for one in self.columns),
             sections=tuple(sections),
             notes=(*footnotes(self.summary, rows, self.wanted.table), *(beside.notes(rows) if beside else ())),
             legend=self._legend(sections),
+            place=where,
+            brief=brief(rows, self.wanted.table),
+            names=self.look.names.texts,
+            dress=self.look.dress(self.columns, title),
         )
         records = pd.concat(marked)
         return table, beside.records(records) if beside else records

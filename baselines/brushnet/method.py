@@ -31,14 +31,21 @@ PART = "brushnet"
 class BrushNetOptions(ConditioningOptions):
     """Options of `brushnet`; the default sampler is UniPC, as in the official script. The branch is plug-and-play."""
 
+    scale: float = 1.0
+    """Preservation scale w: factor of the features that the branch adds; 0 turns it off. Unit: factor.
+    Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.3."""
     brushnet: str | None = None
     """Folder or hub id of another BrushNet branch."""
     lora: str | None = None
     """File, folder or hub id of LoRA weights for the base model."""
     lora_scale: float = 1.0
+    """Factor of the change that the LoRA makes to the weights. Unit: factor.
+    Paper: Hu et al., arXiv:2106.09685, section 4.1."""
     ip_adapter: str | None = None
     """File, folder or hub id of an IP-Adapter for the base model."""
     ip_adapter_scale: float = 1.0
+    """Weight of the attention to the picture, beside that to the text. Unit: factor.
+    Paper: Ye et al., arXiv:2308.06721, section 3.2."""
     ip_adapter_image: str | None = None
     """The picture to use as a prompt, or a folder with one picture per sample, named after the sample's id."""
 

@@ -38,11 +38,14 @@ class PowerPaintOptions(SampledOptions):
     """Options of `powerpaint`; the default sampler is the folder's own (DDIM as published), in version 2 UniPC."""
 
     version: Literal[1, 2] = 1
+    """Version of the model: 1 is an inpainting UNet, 2 a BrushNet with attention. Unit: version."""
     checkpoint: str | None = None
     """Folder or hub id as published: `ppt-v1` for version 1, `PowerPaint_Brushnet` for version 2."""
     task: Task = "text-guided"
+    """What to put into the hole. Paper: Zhuang et al., arXiv:2312.03594, section 3.2."""
     fitting: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """How closely a shape-guided object should fit the hole."""
+    """How closely a shape-guided object should fit the hole. Unit: share.
+    Paper: Zhuang et al., arXiv:2312.03594, section 3.2."""
 
 
 @final

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import click
 
+from brushbench.cli.sections import choices
 from brushbench.core.errors import UserError, one_line, unknown
 
 FOUND_DEFECTS, SOME_FAILED = 1, 3
@@ -30,7 +30,7 @@ def data() -> None:
 @click.option("--dataset", metavar="D", help="Data set; see `data list`. Default: the one found in --root.")
 @click.option("--root", metavar="DIR", help="Folder of the data set.")
 @click.option("--split", metavar="S[,S...]", help="Splits to check. Default: all splits with stored masks.")
-@click.option("--format", "report_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
+@click.option("--format", "report_format", default="text", show_default=True, metavar=choices(FORMATS), help="Format.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
 def verify_command(
     dataset: str | None, root: str | None, split: str | None, report_format: str, options: tuple[str, ...]
@@ -47,7 +47,7 @@ def verify_command(
     from brushbench.curation.verify import verify_dataset as look
     from brushbench.runs.config import split_names
 
-    with showing_progress(partial(click.echo, err=True)) as watch:
+    with showing_progress() as watch:
         names = split_names(split) if split is not None else None
         found = look(dataset, root, names, watch, parse_pairs(options))
     click.echo(verify_report.as_json(found) if report_format == "json" else verify_report.as_text(found))
@@ -102,7 +102,7 @@ def convert_command(
         skip_damaged=skip_damaged,
         options=parse_pairs(options),
     )
-    with showing_progress(partial(click.echo, err=True)) as watch:
+    with showing_progress() as watch:
         done = work(asked, watch)
     state = "already exists and is the same" if done.unchanged else "written"
     click.echo(f"{output}: {state}: {done.count} samples of {done.name}, {', '.join(done.splits)}, as {done.to}")
@@ -142,7 +142,7 @@ def show_command(
 
 
 @data.command("list")
-@click.option("--format", "list_format", default="text", show_default=True, help=", ".join(FORMATS) + ".")
+@click.option("--format", "list_format", default="text", show_default=True, metavar=choices(FORMATS), help="Format.")
 def list_command(list_format: str) -> None:
     """List the data sets: location on this machine, number of samples, licence, citation."""
     if list_format not in FORMATS:
@@ -211,7 +211,7 @@ def get_command(
     from brushbench.cli.progress import showing_bytes
 
     origin = Origin(url, Path(archive) if archive is not None else None, hub, sha256, revision)
-    with showing_bytes(partial(click.echo, err=True)) as tell:
+    with showing_bytes() as tell:
         got = fetch(name, where, origin, tell)
     if got.sha256 is not None and sha256 is None:
         click.echo(f"SHA-256 of the archive: {got.sha256}", err=True)
@@ -246,7 +246,7 @@ def _verified(name: str, root: Path) -> int:
     from brushbench.curation import verify_report
     from brushbench.curation.verify import verify_dataset as look
 
-    with showing_progress(partial(click.echo, err=True)) as watch:
+    with showing_progress() as watch:
         found = look(name, root, None, watch)
     click.echo(verify_report.summary(found))
     click.echo(one_line(f"details: brushbench data verify --dataset {name} --root {root}"))

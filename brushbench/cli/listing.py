@@ -1,33 +1,42 @@
 """The `list` command: list what is available."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
 from brushbench.core.columns import columns
-from brushbench.core.errors import UserError
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.method_info import MethodInfo
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.registry import PluginKind, by_name, is_built_in, metric_info, registered
 
 PUBLISHED = "brushbench.reports.commands.published:print_published"
+KINDS: Mapping[str, PluginKind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["methods", "metrics", "datasets", "weights", "published"]))
+@click.argument("kind", type=click.Choice([*KINDS, "weights", "published"]))
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--lint", is_flag=True, help="With `published`: look for numbers that cannot be right.")
 @click.option("--file", metavar="FILE.csv", help="With `published`: a CSV file to read instead of the built-in one.")
-def list_command(kind: str, lint: bool, file: str | None) -> int:
+def list_command(kind: str, names: tuple[str, ...], lint: bool, file: str | None) -> int:
     """List what is available; for weights also what is on this machine and how much would be downloaded.
 
-    `published` prints the published numbers, each with source and confidence.
+    With the NAME of a method, a metric or a data set, also FILE.py:CLASS, list its options: meaning, default, values,
+    unit and, where one defines it, the paper's section. `published` prints the published numbers, each with source and
+    confidence.
+
+    \b
+    brushbench list methods
+    brushbench list methods brushnet telea
     """
+    if names:
+        return _describe(kind, names, lint or bool(file))
     if kind == "published":
         code: int = by_name(PUBLISHED)(file, lint=lint)
         return code
     if lint or file:
         raise UserError("--lint and --file are for `list published`")
-    kinds: dict[str, PluginKind] = {"methods": "method", "metrics": "metric", "datasets": "dataset"}
     if kind == "weights":
         from brushbench.weights.inventory import weights_table
 
@@ -36,8 +45,20 @@ def list_command(kind: str, lint: bool, file: str | None) -> int:
     if kind == "metrics":
         click.echo("\n".join(metric_lines(_plugged_metrics())))
         return 0
-    entries = registered(kinds[kind]).items()
+    entries = registered(KINDS[kind]).items()
     click.echo("\n".join(columns((name, f"{_role(entry.info)}{entry.summary}") for name, entry in entries)))
+    return 0
+
+
+def _describe(kind: str, names: Sequence[str], of_published: bool) -> int:
+    if kind not in KINDS or of_published:
+        raise UserError(one_line(f"NAME {names[0]!r} is not valid here; valid: list {', '.join(KINDS)} NAME"))
+    from brushbench.cli.describe import description_lines
+
+    # All are described before anything is printed, so that a mistake is a single line.
+    listed = dict.fromkeys(part.strip() for name in names for part in name.split(",") if part.strip())
+    found = ["\n".join(description_lines(KINDS[kind], name)) for name in listed]
+    click.echo("\n\n".join(found))
     return 0
 
 

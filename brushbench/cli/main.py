@@ -5,11 +5,13 @@ Exit codes: 0 success, 1 a check failed, 2 a user error (one line on stderr), 3 
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from brushbench import __version__
+from brushbench.cli.screen import SCREEN, Verbosity, tell
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.machine import check_arguments, check_memory, refusal, terminable
 from brushbench.core.notes import hearing
@@ -20,12 +22,14 @@ MISTAKE, INTERRUPTED = 2, 130
 COMMANDS = {
     "run": "brushbench.cli.run:run_command",
     "generate": "brushbench.cli.run:generate_command",
+    "inpaint": "brushbench.cli.inpaint:inpaint_command",
     "sweep": "brushbench.cli.sweep:sweep_command",
     "score": "brushbench.cli.score:score_command",
     "report": "brushbench.reports.commands.report:report_command",
     "compare": "brushbench.reports.commands.report:compare_command",
     "check": "brushbench.reports.commands.check:check_command",
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
+    "show": "brushbench.reports.commands.show:show_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
     "list": "brushbench.cli.listing:list_command",
@@ -56,16 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
     heard: list[str] = []
+    SCREEN.verbosity = Verbosity.USUAL
     try:
         # What libraries warn of during a run is among its notes; this hears their other warnings.
         with hearing() as heard, terminable():
             check_arguments(given)
             check_memory(given)
             code = cli.main(given, prog_name="brushbench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = MISTAKE
     except click.ClickException as error:
         code = _mistake(error.format_message())
     except UserError as error:
         code = _mistake(str(error))
+        if SCREEN.verbosity == Verbosity.VERBOSE:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. Run the same command again to resume.", err=True)
         code = INTERRUPTED
@@ -106,7 +116,7 @@ class _Warnings(logging.Handler):
         message = one_line(record.getMessage(), 2000)
         if message not in self._told:
             self._told.add(message)
-            click.echo(f"warning: {message}", err=True)
+            tell(f"warning: {message}")
 
 
 def _mistake(message: str) -> int:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
+from brushbench.cli.sections import option_in
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -22,54 +21,92 @@ def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
+_data, _method, _metric = option_in("Data"), option_in("Method"), option_in("Metrics")
+_computing, _output = option_in("Computing"), option_in("Output")
+
 data_options = _stack(
-    click.option(
-        "--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if it is found."
+    _data("--dataset", metavar="D", help="Name or FILE.py:CLASS; see `list datasets`. Default: BrushBench if found."),
+    _data("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
+    _data("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
+    _data("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
+    _data("--limit", type=int, metavar="N", help="Use only the first N samples."),
+    _metric(
+        "--protocol",
+        default="strict",
+        show_default=True,
+        metavar="[strict|paper]",
+        help="Correct numbers, or those of the official script.",
     ),
-    click.option("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
-    click.option("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
-    click.option("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
-    click.option("--limit", type=int, metavar="N", help="Use only the first N samples."),
-    click.option("--protocol", default="strict", show_default=True, help="paper or strict."),
-    click.option("--output", default="runs", show_default=True, metavar="DIR", help="Parent folder of run folders."),
+    _output("--output", default="runs", show_default=True, metavar="DIR", help="Parent folder of run folders."),
 )
-partial_option = click.option(
+partial_option = _output(
     "--allow-partial", is_flag=True, help="Exit with code 0, not 3, if some samples were never generated."
 )
-method_options = _stack(
-    click.option("--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class."),
-    click.option(
+method_choice = _method(
+    "--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class; see `list methods`."
+)
+image_options = _stack(
+    _method(
         "--weights",
         metavar="W",
         help="Family, TOML file, or folder in diffusers layout. Default: the data set's, or sd15.",
     ),
-    click.option("-o", "--option", "options", multiple=True, metavar="K=V", help="An option of the method."),
-    click.option("--steps", type=int, metavar="N", help="Short for -o steps=N."),
-    click.option("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
-    click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
-    click.option("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N, mps."),
-    click.option("--dtype", default="auto", show_default=True, help="auto, float32, float16, bfloat16."),
-    click.option("--compute", default="plain", show_default=True, help="plain, or fast, whose images differ slightly."),
-    click.option(
-        "--engine", default="local", show_default=True, help="local, or ray to share the samples among a cluster."
+    _method(
+        "-o",
+        "--option",
+        "options",
+        multiple=True,
+        metavar="K=V",
+        help="An option of the method; see `list methods NAME`.",
     ),
-    click.option("--shard", default="1/1", metavar="I/N", help="Run only every N-th sample, starting with the I-th."),
-    click.option("--fresh", is_flag=True, help="Start over; an existing run is moved to OUTPUT/.aside."),
-    click.option("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
+    _method("--steps", type=int, metavar="N", help="Short for -o steps=N."),
+    _method("--guidance", type=float, metavar="G", help="Short for -o guidance=G."),
+    _method("--seed", type=int, default=1234, show_default=True, metavar="S", help="Seed of the run."),
+    _computing(
+        "--device", default="auto", show_default=True, metavar="[auto|cpu|cuda|cuda:N|mps]", help="Device to use."
+    ),
+    _computing(
+        "--dtype",
+        default="auto",
+        show_default=True,
+        metavar="[auto|float32|float16|bfloat16]",
+        help="Precision; auto is float16 on a GPU, else float32.",
+    ),
+    _computing(
+        "--compute",
+        default="plain",
+        show_default=True,
+        metavar="[plain|fast]",
+        help="How to compute; images of `fast` differ slightly.",
+    ),
+)
+method_options = _stack(
+    method_choice,
+    image_options,
+    _computing("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    _computing(
+        "--engine",
+        default="local",
+        show_default=True,
+        metavar="[local|ray]",
+        help="Where to compute; ray shares the samples among a cluster.",
+    ),
+    _computing("--shard", default="1/1", metavar="I/N", help="Run only every N-th sample, starting with the I-th."),
+    _output("--fresh", is_flag=True, help="Start over; an existing run is moved to OUTPUT/.aside."),
+    _output("--max-failures", type=int, metavar="N", help="Stop when more than N samples have failed."),
 )
 metrics_options = _stack(
-    click.option(
+    _metric(
         "--metrics",
         metavar="M[,M...]",
         help="Names or FILE.py:CLASS, optionally with a region (psnr@painted); see `list metrics`.",
     ),
-    click.option(
+    _metric(
         "--metric-option",
         "metric_options",
         multiple=True,
         metavar="M.K=V",
-        help="An option of a metric, such as lpips.net=alex or FILE.py:CLASS.key=value.",
+        help="An option of a metric, such as lpips.net=alex; see `list metrics NAME`.",
     ),
 )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brushbench.cli.failures import failure_lines
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
 
@@ -71,11 +72,7 @@ def tables(
     It is 3 if samples failed, if images changed, if a `requested` metric has no score, or if samples were never
     generated and this is not allowed.
     """
-    failures: dict[tuple[str, str], str | None] = {}
-    for run in runs:
-        failures |= {
-            (str(run.path), key): entry.error for key, entry in run.ledger().items() if entry.status == "failed"
-        }
+    failures = list(failure_lines(runs))
     sheet = by_name(CONTACT_SHEET_NAME)
     if table:
         click.echo(by_name(TABLE)(runs) + "\n")
@@ -88,10 +85,8 @@ def tables(
         if count := sum(entry.padded is not None for entry in run.ledger().values()):
             told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, then cropped"
             click.echo(one_line(told), err=True)
-    if failures:
-        (path, name), error = next(iter(failures.items()))
-        more = f" (and {len(failures) - 1} more; see samples.jsonl and errors/)" if len(failures) > 1 else ""
-        click.echo(one_line(f"failed: {name} in {path}: {error}{more}"), err=True)
+    for line in failures:
+        click.echo(line, err=True)
     unscored = [line for run in runs for line in _without_score(run, requested)]
     for line in unscored:
         click.echo(one_line(line), err=True)

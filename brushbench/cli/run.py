@@ -1,43 +1,44 @@
 """The `run` and `generate` commands, which generate images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
+from brushbench.cli.screen import tell, verbosity_options
+from brushbench.cli.sections import command, option_in
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
 if TYPE_CHECKING:
-    from brushbench.cli.progress import Headed
+    from brushbench.cli.progress import Display
     from brushbench.evaluation.methods import LoadedMethod
     from brushbench.evaluation.resolve import Task
     from brushbench.runs.config import RunConfig
     from brushbench.runs.folder import Run
 
 
-@click.command()
+@command()
 @method_options
 @data_options
 @metrics_options
 @partial_option
-@click.option("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
+@verbosity_options
+@option_in("Output")("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
 # Any: what click has parsed, by option.
 def run_command(gallery: bool, **asked: Any) -> int:
     """Inpaint every sample with a method, score the results and print a table. Rerun to resume."""
     return _all_jobs(asked, scored=True, gallery=gallery)
 
 
-@click.command()
+@command()
 @method_options
 @data_options
 @partial_option
+@verbosity_options
 # Any: what click has parsed, by option.
 def generate_command(**asked: Any) -> int:
     """Inpaint every sample with a method and store the images. Rerun to resume."""
@@ -46,11 +47,14 @@ def generate_command(**asked: Any) -> int:
 
 # Any: what click has parsed, by option.
 def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> int:
-    from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
+    from brushbench.cli.progress import showing_progress
 
-    template, names, splits = asked_for(asked)
-    jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
-    runs = all_done(jobs, lenient=ALL in names, scored=scored)
+    with showing_progress(loading_line(asked)) as display:
+        from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
+
+        template, names, splits = asked_for(asked)
+        jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
+        runs = all_done(jobs, display, lenient=ALL in names, scored=scored)
     requested = named_metrics(template) if scored else ()
     code = tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
     if gallery:
@@ -58,8 +62,19 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> 
     return code
 
 
+# Any: what click has parsed, by option.
+def loading_line(asked: dict[str, Any]) -> str:
+    """Say what is loaded before anything else can be said."""
+    return one_line(f"loading PyTorch, then {asked['method']} and {asked['dataset'] or 'the data set'}", 200)
+
+
 def all_done(
-    jobs: "Sequence[Sequence[RunConfig]]", *, lenient: bool, headings: Sequence[str] = (), scored: bool = True
+    jobs: "Sequence[Sequence[RunConfig]]",
+    display: "Display",
+    *,
+    lenient: bool,
+    headings: Sequence[str] = (),
+    scored: bool = True,
 ) -> "list[Run]":
     """Make the runs, showing progress, and draw a contact sheet for each.
 
@@ -72,9 +87,16 @@ def all_done(
     from brushbench.evaluation.resolve import task_of
 
     with hearing() as notes:
+        display.loading(one_line(f"opening {jobs[0][0].dataset or 'the data set'}"))
         # All groups have the same splits of the same data.
-        tasks = {config.split: preflight(task_of(config, scored=scored)) for config in jobs[0]}
-        finished = _finished(tasks, jobs, headings, lenient)
+        opened = {config.split: task_of(config, scored=scored) for config in jobs[0]}
+        if scored:
+            display.loading(_metrics_line(opened.values()))
+        tasks = {split: preflight(task) for split, task in opened.items()}
+        display.announce(data_line(next(iter(tasks.values()))))
+        display.plan([tasks[config.split].requested * (1 + scored) for configs in jobs for config in configs])
+        finished = _finished(tasks, jobs, headings, lenient, display)
+        display.loading("drawing contact sheets")
         for run, task in finished:
             with run.noting():
                 add_contact_sheet(run, task.dataset)
@@ -84,47 +106,56 @@ def all_done(
     return [run for run, _ in finished]
 
 
+def _metrics_line(tasks: "Iterable[Task]") -> str:
+    selected = [metric.info.name for task in tasks if task.selection for metric in task.selection.metrics]
+    return one_line(f"checking the networks of {', '.join(dict.fromkeys(selected))}", 200)
+
+
 def _finished(
-    tasks: "Mapping[str, Task]", jobs: "Sequence[Sequence[RunConfig]]", headings: Sequence[str], lenient: bool
+    tasks: "Mapping[str, Task]",
+    jobs: "Sequence[Sequence[RunConfig]]",
+    headings: Sequence[str],
+    lenient: bool,
+    display: "Display",
 ) -> "list[tuple[Run, Task]]":
     """Return the runs that could be made, each with its task."""
-    from brushbench.cli.progress import Headed, showing_progress
     from brushbench.evaluation.evaluate import make
 
     finished: list[tuple[Run, Task]] = []
-    with showing_progress(write := partial(click.echo, err=True)) as shower:
-        watch = Headed(shower, write)
-        watch.announce(data_line(next(iter(tasks.values()))))
-        told = ""
-        for configs, heading in zip_longest(jobs, headings):
-            try:
-                groups = _loaded([replace(tasks[config.split], config=config) for config in configs])
-            except UserError as error:
-                if not lenient:
-                    raise
-                click.echo(f"{configs[0].method} is left out: {error}", err=True)
-                continue
-            for index, (branch, method, same) in enumerate(groups):
-                if method and method.origin and method.origin != told:
-                    told = method.origin
-                    watch.announce(one_line(f"weights of {method.name}: {method.origin}"))
-                if branch:
-                    watch.announce(one_line(f"branch of {same[0].config.method}: {branch}"))
-                if heading and not index:
-                    watch.announce(one_line(heading))
-                for task in same:
-                    _warn_of_memory(watch, task, method)
-                    finished.append((make(task, method, watch), task))
+    told, begun = "", 0
+    for configs, heading in zip_longest(jobs, headings):
+        display.loading(one_line(f"loading {configs[0].method}"))
+        try:
+            groups = _loaded([replace(tasks[config.split], config=config) for config in configs])
+        except UserError as error:
+            if not lenient:
+                raise
+            begun += len(configs)
+            tell(f"{configs[0].method} is left out: {error}")
+            continue
+        for index, (branch, method, same) in enumerate(groups):
+            if method and method.origin and method.origin != told:
+                told = method.origin
+                display.announce(one_line(f"weights of {method.name}: {method.origin}"))
+            if branch:
+                display.announce(one_line(f"branch of {same[0].config.method}: {branch}"))
+            if heading and not index:
+                display.announce(one_line(heading))
+            for task in same:
+                _warn_of_memory(display, task, method)
+                display.begin_run(begun)
+                begun += 1
+                finished.append((make(task, method, display), task))
     if not finished:
         raise UserError("none of the methods could be loaded")
     return finished
 
 
-def _warn_of_memory(watch: "Headed", task: "Task", method: "LoadedMethod | None") -> None:
+def _warn_of_memory(display: "Display", task: "Task", method: "LoadedMethod | None") -> None:
     from brushbench.evaluation.batch_size import memory_warning
 
     if method and task.config.batch_size == "auto" and (warning := memory_warning(task.dataset, method)):
-        watch.announce(one_line(warning))
+        display.announce(one_line(warning))
 
 
 def _loaded(tasks: "Sequence[Task]") -> "list[tuple[str, LoadedMethod | None, list[Task]]]":

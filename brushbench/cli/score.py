@@ -1,6 +1,6 @@
 """The `score` command: score run folders, or images made elsewhere."""
 
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,24 @@ from click.core import ParameterSource
 
 from brushbench.cli.options import data_options, metrics_options, partial_option
 from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
+from brushbench.cli.screen import verbosity_options
+from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 
 
-@click.command()
+@command(sections={"Images made elsewhere": ("images", "name")})
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--images", metavar="DIR", help="Score images made elsewhere, named by sample id.")
 @click.option("--name", default="external", show_default=True, help="Name of the method that made them.")
 @data_options
 @metrics_options
 @partial_option
+@verbosity_options
 def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
     """Score run folders, or images made elsewhere (--images), and print a table."""
     from brushbench.cli.progress import showing_progress
     from brushbench.core.options import parse_metric_pairs, parse_pairs
-    from brushbench.evaluation.evaluate import score as score_run
-    from brushbench.evaluation.evaluate import score_images
-    from brushbench.runs.config import RunConfig, split_names
-    from brushbench.runs.folders import expand
+    from brushbench.runs.config import split_names
 
     if bool(runs) == bool(images):
         raise UserError("score needs either run folders or --images DIR")
@@ -34,13 +34,13 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
         _check_only_of_runs()
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     asked["dataset_options"] = parse_pairs(asked["dataset_options"])
-    with showing_progress(partial(click.echo, err=True)) as watch:
-        if images is None:
-            names = split_names(asked["metrics"]) if asked["metrics"] else None
-            options = asked["metric_options"]
-            scored = [score_run(run, names, asked["root"], watch, metric_options=options) for run in expand(runs)]
-            by_name = columns_of([*(names or ()), *options], options)
-            return tables(scored, requested=by_name, allow_partial=allow_partial)
+    if images is None:
+        names = split_names(asked["metrics"]) if asked["metrics"] else None
+        return _score_runs(runs, names, asked, allow_partial)
+    with showing_progress(one_line(f"loading PyTorch, to score {images}", 200)) as watch:
+        from brushbench.evaluation.evaluate import score_images
+        from brushbench.runs.config import RunConfig
+
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes, task = score_images(Path(images), name, config, watch)
     click.echo(data_line(task), err=True)
@@ -57,6 +57,24 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
         if told:
             click.echo(one_line(f"{len(told)} {problem}: {', '.join(told)}"), err=True)
     return code or (SOME_FAILED if sizes else 0)
+
+
+# Any: what click has parsed, by option.
+def _score_runs(runs: Sequence[str], names: Sequence[str] | None, asked: dict[str, Any], allow_partial: bool) -> int:
+    from brushbench.cli.progress import showing_progress
+
+    options = asked["metric_options"]
+    with showing_progress(one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)) as watch:
+        from brushbench.evaluation.evaluate import score as score_run
+        from brushbench.runs.folders import expand
+
+        found = expand(runs)
+        watch.plan([run.record.asked for run in found])
+        scored = []
+        for number, run in enumerate(found):
+            watch.begin_run(number)
+            scored.append(score_run(run, names, asked["root"], watch, metric_options=options))
+    return tables(scored, requested=columns_of([*(names or ()), *options], options), allow_partial=allow_partial)
 
 
 def _check_only_of_runs() -> None:

@@ -8,12 +8,16 @@ import click
 
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import named_metrics, tables
-from brushbench.cli.run import all_done
+from brushbench.cli.run import all_done, loading_line
+from brushbench.cli.screen import tell, verbosity_options
+from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
 
 if TYPE_CHECKING:
+    from brushbench.cli.progress import Display
     from brushbench.evaluation.grid import Planned
+    from brushbench.runs.config import RunConfig
     from brushbench.runs.folder import Run
 
 CHECK_SUFFIX = "brushbench.reports.figures:check_suffix"
@@ -21,7 +25,7 @@ POINT = "brushbench.reports.trade_off:CurvePoint"
 TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 
 
-@click.command()
+@command(sections={"Sweep": ("variations", "figure")})
 @click.option(
     "--vary",
     "variations",
@@ -35,6 +39,7 @@ TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 @data_options
 @metrics_options
 @partial_option
+@verbosity_options
 def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
     """Run a method with several values of an option, and plot preservation against text alignment.
 
@@ -46,6 +51,20 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     curves. Every value is a run in OUTPUT/sweep; rerun to resume. The figure plots known-region PSNR against text
     alignment: papercut-clip on papercut, clip elsewhere. If blur varies, blend=blur is set.
     """
+    from brushbench.cli.progress import showing_progress
+
+    with showing_progress(loading_line(asked)) as display:
+        runs, planned, template = _made(variations, figure, asked, display)
+    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
+    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
+    return code
+
+
+# Any: what click has parsed, by option.
+def _made(
+    variations: Sequence[str], figure: str | None, asked: dict[str, Any], display: "Display"
+) -> "tuple[list[Run], Sequence[Planned], RunConfig]":
+    """Make the runs of a sweep; also returns the plan and the configuration that all share."""
     from brushbench.evaluation.grid import blended, parse_variation, plan
 
     parsed = [parse_variation(text) for text in variations]
@@ -55,14 +74,12 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     adjusted = blended(template, parsed)
     planned = plan(adjusted, names, splits, parsed)
     if adjusted is not template:
-        click.echo("setting blend=blur, as blur has no effect without it", err=True)
+        tell("setting blend=blur, as blur has no effect without it")
     headings = [
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
-    runs = all_done([made.configs for made in planned], lenient=False, headings=headings)
-    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
-    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
-    return code
+    runs = all_done([made.configs for made in planned], display, lenient=False, headings=headings)
+    return runs, planned, template
 
 
 def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:

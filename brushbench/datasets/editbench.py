@@ -35,10 +35,12 @@ class EditBenchOptions:
     prompt: Literal["full", "mask-simple", "mask-rich"] = "full"
     """What the caption describes: the whole picture, or an object in the mask, alone or with its attributes."""
     subset: Literal["all", "natural", "generated"] = "all"
+    """Which pictures are read: photographs (`natural`), pictures of text-to-image models, or all."""
     close_holes: Annotated[int, Field(ge=0)] = 0
-    """Fill holes of up to this many pixels in a mask, before it is resized."""
+    """Fill holes of up to this many pixels in a mask, before it is resized. Unit: pixels."""
     size: Annotated[int, Field(ge=8, le=MAX_SIDE, multiple_of=8)] = 512
-    """Side of images and masks. Layout C, which is already resized, is reduced if it is larger, but never enlarged."""
+    """Side of images and masks. Layout C, which is already resized, is reduced if it is larger, but never enlarged.
+    Unit: pixels."""
 
 
 class _StoredSamples(Indexed, Protocol):

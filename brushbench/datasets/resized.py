@@ -36,7 +36,7 @@ class FolderOptions:
     """How pictures are brought to one size. Without `size`, they keep theirs."""
 
     size: Annotated[str, BeforeValidator(_size)] | None = None
-    """Side of a square, or `WIDTHxHEIGHT`, pixels."""
+    """Side of a square, or `WIDTHxHEIGHT`. Unit: pixels."""
     fit: Literal["crop", "pad", "stretch"] | None = None
     """`crop` (the default): scale the shorter side to the size, and keep the middle of the longer one. `pad`: scale the
     longer side, and mirror the image at the right or bottom, where it counts as known. `stretch`: scale both sides."""

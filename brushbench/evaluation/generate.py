@@ -1,7 +1,5 @@
 """Run a method over a data set and store the images that it generates."""
 
-import hashlib
-import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol as Interface
 from typing import final, runtime_checkable
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -20,11 +17,12 @@ from brushbench.core.errors import ComputeError, UserError
 from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
-from brushbench.core.types import Batch, Dataset, Method, Sample
-from brushbench.datasets.source import check_id
+from brushbench.core.types import Dataset, Method, Sample
+from brushbench.evaluation.call import MethodCall
 from brushbench.imaging.images import Size, encode_image
-from brushbench.imaging.padding import cut_back, padded, padded_size
+from brushbench.imaging.padding import padded_size
 from brushbench.runs.config import Shard
+from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.weights.memory import any_loaded, release
@@ -120,7 +118,7 @@ class Generation:
         self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan, beside: Beside | None = None
     ) -> None:
         self._run = run
-        self._method = method
+        self._call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
         self._dataset = dataset
         self._protocol = protocol
         self._plan = plan
@@ -212,29 +210,6 @@ class Generation:
             results |= self._paint({place: sample})
         return results
 
-    def _call(self, places: Sequence[Sample]) -> UInt8[Tensor, "n 3 h w"]:
-        given = Batch.of(places)
-        batch = padded(given, self._multiple_for(given))
-        seeds = [self._protocol.sample_seed(self._plan.seed, sample.id) for sample in places]
-        images = self._method(batch, seeds)
-        if not isinstance(images, Tensor):
-            raise UserError(
-                f"the method returned {type(images).__name__}, must be a tensor: uint8 {list(batch.images.shape)}"
-            )
-        if images.dtype != torch.uint8 or images.shape != batch.images.shape:
-            raise UserError(
-                f"the method returned {images.dtype} {list(images.shape)}, must be uint8 {list(batch.images.shape)}"
-            )
-        return cut_back(images.cpu(), given)
-
-    def _multiple_for(self, batch: Batch) -> int:
-        """The multiple to pad both sides to. Raises `UserError` if padding is needed and the protocol doesn't pad."""
-        (height, width), multiple = batch.images.shape[2:], self._plan.side_multiple
-        if not self._protocol.pads and (height % multiple or width % multiple):
-            remedy = "valid: --protocol strict, which pads the picture and crops the result"
-            raise UserError(f"{height}x{width}: both sides must be multiples of {multiple}; {remedy}")
-        return multiple
-
     def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[LedgerEntry, Future[str] | None]:
         if isinstance(result.image, Failure):
             self._failures[result.sample_id] = result.image
@@ -270,9 +245,9 @@ class Generation:
     def _explain(self, entry: LedgerEntry) -> None:
         """Store why a sample failed; if it succeeded, remove the explanation of an earlier failure."""
         if entry.status == "failed":
-            self._run.write_error(_file_name(entry.id), _explained(entry, self._failures[entry.id]))
+            self._run.write_error(error_name(entry.id), _explained(entry, self._failures[entry.id]))
         elif entry.id in self._ledger:
-            self._run.error_path(_file_name(entry.id)).unlink(missing_ok=True)
+            self._run.error_path(error_name(entry.id)).unlink(missing_ok=True)
 
     def _append(self, entries: Sequence[LedgerEntry]) -> None:
         # A sample that fails again with the same error needs no second line.
@@ -285,14 +260,6 @@ class Generation:
 
     def _too_many(self) -> bool:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
-
-
-def _file_name(sample_id: str) -> str:
-    """The id as a file name; if it can't be one, its harmless characters and a hash."""
-    if not isinstance(capture(check_id, sample_id), Failure):
-        return sample_id
-    digest = hashlib.sha256(sample_id.encode(errors="replace")).hexdigest()
-    return f"{re.sub(r'[^A-Za-z0-9-]', '_', sample_id)[:40]}~{digest[:8]}"
 
 
 def _explained(entry: LedgerEntry, failure: Failure) -> str:

@@ -96,6 +96,12 @@ def load_configured(config: RunConfig, found: FoundMethod) -> LoadedMethod:
     return replace(method, notes=tuple(notes))
 
 
+def load_alone(config: RunConfig) -> LoadedMethod:
+    """Load the configured method for pictures that belong to no data set. Raises `UserError` as `resolve` does."""
+    found = find_method(config.method, weights=config.weights)
+    return found.load(device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute)
+
+
 def _selected(config: RunConfig, opened: OpenedDataset) -> Selection:
     setting = Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)
     return select(config.metric_names(), setting)

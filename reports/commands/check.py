@@ -39,7 +39,14 @@ FORMATS = ("text", "markdown", "json", "junit")
     show_default=True,
     help="What to do when a metric has too few samples to decide; `fail` is exit code 4.",
 )
-@click.option("--format", "table_format", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="Format of the table.",
+)
 def check_command(
     runs: tuple[str, ...],
     target: str | None,

@@ -1,7 +1,6 @@
 """The `gallery` command."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def gallery_command(
         click.echo(one_line(f"left out: {other}"), err=True)
     for problem in damaged:
         click.echo(one_line(f"left out: {problem}"), err=True)
-    with showing_progress(partial(click.echo, err=True)) as watch:
+    with showing_progress() as watch:
         page = build(found, Path(output), options, damaged, watch)
     click.echo(f"gallery: {page}")
     return SOME_FAILED if damaged else 0

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from brushbench.cli.results import SOME_FAILED, print_changed
+from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.commands.details import print_details
+from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
+from brushbench.reports.commands.style_options import style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -15,12 +19,31 @@ if TYPE_CHECKING:
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
 FIGURES = ("distributions", "trade-off")
+COMPARISON_FORMATS = ("text", "markdown", "csv", "json")
+SECTIONS = {
+    "Table": ("table_format", "table", "by", "significant", "with_published", "strict"),
+    "Sheet": ("sheet", "samples", "ids", "worst", "metric", "crop"),
+    "Figure": ("figure", "kind"),
+    "Votes": ("votes",),
+    "Style of tables and figures": (
+        *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
+        *("width", "metrics", "font", "title"),
+    ),
+}
+"""Sections of the help, each with its options."""
 
 
-@click.command()
+@command(sections=SECTIONS)
 @click.argument("runs", nargs=-1, metavar="RUN...")
-@click.option("--format", "table_format", default="text", show_default=True, help=", ".join(TABLE_FORMATS) + ".")
-@click.option("--table", default="summary", show_default=True, help=", ".join(TABLES) + ".")
+@click.option(
+    "--format",
+    "table_format",
+    default="text",
+    show_default=True,
+    metavar=choices(TABLE_FORMATS),
+    help="Format of the table.",
+)
+@click.option("--table", default="summary", show_default=True, metavar=choices(TABLES), help="Kind of table.")
 @click.option(
     "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
 )
@@ -44,6 +67,8 @@ FIGURES = ("distributions", "trade-off")
 @click.option(
     "--votes", metavar="FILE", help="Print how often methods were preferred in the votes that a gallery saved. No RUN."
 )
+@sheet_options
+@style_options
 def report_command(
     runs: tuple[str, ...],
     table_format: str,
@@ -58,14 +83,17 @@ def report_command(
     figure: str | None,
     kind: str,
     votes: str | None,
+    worst: int | None,
+    metric: str | None,
+    crop: str | None,
+    **chosen: Any,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
     if votes is not None:
         return _print_votes(runs, votes, table_format)
     if not runs:
         raise click.UsageError("Missing argument 'RUN...'.")
-    if ids is not None and not sheet:
-        raise UserError("--ids chooses the samples of a sheet; give --sheet FILE too")
+    wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
     from brushbench.reports import tables
     from brushbench.reports.formats import render
     from brushbench.reports.frame import distinct
@@ -75,12 +103,12 @@ def report_command(
     found, others = distinct(usable)
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
-    wanted = tables.TableOptions(table, by, significant, with_published, strict)
+    wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = render(tables.make_report(found, wanted), table_format)
     if sheet:
-        from brushbench.reports.comparison_sheet import ids_in, write_comparison
+        from brushbench.reports.comparison_sheet import write_comparison
 
-        write_comparison(found, Path(sheet), samples if ids is None else ids_in(Path(ids)))
+        write_comparison(found, Path(sheet), wanted_in_sheet, crop or "")
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
@@ -90,13 +118,21 @@ def report_command(
 
         write_distributions(found, Path(figure))
     click.echo(printed)
+    print_details(found, table_format)
     return _trouble(found, damaged)
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--format", "table_format", default="text", show_default=True, help="text, markdown, csv, json.")
+@click.option(
+    "--format",
+    "table_format",
+    default="text",
+    show_default=True,
+    metavar=choices(COMPARISON_FORMATS),
+    help="Format of the table.",
+)
 @click.option("--metric", metavar="M", help="Metric to rank samples by. Default: text alignment, else PSNR.")
 @click.option(
     "--samples",

@@ -7,7 +7,7 @@ kernel, by which the file recognises `\input`; that document needs the packages 
 from collections.abc import Sequence
 
 from brushbench.reports.formats.escaping import each_word, latex
-from brushbench.reports.layout import AT_LEAST, Cell, CellKind, Mark, Section, Table, TableRow
+from brushbench.reports.layout import AT_LEAST, Cell, CellKind, Mark, Table, TableRow
 
 BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage{booktabs,graphicx}.
 \expandafter\ifx\csname @twoclasseserror\endcsname\documentclass
@@ -22,76 +22,105 @@ BEGIN = r"""% Compile it as it is, or \input it into a document with \usepackage
   \begin{document}
 \fi"""
 END = r"\brushbenchend"
+WIDE = r"""  \documentclass{article}
+  \usepackage[utf8]{inputenc}
+  \usepackage{booktabs,graphicx}
+  \usepackage[a4paper,landscape,margin=1.5cm]{geometry}"""
+NARROW = r"""  \documentclass[twocolumn]{article}
+  \usepackage[utf8]{inputenc}
+  \usepackage{booktabs,graphicx}
+  \usepackage[a4paper,margin=1.7cm]{geometry}"""
 MARKS: dict[Mark, str] = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 NAMES: dict[Mark, str] = {"best": r"\textbf{bold}", "second": r"\underline{underlined}"}
 
 
 def latex_document(tables: Sequence[Table]) -> str:
-    """Render all tables, each as a `table*`."""
-    return "\n\n".join([BEGIN, *map(_table, tables), END])
+    """Render all tables, each as a `table*`, or as a `table` that is as wide as one of two columns."""
+    begin = BEGIN
+    if all(table.dress.is_narrow for table in tables):
+        begin = begin.replace(WIDE, NARROW)
+    return "\n\n".join([begin, *map(_table, tables), END])
 
 
 def _table(table: Table) -> str:
-    columns = len(table.columns)
+    columns, form = len(table.columns), "table" if table.dress.is_narrow else "table*"
+    # Fourteen columns of numbers fit across a page, seven in one of its two columns.
+    small = columns > (5 if table.dress.is_narrow else 10)
+    notes = _notes(table)
     lines = [
-        r"\begin{table*}[htbp]",
+        rf"\begin{{{form}}}[htbp]",
         r"\centering",
-        rf"\caption{{{each_word(latex, table.title)}.}}",
-        # Fourteen columns of numbers fit across a page.
-        rf"\{'footnotesize' if columns <= 10 else 'scriptsize'}",
-        rf"\setlength{{\tabcolsep}}{{{6 if columns <= 10 else 3}pt}}",
+        rf"\caption{{{_caption(table)}}}",
+        rf"\label{{{table.dress.label}}}",
+        rf"\{'scriptsize' if small else 'footnotesize'}",
+        rf"\setlength{{\tabcolsep}}{{{3 if small else 4 if table.dress.is_narrow else 6}pt}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}l{'r' * columns}@{{}}}}",
         r"\toprule",
         *_spans(table),
-        " & ".join(["Method", *map(_heading, table.headings)]) + r" \\",
+        " & ".join(["Method", *(_typeset(table, text) for text in table.headings)]) + r" \\",
         r"\midrule",
-        *_sections(table.sections, columns),
+        *_sections(table),
         r"\bottomrule",
         r"\end{tabular}}",
-        "",
-        r"\vspace{1ex}",
-        r"\begin{minipage}{\linewidth}\raggedright",
-        *(rf"{note}.\par" for note in _notes(table)),
-        r"\end{minipage}",
-        r"\end{table*}",
+        *(
+            ["", r"\vspace{1ex}", r"\begin{minipage}{\linewidth}\raggedright", *notes, r"\end{minipage}"]
+            if notes
+            else []
+        ),
+        rf"\end{{{form}}}",
     ]
     return "\n".join(lines)
 
 
+def _caption(table: Table) -> str:
+    text = _typeset(table, table.title)
+    return text if text.endswith((".", "!", "?", "}")) else f"{text}."
+
+
+def _typeset(table: Table, text: str) -> str:
+    """Escape a text, but for the LaTeX that stands in the place of it or of its beginning."""
+    dressed = table.dress.latex
+    raw = max((name for name in dressed if text == name or text.startswith(f"{name} ")), key=len, default=None)
+    return _heading(text) if raw is None else dressed[raw] + _heading(text[len(raw) :])
+
+
 def _heading(text: str) -> str:
-    scaled = latex(text).replace(" x1e3", r" $\times10^3$")
+    scaled = (" " * text.startswith(" ") + each_word(latex, text)).replace(" x1e3", r" $\times10^3$")
     return scaled.replace(" x100", r" $\times100$").replace(" x10 ", r" $\times10$ ")
 
 
 def _spans(table: Table) -> list[str]:
     lines = []
-    for level in table.levels():
+    levels = table.levels()
+    # In one column there is no room for the names of groups, only for those of splits.
+    for level in levels[: len(levels) - 1] if table.dress.is_narrow else levels:
         if any(title for title, _ in level):
             cells, rules, start = [""], [], 2
             for title, count in level:
-                cells.append(rf"\multicolumn{{{count}}}{{c}}{{{latex(title)}}}")
+                cells.append(rf"\multicolumn{{{count}}}{{c}}{{{_typeset(table, title)}}}")
                 rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}" if title else "")
                 start += count
             lines += [" & ".join(cells) + r" \\", " ".join(filter(None, rules))]
     return lines
 
 
-def _sections(sections: Sequence[Section], columns: int) -> list[str]:
+def _sections(table: Table) -> list[str]:
     lines: list[str] = []
-    for place, section in enumerate(sections):
+    for place, section in enumerate(table.sections):
         if place:
             lines.append(r"\midrule")
         if section.title:
-            lines.append(rf"\multicolumn{{{columns + 1}}}{{@{{}}l}}{{\textit{{{latex(section.title)}}}}} \\")
+            lines.append(rf"\multicolumn{{{len(table.columns) + 1}}}{{@{{}}l}}{{\textit{{{latex(section.title)}}}}} \\")
         for number, group in enumerate(section.groups):
             lines += [r"\midrule"] if number else []
-            lines += map(_row, group)
+            lines += [_row(table, row) for row in group]
     return lines
 
 
-def _row(row: TableRow) -> str:
-    label = latex(row.label) if row.kind == "measured" else rf"\quad {latex(row.label)}"
+def _row(table: Table, row: TableRow) -> str:
+    cite = rf"~\cite{{{table.dress.cites[row.label]}}}" if row.label in table.dress.cites else ""
+    label = _typeset(table, row.label) + cite if row.kind == "measured" else rf"\quad {latex(row.label)}"
     return " & ".join([label, *(_marked(cell, row.kind) for cell in row.cells)]) + r" \\"
 
 
@@ -112,4 +141,5 @@ def _number(text: str) -> str:
 
 def _notes(table: Table) -> list[str]:
     legend = [f"{NAMES[mark]}: {each_word(latex, meaning)}" for mark, meaning in table.legend]
-    return [*legend, *(each_word(latex, note) for note in table.notes)]
+    notes = [*legend, *(each_word(latex, note) for note in table.notes)]
+    return [rf"{note}.\par" for note in (["; ".join(notes)] if table.is_brief else notes)]

@@ -18,7 +18,7 @@ def markdown_tables(tables: Sequence[Table]) -> str:
 def _table(table: Table) -> str:
     several = len({column.split for column in table.columns}) > 1
     heads = [
-        markdown(f"{column.split}: {heading}" if several else heading)
+        markdown(f"{table.called(column.split)}: {heading}" if several else heading)
         for column, heading in zip(table.columns, table.headings, strict=True)
     ]
     lines = [_line(["method", *heads]), _line([":---", *["---:"] * len(heads)])]
@@ -30,16 +30,16 @@ def _table(table: Table) -> str:
             lines += [_line([f"*{BESIDE}*", *[" "] * len(heads)])] if place else []
             lines += map(_row, group)
     notes = [f"{MARKS[mark].format(NAMES[mark])}: {meaning}" for mark, meaning in table.legend]
-    notes += [*_groups(table), *(each_word(markdown, note) for note in table.notes)]
-    return "\n\n".join(
-        [f"**{each_word(markdown, table.title)}**", "\n".join(lines), "\n".join(f"* {n}" for n in notes)]
-    )
+    notes += [*_groups(table), *(each_word(markdown, note) for note in table.notes)] if table.notes else []
+    notes = ["; ".join(notes)] if table.is_brief else notes
+    parts = [f"**{each_word(markdown, table.title)}**", "\n".join(lines), "\n".join(f"* {note}" for note in notes)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _groups(table: Table) -> list[str]:
     names: dict[str, dict[str, None]] = {}
     for column in table.columns:
-        names.setdefault(column.group, {})[column.name] = None
+        names.setdefault(table.called(column.group), {})[column.name] = None
     groups = [f"{group}: {', '.join(map(markdown, own))}" for group, own in names.items() if group]
     return ["; ".join(groups)] if groups else []
 

@@ -26,7 +26,8 @@ def _table(table: Table) -> str:
     lines += [line for section in table.sections for line in _section(section, widths)]
     legend = ", ".join(f"{MARKS[mark].format('1.23')}: {meaning}" for mark, meaning in table.legend)
     notes = [*filter(None, [legend]), *map(words, table.notes)]
-    return "\n\n".join([words(table.title), "\n".join(lines), "\n".join(notes)])
+    below = ("; " if table.is_brief else "\n").join(notes)
+    return "\n\n".join(filter(None, [words(table.title), "\n".join(lines), below]))
 
 
 def _section(section: Section, widths: Sequence[int]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Read from source files, without executing them, which options a method, metric or data set has."""

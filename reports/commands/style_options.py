@@ -1,0 +1,163 @@
+"""The options of `report` for the tables and figures of a paper, from the command line or a TOML file."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.files import read_toml
+
+if TYPE_CHECKING:
+    from brushbench.reports.style import Style
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+NOTES, WIDTHS, FONTS = ("brief", "full", "none"), ("column", "text"), ("sans", "serif")
+MAPPINGS = ("rename", "cite")
+"""Options that name things: those of a file hold for every table, and each may be given anew by its name."""
+SHARED = "brushbench.reports.style"
+"""Where click's context keeps the mappings of the file."""
+_TABLE = (
+    click.option(
+        "--columns", multiple=True, metavar="M,...", help="Metrics to print, in this order: psnr, or inside/psnr."
+    ),
+    click.option("--rows", multiple=True, metavar="NAME,...", help="Methods to print, in this order."),
+    click.option(
+        "--order",
+        multiple=True,
+        metavar="KEY",
+        help="Order of rows: a metric (best first), name, or the methods that come first.",
+    ),
+    click.option("--splits", multiple=True, metavar="S,...", help="Splits to print or draw, in this order."),
+    click.option(
+        "--rename",
+        multiple=True,
+        metavar="NAME=TEXT",
+        help="Name to print for a method, metric, split, group or data set. latex:TEXT is LaTeX, for that format only.",
+    ),
+    click.option("--cite", multiple=True, metavar="NAME=KEY", help="Key for \\cite behind a method's name, in LaTeX."),
+    click.option("--decimals", multiple=True, metavar="N", help="Digits after the point: 2, or psnr=1,mse=2."),
+    click.option("--caption", default="", metavar="TEXT", help="Caption. One that begins with latex: is LaTeX."),
+    click.option(
+        "--label",
+        default="",
+        metavar="KEY",
+        help="Key for \\label in LaTeX. Default: made of data set, splits and protocol.",
+    ),
+    click.option(
+        "--notes",
+        type=click.Choice(NOTES),
+        help="Notes below the table: one line, all, or none. Default: brief in LaTeX, else full.",
+    ),
+    click.option(
+        "--width",
+        type=click.Choice(WIDTHS),
+        help="Width in a page of two columns: one column or the whole text; also of figures.",
+    ),
+)
+
+
+def style_options(command: Command) -> Command:
+    """Add the options that say how tables and figures look, and `--style`, which reads them from a file."""
+    for option in reversed(_TABLE):
+        command = option(command)
+    file = click.option(
+        "--style",
+        multiple=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_load,
+        metavar="FILE.toml",
+        help="Read options from a file, by their names without --; the command line wins. serif or sans: see --font.",
+    )
+    return file(command)
+
+
+def table_style(chosen: Mapping[str, Any]) -> "Style":
+    """Take the style of tables out of a command's options."""
+    from brushbench.reports.style import Style
+
+    shared = click.get_current_context().meta.get(SHARED, {})
+    return Style(
+        columns=chosen["columns"],
+        rows=chosen["rows"],
+        order=chosen["order"],
+        splits=chosen["splits"],
+        renames=chosen["rename"],
+        cites=chosen["cite"],
+        decimals=chosen["decimals"],
+        shared=shared,
+        caption=chosen["caption"],
+        label=chosen["label"],
+        notes=chosen["notes"] or "",
+        width=chosen["width"] or "",
+    )
+
+
+def _load(context: click.Context, _parameter: click.Parameter, files: tuple[str, ...]) -> None:
+    """Make the values of a file the defaults of the command."""
+    defaults: dict[str, Any] = {}
+    for file in files:
+        if file in FONTS:
+            defaults["font"] = file
+        else:
+            found, shared = _values(context.command, Path(file))
+            defaults |= found
+            context.meta[SHARED] = shared
+    context.default_map = {**(context.default_map or {}), **defaults}
+
+
+def _values(command: click.Command, file: Path) -> tuple[dict[str, Any], dict[str, dict[str, list[str]]]]:
+    """Return the values by the parameter of the command, and the mappings. Raises `UserError` for unknown keys."""
+    try:
+        content = read_toml(file)
+    except ValueError as error:
+        raise UserError(one_line(f"{file}: not valid TOML: {error}")) from error
+    options = {
+        name.removeprefix("--"): option
+        for option in command.params
+        if isinstance(option, click.Option) and option.expose_value
+        for name in option.opts
+    }
+    found: dict[str, Any] = {}
+    shared: dict[str, dict[str, list[str]]] = {}
+    for key, value in content.items():
+        place = f"{file}: {key}"
+        if key not in options:
+            raise unknown(f"key in {file}", key, options)
+        if key in MAPPINGS:
+            shared[key] = _mapping(place, value)
+        else:
+            found[str(options[key].name)] = _value(place, options[key], value)
+    return found, shared
+
+
+def _mapping(place: str, value: object) -> dict[str, list[str]]:
+    """Return the texts by name; a name may have one as plain text and one as LaTeX."""
+    if not isinstance(value, dict):
+        raise UserError(one_line(f"{place}: must be a table of names and texts"))
+    found = {str(name): [text] if isinstance(text, str) else text for name, text in value.items()}
+    for name, texts in found.items():
+        if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
+            raise UserError(one_line(f"{place}.{name}: must be a text, or a list of texts"))
+    return found
+
+
+def _value(place: str, option: click.Option, value: object) -> object:
+    """Check the kind of a value, and return it as the option takes it."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UserError(one_line(f"{place}: must be true or false"))
+        return value
+    each = value if isinstance(value, list) and option.multiple else [value]
+    if option.multiple and isinstance(value, dict):
+        each = [f"{name}={one}" for name, one in value.items()]
+    if not all(isinstance(one, str) or (isinstance(one, int) and not isinstance(one, bool)) for one in each):
+        raise UserError(
+            one_line(f"{place}: must be a text or a number{', or a list of them' if option.multiple else ''}")
+        )
+    texts = [str(one) for one in each]
+    if isinstance(option.type, click.Choice) and texts[0] not in option.type.choices:
+        raise unknown(f"value for {place}", texts[0], map(str, option.type.choices))
+    return texts if option.multiple else texts[0]

@@ -1,0 +1,34 @@
+"""Name the failed samples of runs, each with the file that has its traceback."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import one_line
+from brushbench.runs.error_files import error_name
+from brushbench.runs.folder import Run
+
+SHOWN = 10
+"""Most failures named for each run."""
+
+
+def failure_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a heading, then the failures of each run by file; nothing if there are none or no ledger can be read."""
+    told = False
+    for run in runs:
+        ledger = capture(run.ledger)
+        entries = [] if isinstance(ledger, Failure) else list(ledger.values())
+        failed = [entry for entry in entries if entry.status == "failed"]
+        if failed and not told:
+            yield "Failures: samples without an image, each with the file that says why."
+        told = told or bool(failed)
+        for entry in failed[:SHOWN]:
+            yield f"  {one_line(f'{error_file(run, entry.id)}: {entry.error}', 1000)}"
+        if len(failed) > SHOWN:
+            yield f"  {one_line(str(run.path / 'errors'), 1000)}: and {len(failed) - SHOWN} more"
+
+
+def error_file(run: Run, sample: str) -> Path:
+    """The file with the traceback of a failed sample; the ledger if the run has no such file."""
+    file = run.error_path(error_name(sample))
+    return file if file.is_file() else run.ledger_path()
