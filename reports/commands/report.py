@@ -57,8 +57,7 @@ def report_command(
     **chosen: Any,
 ) -> int:
     """Print a table of runs, given run folders or folders that contain them."""
-    from brushbench.reports import tables
-    from brushbench.reports.formats import render
+    from brushbench.reports import formats, tables
     from brushbench.reports.frame import distinct
     from brushbench.runs.scores import readable_runs
 
@@ -67,7 +66,7 @@ def report_command(
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    printed = render(tables.make_report(found, wanted), table_format)
+    printed = formats.printed(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
 
@@ -134,10 +133,10 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
 
 def text_table(runs: "Sequence[Run]") -> str:
     """Return the table that commands print when their runs have ended."""
-    from brushbench.reports.formats import render
+    from brushbench.reports.formats import printed
     from brushbench.reports.tables import TableOptions, make_report
 
-    return render(make_report(runs, TableOptions()), "text")
+    return printed(make_report(runs, TableOptions()))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
