@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from brushbench.reports.formats.escaping import plain
-from brushbench.reports.formats.grid import Grid, Piece, Shade
+from brushbench.reports.formats.grid import Grid, Shade, Slot
 from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Column, Mark, Section, Table, TableRow
 
 SHORT = {"papercut-clip": "CLIP", "clip": "CLIP", "psnr-of-mean-mse": "PSNR(MSE)"}
@@ -33,12 +33,12 @@ class Fitter:
 
     def rows(self, table: Table, *, intervals: bool) -> Grid:
         """Return a grid with methods as rows."""
-        found: list[tuple[Piece, ...]] = [
-            (Piece("method"), *(Piece(self.heads[one.info.name]) for one in table.columns)),
+        found: list[tuple[Slot, ...]] = [
+            (Slot("method"), *(Slot(self.heads[one.info.name]) for one in table.columns)),
             (),
         ]
         for section in table.sections:
-            found += [(Piece(f"{plain(section.title)}:"),)] if section.title else []
+            found += [(Slot(f"{plain(section.title)}:"),)] if section.title else []
             for place, group in enumerate(section.groups):
                 found += [()] if place else []
                 for row in group:
@@ -47,7 +47,7 @@ class Fitter:
                         self._piece(row, *pair, place, intervals=intervals)
                         for pair in zip(row.cells, table.columns, strict=True)
                     ]
-                    found.append((Piece(self.labels.get(row.label, plain(row.label)), shade), *cells))
+                    found.append((Slot(self.labels.get(row.label, plain(row.label)), shade), *cells))
         levels = [level for level in table.levels() if any(title for title, _ in level)]
         levels = levels if intervals else levels[: len(table.levels()) - 1]
         return Grid(
@@ -73,31 +73,31 @@ class Fitter:
         return grids
 
     def _block(self, table: Table, rows: Sequence[tuple[int, TableRow]]) -> Grid:
-        names = [Piece(self.labels[row.label], "aside" if place else "") for place, row in rows]
-        lines: list[tuple[Piece, ...]] = [(Piece(""), *names), ()]
+        names = [Slot(self.labels[row.label], "aside" if place else "") for place, row in rows]
+        lines: list[tuple[Slot, ...]] = [(Slot(""), *names), ()]
         several = len({column.split for column in table.columns}) > 1
         split = ""
         for index, column in enumerate(table.columns):
             if several and column.split != split:
-                lines.append((Piece(f"{plain(table.called(column.split))}:"),))
+                lines.append((Slot(f"{plain(table.called(column.split))}:"),))
             split = column.split
             cells = [self._piece(row, row.cells[index], column, place, intervals=False) for place, row in rows]
-            lines.append((Piece(self.heads[column.info.name]), *cells))
+            lines.append((Slot(self.heads[column.info.name]), *cells))
         return Grid(tuple(lines), is_right=True)
 
-    def _piece(self, row: TableRow, cell: Cell, column: Column, place: int, *, intervals: bool) -> Piece:
+    def _piece(self, row: TableRow, cell: Cell, column: Column, place: int, *, intervals: bool) -> Slot:
         text = f"{cell.text}{FEWER if cell.fewer else ''}"
         told = [cell.interval, cell.remark] if intervals else [cell.remark] if row.kind == "published" else []
         after = "".join(f" {part}" for part in map(plain, told) if part)
         if row.kind == "difference":
-            return Piece(text, _change(cell, column), after)
+            return Slot(text, _change(cell, column), after)
         if place or row.kind == "published":
-            return Piece(text, "aside", after)
+            return Slot(text, "aside", after)
         if not self.has_styles:
-            return Piece(
+            return Slot(
                 f"{MARKS[cell.mark].format(cell.text.replace(AT_LEAST, '>='))}{FEWER if cell.fewer else ''}", "", after
             )
-        return Piece(cell.text, cell.mark, (FEWER if cell.fewer else "") + after)
+        return Slot(cell.text, cell.mark, (FEWER if cell.fewer else "") + after)
 
 
 def _change(cell: Cell, column: Column) -> Shade:
@@ -121,7 +121,7 @@ def heads_of(tables: Iterable[Table]) -> dict[str, str]:
     return {name: head if taken.count(head) == 1 else plain(name) for name, head in found.items()}
 
 
-def shortened(tables: Iterable[Table], longest: int) -> tuple[dict[str, str], list[str]]:
+def brief_labels(tables: Iterable[Table], longest: int) -> tuple[dict[str, str], list[str]]:
     """Return names of rows that are not too wide, and what the numbers in them stand for."""
     found: dict[str, str] = {}
     told: list[str] = []
@@ -136,7 +136,7 @@ def shortened(tables: Iterable[Table], longest: int) -> tuple[dict[str, str], li
     return found, told
 
 
-def key_of(tables: Iterable[Table], heads: Mapping[str, str]) -> list[str]:
+def head_key(tables: Iterable[Table], heads: Mapping[str, str]) -> list[str]:
     """Return what the short heads leave out: regions, units, scales, and where better values are."""
     regions: dict[str, dict[str, None]] = {}
     for column in {column.info.name: column for table in tables for column in table.columns}.values():

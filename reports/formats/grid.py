@@ -22,7 +22,7 @@ GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Slot:
     """Text with one shade, and text after it that is plain."""
 
     text: str
@@ -39,7 +39,7 @@ class Piece:
 class Grid:
     """Rows of pieces. A row without pieces is a rule, and a row with a single one is a title across all columns."""
 
-    rows: tuple[tuple[Piece, ...], ...]
+    rows: tuple[tuple[Slot, ...], ...]
     levels: tuple[tuple[tuple[str, int], ...], ...] = ()
     """Lines above: titles with the number of columns that each spans, the first column having none."""
     is_right: bool = False
@@ -65,7 +65,7 @@ class Grid:
         widths = self.widths()
         return [*(_spans(level, widths) for level in self.levels), *(self._line(row, widths) for row in self.rows)]
 
-    def _line(self, row: Sequence[Piece], widths: Sequence[int]) -> Text:
+    def _line(self, row: Sequence[Slot], widths: Sequence[int]) -> Text:
         if not row:
             return Text((" " * GAP).join("─" * width for width in widths), STYLES["rule"])
         line = Text()

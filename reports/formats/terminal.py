@@ -9,7 +9,7 @@ from rich.text import Text
 
 from brushbench.reports.footnotes import READING
 from brushbench.reports.formats.escaping import words
-from brushbench.reports.formats.fitted import LONGEST, MARKS, Fitter, heads_of, key_of, left_out, shortened
+from brushbench.reports.formats.fitted import LONGEST, MARKS, Fitter, brief_labels, head_key, heads_of, left_out
 from brushbench.reports.formats.grid import STYLES, Grid
 from brushbench.reports.layout import Mark, Table
 
@@ -28,7 +28,7 @@ class _Fitted:
     needed: int
     """Columns that a terminal must have for the intervals."""
     told: Sequence[str]
-    """What the numbers in shortened names stand for."""
+    """What the numbers in brief_labels names stand for."""
 
 
 def terminal_tables(tables: Sequence[Table], console: Console | None = None) -> str:
@@ -57,7 +57,7 @@ def terminal_tables(tables: Sequence[Table], console: Console | None = None) -> 
 
 def _fitted(tables: Sequence[Table], heads: Mapping[str, str], width: int, *, has_styles: bool) -> _Fitted:
     """Lay out all tables in the same way, the first that fits."""
-    labels, told = shortened(tables, LONGEST)
+    labels, told = brief_labels(tables, LONGEST)
     whole, short = Fitter(heads, {}, has_styles), Fitter(heads, labels, has_styles)
     had = any(
         cell.interval for table in tables for section in table.sections for row in section.rows for cell in row.cells
@@ -86,7 +86,7 @@ def _notes(table: Table, heads: Mapping[str, str], fitted: _Fitted) -> list[str]
         room = f"mean; its 95 % interval takes a terminal of {fitted.needed} columns, a pipe or a file"
         notes = [note.replace(READING["summary"], room) for note in notes]
         notes += map(words, left_out(table, heads))
-    return [*key_of([table], heads), *notes]
+    return [*head_key([table], heads), *notes]
 
 
 def _only(notes: Sequence[Sequence[str]], place: int) -> list[str]:
