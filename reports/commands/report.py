@@ -8,7 +8,7 @@ import click
 
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.core.errors import UserError, one_line
-from brushbench.reports.commands.style_options import style_options, table_style
+from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -74,11 +74,11 @@ def report_command(
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
-        write_trade_off(found, Path(figure))
+        write_trade_off(found, Path(figure), style=figure_style(chosen))
     elif figure:
         from brushbench.reports.distributions import write_distributions
 
-        write_distributions(found, Path(figure))
+        write_distributions(found, Path(figure), figure_style(chosen))
     click.echo(printed)
     return _trouble(found, damaged)
 
