@@ -11,7 +11,7 @@ from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.commands.details import print_details
 from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
-from brushbench.reports.commands.style_options import style_options, table_style
+from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -27,7 +27,7 @@ SECTIONS = {
     "Votes": ("votes",),
     "Style of tables and figures": (
         *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
-        *("width", "metrics", "font", "title"),
+        *("width", "metrics", "font", "no_title"),
     ),
 }
 """Sections of the help, each with its options."""
@@ -94,8 +94,7 @@ def report_command(
     if not runs:
         raise click.UsageError("Missing argument 'RUN...'.")
     wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
-    from brushbench.reports import tables
-    from brushbench.reports.formats import render
+    from brushbench.reports import formats, tables
     from brushbench.reports.frame import distinct
     from brushbench.runs.scores import readable_runs
 
@@ -104,7 +103,7 @@ def report_command(
     for other in others:
         click.echo(one_line(f"left out: {other}"), err=True)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    printed = render(tables.make_report(found, wanted), table_format)
+    printed = formats.printed(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
 
@@ -112,11 +111,11 @@ def report_command(
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
-        write_trade_off(found, Path(figure))
+        write_trade_off(found, Path(figure), style=figure_style(chosen))
     elif figure:
         from brushbench.reports.distributions import write_distributions
 
-        write_distributions(found, Path(figure))
+        write_distributions(found, Path(figure), figure_style(chosen))
     click.echo(printed)
     print_details(found, table_format)
     return _trouble(found, damaged)
@@ -189,10 +188,10 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
 
 def text_table(runs: "Sequence[Run]") -> str:
     """Return the table that commands print when their runs have ended."""
-    from brushbench.reports.formats import render
+    from brushbench.reports.formats import printed
     from brushbench.reports.tables import TableOptions, make_report
 
-    return render(make_report(runs, TableOptions()), "text")
+    return printed(make_report(runs, TableOptions()))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
