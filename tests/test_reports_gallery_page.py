@@ -555,7 +555,7 @@ def test_hostile_texts_stay_texts(visit, hostile: Path) -> None:
     assert page.inner_text("#rows .words >> nth=0") == CAPTION
     assert HOSTILE in page.locator("#heads .name").all_inner_texts()
     assert HOSTILE in page.locator("tbody th").all_inner_texts()
-    page.locator("#rows .tile.failed").click()
+    page.locator("[data-of=Method] .tile.failed").click()
     page.wait_for_selector("#detail[open] .traceback")
     assert page.inner_text("#detail-caption") == CAPTION
     assert "out of <b>paint</b>" in page.inner_text("#detail .traceback")
@@ -599,3 +599,40 @@ def test_the_page_follows_the_system_s_colours(visit) -> None:
     assert dark != light
     assert visit("#theme=light", dark=True).page.evaluate(colour) == light
     assert visit("#theme=dark").page.evaluate(colour) == dark
+
+
+def test_runs_without_scores_can_be_looked_at(visit, tmp_path: Path) -> None:
+    options = ("--dataset", "papercut", "--limit", 3, "--output", tmp_path / "runs")
+    assert suite("generate", "--method", "mean-fill,copy", *options) == 0
+    assert suite("gallery", tmp_path / "runs", "-o", tmp_path / "gallery") == 0
+    seen = visit(file=tmp_path / "gallery" / "index.html")
+    assert seen.ids() == ["000000000", "000000001", "000000002"]
+    assert "No table" in seen.page.inner_text(".banner.scores")
+    seen.page.keyboard.press("j")
+    seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector("#detail[open] .pane")
+    assert "not scored" in seen.page.inner_text("#facts")
+
+
+def test_two_splits_are_told_apart_and_filtered(visit, tmp_path: Path) -> None:
+    options = ("--dataset", "papercut", "--limit", 4, "--split", "inside,outside", "--output", tmp_path / "runs")
+    assert suite("run", "--method", "mean-fill,telea", "--metrics", "psnr,mse", *options) == 0
+    assert suite("gallery", tmp_path / "runs", "-o", tmp_path / "gallery", "--link") == 0
+    seen = visit(file=tmp_path / "gallery" / "index.html")
+    assert len(seen.ids()) == 8
+    assert seen.page.locator("table.report").count() == 2
+    seen.page.select_option("#split", "outside")
+    assert len(seen.ids()) == 4
+    tidy = frame(tmp_path / "runs").drop_duplicates(["split", "sample"]).set_index(["split", "sample"])
+    for split, sample, size in seen.page.evaluate(
+        "Gallery.store.rows.map((row) => [row.place.split, row.id, row.sizeClass])"
+    ):
+        assert tidy.loc[(split, sample), "mask_size"] == size
+    # Linked pictures lie outside of the gallery's folder.
+    seen.page.keyboard.press("j")
+    seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector("#detail[open] .pane")
+    until(seen.page, "[...document.querySelectorAll('.world img')].every((img) => img.naturalWidth === 128)")
+    runs = (tmp_path / "runs").as_uri()
+    assert any(request.startswith(runs) for request in seen.requests)
+    seen.requests = [request for request in seen.requests if not request.startswith(runs)]
