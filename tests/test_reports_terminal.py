@@ -256,3 +256,31 @@ def test_the_table_at_the_end_of_a_run_is_the_same(brushbench, tmp_path: Path, m
     table = brushbench("report", tmp_path)[1]
     assert "\x1b[" in table
     assert table in brushbench("run", *given)[1]
+
+
+@pytest.mark.parametrize("width", [40, 60, 90, 200])
+def test_a_comparison_is_fitted_and_coloured(width: int, tmp_path: Path, brushbench) -> None:
+    from brushbench.reports.comparison import compare
+    from brushbench.reports.formats.comparison import terminal_comparison
+
+    better = [20.0 + place % 7 for place in range(40)]
+    for name, shift, errors in (("a", 0.0, 0.001), ("b", 2.0, 0.004)):
+        psnr = [value + shift + 0.01 * place for place, value in enumerate(better)]
+        lpips = [errors * (10 + place % 5) for place in range(40)]
+        Made("m", {"psnr": psnr, "lpips": lpips, "ssim": [0.5] * 40}).write(tmp_path / name)
+    found = compare(expand([tmp_path / "a"]), expand([tmp_path / "b"]), 0)
+    text = terminal_comparison(found, terminal(width))
+    assert "\x1b[32mbetter\x1b[0m" in text
+    assert "\x1b[31mworse\x1b[0m" in text
+    assert re.search(r"\x1b\[32m\+2\.00\x1b\[0m", text)
+    shown_text = STYLE.sub("", text)
+    assert any(line.startswith("metric ") for line in shown_text.splitlines())
+    if width >= 60:
+        assert all(cell_len(line) <= width for line in shown_text.splitlines())
+    # Every cell of the plain table is there, whole.
+    plain = brushbench("compare", tmp_path / "a", tmp_path / "b", "--output", tmp_path / "pictures")[1]
+    rows = [line for line in plain.splitlines() if line.startswith(("PSNR", "LPIPS", "SSIM"))]
+    assert len(rows) == 3
+    cells = {cell for line in rows for cell in re.split(r"\s{2,}", line.strip())}
+    assert "x4.000 (-300.0 %)" in cells
+    assert cells <= {cell for line in grid(shown_text) for cell in re.split(r"\s{2,}", line.strip())}

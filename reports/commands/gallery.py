@@ -52,5 +52,5 @@ def gallery_of(runs: "Sequence[Run]", output: Path) -> Path:
     from brushbench.cli.progress import showing_progress
     from brushbench.reports.gallery.build import GalleryOptions, build
 
-    with showing_progress(partial(click.echo, err=True)) as watch:
+    with showing_progress() as watch:
         return build(runs, output, GalleryOptions(), watch=watch)

@@ -154,11 +154,16 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     from brushbench.reports import comparison
     from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
     from brushbench.reports.extremes_sheet import write_extremes
+    from brushbench.reports.formats import is_terminal
     from brushbench.runs.scores import readable_runs
 
     (before, damaged), (after, also_damaged) = readable_runs([a]), readable_runs([b])
     found = comparison.compare(before, after, seed)
     table = render_comparison(found, table_format)
+    if table_format == "text" and is_terminal():
+        from brushbench.reports.formats.comparison import terminal_comparison
+
+        table = terminal_comparison(found)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
     click.echo(table)

@@ -38,8 +38,13 @@ def render(report: Report, table_format: str) -> str:
 
 def printed(report: Report, table_format: str = "text") -> str:
     """Render a report for standard output: text in a terminal is styled and fitted to its width."""
-    if table_format == "text" and sys.stdout and sys.stdout.isatty():
+    if table_format == "text" and is_terminal():
         from brushbench.reports.formats.terminal import terminal_tables
 
         return terminal_tables(shown(report))
     return render(report, table_format)
+
+
+def is_terminal() -> bool:
+    """Tell whether what is printed goes to a terminal, not to a file or another program."""
+    return bool(sys.stdout and sys.stdout.isatty())

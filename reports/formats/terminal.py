@@ -40,19 +40,19 @@ def terminal_tables(tables: Sequence[Table], console: Console | None = None) -> 
     notes = [_notes(table, heads, fitted) for table in tables]
     with console.capture() as captured:
         for place, (table, blocks) in enumerate(zip(tables, fitted.blocks, strict=True)):
-            _print(console, [Text(words(table.title))])
+            print_sentences(console, [Text(words(table.title))])
             for title, grids in blocks:
                 for grid in grids:
                     console.print()
-                    _print(console, [Text(f"{title}:")] if title else [])
+                    print_sentences(console, [Text(f"{title}:")] if title else [])
                     console.print(*grid.lines(), sep="\n", soft_wrap=True, highlight=False)
             own = _only(notes, place)
-            _print(console, [Text(), *map(Text, own)] if own else [])
+            print_sentences(console, [Text(), *map(Text, own)] if own else [])
             console.print()
         legend = _legend(tables, has_styles=has_styles)
         shared = [*([legend] if legend else []), *map(Text, [*_shared(notes), *fitted.told])]
-        _print(console, shared)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+        print_sentences(console, shared)
+    return without_spaces(captured.get())
 
 
 def _fitted(tables: Sequence[Table], heads: Mapping[str, str], width: int, *, has_styles: bool) -> _Fitted:
@@ -116,7 +116,12 @@ def _legend(tables: Sequence[Table], *, has_styles: bool) -> Text:
     return Text(", ").join(parts)
 
 
-def _print(console: Console, lines: Sequence[Text]) -> None:
-    """Print sentences, which may be folded between their words."""
+def print_sentences(console: Console, lines: Sequence[Text | str]) -> None:
+    """Print titles and notes, which may be folded between their words."""
     for line in lines:
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
+
+
+def without_spaces(text: str) -> str:
+    """Return lines without spaces and empty lines at their ends."""
+    return "\n".join(line.rstrip() for line in text.rstrip("\n").split("\n"))
