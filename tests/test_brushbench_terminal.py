@@ -92,6 +92,19 @@ def test_other_commands_say_it_too(command: str, tmp_path: Path) -> None:
     assert lines[0].startswith("brushbench: ")
 
 
+@pytest.mark.parametrize("command", ["report", "show", "check", "compare"])
+def test_reading_runs_is_said_and_leaves_no_trace(command: str, tmp_path: Path, write_bench, brushbench) -> None:
+    brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method="telea,mean-fill"))
+    folders = [f"runs/brushbench-inside/{method}" for method in ("telea", "mean-fill")]
+    more = {"check": ["--write", "baseline.json"], "show": ["000000001"]}
+    seen = in_terminal(command, *folders, *more.get(command, []), folder=tmp_path)
+    assert seen.code == 0, seen.plain()
+    assert "reading runs/brushbench-inside/telea" in seen.plain()
+    lines = list(filter(None, seen.lines()))
+    assert [line for line in lines if line.startswith("reading") or BAR.search(line)] == []
+    assert len(lines) > 1
+
+
 def test_quiet_says_only_results_and_failures(methods: Path, tmp_path: Path, write_bench, brushbench) -> None:
     usual = run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", "--batch-size", 1, method=f"{methods}:Odd")
     seen = in_terminal(*usual, "-q", folder=tmp_path)

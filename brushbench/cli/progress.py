@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol, final
 
+import click
+
 from brushbench.cli.screen import SCREEN, Verbosity, is_terminal, showing, tell
+from brushbench.core.errors import one_line
 from brushbench.core.progress import Advance, silent
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -58,6 +61,13 @@ def showing_progress(loading: str = "") -> Iterator[Display]:
             bars.loading(loading)
         yield bars
         bars.end()
+
+
+def while_reading(runs: Sequence[str]) -> Callable[[], None]:
+    """Say on a terminal which runs are read; call the result before anything is printed. An error ends it, too."""
+    stack = click.get_current_context().with_resource(ExitStack())
+    stack.enter_context(showing_progress(one_line(f"reading {', '.join(runs)}", 200)))
+    return stack.close
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brushbench.cli.failures import failure_lines
+from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
 
@@ -104,7 +105,7 @@ def print_changed(runs: "Sequence[Run]") -> bool:
         if changed := run.changed_images():
             name, what = next(iter(changed.items()))
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-            click.echo(one_line(f"not scored: {name} in {run.path}: {what}{more}"), err=True)
+            tell(one_line(f"not scored: {name} in {run.path}: {what}{more}"))
             found = True
     return found
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.core.errors import UserError, one_line
 
@@ -68,6 +69,7 @@ def check_command(
     numerical noise plus a twentieth of the scores' standard deviation. Runs of one method under several seeds make a
     baseline that a run under any seed can be compared with. A positive change is better.
     """
+    before_printing = while_reading(runs)
     from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
     from brushbench.reports.baseline_making import baseline_of
     from brushbench.reports.gate_formats import STYLES, Outcome, describe_baseline, render_gate
@@ -92,12 +94,14 @@ def check_command(
         baseline = baseline_of(found, repeated, split_names(metrics) if metrics else None, {})
         baseline = with_margins(baseline, _unscaled(wanted, baseline))
         write_baseline(Path(target), baseline)
+        before_printing()
         click.echo(describe_baseline(baseline, table_format))
         click.echo(f"\nbaseline: {target}")
         return 0
     baseline = read_baseline(Path(against or ""))
     checked, extra = check_runs(found, with_margins(baseline, _unscaled(wanted, baseline)))
     outcome = Outcome(checked, extra, "pass" if undecided == "pass" else "fail")
+    before_printing()
     click.echo(render_gate(outcome, table_format))
     for name in extra:
         click.echo(one_line(f"not in the baseline, so not checked: {name}"), err=True)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED, print_changed
+from brushbench.cli.screen import tell
 from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.commands.details import print_details
@@ -94,6 +96,7 @@ def report_command(
     if not runs:
         raise click.UsageError("Missing argument 'RUN...'.")
     wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
+    before_printing = while_reading(runs)
     from brushbench.reports import formats, tables
     from brushbench.reports.frame import distinct
     from brushbench.runs.scores import readable_runs
@@ -101,7 +104,7 @@ def report_command(
     usable, damaged = readable_runs(runs)
     found, others = distinct(usable)
     for other in others:
-        click.echo(one_line(f"left out: {other}"), err=True)
+        tell(one_line(f"left out: {other}"))
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = formats.printed(tables.make_report(found, wanted), table_format)
     if sheet:
@@ -116,6 +119,7 @@ def report_command(
         from brushbench.reports.distributions import write_distributions
 
         write_distributions(found, Path(figure), figure_style(chosen))
+    before_printing()
     click.echo(printed)
     print_details(found, table_format)
     return _trouble(found, damaged)
@@ -151,6 +155,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
+    before_printing = while_reading([a, b])
     from brushbench.reports import comparison
     from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
     from brushbench.reports.extremes_sheet import write_extremes
@@ -166,6 +171,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
         table = terminal_comparison(found)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
+    before_printing()
     click.echo(table)
     told = table_format in ("text", "markdown")
     for pair, name, lines in ranked:

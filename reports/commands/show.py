@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
@@ -32,6 +33,7 @@ def show_command(arguments: Sequence[str], sheet: str | None, crop: str | None) 
         raise click.UsageError(f"Missing argument: RUN... before the ID {sample!r}.")
     if crop and not sheet:
         raise UserError("--crop is for a sheet; give --sheet FILE too")
+    before_printing = while_reading(runs)
     from brushbench.reports.frame import distinct
     from brushbench.reports.one_sample import sights_of
     from brushbench.reports.one_sample_text import explanation_lines, sight_lines
@@ -44,6 +46,7 @@ def show_command(arguments: Sequence[str], sheet: str | None, crop: str | None) 
         from brushbench.reports.comparison_sheet import write_comparison
 
         write_comparison([each.run for sight in sights for each in sight.shown], Path(sheet), [sample], crop or "")
+    before_printing()
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     click.echo("\n\n".join("\n".join(sight_lines(sight, width)) for sight in sights))
     for line in explanation_lines(sights, width):
