@@ -6,10 +6,13 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command, option_in
+from brushbench.cli.study_file import Study, load_study
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 
 @command()
+@click.argument("study", required=False, is_eager=True, callback=load_study, metavar="[STUDY.toml]")
 @method_options
 @data_options
 @metrics_options
@@ -29,8 +33,21 @@ if TYPE_CHECKING:
 @verbosity_options
 @option_in("Output")("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
 # Any: what click has parsed, by option.
-def run_command(gallery: bool, **asked: Any) -> int:
-    """Inpaint every sample with a method, score the results and print a table. Rerun to resume."""
+def run_command(study: Study | None, gallery: bool, **asked: Any) -> int:
+    """Inpaint every sample with a method, score the results and print a table. Rerun to resume.
+
+    \b
+    brushbench run --method brushnet,powerpaint --split inside,outside
+    brushbench run study.toml
+    brushbench run study.toml --limit 8 --device cuda:1
+
+    A study is a file that names methods with their options, splits and seeds, and the tables, figures and gallery to
+    make of them; see docs/studies.md. Its paths are relative to the file, and options given beside it win.
+    """
+    if study is not None:
+        from brushbench.cli.study import run_study
+
+        return run_study(study, asked, gallery=gallery)
     return _all_jobs(asked, scored=True, gallery=gallery)
 
 

@@ -174,7 +174,7 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
         }
         built = check_options(method, cls, {**own, **varied})
         setting = {key: str(built[key]) for key in varied}
-        folder = ",".join(f"{_safe(key)}={_safe(value)}" for key, value in setting.items())
+        folder = ",".join(f"{safe(key)}={safe(value)}" for key, value in setting.items())
         if folder in planned:
             raise UserError(one_line(f"--vary: {folder} occurs twice"))
         config = replace(
@@ -195,7 +195,7 @@ def _known(cls: Any) -> set[str]:
     return set() if isinstance(names, Failure) else names
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """The text in a form that is safe in a folder's name; if that changes it, a hash keeps it unique."""
     clean = re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:40]
     return clean if clean == text else f"{clean}~{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

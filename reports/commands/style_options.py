@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from brushbench.cli.figure_options import FONTS, look_options, width_option
-from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.cli.option_values import options_of, values_of
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_toml
 
 if TYPE_CHECKING:
@@ -114,62 +115,16 @@ def _load(context: click.Context, _parameter: click.Parameter, files: tuple[str,
         if file in FONTS:
             defaults["font"] = file
         else:
-            found, shared = _values(context.command, Path(file))
+            found, shared = style_values(context.command, Path(file))
             defaults |= found
             context.meta[SHARED] = shared
     context.default_map = {**(context.default_map or {}), **defaults}
 
 
-def _values(command: click.Command, file: Path) -> tuple[dict[str, Any], dict[str, dict[str, list[str]]]]:
+def style_values(command: click.Command, file: Path) -> tuple[dict[str, object], dict[str, dict[str, list[str]]]]:
     """Return the values by the parameter of the command, and the mappings. Raises `UserError` for unknown keys."""
     try:
         content = read_toml(file)
     except ValueError as error:
         raise UserError(one_line(f"{file}: not valid TOML: {error}")) from error
-    options = {
-        name.removeprefix("--"): option
-        for option in command.params
-        if isinstance(option, click.Option) and option.expose_value
-        for name in option.opts
-    }
-    found: dict[str, Any] = {}
-    shared: dict[str, dict[str, list[str]]] = {}
-    for key, value in content.items():
-        place = f"{file}: {key}"
-        if key not in options:
-            raise unknown(f"key in {file}", key, options)
-        if key in MAPPINGS:
-            shared[key] = _mapping(place, value)
-        else:
-            found[str(options[key].name)] = _value(place, options[key], value)
-    return found, shared
-
-
-def _mapping(place: str, value: object) -> dict[str, list[str]]:
-    """Return the texts by name; a name may have one as plain text and one as LaTeX."""
-    if not isinstance(value, dict):
-        raise UserError(one_line(f"{place}: must be a table of names and texts"))
-    found = {str(name): [text] if isinstance(text, str) else text for name, text in value.items()}
-    for name, texts in found.items():
-        if not (isinstance(texts, list) and all(isinstance(text, str) for text in texts)):
-            raise UserError(one_line(f"{place}.{name}: must be a text, or a list of texts"))
-    return found
-
-
-def _value(place: str, option: click.Option, value: object) -> object:
-    """Check the kind of a value, and return it as the option takes it."""
-    if option.is_flag:
-        if not isinstance(value, bool):
-            raise UserError(one_line(f"{place}: must be true or false"))
-        return value
-    each = value if isinstance(value, list) and option.multiple else [value]
-    if option.multiple and isinstance(value, dict):
-        each = [f"{name}={one}" for name, one in value.items()]
-    if not all(isinstance(one, str) or (isinstance(one, int) and not isinstance(one, bool)) for one in each):
-        raise UserError(
-            one_line(f"{place}: must be a text or a number{', or a list of them' if option.multiple else ''}")
-        )
-    texts = [str(one) for one in each]
-    if isinstance(option.type, click.Choice) and texts[0] not in option.type.choices:
-        raise unknown(f"value for {place}", texts[0], map(str, option.type.choices))
-    return texts if option.multiple else texts[0]
+    return values_of(options_of(command), content, str(file), MAPPINGS)

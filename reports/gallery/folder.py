@@ -98,16 +98,21 @@ class Folder:
         return self._used - {MARKER, LOCK}
 
 
+def check_folder(path: Path) -> None:
+    """Raise `UserError` for a file, and for a folder that contains anything but a gallery."""
+    if path.exists() and not path.is_dir():
+        raise UserError(one_line(f"{path} is a file; valid is a folder"))
+    if path.is_dir() and not (path / MARKER).exists() and any(path.iterdir()):
+        raise UserError(one_line(f"{path} contains other files and no gallery; use another --output"))
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Folder]:
     """Yield the folder, made if it isn't there, while no other process builds in it.
 
     Raises `UserError` for a folder that contains anything but a gallery, and if another process is building there.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError(one_line(f"{path} is a file; valid is a folder"))
-    if path.is_dir() and not (path / MARKER).exists() and any(path.iterdir()):
-        raise UserError(one_line(f"{path} contains other files and no gallery; use another --output"))
+    check_folder(path)
     with doing("making the folder", path):
         path.mkdir(parents=True, exist_ok=True)
         (path / MARKER).touch()

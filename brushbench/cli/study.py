@@ -1,0 +1,100 @@
+"""Run a study: all its rows, then its tables, figures and gallery."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from brushbench.cli.options import asked_for
+from brushbench.cli.results import GALLERY, add_gallery, named_metrics, tables
+from brushbench.cli.run import all_done, loading_line
+from brushbench.cli.study_file import Study
+from brushbench.core.registry import by_name
+from brushbench.runs.config import split_names
+
+if TYPE_CHECKING:
+    from brushbench.evaluation.study import StudyRow
+
+PREPARED = "brushbench.reports.commands.study:prepared"
+PAIRS = ("options", "metric_options", "dataset_options")
+"""Options of the form K=V, of which the command line replaces single ones."""
+SHORT = ("steps", "guidance")
+"""Options of methods that `run` has options of its own for."""
+
+
+# Any: what click has parsed, by option.
+def run_study(study: Study, asked: dict[str, Any], *, gallery: bool) -> int:
+    """Run a study and make what it names. What the command line gives wins over the file."""
+    from brushbench.cli.progress import showing_progress
+
+    given = _given(asked)
+    asked = _merged(study, asked, given)
+    with showing_progress(loading_line(asked)) as display:
+        from brushbench.evaluation.study import Study as Wanted
+        from brushbench.evaluation.study import plan_study
+
+        rows, lenient = _rows(study, asked["method"] if "method" in given else None)
+        template, _, splits = asked_for(asked | {"method": rows[0].method})
+        seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
+        planned = plan_study(template, Wanted(rows, splits, seeds, _fixed(asked, given), lenient))
+        outputs = by_name(PREPARED)(study, rows, splits)
+        jobs = [list(made.configs) for made in planned]
+        headings = [made.row.title() for made in planned]
+        runs = all_done(jobs, display, lenient=lenient, headings=headings)
+    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
+    outputs.write(runs, planned)
+    if gallery:
+        add_gallery(runs, Path(asked["output"]) / GALLERY)
+    return code
+
+
+# Any: what click has parsed, by option.
+def _given(asked: dict[str, Any]) -> set[str]:
+    """Return the options that the command line gives."""
+    context = click.get_current_context()
+    return {name for name in asked if context.get_parameter_source(name) == ParameterSource.COMMANDLINE}
+
+
+def _keys(pairs: Iterable[str]) -> set[str]:
+    return {pair.partition("=")[0] for pair in pairs}
+
+
+# Any: what click has parsed, by option.
+def _merged(study: Study, asked: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """Return the options with those pairs of the file that the command line doesn't replace."""
+    merged = dict(asked)
+    for name in given & set(PAIRS):
+        kept = [pair for pair in study.defaults.get(name, ()) if not _keys([pair]) & _keys(asked[name])]
+        merged[name] = (*kept, *asked[name])
+    # A file may set as an option what the command line gives in short, and the other way round.
+    short = {name for name in SHORT if name in given}
+    merged["options"] = tuple(pair for pair in merged["options"] if not _keys([pair]) & short)
+    keys = _keys(asked["options"]) if "options" in given else set()
+    return merged | {name: None for name in SHORT if name in keys and name not in given}
+
+
+# Any: what click has parsed, by option.
+def _fixed(asked: dict[str, Any], given: set[str]) -> set[str]:
+    """Return the options of methods that the command line gives, and weights."""
+    return _keys(asked["options"] if "options" in given else ()) | ({*SHORT, "weights"} & set(given))
+
+
+def _rows(study: Study, chosen: str | None) -> "tuple[list[StudyRow], bool]":
+    """Return the rows, those of the command line alone if it names methods; and whether these are all methods."""
+    from brushbench.evaluation.grid import ALL, expand_methods
+    from brushbench.evaluation.study import StudyRow
+
+    names = split_names(chosen) if chosen is not None else study.methods()
+    named = [StudyRow(method) for method in expand_methods(names)] if names or chosen is not None else []
+    own = [
+        StudyRow(
+            study.plugged(row.method),
+            row.name,
+            {key: study.found(value) if isinstance(value, str) else value for key, value in row.options.items()},
+            study.weights(row.weights) if row.weights is not None else None,
+        )
+        for row in (study.content.method if chosen is None else ())
+    ]
+    return [*named, *own], ALL in names

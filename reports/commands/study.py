@@ -1,0 +1,284 @@
+"""Make the tables, figures and gallery that a study names."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from brushbench.cli.figure_options import FONTS
+from brushbench.cli.option_values import Pairs, options_of, values_of
+from brushbench.cli.study_file import Study
+from brushbench.core import atomic
+from brushbench.core.errors import UserError, doing, one_line, unknown
+from brushbench.core.metric_info import parted
+from brushbench.core.plugins.files import plugin_file
+from brushbench.core.registry import registered, short_name
+from brushbench.evaluation.study import PlannedRow, StudyRow
+from brushbench.reports.commands.report import TABLE_FORMATS, TABLES, report_command
+from brushbench.reports.commands.style_options import (
+    MAPPINGS,
+    SHARED,
+    figure_style,
+    style_values,
+    table_style,
+)
+from brushbench.reports.distributions import write_distributions
+from brushbench.reports.figure_style import FigureStyle
+from brushbench.reports.figures import check_suffix
+from brushbench.reports.formats import render
+from brushbench.reports.frame import labels_of
+from brushbench.reports.gallery.build import GalleryOptions, build
+from brushbench.reports.gallery.folder import check_folder
+from brushbench.reports.mean_error import is_derived
+from brushbench.reports.style import Style, separated
+from brushbench.reports.tables import TableOptions, make_report
+from brushbench.reports.trade_off import write_trade_off
+from brushbench.runs.folder import Run
+
+FILE, STYLE = "file", "style"
+SUFFIXES = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".json": "json",
+    ".html": "html",
+}
+_LOOK = ("columns", "rows", "order", "splits", "rename", "cite", "notes", "width")
+OF_TABLE = (
+    *("format", "table", "by", "significant", "with-published", "strict"),
+    *(*_LOOK, "decimals", "caption", "label"),
+)
+OF_FIGURE = ("kind", *_LOOK, "metrics", "font", "no-title")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table to write."""
+
+    file: Path
+    table_format: str
+    options: TableOptions
+
+    def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
+        """Write the table atomically, under the names of the study's rows."""
+        wanted = replace(self.options, style=named(self.options.style, names))
+        text = render(make_report(runs, wanted), self.table_format)
+        atomic.write(self.file, f"{text}\n".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFile:
+    """A figure to draw."""
+
+    file: Path
+    kind: str
+    style: FigureStyle
+
+    def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
+        """Draw the figure, under the names of the study's rows."""
+        style = replace(self.style, table=named(self.style.table, names))
+        if self.kind == "trade-off":
+            write_trade_off(runs, self.file, style=style)
+        else:
+            write_distributions(runs, self.file, style)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a study makes of its runs."""
+
+    files: tuple[TableFile | FigureFile, ...]
+    gallery: tuple[Path, GalleryOptions] | None
+
+    def write(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> None:
+        """Make everything, and print where it is."""
+        from brushbench.cli.progress import showing_progress
+
+        names = names_of(runs, planned)
+        for each in self.files:
+            with doing("making the folder", each.file.parent):
+                each.file.parent.mkdir(parents=True, exist_ok=True)
+            each.write(runs, names)
+            click.echo(f"{'table' if isinstance(each, TableFile) else 'figure'}: {each.file}")
+        if self.gallery:
+            with showing_progress() as watch:
+                page = build(runs, *self.gallery, watch=watch)
+            click.echo(f"gallery: {page}")
+
+
+def prepared(study: Study, rows: Sequence[StudyRow], splits: Sequence[str]) -> Outputs:
+    """Check everything that a study is to make before anything is generated.
+
+    Raises `UserError` that names the file and the key for unknown keys, values, rows, metrics and splits, and for a
+    file that can't be written.
+    """
+    known = {*(row.name for row in rows if row.name), *(short_name(row.method) for row in rows)}
+    reader = _Reader(study, known, splits)
+    content = study.content
+    tables = [reader.table(f"table {number}", own) for number, own in enumerate(content.table, 1)]
+    figures = [reader.figure(f"figure {number}", own) for number, own in enumerate(content.figure, 1)]
+    files: tuple[TableFile | FigureFile, ...] = (*tables, *figures)
+    places = [each.file.resolve() for each in files]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UserError(one_line(f"{study.file}: {twice[0]} is named twice; valid: a file for each table and figure"))
+    if not content.gallery:
+        return Outputs(files, None)
+    wanted = content.gallery
+    root = study.defaults.get("root")
+    options = GalleryOptions(wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None)
+    folder = study.beside(wanted.output)
+    check_folder(folder)
+    _check_writable(f"{study.file}: gallery", folder)
+    return Outputs(files, (folder, options))
+
+
+def names_of(runs: Sequence[Run], planned: Sequence[PlannedRow]) -> dict[str, str]:
+    """Return the names of the study by the labels of the runs; with several seeds, each with its own."""
+    rows = {(Path(config.output), short_name(config.method)): made.row for made in planned for config in made.configs}
+    found: dict[str, str] = {}
+    seeds = {run.record.identity.seed for run in runs}
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        row = rows[run.path.parent.parent, run.path.name]
+        if row.name:
+            found[label] = f"{row.name} seed={run.record.identity.seed}" if len(seeds) > 1 else row.name
+    return found
+
+
+def named(style: Style, names: Mapping[str, str]) -> Style:
+    """Return a style for rows with these names by label; where it says a name, it stands for its labels."""
+    labels: dict[str, list[str]] = {}
+    for label, name in names.items():
+        labels.setdefault(name, []).append(label)
+        labels.setdefault(name.rpartition(" seed=")[0] or name, []).append(label)
+
+    def chosen(texts: Sequence[str]) -> tuple[str, ...]:
+        whole = [*labels, *names]
+        return tuple(label for name in separated(texts, whole) for label in dict.fromkeys(labels.get(name, [name])))
+
+    own: dict[str, Pairs] = {
+        key: {label: list(texts) for name, texts in found.items() for label in labels.get(name, [name])}
+        for key, found in style.shared.items()
+    }
+    own["rename"] = {label: [name] for label, name in names.items()} | own.get("rename", {})
+    return replace(style, rows=chosen(style.rows), order=chosen(style.order), shared=own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the parts of a study."""
+
+    study: Study
+    rows: set[str]
+    """Names of the rows, and of their methods."""
+    splits: Sequence[str]
+
+    def table(self, part: str, content: Mapping[str, object]) -> TableFile:
+        """Read a table. Raises `UserError` for what it can't be."""
+        file, context = self._read(part, content, OF_TABLE)
+        place, chosen = f"{self.study.file}: {part}", context.params
+        table_format = chosen["table_format"] if "table_format" in (context.default_map or {}) else ""
+        table_format = table_format or SUFFIXES.get(file.suffix.lower(), "")
+        if table_format not in TABLE_FORMATS:
+            valid = f"a name that ends in {', '.join(SUFFIXES)}, or format = {', '.join(TABLE_FORMATS)}"
+            told = f"format {table_format!r}" if table_format else f"{file.name} has no known ending"
+            raise UserError(one_line(f"{place}: {told}; valid: {valid}"))
+        if chosen["table"] not in TABLES:
+            raise unknown(f"table in {place}", str(chosen["table"]), TABLES)
+        with context.scope(cleanup=False):
+            style = table_style(chosen)
+        wanted = {key: chosen[key] for key in ("table", "by", "significant", "with_published", "strict")}
+        return TableFile(file, table_format, TableOptions(**wanted, style=style))
+
+    def figure(self, part: str, content: Mapping[str, object]) -> FigureFile:
+        """Read a figure. Raises `UserError` for what it can't be."""
+        file, context = self._read(part, content, OF_FIGURE)
+        try:
+            check_suffix(Path(file.name))
+        except UserError as error:
+            raise UserError(one_line(f"{self.study.file}: {part}: {error}")) from error
+        with context.scope(cleanup=False):
+            return FigureFile(file, str(context.params["kind"]), figure_style(context.params))
+
+    def _read(self, part: str, content: Mapping[str, object], keys: Sequence[str]) -> tuple[Path, click.Context]:
+        """Return the file of a part, and the options of `report` that the part sets."""
+        place = f"{self.study.file}: {part}"
+        if not (isinstance(name := content.get(FILE), str) and name):
+            raise UserError(one_line(f"{place}: file: must be the name of the file to write"))
+        file = self.study.beside(name)
+        _check_writable(place, file)
+        if file.is_dir():
+            raise UserError(one_line(f"{place}: {file} is a folder; valid: a file"))
+        found, shared = self._layered(part, content, keys)
+        self._check_names(place, found)
+        try:
+            context = report_command.make_context("report", ["RUN"], default_map=found)
+        except click.UsageError as error:
+            raise UserError(one_line(f"{place}: {error.format_message()}")) from error
+        context.meta[SHARED] = shared
+        return file, context
+
+    def _layered(
+        self, part: str, content: Mapping[str, object], keys: Sequence[str]
+    ) -> tuple[dict[str, object], dict[str, Pairs]]:
+        """Return options of `report` and mappings: the part's own go before [style], and keys before a style file."""
+        options = options_of(report_command)
+        valid = {key: options[key] for key in dict.fromkeys([*OF_TABLE, *OF_FIGURE])}
+        shared_keys = {key: value for key, value in self.study.content.style.items() if key in (STYLE, *keys)}
+        unused = {key: value for key, value in self.study.content.style.items() if key not in shared_keys}
+        values_of(valid, unused, f"{self.study.file}: style", MAPPINGS)
+        found: dict[str, object] = {}
+        shared: dict[str, Pairs] = {}
+        for where, layer in (("style", shared_keys), (part, content)):
+            own = {key: value for key, value in layer.items() if key not in (FILE, STYLE)}
+            place = f"{self.study.file}: {where}"
+            known = {key: options[key] for key in keys}
+            for values, mappings in (
+                self._style_file(place, layer.get(STYLE)),
+                values_of(known, own, place, MAPPINGS),
+            ):
+                found |= values
+                shared |= {key: shared.get(key, {}) | pairs for key, pairs in mappings.items()}
+        return found, shared
+
+    def _style_file(self, place: str, style: object) -> tuple[dict[str, object], dict[str, Pairs]]:
+        if style is None:
+            return {}, {}
+        if not isinstance(style, str):
+            raise UserError(one_line(f"{place}: style: must be the name of a file, or serif or sans"))
+        return ({"font": style}, {}) if style in FONTS else style_values(report_command, self.study.beside(style))
+
+    def _check_names(self, place: str, found: Mapping[str, object]) -> None:
+        """Check what a part names, as far as it is known before there are runs."""
+        texts = {key: value for key, value in found.items() if isinstance(value, list)}
+        for name in separated(texts.get("rows", ()), self.rows):
+            # A row may be named with what sets it apart: `brushnet scale=0.5`.
+            if name not in self.rows and name.partition(" ")[0] not in self.rows:
+                raise unknown(f"row in {place}", name, self.rows)
+        for name in separated(texts.get("splits", ())):
+            if name not in self.splits:
+                raise unknown(f"split in {place}", name, self.splits)
+        for name in separated([*texts.get("columns", ()), *texts.get("metrics", ())]):
+            self._check_metric(place, name)
+
+    def _check_metric(self, place: str, name: str) -> None:
+        split, _, metric = name.rpartition("/")
+        if split and split not in self.splits:
+            raise unknown(f"split in {place}", split, self.splits)
+        asked = self.study.defaults.get("metrics") or ""
+        # A metric from a file is known by the name that its class has.
+        if not is_derived(metric) and not any(map(plugin_file, asked.split(","))):
+            known = registered("metric")
+            if parted(metric)[0] not in known:
+                raise unknown(f"metric in {place}", metric, known)
+
+
+def _check_writable(place: str, target: Path) -> None:
+    """Raise `UserError` if a file or folder can't be written, as far as this is seen from the folder above it."""
+    above = next(folder for folder in target.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UserError(one_line(f"{place}: {target} can't be written: {above} is not a folder"))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(one_line(f"{place}: {target} can't be written: no permission for {above}"))
