@@ -345,7 +345,8 @@ def compiled(folder: Path, tables: str, keys: list[str]) -> str:
     cited = "".join(rf"\bibitem{{{key}}} {key}." for key in keys)
     page = (
         r"\documentclass[twocolumn]{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}"
-        rf"\begin{{document}}A page.{tables}\begin{{thebibliography}}{{9}}{cited}\end{{thebibliography}}\end{{document}}"
+        rf"\begin{{document}}A page.{tables}\begin{{thebibliography}}{{9}}{cited}\end{{thebibliography}}"
+        r"\end{document}"
     )
     (folder / "paper.tex").write_text(page)
     for _ in range(2):

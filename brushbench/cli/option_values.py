@@ -27,9 +27,10 @@ def value_of(place: str, option: click.Option, value: object) -> object:
             raise UserError(one_line(f"{place}: must be true or false"))
         return value
     each = value if isinstance(value, list) and option.multiple else [value]
+    kinds = str | int | float if option.type == click.FLOAT or isinstance(value, dict) else str | int
     if option.multiple and isinstance(value, dict):
         each = [f"{name}={one}" for name, one in value.items()]
-    if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in each):
+    if not all(isinstance(one, kinds) and not isinstance(one, bool) for one in each):
         raise UserError(
             one_line(f"{place}: must be a text or a number{', or a list of them' if option.multiple else ''}")
         )
@@ -50,7 +51,7 @@ def mapping_of(place: str, value: object) -> Pairs:
     return found
 
 
-def values_of(
+def option_values(
     options: Mapping[str, click.Option], content: Mapping[str, object], place: str, mappings: Collection[str] = ()
 ) -> tuple[dict[str, object], dict[str, Pairs]]:
     """Return the values by the parameter of the command, and those of the `mappings` by key.

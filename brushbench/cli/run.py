@@ -12,7 +12,7 @@ from brushbench.cli.options import asked_for, data_options, method_options, metr
 from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command, option_in
-from brushbench.cli.study_file import Study, load_study
+from brushbench.cli.study_file import StudyFile, load_study
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @verbosity_options
 @option_in("Output")("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
 # Any: what click has parsed, by option.
-def run_command(study: Study | None, gallery: bool, **asked: Any) -> int:
+def run_command(study: StudyFile | None, gallery: bool, **asked: Any) -> int:
     """Inpaint every sample with a method, score the results and print a table. Rerun to resume.
 
     \b

@@ -10,14 +10,14 @@ from click.core import ParameterSource
 from brushbench.cli.options import asked_for
 from brushbench.cli.results import GALLERY, add_gallery, named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
-from brushbench.cli.study_file import Study
+from brushbench.cli.study_file import StudyFile
 from brushbench.core.registry import by_name
 from brushbench.runs.config import split_names
 
 if TYPE_CHECKING:
     from brushbench.evaluation.study import StudyRow
 
-PREPARED = "brushbench.reports.commands.study:prepared"
+PREPARED = "brushbench.reports.commands.study:prepare_study"
 PAIRS = ("options", "metric_options", "dataset_options")
 """Options of the form K=V, of which the command line replaces single ones."""
 SHORT = ("steps", "guidance")
@@ -25,20 +25,19 @@ SHORT = ("steps", "guidance")
 
 
 # Any: what click has parsed, by option.
-def run_study(study: Study, asked: dict[str, Any], *, gallery: bool) -> int:
+def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
     """Run a study and make what it names. What the command line gives wins over the file."""
     from brushbench.cli.progress import showing_progress
 
     given = _given(asked)
     asked = _merged(study, asked, given)
     with showing_progress(loading_line(asked)) as display:
-        from brushbench.evaluation.study import Study as Wanted
-        from brushbench.evaluation.study import plan_study
+        from brushbench.evaluation.study import Study, plan_study
 
         rows, lenient = _rows(study, asked["method"] if "method" in given else None)
         template, _, splits = asked_for(asked | {"method": rows[0].method})
         seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
-        planned = plan_study(template, Wanted(rows, splits, seeds, _fixed(asked, given), lenient))
+        planned = plan_study(template, Study(rows, splits, seeds, _fixed(asked, given), lenient))
         outputs = by_name(PREPARED)(study, rows, splits)
         jobs = [list(made.configs) for made in planned]
         headings = [made.row.title() for made in planned]
@@ -62,7 +61,7 @@ def _keys(pairs: Iterable[str]) -> set[str]:
 
 
 # Any: what click has parsed, by option.
-def _merged(study: Study, asked: dict[str, Any], given: set[str]) -> dict[str, Any]:
+def _merged(study: StudyFile, asked: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """Return the options with those pairs of the file that the command line doesn't replace."""
     merged = dict(asked)
     for name in given & set(PAIRS):
@@ -81,7 +80,7 @@ def _fixed(asked: dict[str, Any], given: set[str]) -> set[str]:
     return _keys(asked["options"] if "options" in given else ()) | ({*SHORT, "weights"} & set(given))
 
 
-def _rows(study: Study, chosen: str | None) -> "tuple[list[StudyRow], bool]":
+def _rows(study: StudyFile, chosen: str | None) -> "tuple[list[StudyRow], bool]":
     """Return the rows, those of the command line alone if it names methods; and whether these are all methods."""
     from brushbench.evaluation.grid import ALL, expand_methods
     from brushbench.evaluation.study import StudyRow

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from brushbench.cli.option_values import options_of, values_of
+from brushbench.cli.option_values import options_of, option_values
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import read_toml
 from brushbench.core.plugins.files import plugin_file
@@ -66,7 +66,7 @@ class StudyContent(_Part):
     gallery: GalleryPart | None = None
 
 
-class Study(_Part):
+class StudyFile(_Part):
     """A study as it was read, with paths that are relative to its folder."""
 
     file: Path
@@ -99,7 +99,7 @@ class Study(_Part):
         return str(self.beside(text)) if "/" in text or text.endswith(".toml") else text
 
 
-def load_study(context: click.Context, _parameter: click.Parameter, file: str | None) -> Study | None:
+def load_study(context: click.Context, _parameter: click.Parameter, file: str | None) -> StudyFile | None:
     """Read the study that `run` was given, and make its values the defaults of the command."""
     if file is None:
         return None
@@ -108,7 +108,7 @@ def load_study(context: click.Context, _parameter: click.Parameter, file: str | 
     return study
 
 
-def read_study(file: Path, command: click.Command) -> Study:
+def read_study(file: Path, command: click.Command) -> StudyFile:
     """Read a study for the command `run`. Raises `UserError` that names the file and the key."""
     try:
         content = StudyContent.model_validate(read_toml(file))
@@ -116,7 +116,7 @@ def read_study(file: Path, command: click.Command) -> Study:
         raise _mistake(file, error) from error
     except ValueError as error:
         raise UserError(one_line(f"{file}: not valid TOML: {error}")) from error
-    study = Study(file=file, content=content)
+    study = StudyFile(file=file, content=content)
     return study.model_copy(update={"seeds": _seeds(study), "defaults": _defaults(study, command)})
 
 
@@ -133,7 +133,7 @@ def _mistake(file: Path, error: ValidationError) -> UserError:
     return unknown(kind, places[-1], [name.replace("_", "-") for name in fields])
 
 
-def _seeds(study: Study) -> tuple[int, ...]:
+def _seeds(study: StudyFile) -> tuple[int, ...]:
     given = {key: value for key, value in study.content.run.items() if key in ("seed", "seeds")}
     for key, value in given.items():
         seeds = value if isinstance(value, list) and key == "seeds" else [value]
@@ -146,7 +146,7 @@ def _seeds(study: Study) -> tuple[int, ...]:
 
 
 # Any: values as click takes them.
-def _defaults(study: Study, command: click.Command) -> dict[str, Any]:
+def _defaults(study: StudyFile, command: click.Command) -> dict[str, Any]:
     """Return what the file sets of the command's options; the output folder always, as it is beside the file."""
     place, given = f"{study.file}: run", dict(study.content.run)
     if refused := sorted(given.keys() & set(ON_COMMAND_LINE)):
@@ -157,7 +157,7 @@ def _defaults(study: Study, command: click.Command) -> dict[str, Any]:
     options = options_of(command, ON_COMMAND_LINE)
     known = options | {plural: options[name] for plural, name in PLURALS.items()}
     plain = {key: _plain(key, value) for key, value in given.items() if key not in ("seed", "seeds")}
-    found, _ = values_of(known, plain, place)
+    found, _ = option_values(known, plain, place)
     found = {key: _placed(study, key, value) for key, value in found.items()}
     names, rows = study.methods(), [study.plugged(row.method) for row in study.content.method]
     if not (names or rows):
@@ -178,7 +178,7 @@ def _plain(key: str, value: object) -> object:
     return value
 
 
-def _placed(study: Study, key: str, value: object) -> object:
+def _placed(study: StudyFile, key: str, value: object) -> object:
     """Return a value of the command with the paths in it relative to the file's folder."""
     if key in ("root", "output"):
         return str(study.beside(str(value)))

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from brushbench.cli.figure_options import FONTS
-from brushbench.cli.option_values import Pairs, options_of, values_of
-from brushbench.cli.study_file import Study
+from brushbench.cli.option_values import Pairs, options_of, option_values
+from brushbench.cli.study_file import StudyFile
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, doing, one_line, unknown
 from brushbench.core.metric_info import parted
@@ -64,7 +64,7 @@ class TableFile:
 
     def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
         """Write the table atomically, under the names of the study's rows."""
-        wanted = replace(self.options, style=named(self.options.style, names))
+        wanted = replace(self.options, style=under_names(self.options.style, names))
         text = render(make_report(runs, wanted), self.table_format)
         atomic.write(self.file, f"{text}\n".encode())
 
@@ -79,7 +79,7 @@ class FigureFile:
 
     def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
         """Draw the figure, under the names of the study's rows."""
-        style = replace(self.style, table=named(self.style.table, names))
+        style = replace(self.style, table=under_names(self.style.table, names))
         if self.kind == "trade-off":
             write_trade_off(runs, self.file, style=style)
         else:
@@ -97,7 +97,7 @@ class Outputs:
         """Make everything, and print where it is."""
         from brushbench.cli.progress import showing_progress
 
-        names = names_of(runs, planned)
+        names = row_names(runs, planned)
         for each in self.files:
             with doing("making the folder", each.file.parent):
                 each.file.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ class Outputs:
             click.echo(f"gallery: {page}")
 
 
-def prepared(study: Study, rows: Sequence[StudyRow], splits: Sequence[str]) -> Outputs:
+def prepare_study(study: StudyFile, rows: Sequence[StudyRow], splits: Sequence[str]) -> Outputs:
     """Check everything that a study is to make before anything is generated.
 
     Raises `UserError` that names the file and the key for unknown keys, values, rows, metrics and splits, and for a
@@ -135,7 +135,7 @@ def prepared(study: Study, rows: Sequence[StudyRow], splits: Sequence[str]) -> O
     return Outputs(files, (folder, options))
 
 
-def names_of(runs: Sequence[Run], planned: Sequence[PlannedRow]) -> dict[str, str]:
+def row_names(runs: Sequence[Run], planned: Sequence[PlannedRow]) -> dict[str, str]:
     """Return the names of the study by the labels of the runs; with several seeds, each with its own."""
     rows = {(Path(config.output), short_name(config.method)): made.row for made in planned for config in made.configs}
     found: dict[str, str] = {}
@@ -147,7 +147,7 @@ def names_of(runs: Sequence[Run], planned: Sequence[PlannedRow]) -> dict[str, st
     return found
 
 
-def named(style: Style, names: Mapping[str, str]) -> Style:
+def under_names(style: Style, names: Mapping[str, str]) -> Style:
     """Return a style for rows with these names by label; where it says a name, it stands for its labels."""
     labels: dict[str, list[str]] = {}
     for label, name in names.items():
@@ -170,7 +170,7 @@ def named(style: Style, names: Mapping[str, str]) -> Style:
 class _Reader:
     """Reads the parts of a study."""
 
-    study: Study
+    study: StudyFile
     rows: set[str]
     """Names of the rows, and of their methods."""
     splits: Sequence[str]
@@ -228,7 +228,7 @@ class _Reader:
         valid = {key: options[key] for key in dict.fromkeys([*OF_TABLE, *OF_FIGURE])}
         shared_keys = {key: value for key, value in self.study.content.style.items() if key in (STYLE, *keys)}
         unused = {key: value for key, value in self.study.content.style.items() if key not in shared_keys}
-        values_of(valid, unused, f"{self.study.file}: style", MAPPINGS)
+        option_values(valid, unused, f"{self.study.file}: style", MAPPINGS)
         found: dict[str, object] = {}
         shared: dict[str, Pairs] = {}
         for where, layer in (("style", shared_keys), (part, content)):
@@ -237,7 +237,7 @@ class _Reader:
             known = {key: options[key] for key in keys}
             for values, mappings in (
                 self._style_file(place, layer.get(STYLE)),
-                values_of(known, own, place, MAPPINGS),
+                option_values(known, own, place, MAPPINGS),
             ):
                 found |= values
                 shared |= {key: shared.get(key, {}) | pairs for key, pairs in mappings.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from brushbench.cli.figure_options import FONTS, look_options, width_option
-from brushbench.cli.option_values import options_of, values_of
+from brushbench.cli.option_values import options_of, option_values
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_toml
 
@@ -127,4 +127,4 @@ def style_values(command: click.Command, file: Path) -> tuple[dict[str, object],
         content = read_toml(file)
     except ValueError as error:
         raise UserError(one_line(f"{file}: not valid TOML: {error}")) from error
-    return values_of(options_of(command), content, str(file), MAPPINGS)
+    return option_values(options_of(command), content, str(file), MAPPINGS)
