@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from support import assert_one_line, slow_but
+from test_docs import block
 
 from brushbench import RunConfig, UserError
 from brushbench.evaluation.study import Study, StudyRow, plan_study
+from brushbench.reports.commands.study import prepare_study
 from brushbench.runs.folder import Run
 
 ROOT = Path(__file__).parent.parent
@@ -378,3 +380,14 @@ def test_the_studies_of_the_paper_run_on_papercut(brushbench, tmp_path: Path, na
         told = compiled(made, rf"\input{{{file}}}", sorted(set(re.findall(r"\\cite\{(.*?)\}", latex))))
         assert "Overfull" not in told
         assert "Warning" not in told
+
+
+def test_the_study_of_the_page_is_valid(place: Path) -> None:
+    from brushbench.cli.run import run_command
+    from brushbench.cli.study_file import read_study
+
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    (place / "study.toml").write_text(block(page, "study"))
+    study = read_study(place / "study.toml", run_command)
+    rows = [StudyRow("sd-inpainting"), StudyRow("brushnet"), StudyRow("brushnet", "ours, w = 0.8", {"scale": 0.8})]
+    assert len(prepare_study(study, rows, ["inside", "outside"]).files) == 2

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from brushbench.cli.option_values import options_of, option_values
+from brushbench.cli.option_values import option_values, options_of
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import read_toml
 from brushbench.core.plugins.files import plugin_file

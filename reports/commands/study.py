@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from brushbench.cli.figure_options import FONTS
-from brushbench.cli.option_values import Pairs, options_of, option_values
+from brushbench.cli.option_values import Pairs, option_values, options_of
 from brushbench.cli.study_file import StudyFile
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, doing, one_line, unknown

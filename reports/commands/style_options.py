@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from brushbench.cli.figure_options import FONTS, look_options, width_option
-from brushbench.cli.option_values import options_of, option_values
+from brushbench.cli.option_values import option_values, options_of
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_toml
 
