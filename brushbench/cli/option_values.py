@@ -16,7 +16,7 @@ def options_of(command: click.Command, without: Collection[str] = ()) -> dict[st
         for option in command.params
         if isinstance(option, click.Option) and option.expose_value
         for name in option.opts
-        if name.removeprefix("--") not in without
+        if name.startswith("--") and name.removeprefix("--") not in without
     }
 
 
@@ -37,6 +37,11 @@ def value_of(place: str, option: click.Option, value: object) -> object:
     texts = [str(one) for one in each]
     if isinstance(option.type, click.Choice) and texts[0] not in option.type.choices:
         raise unknown(f"value for {place}", texts[0], map(str, option.type.choices))
+    try:
+        for text in texts:
+            option.type.convert(text, option, None)
+    except click.BadParameter as error:
+        raise UserError(one_line(f"{place}: {error.message}")) from error
     return texts if option.multiple else texts[0]
 
 

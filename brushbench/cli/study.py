@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from brushbench.cli.options import asked_for
 from brushbench.cli.results import GALLERY, add_gallery, named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
-from brushbench.cli.study_file import StudyFile
+from brushbench.cli.study_file import StudyFile, naming
 from brushbench.core.registry import by_name
 from brushbench.runs.config import split_names
 
@@ -34,10 +34,11 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
     with showing_progress(loading_line(asked)) as display:
         from brushbench.evaluation.study import Study, plan_study
 
-        rows, lenient = _rows(study, asked["method"] if "method" in given else None)
-        template, _, splits = asked_for(asked | {"method": rows[0].method})
-        seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
-        planned = plan_study(template, Study(rows, splits, seeds, _fixed(asked, given), lenient))
+        with naming(study.file):
+            rows, lenient = _rows(study, asked["method"] if "method" in given else None)
+            template, _, splits = asked_for(asked | {"method": rows[0].method})
+            seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
+            planned = plan_study(template, Study(rows, splits, seeds, _fixed(asked, given), lenient))
         outputs = by_name(PREPARED)(study, rows, splits)
         jobs = [list(made.configs) for made in planned]
         headings = [made.row.title() for made in planned]

@@ -1,6 +1,7 @@
 """Read a study: one file that says which methods run on which data, and which tables and figures are made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +80,10 @@ class StudyFile(_Part):
 
     def beside(self, path: str) -> Path:
         """Return a path in the file as it is meant: relative to the file's folder."""
-        return self.file.parent / Path(path).expanduser()
+        if not path.isprintable():
+            raise UserError(one_line(f"{self.file}: {path!r} can't be a path; valid: printable characters"))
+        own = Path(path)
+        return self.file.parent / (Path.home() / Path(*own.parts[1:]) if own.parts[:1] == ("~",) else own)
 
     def methods(self) -> list[str]:
         """Return the methods without options of their own."""
@@ -97,6 +101,15 @@ class StudyFile(_Part):
     def weights(self, text: str) -> str:
         """Return weights: a family is named by one word, a file or a folder by a path."""
         return str(self.beside(text)) if "/" in text or text.endswith(".toml") else text
+
+
+@contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Say in each error from inside where in a study it is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(one_line(f"{place}: {error}")) from error
 
 
 def load_study(context: click.Context, _parameter: click.Parameter, file: str | None) -> StudyFile | None:
@@ -125,6 +138,10 @@ def _mistake(file: Path, error: ValidationError) -> UserError:
     first = error.errors()[0]
     places = [f"{part + 1}" if isinstance(part, int) else part for part in first["loc"]]
     where = " ".join(places[:-1])
+    if first["type"] == "list_type":
+        return UserError(one_line(f"{file}: {' '.join(places)}: each must begin with [[{places[0]}]]"))
+    if places[2:3] == ["options"] and first["type"] != "extra_forbidden":
+        return UserError(one_line(f"{file}: {' '.join(places[:4])}: must be a text, a number, or true or false"))
     if first["type"] != "extra_forbidden":
         return UserError(one_line(f"{file}: {' '.join(places)}: {first['msg']}"))
     parts: Mapping[str, type[BaseModel]] = {"method": MethodRow, "gallery": GalleryPart}

@@ -9,7 +9,7 @@ import click
 
 from brushbench.cli.figure_options import FONTS
 from brushbench.cli.option_values import Pairs, option_values, options_of
-from brushbench.cli.study_file import StudyFile
+from brushbench.cli.study_file import StudyFile, naming
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, doing, one_line, unknown
 from brushbench.core.metric_info import parted
@@ -31,8 +31,9 @@ from brushbench.reports.formats import render
 from brushbench.reports.frame import labels_of
 from brushbench.reports.gallery.build import GalleryOptions, build
 from brushbench.reports.gallery.folder import check_folder
+from brushbench.reports.look import BY_NAME
 from brushbench.reports.mean_error import is_derived
-from brushbench.reports.style import Style, separated
+from brushbench.reports.style import LATEX, Style, checked_key, checked_latex, separated
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.reports.trade_off import write_trade_off
 from brushbench.runs.folder import Run
@@ -126,12 +127,12 @@ def prepare_study(study: StudyFile, rows: Sequence[StudyRow], splits: Sequence[s
         raise UserError(one_line(f"{study.file}: {twice[0]} is named twice; valid: a file for each table and figure"))
     if not content.gallery:
         return Outputs(files, None)
-    wanted = content.gallery
-    root = study.defaults.get("root")
-    options = GalleryOptions(wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None)
+    wanted, root = content.gallery, study.defaults.get("root")
     folder = study.beside(wanted.output)
-    check_folder(folder)
-    _check_writable(f"{study.file}: gallery", folder)
+    with naming(f"{study.file}: gallery"):
+        options = GalleryOptions(wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None)
+        check_folder(folder)
+        _check_writable(folder)
     return Outputs(files, (folder, options))
 
 
@@ -187,18 +188,17 @@ class _Reader:
             raise UserError(one_line(f"{place}: {told}; valid: {valid}"))
         if chosen["table"] not in TABLES:
             raise unknown(f"table in {place}", str(chosen["table"]), TABLES)
-        with context.scope(cleanup=False):
+        with context.scope(cleanup=False), naming(place):
             style = table_style(chosen)
+            _check_texts(style)
         wanted = {key: chosen[key] for key in ("table", "by", "significant", "with_published", "strict")}
         return TableFile(file, table_format, TableOptions(**wanted, style=style))
 
     def figure(self, part: str, content: Mapping[str, object]) -> FigureFile:
         """Read a figure. Raises `UserError` for what it can't be."""
         file, context = self._read(part, content, OF_FIGURE)
-        try:
+        with naming(f"{self.study.file}: {part}"):
             check_suffix(Path(file.name))
-        except UserError as error:
-            raise UserError(one_line(f"{self.study.file}: {part}: {error}")) from error
         with context.scope(cleanup=False):
             return FigureFile(file, str(context.params["kind"]), figure_style(context.params))
 
@@ -208,7 +208,8 @@ class _Reader:
         if not (isinstance(name := content.get(FILE), str) and name):
             raise UserError(one_line(f"{place}: file: must be the name of the file to write"))
         file = self.study.beside(name)
-        _check_writable(place, file)
+        with naming(place):
+            _check_writable(file)
         if file.is_dir():
             raise UserError(one_line(f"{place}: {file} is a folder; valid: a file"))
         found, shared = self._layered(part, content, keys)
@@ -257,6 +258,9 @@ class _Reader:
             # A row may be named with what sets it apart: `brushnet scale=0.5`.
             if name not in self.rows and name.partition(" ")[0] not in self.rows:
                 raise unknown(f"row in {place}", name, self.rows)
+        for name in separated(texts.get("order", ()), self.rows):
+            if name != BY_NAME and name not in self.rows and name.partition(" ")[0] not in self.rows:
+                self._check_metric(place, name)
         for name in separated(texts.get("splits", ())):
             if name not in self.splits:
                 raise unknown(f"split in {place}", name, self.splits)
@@ -275,10 +279,19 @@ class _Reader:
                 raise unknown(f"metric in {place}", metric, known)
 
 
-def _check_writable(place: str, target: Path) -> None:
+def _check_texts(style: Style) -> None:
+    """Raise `UserError` for texts and keys that LaTeX can't take."""
+    style.names((), ())
+    if style.caption.startswith(LATEX):
+        checked_latex(style.caption, "caption")
+    if style.label:
+        checked_key(style.label, "label")
+
+
+def _check_writable(target: Path) -> None:
     """Raise `UserError` if a file or folder can't be written, as far as this is seen from the folder above it."""
     above = next(folder for folder in target.absolute().parents if folder.exists())
     if not above.is_dir():
-        raise UserError(one_line(f"{place}: {target} can't be written: {above} is not a folder"))
+        raise UserError(one_line(f"{target} can't be written: {above} is not a folder"))
     if not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(one_line(f"{place}: {target} can't be written: no permission for {above}"))
+        raise UserError(one_line(f"{target} can't be written: no permission for {above}"))
