@@ -120,7 +120,7 @@ def _page(count: int, style: FigureStyle, *, has_titles: bool) -> _Page:
     across = min(ACROSS, count)
     heading = HEADING if has_titles else 0.1
     if style.inches is None:
-        return _Page(across, (PANEL, PANEL), heading, 0)
+        return _Page(across, (PANEL, PANEL), heading, 0.0)
     across = 1 if style.width == "column" else across
     width = style.inches / across - GAP - EDGE
     return _Page(across, (width, min(TALLEST, SHAPE * width) if across == 1 else width), heading, EDGE)

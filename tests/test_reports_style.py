@@ -289,6 +289,7 @@ def test_mistakes_in_a_file_are_one_line(
         (("--splits", "insid"), ["unknown split 'insid': did you mean 'inside'?"]),
         (("--rename", "zetta=Ours"), ["unknown name for --rename 'zetta': did you mean 'zeta'?"]),
         (("--rename", "zeta"), ["--rename 'zeta': give NAME=TEXT"]),
+        (("--rename", "zeta="), ["--rename 'zeta=': give NAME=TEXT"]),
         (("--rename", "zeta=Alpha"), ["would both be called 'Alpha'"]),
         (("--rename", "grid scale=0.5=A", "--rename", "zeta=A"), ["would both be called 'A'"]),
         (("--rename", r"zeta=latex:a}{b"), ["paired braces"]),
