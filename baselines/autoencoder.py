@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, cast, final
+from typing import ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from brushbench.baselines.compiled import decoded
 from brushbench.baselines.diffusion_options import Offload
 from brushbench.baselines.sources import base_checkpoint
 from brushbench.baselines.stable_diffusion import to_unit
@@ -47,7 +48,9 @@ class Autoencoder:
         """Load only the VAE of the base model. Raises `UserError` if it can't be used."""
         exact = replace(runtime, dtype=torch.float32)
         checkpoint = base_checkpoint(exact, options.base, only=frozenset({"vae"}))
-        return cls(checkpoint.model(AutoencoderKL, "vae", exact), exact)
+        vae = checkpoint.model(AutoencoderKL, "vae", exact)
+        exact.compile(vae.decoder)
+        return cls(vae, exact)
 
     @property
     def side_multiple(self) -> int:
@@ -74,4 +77,4 @@ class Autoencoder:
         """Encode and decode images on [-1, 1]."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             latents = self.vae.encode(images).latent_dist.mode()
-            return cast(Tensor, self.vae.decode(latents, return_dict=False)[0])
+            return decoded(self.vae, latents, self.runtime)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.stable_diffusion import CHANNELS, Latents, StableDiffusion, Step, to_unit
 from brushbench.core.types import Batch
@@ -58,6 +59,7 @@ class BlendedLatent:
         """
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "ddim", ema=options.ema)
         sd.check_channels("blended-latent", CHANNELS)
+        compile_blocks(sd.unet, runtime)
         if options.sampler:
             return cls(sd, options)
         own = {key: sd.scheduler_config[key] for key in OF_THE_MODEL if key in sd.scheduler_config}

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import ConditioningOptions
 from brushbench.baselines.stable_diffusion import Latents, StableDiffusion, Step, to_fraction
 from brushbench.core.errors import UserError
@@ -58,6 +59,8 @@ class ControlNetInpainting:
             raise UserError(
                 f"this ControlNet is for a UNet of input channels, widths and text width {needed}, this one has {given}"
             )
+        for model in (sd.unet, controlnet):
+            compile_blocks(model, runtime)
         return cls(sd, controlnet, options)
 
     @property

@@ -97,6 +97,7 @@ class DiffusersPipeline:
     pipeline: Any
     arguments: Mapping[str, object]
     """The arguments of every call."""
+    runtime: Runtime
 
     @classmethod
     def load(cls, options: DiffusersOptions, runtime: Runtime) -> "DiffusersPipeline":
@@ -116,7 +117,7 @@ class DiffusersPipeline:
         pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
         _check_guidance(pipeline, options)
         check_schedulers(pipeline)
-        return cls(pipeline, arguments)
+        return cls(pipeline, arguments, runtime)
 
     @property
     def side_multiple(self) -> int:
@@ -145,7 +146,7 @@ class DiffusersPipeline:
         arguments = dict(self.arguments)
         if "negative_prompt" in arguments:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(generators)
-        with watched(self.pipeline, generators), numbered_from(part.start):
+        with self.runtime.computing(), watched(self.pipeline, generators), numbered_from(part.start):
             pixels = self.pipeline(
                 prompt=list(batch.captions[part]),
                 image=[to_picture(image) for image in batch.images[part]],

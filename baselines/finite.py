@@ -13,6 +13,7 @@ from torch import Tensor
 
 from brushbench.core.errors import NotFiniteError
 from brushbench.core.notes import sample_note
+from brushbench.weights.recipe import eagerly
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -68,7 +69,8 @@ def _in_float32(vae: ModelMixin, values: Tensor, compute: Callable[[Tensor], Ten
     with torch.inference_mode(False):
         vae.to(torch.float32)
     try:
-        return [compute(value[None].float()) for value in values]
+        with eagerly():
+            return [compute(value[None].float()) for value in values]
     finally:
         with torch.inference_mode(False):
             vae.to(dtype)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.stable_diffusion import EncodedText, Latents, StableDiffusion, Step, to_unit
 from brushbench.core.types import Batch
@@ -44,6 +45,7 @@ class StableDiffusionInpainting:
     def of(cls, sd: StableDiffusion, options: SampledOptions) -> "StableDiffusionInpainting":
         """The method with a loaded model. Raises `UserError` if its UNet doesn't inpaint."""
         sd.check_channels("sd-inpainting", CHANNELS)
+        compile_blocks(sd.unet, sd.runtime)
         return cls(sd, options)
 
     @property

@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from brushbench.baselines.captions import cleaned, token_ids
 from brushbench.baselines.checkpoints import SchedulerConfig, load_scheduler_config, load_tokenizer
+from brushbench.baselines.compiled import decoded
 from brushbench.baselines.finite import DECODING, ENCODING, check_finite, through_vae
 from brushbench.baselines.recent import Recent
 from brushbench.baselines.schedulers import (
@@ -285,7 +286,7 @@ class StableDiffusion:
         """The decoded images on [-1, 1], float32, on the device; otherwise as `decode`."""
         with self.runtime.stage(self.vae), torch.inference_mode():
             scaled = (latents / self.vae.config.scaling_factor).to(self.vae.dtype)
-            images = through_vae(self.vae, scaled, lambda each: self.vae.decode(each, return_dict=False)[0], DECODING)
+            images = through_vae(self.vae, scaled, lambda each: decoded(self.vae, each, self.runtime), DECODING)
         return images.float().clamp(-1, 1)
 
 
@@ -310,10 +311,11 @@ def _load_vae(checkpoint: BaseCheckpoint, runtime: Runtime, *, sdxl: bool) -> Au
 
     Configs of other VAEs say so by default, of models that don't overflow.
     """
-    if not sdxl:
-        return checkpoint.model(AutoencoderKL, "vae", runtime)
-    vae = checkpoint.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32))
-    return vae if vae.config.force_upcast else vae.to(runtime.dtype)
+    vae = checkpoint.model(AutoencoderKL, "vae", replace(runtime, dtype=torch.float32) if sdxl else runtime)
+    if sdxl and not vae.config.force_upcast:
+        vae.to(runtime.dtype)
+    runtime.compile(vae.decoder)
+    return vae
 
 
 def generators_of(seeds: Sequence[int], batch: Batch) -> list[torch.Generator]:

@@ -5,6 +5,7 @@
     python benchmarks/gpu.py --parts speed,steps --methods brushnet
     python benchmarks/gpu.py --tiny --device cpu    # try the whole script anywhere, in minutes; numbers mean nothing
     python benchmarks/gpu.py --table                # write docs/speed.md from the stored results
+    python benchmarks/gpu.py --batch-sizes FILE     # write the table behind --batch-size auto from a file of results
 
 Methods are called through the public API (`load_method`, `run`, `score`), so that the script survives internal changes.
 The exceptions are `naive`, the reference that they are compared with, and `what_if`, which changes the networks of a
@@ -23,6 +24,7 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from on_gpu.batch_sizes import rows_of, usable, write_table
 from on_gpu.checks import papercut, same
 from on_gpu.columns import BATCHES
 from on_gpu.inside import steps, what_if
@@ -31,12 +33,14 @@ from on_gpu.models import METHODS
 from on_gpu.naive import COMPARED, naive
 from on_gpu.results import NO_TIME, Budget, Results
 from on_gpu.runs import scoring, whole
-from on_gpu.setting import PLAIN, Measure, Record, Setting
+from on_gpu.setting import FAST, PLAIN, Measure, Record, Setting
 from on_gpu.speed import full, offload, speed
 from on_gpu.table import cell, page
 
 from brushbench.core.bars import without_bars
 from brushbench.core.capture import Failure, capture
+from brushbench.core.errors import one_line
+from brushbench.evaluation.batch_size import TABLE
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "results"
@@ -127,9 +131,23 @@ def write_page() -> None:
     PAGE.write_text(page([Results.read(file) for file in sorted(KEPT.glob("gpu-*.json"))]), encoding="utf-8")
 
 
+def write_batch_sizes(file: Path) -> int:
+    """brushbench/evaluation/batch_sizes.json, from a file of results; the exit code is 2 for one that can't be used."""
+    results = capture(usable, file)
+    if isinstance(results, Failure):
+        print(one_line(f"gpu.py: --batch-sizes {file}: {results.error}"), file=sys.stderr)
+        return 2
+    rows = [*rows_of(results)]
+    write_table(TABLE, rows)
+    for row in rows:
+        print(row.model_dump_json())
+    return 0
+
+
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="Write docs/speed.md and measure nothing.")
+    parser.add_argument("--batch-sizes", type=Path, metavar="FILE", help="Write batch_sizes.json from these results.")
     parser.add_argument("--keep", action="store_true", help="Write the results to benchmarks/results.")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "runs" / "gpu", help="Folder for the results without --keep."
@@ -141,7 +159,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=450, help="Seconds after which no measurement begins.")
     parser.add_argument("--batches", type=_numbers, help="Batch sizes, the smallest first.")
     parser.add_argument("--dtypes", type=_texts, help="The first is used for all measurements, the rest for a few.")
-    parser.add_argument("--compute", type=_texts, default=(PLAIN,), help="Compute recipes, plain first.")
+    parser.add_argument("--compute", type=_texts, default=(PLAIN, FAST), help="Compute recipes, plain first.")
     parser.add_argument(
         "--compile", action="store_true", help="Also measure torch.compile in `what_if`; takes minutes."
     )
@@ -194,6 +212,8 @@ def main(given: Sequence[str] | None = None) -> int:
     if asked.table:
         write_page()
         return 0
+    if asked.batch_sizes:
+        return write_batch_sizes(asked.batch_sizes)
     setting, budget = setting_of(asked), Budget(asked.budget)
     results = Results.begin(setting, KEPT if asked.keep else asked.out)
     chosen = {name: part for name, part in PARTS.items() if name in (*NEEDED, *asked.parts)}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torchvision
 from accelerate import init_empty_weights
-from jaxtyping import Bool, Float, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -32,6 +32,8 @@ NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """Means and standard deviations with which the paper's code normalises images on [-1, 1], as in backbone training."""
+Filling = tuple[Int64[Tensor, "2 k"], Int64[Tensor, "2 k"]]
+"""Rows and columns of the pixels of a hole, and of those to fill them with."""
 EPSILON = 1e-8
 """Added under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
 
@@ -134,7 +136,9 @@ class LPIPS:
         if self.protocol == "paper":
             seen, counting = [images * region, batch.images * region], torch.ones_like(region)
         else:
-            seen, counting = [continued(part, region) for part in (images, batch.images)], region
+            # Image and source have the same holes, and to find out how to fill them takes longer than to do it.
+            holes = [_filling(each) for each in region]
+            seen, counting = [_filled(part, holes) for part in (images, batch.images)], region
         own, source = (_prepared(part, judge) for part in seen)
         distances = _distances(judge, own, source, counting.to(judge.device).float())
         return torch.where(region.flatten(1).any(dim=1), distances, torch.nan)
@@ -153,22 +157,36 @@ def continued(images: UInt8[Tensor, "n 3 h w"], region: Bool[Tensor, "n 1 h w"])
 
     Where the mirror image isn't in the region either, the nearest pixel in the region is used.
     """
-    made = [_continued(*pair) for pair in zip(images, region, strict=True)]
-    return torch.stack(made)
+    return _filled(images, [_filling(each) for each in region])
 
 
-def _continued(image: UInt8[Tensor, "3 h w"], region: Bool[Tensor, "1 h w"]) -> UInt8[Tensor, "3 h w"]:
+def _filled(images: UInt8[Tensor, "n 3 h w"], holes: Sequence[Filling | None]) -> UInt8[Tensor, "n 3 h w"]:
+    """The images with each hole filled; with None as they are."""
+    made = images.clone()
+    for image, hole in zip(made, holes, strict=True):
+        if hole is not None:
+            (rows, columns), (read_rows, read_columns) = hole
+            image[:, rows, columns] = image[:, read_rows, read_columns]
+    return made
+
+
+def _filling(region: Bool[Tensor, "1 h w"]) -> Filling | None:
+    """How to continue a region; None if there is nothing outside of it, or nothing inside."""
     if region.all() or not region.any():
-        return image
-    nearest = distance_transform_edt(~region[0].numpy(), return_distances=False, return_indices=True)
-    mirrored = 2 * nearest - np.indices(region.shape[1:])
-    limits = np.array(region.shape[1:])[:, None, None]
-    within = ((mirrored >= 0) & (mirrored < limits)).all(axis=0)
+        return None
+    inside = region[0].numpy()
+    # The nearest pixel of the region is never farther away than the hole's bounding box with a margin of one pixel.
+    ends = [np.flatnonzero((~inside).any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    box = tuple(slice(max(0, first - 1), last + 2) for first, last in ends)
+    nearest = distance_transform_edt(~inside[box], return_distances=False, return_indices=True)
+    hole = np.array(np.nonzero(~inside[box]))
+    start = np.array([[part.start] for part in box])
+    nearest, hole = nearest[:, hole[0], hole[1]] + start, hole + start
+    mirrored = 2 * nearest - hole
+    within = ((mirrored >= 0) & (mirrored < np.array([inside.shape]).T)).all(axis=0)
     mirrored = np.where(within, mirrored, nearest)
-    # A pixel in the region is its own nearest pixel and its own mirror image.
-    usable = region[0].numpy()[tuple(mirrored)]
-    rows, columns = torch.from_numpy(np.where(usable, mirrored, nearest).astype(np.int64))
-    return image[:, rows, columns]
+    read = np.where(inside[tuple(mirrored)], mirrored, nearest)
+    return torch.from_numpy(hole), torch.from_numpy(read)
 
 
 def _prepared(images: UInt8[Tensor, "n 3 h w"], judge: _Judge) -> Float[Tensor, "n 3 h w"]:

@@ -21,14 +21,14 @@ SMALL = ("split", "splits", "and", "protocol", "of")
 """Words of a title that a label has not."""
 
 
-def place_of(look: Look, dataset: str, splits: Sequence[str], protocol: str) -> str:
+def usual_title(look: Look, dataset: str, splits: Sequence[str], protocol: str) -> str:
     """Return the usual title of a table: `papercut, splits inside and outside, protocol strict`."""
     called = [look.names.of(split) for split in splits]
     told = f"split{'s' * (len(called) > 1)} {' and '.join(called)}" if list(splits) != [BOTH] else called[0]
     return f"{look.names.of(dataset)}, {told}, protocol {protocol}"
 
 
-def title_of(look: Look, place: str) -> str:
+def headline(look: Look, place: str) -> str:
     """Return the caption, if there is one, else the usual title."""
     caption = look.style.caption
     return place if caption.startswith(LATEX) else one_line(caption) or place

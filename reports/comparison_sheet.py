@@ -44,7 +44,7 @@ from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import DatasetIdentity
 
 Finished = Sequence[tuple[Run, Mapping[str, LedgerEntry]]]
-"""Runs, each with what it has painted."""
+"""Runs, each with its images."""
 DOTS = 100
 """Pixels of a sheet in an inch of SVG and PDF."""
 

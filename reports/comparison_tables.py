@@ -58,19 +58,31 @@ def _markdown(comparison: Comparison) -> str:
 
 def _told(comparison: Comparison, style: str, escape: Callable[[str], str]) -> str:
     parts = []
+    for title, own in groups_of(comparison):
+        table = tabulate(
+            [comparison_row(change, escape) for change in own],
+            [*HEADINGS, *COUNTS],
+            tablefmt=style,
+            disable_numparse=True,
+        )
+        parts.append(f"{escape(title)}\n\n{table}")
+    notes = "\n".join(f"* {escape(note)}" if style == "pipe" else escape(note) for note in comparison_notes(comparison))
+    return "\n\n".join([*parts, notes])
+
+
+def groups_of(comparison: Comparison) -> list[tuple[str, list[Change]]]:
+    """Return the changes of each pair of runs, with the title of their table."""
+    found = []
     for _, changes in groupby(comparison.changes, key=lambda one: (one.dataset, one.split, one.protocol, one.a, one.b)):
         own = list(changes)
         first = own[0]
         title = f"A: {first.a}, B: {first.b}; {first.dataset}, {first.split}, protocol {first.protocol}"
-        table = tabulate(
-            [_row(change, escape) for change in own], [*HEADINGS, *COUNTS], tablefmt=style, disable_numparse=True
-        )
-        parts.append(f"{escape(title)}\n\n{table}")
-    notes = "\n".join(f"* {escape(note)}" if style == "pipe" else escape(note) for note in _notes(comparison))
-    return "\n\n".join([*parts, notes])
+        found.append((title, own))
+    return found
 
 
-def _row(change: Change, escape: Callable[[str], str]) -> list[str]:
+def comparison_row(change: Change, escape: Callable[[str], str]) -> list[str]:
+    """Return the cells of one metric, below `HEADINGS` and `COUNTS`."""
     column = Column(change.split, "", change.info)
     told, interval, detectable = _differences(change, column) if change.ratio is None else _ratios(change)
     shown = change.tested and not change.unsafe
@@ -123,7 +135,8 @@ def _p(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Return the notes below all tables."""
     changes = comparison.changes
     notes = [
         "change: B minus A, signed so that positive is better, over the samples scored on both sides; "

@@ -4,7 +4,7 @@ Nothing here uses pyplot, whose figures are global; a figure is an object, and t
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from matplotlib.ft2font import FT2Font
 
 from brushbench.core import atomic
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.metric_info import MetricInfo
 from brushbench.imaging.fonts import OWN
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
@@ -50,8 +49,9 @@ _STYLE = {
     "ytick.labelsize": 7,
     "figure.dpi": 100,
     "savefig.dpi": 200,
-    # Fonts as journals require them, and reproducible names in SVG.
+    # Fonts as journals require them, text that can be searched and edited, and reproducible names in SVG.
     "pdf.fonttype": 42,
+    "svg.fonttype": "none",
     "svg.hashsalt": "brushbench",
 }
 
@@ -66,14 +66,17 @@ def check_suffix(file: Path) -> str:
     return suffix
 
 
-def write_figure(file: Path, draw: Callable[[], Figure]) -> None:
-    """Draw a figure in the suite's style and write it atomically. Raises `UserError` as `check_suffix` does."""
+def write_figure(file: Path, draw: Callable[[], Figure], settings: Mapping[str, object] | None = None) -> None:
+    """Draw a figure in the suite's style and write it atomically. Raises `UserError` as `check_suffix` does.
+
+    `settings` are parameters of matplotlib that differ from that style.
+    """
     suffix = check_suffix(file)
     buffer = io.BytesIO()
     with matplotlib.rc_context():
         # A user's own matplotlibrc must not change a figure of the suite.
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(_STYLE | dict(settings or {}))
         draw().savefig(buffer, format=suffix[1:], metadata=_METADATA[suffix])
     atomic.write(file, buffer.getvalue())
 
@@ -85,15 +88,6 @@ def readable(text: str, limit: int = LONGEST, font: str = str(OWN)) -> str:
     line = "".join(c if ord(c) in known else missing for c in one_line(text, limit))
     # Two dollars would begin a formula.
     return line.replace("$", r"\$")
-
-
-def axis_label(info: MetricInfo) -> str:
-    """Return the label of a metric's axis, for example `PSNR, known region (dB), higher is better`."""
-    name, _, region = info.name.partition("@")
-    scale = f" {SUPERSCRIPT.get(info.scale, f'×{info.scale:g}')}" if info.scale != 1 else ""
-    unit = f" ({info.unit})" if info.unit else ""
-    better = "higher" if info.higher_is_better else "lower"
-    return readable(f"{name.upper()}{scale}, {PLACES.get(region or info.region, '')}{unit}, {better} is better", 90)
 
 
 def mark_of(index: int) -> tuple[str, str]:

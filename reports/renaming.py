@@ -7,7 +7,7 @@ from brushbench.reports.style import Names
 from brushbench.reports.summary import Summary
 
 
-def renamed(summary: Summary, names: Names) -> Summary:
+def with_names(summary: Summary, names: Names) -> Summary:
     """Rename methods everywhere. Raises `UserError` if two rows would have one name."""
     labels = dict.fromkeys([*map(str, summary.tidy["method"].unique()), *(key[3] for key in summary.records)])
     called = {label: names.of_method(label) for label in labels}

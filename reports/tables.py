@@ -13,7 +13,7 @@ import pandas as pd
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_info import ROLES
 from brushbench.core.metric_info import MetricInfo
-from brushbench.reports.brief import brief, place_of, title_of, told_apart
+from brushbench.reports.brief import brief, headline, told_apart, usual_title
 from brushbench.reports.footnotes import footnotes
 from brushbench.reports.highlight import by_rank, by_significance
 from brushbench.reports.intervals import printed_interval
@@ -21,7 +21,7 @@ from brushbench.reports.layout import PAPER, Cell, Column, Mark, Section, Table,
 from brushbench.reports.look import Look, look_of
 from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
-from brushbench.reports.renaming import renamed
+from brushbench.reports.renaming import with_names
 from brushbench.reports.style import Notes, Style, separated
 from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
@@ -72,7 +72,7 @@ def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
     if combined.rows.empty:
         raise UserError("an ablation table needs runs of one method on both inside and outside; there are none")
     look = look_of(combined, wanted.style)
-    return _arranged(renamed(combined, look.names), wanted, look)
+    return _arranged(with_names(combined, look.names), wanted, look)
 
 
 def _check_complete(summary: Summary) -> None:
@@ -156,8 +156,8 @@ class _Maker:
             keys = zip(own["method"], own["split"], own["metric"], strict=True)
             marked.append(own.assign(mark=[marks.get(key, "") for key in keys]))
         splits = list(dict.fromkeys(column.split for column in self.columns))
-        where = place_of(self.look, dataset, splits, protocol)
-        title = title_of(self.look, where)
+        where = usual_title(self.look, dataset, splits, protocol)
+        title = headline(self.look, where)
         table = Table(
             title=title,
             columns=self.columns,

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import counted, is_capped
-from brushbench.reports.distributions import title_of
-from brushbench.reports.figures import axis_label, mark_of, readable, write_figure
-from brushbench.reports.frame import frame_of, metrics_of
+from brushbench.reports.figure_style import FigureStyle, Shown, shown_of, titles_of
+from brushbench.reports.figures import mark_of, write_figure
 from brushbench.reports.intervals import table_interval
 from brushbench.reports.statistics import Estimate
-from brushbench.reports.summary import GROUP
+from brushbench.reports.style import separated
+from brushbench.reports.trade_off_panel import CurvePoint, TradeOffPoint, View, draw_points, labels_at, view_of
 from brushbench.runs.folder import Run
 
 PRESERVATION = "psnr"
@@ -28,65 +26,83 @@ ALIGNMENT = ("papercut-clip", "clip")
 ACROSS = 3
 PANEL, GAP, HEADING, FOOT, LINE = 2.6, 0.75, 0.3, 0.5, 0.16
 """In inches: side of a panel, room for axis labels, heights of a title, the label below and a line of the legend."""
+EDGE, TALLEST, SHAPE = 0.12, 2.6, 0.75
+"""In inches, the room at the right of a panel of a set width and the most height; and its height for its width."""
 LARGEST = 24
 """Most groups in one figure."""
-NOTE = "bars: 95 % intervals, as in the tables; open markers: some or all samples are at the metric's ceiling"
+BARS = "bars: 95 % intervals, as in the tables"
+OPEN = "open markers: some or all samples are at the metric's ceiling"
+CUT = "in brackets: the value of a point beyond its axis"
 
 
 @dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """How a run is shown: the curve that it belongs to, and the label of its point."""
+class _Page:
+    """Measures of the whole figure, in inches."""
 
-    series: str
-    label: str = ""
+    across: int
+    panel: tuple[float, float]
+    """Width and height of a panel."""
+    heading: float
+    edge: float
 
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    named: CurvePoint
-    kept: Estimate
-    """PSNR as the tables print it."""
-    aligned: Estimate
-    capped: int
-    """Number of samples that count as the ceiling."""
+    def corner(self, place: int) -> tuple[float, float]:
+        """Return the left and the top of a panel."""
+        row, column = divmod(place, self.across)
+        left = GAP + column * (self.panel[0] + GAP + self.edge)
+        return left, row * (self.heading + self.panel[1] + FOOT) + self.heading
 
     @property
-    def beyond(self) -> bool:
-        """Tell whether all samples do, so that the mean is only known to be at least the ceiling, off the axis."""
-        return self.capped == self.kept.count
+    def width(self) -> float:
+        """Return the width of the figure."""
+        return self.across * (self.panel[0] + GAP + self.edge) + (0 if self.edge else 0.2)
 
 
-def write_trade_off(runs: Sequence[Run], file: Path, names: Mapping[str, CurvePoint] | None = None) -> None:
+def write_trade_off(
+    runs: Sequence[Run], file: Path, names: Mapping[str, CurvePoint] | None = None, style: FigureStyle | None = None
+) -> None:
     """Draw a panel for each data set, split and protocol, with a point for each run.
 
     `names` maps a run's folder to how it is shown, and the points of a series are connected in their order; if it is
     None, methods are shown by name, unconnected. Raises `UserError` if the two metrics are not scored, and for a file
     that `brushbench.reports.figures.write_figure` cannot write.
     """
-    tidy, infos = frame_of(runs), metrics_of(runs)
+    style = style or FigureStyle()
+    shown = shown_of(runs, style)
+    both = _axes(shown.metrics, style)
+    found = [
+        (title, points)
+        for title, (_, rows) in zip(titles_of(shown, style), shown.groups(), strict=True)
+        if (points := _points(rows, both, names))
+    ]
+    if not found:
+        raise UserError(one_line(f"none of these runs is scored with both {both[0].name} and {both[1].name}"))
+    if len(found) > LARGEST:
+        raise UserError(f"{len(found)} groups of runs are too many for one figure; give fewer runs")
+    write_figure(file, lambda: _figure(found, both, shown, style, connected=names is not None), style.settings())
+
+
+def _axes(infos: Mapping[str, MetricInfo], style: FigureStyle) -> tuple[MetricInfo, MetricInfo]:
+    """Return the metrics of both axes: PSNR and text alignment, unless two are chosen."""
+    if chosen := separated(style.metrics):
+        if len(chosen) != 2:
+            raise UserError(one_line(f"a trade-off has two metrics, across and up, but --metrics has {len(chosen)}"))
+        return infos[chosen[0]], infos[chosen[1]]
     aligned = next((name for name in ALIGNMENT if name in infos), None)
     if PRESERVATION not in infos or aligned is None:
         missing = PRESERVATION if PRESERVATION not in infos else f"text alignment ({' or '.join(ALIGNMENT)})"
         raise UserError(f"the figure needs known-region PSNR and text alignment, but {missing} is not scored")
-    both = infos[PRESERVATION], infos[aligned]
-    groups = {title_of(key): _points(rows, both, names) for key, rows in tidy.groupby(GROUP, sort=False)}
-    groups = {title: points for title, points in groups.items() if points}
-    if not groups:
-        raise UserError(one_line(f"none of these runs is scored with both {PRESERVATION} and {aligned}"))
-    if len(groups) > LARGEST:
-        raise UserError(f"{len(groups)} groups of runs are too many for one figure; give fewer runs")
-    write_figure(file, lambda: _figure(groups, both, connected=names is not None))
+    return infos[PRESERVATION], infos[aligned]
 
 
 def _points(
     rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, CurvePoint] | None
-) -> list[_Point]:
+) -> list[TradeOffPoint]:
     points = []
     for (run, method), own in rows.groupby(["run", "method"], sort=False):
         (kept, capped), (aligned, _) = (_mean(own[own["metric"] == info.name], info) for info in infos)
         if kept.count and aligned.count:
             named = names[str(run)] if names is not None else CurvePoint(str(method))
-            points.append(_Point(named, kept, aligned, capped))
+            points.append(TradeOffPoint(named, kept, aligned, capped))
     order = list(names.values()) if names is not None else []
     return sorted(points, key=lambda point: order.index(point.named)) if order else points
 
@@ -100,80 +116,90 @@ def _mean(rows: pd.DataFrame, info: MetricInfo) -> tuple[Estimate, int]:
     return table_interval(known[~np.isnan(known)], None, info, protocol), capped
 
 
-def _figure(groups: Mapping[str, Sequence[_Point]], infos: tuple[MetricInfo, MetricInfo], *, connected: bool) -> Figure:
-    series = list(dict.fromkeys(point.named.series for points in groups.values() for point in points))
-    across = min(ACROSS, len(groups))
-    down = -(-len(groups) // across)
-    cell = HEADING + PANEL + FOOT
-    columns = max(1, int(across * (PANEL + GAP) // 2.2))
-    note = textwrap.wrap(NOTE, int(across * (PANEL + GAP) * 17))
-    legend = LINE * (-(-len(series) // columns) + len(note) + 1)
-    width, height = 0.2 + across * (PANEL + GAP), down * cell + legend
-    figure = Figure(figsize=(width, height))
-    for place, (title, points) in enumerate(groups.items()):
-        row, column = divmod(place, across)
-        left, top = GAP + column * (PANEL + GAP), row * cell + HEADING
-        axis = figure.add_axes((left / width, 1 - (top + PANEL) / height, PANEL / width, PANEL / height))
-        _panel(axis, points, series, infos, connected=connected)
+def _page(count: int, style: FigureStyle, *, has_titles: bool) -> _Page:
+    across = min(ACROSS, count)
+    heading = HEADING if has_titles else 0.1
+    if style.inches is None:
+        return _Page(across, (PANEL, PANEL), heading, 0)
+    across = 1 if style.width == "column" else across
+    width = style.inches / across - GAP - EDGE
+    return _Page(across, (width, min(TALLEST, SHAPE * width) if across == 1 else width), heading, EDGE)
+
+
+def _figure(
+    groups: Sequence[tuple[str, Sequence[TradeOffPoint]]],
+    infos: tuple[MetricInfo, MetricInfo],
+    shown: Shown,
+    style: FigureStyle,
+    *,
+    connected: bool,
+) -> Figure:
+    series = list(dict.fromkeys(point.named.series for _, points in groups for point in points))
+    page = _page(len(groups), style, has_titles=any(title for title, _ in groups))
+    views = [view_of(points, infos, page.panel[0]) for _, points in groups]
+    labels = [labels_at(view, page.panel, style, connected=connected) for view in views]
+    # With labels beside the points, there is no need for a legend.
+    needs_legend = any(each is None for each in labels)
+    columns = max(1, int(page.width // (0.4 + max(style.across(style.text(name)) for name in series))))
+    note = _wrapped(_note(views, style), page.width - 0.1, style)
+    foot = LINE * ((-(-len(series) // columns) if needs_legend else 0) + len(note) + 0.5 * bool(note or needs_legend))
+    height = -(-len(groups) // page.across) * (page.heading + page.panel[1] + FOOT) + foot
+    figure = Figure(figsize=(page.width, height))
+    for place, ((title, _), view, texts) in enumerate(zip(groups, views, labels, strict=True)):
+        left, top = page.corner(place)
+        corner = (left / page.width, 1 - (top + page.panel[1]) / height)
+        axis = figure.add_axes((*corner, page.panel[0] / page.width, page.panel[1] / height))
+        draw_points(axis, view, series, infos, connected=connected)
         axis.set_title(title)
-        axis.set_xlabel(axis_label(infos[0]))
-        axis.set_ylabel(axis_label(infos[1]))
-    handles = [
-        figure.axes[0].plot([], [], color=mark_of(i)[0], marker=mark_of(i)[1], linestyle="-" if connected else "")[0]
-        for i in range(len(series))
-    ]
-    names = [readable(name) for name in series]
-    figure.legend(
-        handles, names, loc="lower left", bbox_to_anchor=(0.02, LINE * (len(note) + 0.3) / height), ncols=columns
-    )
-    figure.text(0.02, 0.4 * LINE / height, "\n".join(note), fontsize=6, color="0.4", va="bottom")
+        axis.set_xlabel(", ".join(filter(None, style.label(infos[0], shown.names))))
+        axis.set_ylabel(", ".join(filter(None, style.label(infos[1], shown.names))))
+        for index, text, (right, up) in _plain(view, style) if needs_legend else texts or []:
+            colour = mark_of(series.index(view.points[index].named.series))[0]
+            axis.annotate(
+                text, view.at[index], xytext=(right, up), textcoords="offset points", fontsize=style.small, zorder=4,
+                color=colour, va="bottom",
+            )  # fmt: skip
+    if needs_legend:
+        _legend(figure, series, columns, LINE * (len(note) + 0.3) / height, style, connected=connected)
+    size = style.small
+    figure.text(0.02, 0.4 * LINE / height, "\n".join(note), fontsize=size, color="0.4", va="bottom")
     return figure
 
 
-def _panel(
-    axis: Axes,
-    points: Sequence[_Point],
-    series: Sequence[str],
-    infos: tuple[MetricInfo, MetricInfo],
-    *,
-    connected: bool,
+def _plain(view: View, style: FigureStyle) -> list[tuple[int, str, tuple[float, float]]]:
+    """Return labels of points, if they have any, beside a legend that names the series."""
+    texts = [
+        " ".join(filter(None, [point.named.label, f"({cut})" if cut else ""]))
+        for point, cut in zip(view.points, view.cut, strict=True)
+    ]
+    return [(index, style.text(text), (4.0, 4.0)) for index, text in enumerate(texts)]
+
+
+def _wrapped(text: str, inches: float, style: FigureStyle) -> list[str]:
+    """Return the lines of a note of this width."""
+    letter = style.across(text, style.small) / max(len(text), 1)
+    return textwrap.wrap(text, max(20, int(0.97 * inches / letter))) if text else []
+
+
+def _legend(
+    figure: Figure, series: Sequence[str], columns: int, bottom: float, style: FigureStyle, *, connected: bool
 ) -> None:
-    finite = [point for point in points if not point.beyond]
-    low = min((_bars(point.kept, infos[0])[1] for point in finite), default=0.0)
-    high = max((_bars(point.kept, infos[0])[2] for point in finite), default=1.0)
-    beyond = high + 0.22 * max(high - low, 1.0)
-    where = {id(point): beyond if point.beyond else _bars(point.kept, infos[0])[0] for point in points}
-    level = {id(point): _bars(point.aligned, infos[1]) for point in points}
-    for index, name in enumerate(series):
-        own = [point for point in points if point.named.series == name]
-        colour, marker = mark_of(index)
-        if connected and own:
-            axis.plot(
-                [where[id(point)] for point in own], [level[id(point)][0] for point in own], color=colour, alpha=0.6
-            )
-        for point in own:
-            x, (y, bottom, top) = where[id(point)], level[id(point)]
-            _, left, right = _bars(point.kept, infos[0])
-            across = None if point.beyond else [[x - left], [right - x]]
-            axis.errorbar(
-                x, y, [[y - bottom], [top - y]], across, fmt=marker, color=colour,
-                mfc="white" if point.capped else colour, elinewidth=0.5, ms=5, zorder=3,
-            )  # fmt: skip
-            text = readable(point.named.label)
-            axis.annotate(text, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=6, zorder=4)
-    axis.margins(0.1)
-    axis.locator_params(axis="y", nbins=6)
-    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if finite and low <= tick <= high]
-    if len(finite) < len(points):
-        axis.axvline((high + beyond) / 2 if finite else beyond - 1, color="0.6", linewidth=0.6, linestyle=":")
-        axis.set_xticks([*ticks, beyond], [*(f"{tick:g}" for tick in ticks), f"≥ {infos[0].ceiling:g}"])
-    elif len(ticks) > 1:
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.grid(linewidth=0.3, color="0.88")
-    axis.set_axisbelow(True)
+    line = "-" if connected else ""
+    handles = [
+        figure.axes[0].plot([], [], color=mark_of(place)[0], marker=mark_of(place)[1], linestyle=line)[0]
+        for place in range(len(series))
+    ]
+    names = [style.text(name) for name in series]
+    figure.legend(handles, names, loc="lower left", bbox_to_anchor=(0.02, bottom), ncols=columns)
 
 
-def _bars(found: Estimate, info: MetricInfo) -> tuple[float, float, float]:
-    """Return mean and both ends of the interval as drawn: scaled, and without a bar if there is no interval."""
-    mean, low, high = (value * info.scale for value in (found.mean, found.low, found.high))
-    return mean, mean if np.isnan(low) else low, mean if np.isnan(high) else high
+def _note(views: Sequence[View], style: FigureStyle) -> str:
+    """Return what the signs in the figure mean, of those that are there."""
+    points = [point for view in views for point in view.points]
+    has_bars = any(not np.isnan(found.low) for point in points for found in (point.kept, point.aligned))
+    told = [
+        BARS if has_bars else "",
+        OPEN if any(point.capped for point in points) else "",
+        CUT if any(cut for view in views for cut in view.cut) else "",
+    ]
+    return "" if style.table.notes == "none" else "; ".join(filter(None, told))

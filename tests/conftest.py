@@ -3,6 +3,7 @@
 What takes long to import, torch above all, is imported where it is used: this file is read also where no test of it is.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from filelock import FileLock
 from forked import Running, scripted, started
 from hub_server import Content, Hub
+from hypothesis import settings
 
 from brushbench.cli.main import main
 from brushbench.core.bars import without_bars
@@ -30,10 +32,19 @@ if TYPE_CHECKING:
 
 # Tiny models are slower with more threads. It holds for processes that tests start, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+# No test depends on how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what was imported: looking at it again and again took long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +55,28 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled code is kept for all workers, but not among a user's own."""
+    own = tmp_path_factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(root / "compiled"))
+        yield
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The recipe `fast` in all but compiling, which takes long."""
+    import torch
+
+    from brushbench.weights import recipe
+
+    monkeypatch.setattr(recipe, "BACKEND", "eager")
+    with torch.compiler.set_stance("force_eager"):
         yield
 
 

@@ -6,14 +6,20 @@ writes them again.
 
 `runs/papercut-*` are real runs of PaperCut (`run --method brushnet,sd-inpainting,telea --dataset papercut --split
 inside,outside,brush --limit 8`) without their images. `published/` holds runs with made-up scores, near to published
-rows, of the paper's data set and protocol.
+rows, of the paper's data set and protocol. `terminal/` has tables with nine metrics as terminals of four widths show
+them, with the codes of their styles (`cat` them).
 """
 
+import io
+import tempfile
 from pathlib import Path
 
+import numpy as np
 from report_runs import Made, plausible
+from rich.console import Console
 
-from brushbench.reports.formats import render
+from brushbench.reports.formats import render, shown
+from brushbench.reports.formats.terminal import terminal_tables
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folders import expand
 
@@ -33,6 +39,55 @@ METHODS = {
     "sd-inpainting": DIFFUSION | {"blend": "none", "steps": 20},
     "telea": {"radius": 3.0},
 }
+WIDTHS, COUNTS = (60, 80, 120, 200), (1, 3, 10)
+NINE = {
+    "psnr": (25.0, 3.0),
+    "mse": (0.004, 0.001),
+    "lpips": (0.05, 0.02),
+    "ssim": (0.9, 0.03),
+    "ssim@whole": (0.8, 0.05),
+    "seam": (1.5, 0.6),
+    "clip": (26.0, 2.0),
+    "hps": (0.27, 0.01),
+    "image-reward": (1.2, 0.3),
+}
+TEN = (
+    *(("brushnet", {"scale": 0.8, "blend": "blur"}), ("sd-inpainting", {}), ("telea", {}), ("copy", {})),
+    *(("brushnet", {"scale": 1.0, "blend": "none"}), ("powerpaint", {}), ("hd-painter", {}), ("controlnet", {})),
+    *(("blended-latent", {}), ("mine", {})),
+)
+
+
+def terminals() -> dict[str, str]:
+    """The tables of one, three and ten methods in terminals of every width, by file name."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [_nine(seed, *each).write(Path(folder) / str(seed)) for seed, each in enumerate(TEN)]
+        for count in COUNTS:
+            tables = shown(make_report(runs[:count], TableOptions()))
+            for width in WIDTHS:
+                text = terminal_tables(tables, terminal(width))
+                found[f"{width}-columns-{count}-method{'s' * (count > 1)}.txt"] = text + "\n"
+    return found
+
+
+def terminal(width: int, **more: object) -> Console:
+    """A terminal of this width, whatever that of the tests is."""
+    options = {"color_system": "standard", "force_terminal": True, "legacy_windows": False, "_environ": {}} | more
+    # Any: the options of a console by name.
+    return Console(file=io.StringIO(), width=width, **options)
+
+
+def _nine(seed: int, method: str, options: dict[str, object]) -> Made:
+    generator = np.random.default_rng(seed)
+    scores: dict[str, list[float | None]] = {
+        name: list(generator.normal(*each, 12).round(6)) for name, each in NINE.items()
+    }
+    if method == "mine":
+        scores = {name: [*values[:-1], None] for name, values in scores.items()}
+    if method == "copy":
+        scores |= {"psnr": [float("inf")] * 12, "mse": [0.0] * 12}
+    return Made(method, scores, options=options)
 
 
 def texts() -> dict[str, str]:
@@ -73,3 +128,6 @@ if __name__ == "__main__":
     (HERE / "tables").mkdir(exist_ok=True)
     for name, text in texts().items():
         (HERE / "tables" / name).write_text(text, encoding="utf-8")
+    (HERE / "terminal").mkdir(exist_ok=True)
+    for name, text in terminals().items():
+        (HERE / "terminal" / name).write_text(text, encoding="utf-8")

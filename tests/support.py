@@ -1,9 +1,10 @@
 """Helpers that several tests share."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,6 +21,11 @@ DIFFUSION_METHODS = [
     ("powerpaint", {"version": 2}),
 ]
 """Names and options."""
+
+
+def slow_but(quick: Collection[str], names: Iterable[str]) -> list[object]:
+    """Parameters of a test, of which all but a few run among the slow tests."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 class Touch:

@@ -74,7 +74,7 @@ def painted(samples: list, weights: Path, **options: Value) -> tuple[Tensor, str
     return method.call(Batch.of(samples), [3, 4, 5]), method.origin
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+@pytest.mark.parametrize("suffix", [".safetensors", pytest.param(".ckpt", marks=pytest.mark.slow)])
 def test_of_both_kinds_the_plain_weights_are_taken_unless_ema_is_asked_for(
     suffix: str, samples, plain, averaged, painted_by_ema: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:

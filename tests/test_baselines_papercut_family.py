@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import DIFFUSION_METHODS
+from support import DIFFUSION_METHODS, slow_but
 from torch import Tensor, nn
 
 import brushbench
@@ -115,7 +115,7 @@ def test_known_pixels_can_be_put_back(method: str, options: dict[str, int]) -> N
 @pytest.mark.first
 @pytest.mark.parametrize(
     "method",
-    [ONCE, *(pytest.param(name, marks=pytest.mark.slow) for name in ("sd-inpainting", "hd-painter", "powerpaint"))],
+    [ONCE, *slow_but([], ["sd-inpainting", "hd-painter", "powerpaint"])],
 )
 def test_each_method_paints_well_with_what_the_family_sets(
     method: str, scenes: Batch, painted: Callable[[str], Tensor]

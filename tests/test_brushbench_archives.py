@@ -192,7 +192,7 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "mine.txt").read_text() == "mine"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), kind=st.sampled_from(["zip", "tar", "tgz"]))
 def test_of_mutated_archives_only_the_suites_error_comes_out(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str

@@ -10,18 +10,31 @@ import torch
 from support import run_on
 
 import brushbench as suite
+from brushbench import baselines
 from brushbench.core.types import Dataset
 from brushbench.evaluation import batch_size
 from brushbench.evaluation.batch_size import MeasuredBatch, automatic_batch, measured_batches, memory_warning
-from brushbench.evaluation.methods import LoadedMethod
+from brushbench.evaluation.methods import LoadedMethod, find_method
 from brushbench.imaging.images import Size
 from brushbench.runs.config import RunConfig
 
 GIGABYTE = 10**9
 ROWS = [
-    MeasuredBatch(method="brushnet", height=512, width=512, dtype="float16", batch_size=16, peak_bytes=21 * GIGABYTE),
-    MeasuredBatch(method="brushnet", height=512, width=512, dtype="float32", batch_size=8, peak_bytes=25 * GIGABYTE),
-    MeasuredBatch(method="brushnet", height=1024, width=1024, dtype="float16", batch_size=6, peak_bytes=30 * GIGABYTE),
+    MeasuredBatch(
+        method="brushnet",
+        family=family,
+        height=side,
+        width=side,
+        dtype=dtype,
+        batch_size=size,
+        peak_bytes=gigabytes * GIGABYTE,
+    )
+    for family, side, dtype, size, gigabytes in (
+        ("sd15", 512, "float16", 16, 21),
+        ("sd15", 512, "float32", 8, 25),
+        ("sd15", 1024, "float16", 6, 30),
+        ("sdxl", 1024, "float16", 2, 35),
+    )
 ]
 
 
@@ -34,7 +47,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def on_gpu() -> LoadedMethod:
     """A method as if loaded on a GPU, which need not exist."""
     copy = suite.load_method("copy")
-    return LoadedMethod("brushnet", copy, {}, {}, dtype="float16", device="cuda:0", origin="", offload="none")
+    placed = {"dtype": "float16", "device": "cuda:0", "offload": "none"}
+    return LoadedMethod("brushnet", copy, {}, {}, origin="", family="sd15", **placed)
 
 
 def sized(size: Size) -> Dataset:
@@ -77,7 +91,10 @@ class Only:
         # Smaller pictures fit where larger ones do.
         ((384, 512), {}, 16),
         ((520, 512), {}, 6),
+        # Models of another family are of another size.
+        ((512, 512), {"family": "sdxl"}, 2),
         # Nobody has measured these.
+        ((512, 512), {"family": ""}, 4),
         ((1032, 1024), {}, 4),
         ((512, 512), {"dtype": "bfloat16"}, 4),
         ((512, 512), {"name": "powerpaint"}, 4),
@@ -103,7 +120,19 @@ def test_a_first_sample_that_cannot_be_read_says_no_size(on_gpu: LoadedMethod) -
 
 def test_the_table_of_the_repository_can_be_read() -> None:
     rows = measured_batches()
-    assert len({(row.method, row.height, row.width, row.dtype) for row in rows}) == len(rows)
+    assert len({row.key for row in rows}) == len(rows)
+
+
+def test_the_family_of_weights_is_the_suite_s_own_without_parts_of_the_user_s(
+    golden_weights: Path, tmp_path: Path
+) -> None:
+    def family(weights: str | Path, **options: str) -> str:
+        return find_method("brushnet", weights=weights).load(device="cpu", dtype="auto", options=options).family
+
+    assert family("papercut") == "papercut"
+    assert family(golden_weights) == ""
+    own = Path(baselines.__path__[0]) / "papercut" / "weights" / "brushnet_random"
+    assert family("papercut", brushnet=str(own)) == ""
 
 
 @pytest.mark.usefixtures("measured")

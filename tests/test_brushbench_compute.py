@@ -17,10 +17,12 @@ from brushbench.reports.frame import labels_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
-from brushbench.weights import Weights
+from brushbench.weights import Weights, recipe
 from brushbench.weights.runtime import Runtime
 
 SEEDS = [1, 2, 3]
+TRACED = pytest.mark.xdist_group("traced blocks")
+"""One worker traces them, once for all tests."""
 PAPERCUT = ("--weights", "papercut", "--steps", 1, "--device", "cpu", "--metrics", "psnr")
 PLUG_IN = """
 from dataclasses import dataclass
@@ -66,28 +68,30 @@ def test_plain_leaves_the_fingerprint_as_it_was() -> None:
     assert len({before, one, two}) == 3
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_the_other_recipe_is_another_run(brushbench, write_bench, tmp_path: Path) -> None:
     asked = run_on(write_bench(count=1), tmp_path / "runs", *PAPERCUT, method="brushnet")
     assert brushbench(*asked, "--compute", "fast")[0] == 0
     file = tmp_path / "runs/brushbench-inside/brushnet/run.json"
-    assert json.loads(file.read_text())["identity"]["compute"] == "fast-1"
-    assert_one_line(brushbench(*asked), "compute was 'fast-1' and is now 'plain'", "--fresh", last=True)
+    assert json.loads(file.read_text())["identity"]["compute"] == "fast-2"
+    assert_one_line(brushbench(*asked), "compute was 'fast-2' and is now 'plain'", "--fresh", last=True)
     code, _, err = brushbench(*asked, "--compute", "fast")
     assert code == 0
     assert "1/1 images are already done" in err
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_tables_and_the_gate_tell_runs_apart_by_it(brushbench, write_bench, tmp_path: Path) -> None:
     root = write_bench(count=1)
     for compute in ("plain", "fast"):
         asked = run_on(root, tmp_path / compute, *PAPERCUT, "--compute", compute, method="brushnet")
         assert brushbench(*asked)[0] == 0
     runs = [Run.open(tmp_path / compute / "brushbench-inside/brushnet") for compute in ("plain", "fast")]
-    assert labels_of(runs) == ["brushnet compute=plain", "brushnet compute=fast-1"]
-    assert changes(runs[0].record.identity, runs[1].record.identity) == ["compute plain -> fast-1"]
+    assert labels_of(runs) == ["brushnet compute=plain", "brushnet compute=fast-2"]
+    assert changes(runs[0].record.identity, runs[1].record.identity) == ["compute plain -> fast-2"]
     code, out, _ = brushbench("report", tmp_path)
     assert code == 0
-    assert "compute=fast-1" in out
+    assert "compute=fast-2" in out
 
 
 def test_an_unknown_recipe_is_one_line(brushbench) -> None:
@@ -111,12 +115,23 @@ def test_among_others_they_compute_as_ever() -> None:
     assert [[config.compute for config in configs] for configs in jobs] == [["plain"] * 2, ["fast"] * 2, ["plain"] * 2]
 
 
+@pytest.fixture(params=["eager", pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What compiles: that of the recipe, or one that only traces what would be compiled."""
+    monkeypatch.setattr(recipe, "BACKEND", request.param)
+    return request.param
+
+
+@TRACED
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("name", "options"), DIFFUSION_METHODS)
 def test_fast_is_within_two_levels_of_plain(name: str, options: dict[str, int], samples: list[Sample]) -> None:
     asked = {"weights": "papercut", "device": "cpu", "steps": 3} | options
     assert_nearly_same(name, asked, samples)
 
 
+@TRACED
+@pytest.mark.usefixtures("backend")
 def test_the_autoencoder_and_pipelines_of_diffusers_take_it_too(pipelines: Folders, samples: list[Sample]) -> None:
     assert_nearly_same("autoencoder", {"weights": "papercut", "device": "cpu"}, samples)
     assert_nearly_same("diffusers", {"model": pipelines("sd"), "device": "cpu", "steps": 2}, samples)
@@ -126,6 +141,8 @@ def assert_nearly_same(name: str, asked: dict[str, object], samples: list[Sample
     plain, fast = (
         suite.load_method(name, compute=compute, **asked)(Batch.of(samples), SEEDS) for compute in ("plain", "fast")
     )
+    again = suite.load_method(name, compute="fast", **asked)(Batch.of(samples), SEEDS)
+    assert torch.equal(again, fast)
     within = (plain.int() - fast.int()).abs().amax(dim=1) <= 2
     assert within.float().mean() >= 0.999
 
@@ -140,6 +157,7 @@ def test_kernels_of_pictures_are_laid_out_and_nothing_else_is() -> None:
         assert linear.weight.is_contiguous()
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_model_that_rests_keeps_its_layout(samples: list[Sample]) -> None:
     asked = {"weights": "papercut", "device": "cpu", "steps": 1, "compute": "fast"}
     here = suite.load_method("brushnet", **asked)(Batch.of(samples), SEEDS)
@@ -149,6 +167,7 @@ def test_a_model_that_rests_keeps_its_layout(samples: list[Sample]) -> None:
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_method_of_one_s_own_gets_it_with_its_runtime(brushbench, write_bench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(PLUG_IN)
     method = f"{tmp_path / 'mine.py'}:Mine"
@@ -157,4 +176,4 @@ def test_a_method_of_one_s_own_gets_it_with_its_runtime(brushbench, write_bench,
     assert code == 0, err
     assert out.startswith("fast\n")
     run = Run.open(tmp_path / "runs/brushbench-inside/Mine")
-    assert run.record.identity.compute == "fast-1"
+    assert run.record.identity.compute == "fast-2"

@@ -1,9 +1,11 @@
 """A hub that is gated, renamed, breaks off, or hasn't what it should have: one line, and nothing half-written."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hub_server import Hub, Moved, Served, locked, put_in_cache, use_hub
 from safetensors.torch import load_file, save_file
 from support import assert_one_line
 
+from brushbench.core import files
 from brushbench.core.files import file_digest
 from brushbench.weights import Weights, manifest
 
@@ -257,6 +260,43 @@ def test_a_file_that_was_damaged_in_a_download_that_was_killed_is_found_when_it_
     assert_one_line(generate(), "was damaged during download: the hub announces")
     assert not blob.exists()
     assert generate()[0] == 0
+
+
+def test_the_second_use_reads_no_large_file_that_is_as_it_was(
+    start: Start, sd: Path, generate, tiny_weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
+    assert generate()[0] == 0
+    digests = locked(cache)
+    files._digest_of_version.cache_clear()
+    read: set[str] = set()
+    real = hashlib.file_digest
+
+    def noting(opened: BinaryIO, digest: str) -> object:
+        read.add(Path(opened.name).name)
+        return real(opened, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", noting)
+    assert generate()[0] == 0
+    blob = next(cache.rglob(f"snapshots/*/{UNET}")).resolve()
+    assert len(blob.name) == 64
+    assert not {path.name for path in blob.parent.iterdir() if len(path.name) == 64} & read
+    assert locked(cache) == digests
+
+
+@pytest.mark.parametrize("kept", [-1, 100])
+def test_a_large_file_that_was_changed_after_its_first_use_is_found(
+    kept: int, start: Start, sd: Path, generate, tiny_weights: Path, cache: Path, tmp_path: Path
+) -> None:
+    """Whether or not it can still be loaded."""
+    start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
+    assert generate()[0] == 0
+    link = next(cache.rglob(f"snapshots/*/{UNET}"))
+    changed = link.read_bytes()[:kept] + b"?"
+    while link.stat().st_ctime_ns <= link.lstat().st_ctime_ns:
+        link.resolve().write_bytes(changed)
+    assert_one_line(generate(), "was damaged during download: the hub announces")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_another_file_than_the_published_one_is_told_before_it_is_downloaded(

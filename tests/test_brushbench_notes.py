@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from brushbench import UserError, load_method
 from brushbench.core.bars import without_bars
-from brushbench.core.notes import MOST, collecting, hearing, note
+from brushbench.core.notes import MOST, apart, collecting, hearing, note, tell_again
 from brushbench.evaluation.select_metrics import Selection, select
 from brushbench.metrics.pixel import MSE
 from brushbench.reports.formats import render
@@ -84,6 +85,29 @@ def test_the_innermost_hears(capsys: pytest.CaptureFixture[str]) -> None:
     assert inner == ["transformers: inside", "too", "transformers: of a library"]
     assert (outer, of_a_sample) == (["transformers: outside"], ["of a sample"])
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_collected_apart_is_not_heard_until_it_is_told_again() -> None:
+    log = logging.getLogger("diffusers.apart")
+
+    def other() -> list[str]:
+        with apart() as notes:
+            warnings.warn("a warning there", stacklevel=1)
+            log.warning("a record there")
+            note("a note there")
+        warnings.warn("afterwards", stacklevel=1)
+        return notes
+
+    with hearing() as heard:
+        note("before")
+        with ThreadPoolExecutor(1) as pool:
+            notes = pool.submit(other).result()
+        assert notes == ["a warning there", "diffusers: a record there", "a note there"]
+        assert heard == ["before", "afterwards"]
+        tell_again(notes)
+        tell_again(f"number {index}" for index in range(2 * MOST))
+    assert heard[:5] == ["before", "afterwards", *notes]
+    assert len(heard) == MOST
 
 
 def test_a_handler_that_a_library_adds_meanwhile_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from file_server import serving
 from hub_server import Hub, Served, use_hub
 from published import JUNK, Publication
 from safetensors.torch import load_file
+from support import slow_but
 
 from brushbench.evaluation.select_metrics import load_metric
 from brushbench.metrics.blip import Shapes
@@ -37,6 +38,11 @@ REMOTE = {
     for name, component in content.components.items()
     if not component.local
 }
+USED = [
+    pytest.param(family, name, id=f"{family}-{name}", marks=[pytest.mark.slow] if family == "sdxl" else [])
+    for family, name in REMOTE
+]
+"""Those of SDXL take longest, and the same code reads them."""
 OPTIONAL = {
     ("sd15", "brushnetx"): ("brushnet", ("brushnet=brushnetx",)),
     ("sd15", "realistic-vision"): ("brushnet", ("base=realistic-vision",)),
@@ -96,7 +102,7 @@ def test_every_source_of_a_metric_has_a_listing_with_all_that_is_read() -> None:
     assert seen == {"lpips", "clip", "image-reward", "hps", "aesthetic"}
 
 
-@pytest.mark.parametrize(("family", "name"), REMOTE, ids=map("-".join, REMOTE))
+@pytest.mark.parametrize(("family", "name"), USED)
 def test_every_component_can_be_used(
     family: str, name: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path
 ) -> None:
@@ -158,7 +164,7 @@ HALVES = "; unet, text_encoder, vae from fp16 files (no plain safetensors found)
 
 
 @pytest.mark.first
-@pytest.mark.parametrize("family", [pytest.param("sd15", marks=pytest.mark.slow), "sdxl"])
+@pytest.mark.parametrize("family", slow_but(["sdxl"], READ))
 def test_all_methods_run_with_a_family_and_then_once_more_without_a_network(
     family: str, served: Hub, brushbench: Brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

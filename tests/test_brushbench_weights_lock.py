@@ -98,6 +98,26 @@ def test_a_tampered_file_stops_the_run(cached: Path, run: Run, tmp_path: Path) -
     assert entries(tmp_path) == first
 
 
+@pytest.mark.parametrize("large", [0, 1 << 30])
+@pytest.mark.parametrize("broken", ["", UNET, "vae/diffusion_pytorch_model.safetensors"])
+def test_a_tampered_file_is_reported_whatever_else_is_wrong(
+    large: int, broken: str, cached: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while large components are loaded before all of it is hashed, and one of them can't be loaded."""
+    monkeypatch.setattr("brushbench.weights.resolver.LARGE", large)
+    assert run()[0] == 0
+    first = entries(tmp_path)
+    assert first.keys() == {"brushnet", "scheduler", "text_encoder", "tokenizer", "unet", "vae"}
+    shutil.rmtree(tmp_path / "runs")
+    tamper(cached / UNET)
+    if broken:
+        (cached / broken).write_bytes(b"half a file")
+    code, out, err = run()
+    assert_one_line((code, out, err.splitlines()[-1]), "unet: tiny/sd/unet@main has changed since its first use")
+    assert not (tmp_path / "runs").exists()
+    assert entries(tmp_path) == first
+
+
 def test_a_change_is_accepted_by_deleting_the_entry(cached: Path, family: Path, tmp_path: Path) -> None:
     old = use(family).digests
     tamper(cached / UNET)

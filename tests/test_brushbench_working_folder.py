@@ -64,7 +64,7 @@ def run(folder: Path, place: Path, *arguments: str, first: str = "", script: Pat
 RUN = ("run", "--method", "mean-fill", "--dataset", "photos", "--limit", "1", "--metrics", "psnr")
 
 
-@pytest.mark.parametrize("first", ["", "."])
+@pytest.mark.parametrize("first", [".", pytest.param("", marks=pytest.mark.slow)])
 def test_a_run_is_as_elsewhere(first: str, place: Path, folder: Path) -> None:
     assert "mean-fill" in run(folder, place, "list", "methods", first=first)
     assert "PSNR" in run(folder, place, *RUN, first=first)
@@ -90,6 +90,7 @@ def test_in_the_folder_that_a_checkout_lies_in(tmp_path: Path) -> None:
     assert "mean-fill" in run(tmp_path, ROOT, "list", "methods")
 
 
+@pytest.mark.slow
 def test_a_source_archive_holds_real_folders(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -98,6 +99,8 @@ def test_a_source_archive_holds_real_folders(tmp_path: Path) -> None:
     for name in ("baselines", "metrics", "reports"):
         assert members[f"brushbench/{name}/py.typed"].isreg()
         assert not [member for member in members if member.startswith(f"{name}/")]
+    pages = {f"brushbench/reports/gallery/page/{name}" for name in ("gallery.html", "gallery.css", "js/app.js")}
+    assert pages <= members.keys()
     assert {"benchmarks/score.py", "tests/conftest.py", "docs/checkpoints.md"} <= members.keys()
 
 
@@ -109,3 +112,6 @@ def test_a_wheel_holds_real_folders_and_all_data(installed: Path) -> None:
     assert (installed / "brushbench/baselines/weights/sd15.toml").is_file()
     assert list((installed / "brushbench/weights/manifests").glob("*.toml"))
     assert (installed / "brushbench/baselines/papercut/weights").is_dir()
+    page = installed / "brushbench/reports/gallery/page"
+    assert {file.name for file in page.iterdir()} == {"gallery.html", "gallery.css", "js"}
+    assert (page / "js/app.js").is_file()

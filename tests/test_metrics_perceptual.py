@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import lpips
+import numpy as np
 import pytest
 import torch
 from metric_photos import assert_batch_is_its_samples, photo_pairs
 from real_backbones import download, write_backbone
 from safetensors.torch import load_file, save_file
+from scipy.ndimage import distance_transform_edt
+from support import slow_but
 from torch import Tensor
 from torchmetrics.functional.image.lpips import _LPIPS
 
@@ -72,7 +75,7 @@ def test_features_of_nearly_no_length_count_as_in_torchmetrics(
 
 
 @pytest.mark.filterwarnings("ignore:.*(pretrained|weights).*:UserWarning")
-@pytest.mark.parametrize("net", list(NETS))
+@pytest.mark.parametrize("net", slow_but(["squeeze", "alex"], NETS))
 def test_the_lpips_package_and_torchmetrics_agree_on_random_backbones(net: str, small: Pairs, tmp_path: Path) -> None:
     torch.manual_seed(3)
     package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()
@@ -193,3 +196,43 @@ def test_the_definition_on_a_region_has_a_version_of_its_own(squeeze: Path) -> N
     }
     assert numbers.pop(("lpips", "strict")) == "2"
     assert set(numbers.values()) == {"1"}
+
+
+def test_a_mask_s_mirror_is_found_once_for_image_and_source(
+    small: Pairs, squeeze: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, images = small
+    metric = brushbench.load_metric("lpips", backbone=squeeze)
+    expected = metric(batch, images)
+    found: list[tuple[int, ...]] = []
+
+    def counting(hole: np.ndarray, **options: bool) -> np.ndarray:
+        found.append(hole.shape)
+        return distance_transform_edt(hole, **options)
+
+    monkeypatch.setattr("brushbench.metrics.perceptual.distance_transform_edt", counting)
+    assert torch.equal(metric(batch, images), expected)
+    # In the hole's bounding box and the pixels around it.
+    assert found == [(32, 52)] * len(batch)
+
+
+def test_the_box_around_a_hole_is_enough_to_continue_a_picture() -> None:
+    draw = np.random.default_rng(3)
+
+    def everywhere(image: Tensor, inside: np.ndarray) -> Tensor:
+        nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+        mirrored = 2 * nearest - np.indices(inside.shape)
+        limits = np.array(inside.shape)[:, None, None]
+        mirrored = np.where(((mirrored >= 0) & (mirrored < limits)).all(axis=0), mirrored, nearest)
+        rows, columns = np.where(inside[tuple(mirrored)], mirrored, nearest)
+        return image[:, rows, columns]
+
+    for _ in range(300):
+        height, width = draw.integers(2, 40, 2)
+        inside = draw.random((height, width)) < draw.choice([0.02, 0.5, 0.98])
+        top, left = draw.integers(0, height), draw.integers(0, width)
+        inside[top : top + height // 2, left : left + width // 2] = False
+        if inside.any():
+            image = torch.from_numpy(draw.integers(0, 256, (3, height, width), dtype=np.uint8))
+            made = continued(image[None], torch.from_numpy(inside)[None, None])
+            assert torch.equal(made[0], everywhere(image, inside))

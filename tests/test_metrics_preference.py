@@ -10,7 +10,7 @@ import pytest
 import torch
 from metric_photos import assert_batch_is_its_samples, single
 from safetensors.torch import load_file, save_file
-from support import run_on
+from support import run_on, slow_but
 from tiny_metrics import golden_cases, hps_options, reward_folder
 from torch import Tensor
 
@@ -158,7 +158,7 @@ def with_extra(name: str, extra: str, reward: Path, hps: dict[str, Value], place
     return {"checkpoint": folder}
 
 
-@pytest.mark.parametrize("name", BUFFERS)
+@pytest.mark.parametrize("name", slow_but(["image-reward"], BUFFERS))
 def test_constants_of_another_version_change_no_score_and_are_listed_in_every_run(
     name: str, reward: Path, hps: dict[str, Value], brushbench, write_bench, tmp_path: Path
 ) -> None:

@@ -56,3 +56,34 @@ def test_mistakes_are_one_line_and_leave_nothing(runs: Path, brushbench, tmp_pat
     result = brushbench("report", runs, "--sheet", tmp_path / "all.png")
     assert_one_line(result, "split inside: no sample has an image in all of the 2 runs")
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_named_samples_are_drawn_in_their_order(runs: Path, brushbench, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("\ufeff000000002\r\n\n000000000\n000000002\n")
+    folder = runs / "papercut-inside"
+    assert brushbench("report", folder, "--ids", tmp_path / "ids.txt", "--sheet", tmp_path / "two.png")[0] == 0
+    sheet = np.asarray(Image.open(tmp_path / "two.png"))
+    for row, sample in enumerate(("000000002", "000000000")):
+        stored = read_image(folder / "copy" / "images" / f"{sample}.png").numpy()
+        top, left = GAP + 2 * LINE + row * (SIDE + LINE + GAP), GAP + 2 * (SIDE + GAP)
+        assert np.array_equal(sheet[top : top + SIDE, left : left + SIDE].transpose(2, 0, 1), stored)
+
+
+def test_a_named_sample_without_an_image_is_grey(runs: Path, brushbench, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("000000001\n")
+    folder = runs / "papercut-inside"
+    (folder / "mean-fill" / "images" / "000000001.png").unlink()
+    assert brushbench("report", folder, "--ids", tmp_path / "ids.txt", "--sheet", tmp_path / "one.png")[0] == 3
+    sheet = np.asarray(Image.open(tmp_path / "one.png"))
+    top, left = GAP + 2 * LINE, GAP + 3 * (SIDE + GAP)
+    assert np.unique(sheet[top : top + SIDE, left : left + SIDE].reshape(-1, 3), axis=0).tolist() == [[120, 120, 120]]
+
+
+def test_mistakes_with_ids_are_one_line(runs: Path, brushbench, tmp_path: Path) -> None:
+    sheet = ("--sheet", tmp_path / "all.png")
+    for content, told in (("nobody\n", "'nobody' is not the id of a sample"), (" \n", "contains no id")):
+        (tmp_path / "ids.txt").write_text(content)
+        assert_one_line(brushbench("report", runs, "--ids", tmp_path / "ids.txt", *sheet), told)
+    assert_one_line(brushbench("report", runs, "--ids", tmp_path / "none.txt", *sheet), "none.txt")
+    assert_one_line(brushbench("report", runs, "--ids", tmp_path / "ids.txt"), "give --sheet FILE too")
+    assert not list(tmp_path.glob("*.png"))

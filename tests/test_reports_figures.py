@@ -16,7 +16,8 @@ from support import assert_one_line, run_on
 from brushbench import frame
 from brushbench.core.metric_info import MetricInfo
 from brushbench.metrics.catalogue import CATALOGUE
-from brushbench.reports.figures import MISSING, axis_label, check_suffix, mark_of, readable
+from brushbench.reports.figure_style import FigureStyle
+from brushbench.reports.figures import MISSING, check_suffix, mark_of, readable
 from brushbench.reports.formats import render
 from brushbench.reports.intervals import table_interval
 from brushbench.reports.tables import TableOptions, make_report
@@ -144,9 +145,13 @@ def test_readable_text() -> None:
 
 
 def test_axis_labels() -> None:
-    assert axis_label(MetricInfo("psnr", "dB", True, "known", "1")) == "PSNR, known region (dB), higher is better"
-    label = axis_label(MetricInfo("mse@painted", "", False, "painted", "1", scale=1000.0))
-    assert label == "MSE ×10³, painted region, lower is better"
+    style = FigureStyle()
+    assert style.label(MetricInfo("psnr", "dB", True, "known", "1"), {}) == ("PSNR (dB) ↑", "known region")
+    mse = MetricInfo("mse@painted", "", False, "painted", "1", scale=1000.0)
+    assert style.label(mse, {}) == ("MSE ×10³ ↓", "painted region")
+    # Names are those of the tables, or the paper's.
+    assert style.label(MetricInfo("papercut-clip", "", True, "whole", "1"), {})[0] == "papercut-clip ↑"
+    assert style.label(mse, {"mse@painted": "Error"})[0] == "Error ×10³ ↓"
 
 
 def test_series_can_be_told_apart() -> None:

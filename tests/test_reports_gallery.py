@@ -198,6 +198,36 @@ def test_what_is_of_no_use_any_more_is_removed(made, brushbench, tmp_path: Path)
     assert pictures(target).keys() == pictures(other).keys()
 
 
+def test_files_of_the_user_s_own_stay(made, brushbench, tmp_path: Path) -> None:
+    runs, target = made("copy"), tmp_path / "gallery"
+    assert brushbench("gallery", runs, "-o", target)[0] == 0
+    (target / "ids.txt").write_text("000000001\n")
+    assert brushbench("gallery", runs, "-o", target)[0] == 0
+    assert (target / "ids.txt").read_text() == "000000001\n"
+
+
+def test_two_protocols_are_two_places(bench: Path, brushbench, tmp_path: Path) -> None:
+    for protocol in ("strict", "paper"):
+        options = ("--dataset", "brushbench", "--root", bench, "--metrics", "mse", "--protocol", protocol)
+        assert brushbench("run", "--method", "copy", *options, "--output", tmp_path / "runs" / protocol)[0] == 0
+    assert brushbench("gallery", tmp_path / "runs", "-o", tmp_path / "gallery")[0] == 0
+    (about,) = scripts(tmp_path / "gallery", "about")
+    assert len({place["key"] for place in about["places"]}) == 2
+    assert {place["protocol"] for place in about["places"]} == {"strict", "paper"}
+    suffixes = {name[-4:] for found in scripts(tmp_path / "gallery", "run") for name in found["full"]["names"]}
+    assert suffixes == {".png", ".jpg"}
+
+
+def test_an_archive_of_the_working_folder_is_beside_it(
+    made, brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = made("copy")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert brushbench("gallery", runs, "-o", ".", "--zip")[0] == 0
+    assert (tmp_path / "here.zip").is_file()
+
+
 def test_a_damaged_picture_is_made_again(made, brushbench, tmp_path: Path) -> None:
     runs, target = made("copy"), tmp_path / "gallery"
     assert brushbench("gallery", runs, "-o", target)[0] == 0

@@ -33,10 +33,11 @@ def write(tmp_path: Path) -> Write:
         made = Made(method, facts.pop("scores", scores), seed=seed, **facts)
         written = made.write(tmp_path / f"{method}-{seed}-{worse}-{len(facts)}")
         # The images are there, as far as the gate looks.
-        for index in range(count):
-            name = f"{index:09d}"
-            digest = written.write_image(f"{name}.png", name.encode())
-            written.append(LedgerEntry(id=name, status="done", image=f"{name}.png", sha256=digest))
+        names = [f"{index:09d}" for index in range(count)]
+        digests = {name: written.write_image(f"{name}.png", name.encode()) for name in names}
+        written.append(
+            *(LedgerEntry(id=name, status="done", image=f"{name}.png", sha256=digests[name]) for name in names)
+        )
         return with_digests(written)
 
     return run

@@ -8,6 +8,7 @@ import pytest
 from report_goldens import HERE, texts
 
 EXPECTED = sorted(file.name for file in (HERE / "tables").iterdir())
+pytestmark = pytest.mark.xdist_group("golden tables")
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 
 

@@ -26,6 +26,8 @@ TERMINAL = "\x1b[31mred\x1b[0m\x07\x9b2J\u202eevil\u200b\nnew line\r\ttab"
 WORLD = "Ærøskøbing çüéğ ß 中文 😀 ← ∞ ñ"
 NAMES = (LATEX, MARKDOWN, HTML, FORMULA, TERMINAL, WORLD, "-1+1", "@SUM(1)", "x" * 2000)
 
+pytestmark = pytest.mark.xdist_group("hostile names")
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from brushbench.baselines.brushnet.model import BrushNetModel
 from brushbench.baselines.brushnet.residuals import Residuals, take_residuals, with_residuals
 from brushbench.baselines.checkpoints import load_model
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import ConditioningOptions
 from brushbench.baselines.ip_adapter import ImagePrompts
 from brushbench.baselines.kinds import family_of
@@ -82,6 +83,8 @@ class BrushNet:
             scale = options.ip_adapter_scale
             prompts = ImagePrompts.plug_into(sd, options.ip_adapter, options.ip_adapter_image, scale)
         take_residuals(sd.unet)
+        for model in (sd.unet, branch):
+            compile_blocks(model, runtime)
         return cls(sd, branch, options, prompts)
 
     @property

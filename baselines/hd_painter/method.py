@@ -11,8 +11,10 @@ from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor
 
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import DiffusionOptions
 from brushbench.baselines.finite import check_finite
+from brushbench.baselines.hd_painter.layers import transformer_blocks
 from brushbench.baselines.hd_painter.painta import LEVELS, with_painta
 from brushbench.baselines.hd_painter.rasg import guidance_level, noise_and_direction
 from brushbench.baselines.hd_painter.sampling import DDIMStep, check_schedule, prediction_type, schedule
@@ -71,6 +73,9 @@ class HDPainter:
         sd = StableDiffusion.load(runtime, options.base, "ddim", ema=options.ema)
         sd.check_channels("hd-painter", CHANNELS)
         check_schedule(sd.scheduler_config)
+        # PAIntA hooks into these blocks anew at each step, which compiled code wouldn't see.
+        hooked = [block for level, block in transformer_blocks(sd.unet) if options.painta and level in LEVELS]
+        compile_blocks(sd.unet, runtime, besides=hooked)
         return cls(sd, options)
 
     # RASG needs gradients, even if the caller is in inference mode.
@@ -92,12 +97,13 @@ class HDPainter:
         condition = torch.cat([holes.to(known.dtype), known], dim=1)
         jumps = schedule(options.steps)
         times = to_device(torch.tensor([jump.time for jump in jumps]), known.device)
-        for jump, time in zip(jumps, times, strict=True):
-            painta = options.painta and jump.time > PAINTA_UNTIL
-            predict = partial(self._output, time=time, condition=condition)
-            with with_painta(self.sd.unet, subject) if painta else nullcontext():
-                noise, direction = self._predict(latents, predict, jump, text, subject)
-            latents = jump.apply(latents, noise, direction, options.eta)
+        with self.sd.runtime.stage():
+            for jump, time in zip(jumps, times, strict=True):
+                painta = options.painta and jump.time > PAINTA_UNTIL
+                predict = partial(self._output, time=time, condition=condition)
+                with with_painta(self.sd.unet, subject) if painta else nullcontext():
+                    noise, direction = self._predict(latents, predict, jump, text, subject)
+                latents = jump.apply(latents, noise, direction, options.eta)
         check_finite(latents, "latents, or the gradient of RASG,")
         height, width = batch.images.shape[2:]
         # Truncated, not rounded, as in the official code.

@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from brushbench.baselines.hd_painter.layers import logits, transformer_blocks
 from brushbench.baselines.hd_painter.subject import Subject
 from brushbench.baselines.stable_diffusion import Latents
+from brushbench.weights.recipe import eagerly
 
 LEVEL = 2
 """The level at 1/32 of the picture's sides."""
@@ -31,11 +32,12 @@ def noise_and_direction(
 ) -> tuple[Latents, Latents]:
     """(predicted noise, the score's gradient over its standard deviation): Reweighting Attention Score Guidance.
 
-    The prediction is recorded for the gradient only up to the layers that the score is computed from.
+    The prediction is recorded for the gradient only up to the layers that the score is computed from. In this pass
+    nothing is compiled.
     """
     level = guidance_level(unet)
     latents = latents.detach().requires_grad_()
-    with _cross_attention(unet, level, subject.context) as maps:
+    with _cross_attention(unet, level, subject.context) as maps, eagerly():
         noise = predict(latents)
     with torch.enable_grad():
         total = attention_score(maps, subject.words, subject.holes[level])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from brushbench.baselines.brushnet.model import BrushNetModel
 from brushbench.baselines.brushnet.residuals import take_residuals, with_residuals
+from brushbench.baselines.compiled import compile_blocks
 from brushbench.baselines.diffusion_options import SampledOptions
 from brushbench.baselines.powerpaint.prompts import PromptPair, Task, version_1, version_2, version_2_caption
 from brushbench.baselines.powerpaint.text import TaskText
@@ -122,6 +123,8 @@ class PowerPaintBranch:
         branch = BrushNetModel.from_unet(sd.unet, attention=True).requires_grad_(False).eval()
         _replace(branch, _existing(folder, weights), "powerpaint_branch", sd.runtime)
         take_residuals(sd.unet)
+        for model in (sd.unet, branch):
+            compile_blocks(model, sd.runtime)
         return cls(sd, sd.runtime.place(branch), text, options)
 
     @property

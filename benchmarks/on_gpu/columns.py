@@ -48,6 +48,8 @@ TABLES = (
             "images_s": "images/s",
             "step_ms": "step, ms",
             "fixed_ms": "outside the steps, ms",
+            "first_s": "first call, s",
+            "once_s": "only once, s",
             "tflop_image": "TFLOP per image",
             "share": "share of the matrix rate",
             "peak_gb": "peak memory, GB",

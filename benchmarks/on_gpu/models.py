@@ -64,6 +64,8 @@ TINY_VAE = {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 1, "samp
 TINY_TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 METHODS = ("brushnet", "sd-inpainting", "controlnet", "blended-latent", "hd-painter", "powerpaint")
+FAMILY = "sd15"
+"""The suite's family whose models have these sizes."""
 NINE_CHANNELS = ("sd-inpainting", "hd-painter")
 """Methods that use a UNet with nine input channels."""
 

@@ -19,7 +19,7 @@ from on_gpu.models import Folders
 Value = str | float | bool | None | dict[str, float]
 Record = dict[str, Value]
 """One measurement, by the names of columns; `skipped` says why it has no numbers."""
-PLAIN = "plain"
+PLAIN, FAST = "plain", "fast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,9 @@ class Timing:
     fixed_s: float
     """Seconds outside the steps: encoding and decoding."""
     first_s: float
-    """Seconds of the first call, which chooses and loads kernels."""
+    """Seconds of the first call, which chooses and loads kernels; with the recipe `fast`, it compiles them."""
+    once_s: float
+    """Seconds by which the first call took longer than the same call later."""
 
     def whole_s(self, steps: int) -> float:
         """Extrapolate the seconds of a call with this many steps."""
@@ -152,6 +154,7 @@ class Timing:
             "step_ms": 1e3 * self.step_s,
             "fixed_ms": 1e3 * self.fixed_s,
             "first_s": self.first_s,
+            "once_s": self.once_s,
         }
 
 
@@ -161,7 +164,7 @@ def timing_of(setting: Setting, call: Callable[[int], object]) -> Timing:
     first = setting.seconds(lambda: call(few))
     short, long = (setting.seconds(lambda steps=steps: call(steps), 2) for steps in (few, many))
     step = (long - short) / (many - few)
-    return Timing(step, short - few * step, first)
+    return Timing(step, short - few * step, first, first - short)
 
 
 Measure = Callable[[Setting, str], Iterator[Record]]

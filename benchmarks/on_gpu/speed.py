@@ -19,7 +19,8 @@ def speed(setting: Setting, method: str) -> Iterator[Record]:
     for dtype in setting.dtypes:
         for compute in setting.computes if dtype == setting.dtypes[0] else setting.computes[:1]:
             loaded = load(setting, method, dtype, compute)
-            flop = flop or flop_of_image(setting, loaded)
+            # What inductor computes by kernels of its own would not be counted.
+            flop = flop or flop_of_image(setting, loaded if compute == PLAIN else load(setting, method, dtype))
             shown: Record = {"method": method, "dtype": dtype, "compute": compute, "tflop_image": flop / 1e12}
             for batch in setting.batches if dtype == setting.dtypes[0] else [setting.typical]:
                 yield {**shown, **timed(setting, loaded, batch)}

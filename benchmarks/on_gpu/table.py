@@ -32,6 +32,10 @@ python benchmarks/gpu.py --table                  # write this page again
   the remaining parts continue, and the exit code is 1.
 * **Images per second** are for a call with all steps. They are extrapolated from two calls with few steps, each timed
   twice when everything is warm, of which the faster counts; the table "All steps" compares them with one whole call.
+* **`fast`** is measured beside `plain`, or alone with `--compute fast`: channels_last, compiled blocks and decoder, and
+  cuDNN attention where it applies ([runs.md](runs.md)). CUDA graphs aren't part of it.
+* **The first call** loads kernels and, with `fast`, compiles them, once for each batch size; "only once" is how much
+  longer it took than the same call later. Compiled code is kept, so a second run on the same machine compiles little.
 * **Share of the matrix rate** is the number of floating-point operations of matrix products, convolutions and attention
   per image, times images per second, divided by the rate that the same card reached in the same run with products of
   large square bfloat16 matrices.

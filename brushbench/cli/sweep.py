@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from brushbench.cli.figure_options import look_options, width_option
 from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
 from brushbench.cli.results import named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from brushbench.runs.folder import Run
 
 CHECK_SUFFIX = "brushbench.reports.figures:check_suffix"
+FIGURE_STYLE = "brushbench.reports.figure_style:FigureStyle"
 POINT = "brushbench.reports.trade_off:CurvePoint"
 TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 
@@ -35,12 +37,16 @@ TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
     help="Option to vary: K=start:stop:step or K=V,V.",
 )
 @click.option("--figure", metavar="FILE", help="File for the curve: .png, .svg or .pdf. Default: in OUTPUT/sweep.")
+@width_option
+@look_options
 @method_options
 @data_options
 @metrics_options
 @partial_option
 @verbosity_options
-def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any) -> int:
+def sweep_command(
+    variations: tuple[str, ...], figure: str | None, width: str | None, font: str, no_title: bool, **asked: Any
+) -> int:
     """Run a method with several values of an option, and plot preservation against text alignment.
 
     \b
@@ -56,7 +62,8 @@ def sweep_command(variations: tuple[str, ...], figure: str | None, **asked: Any)
     with showing_progress(loading_line(asked)) as display:
         runs, planned, template = _made(variations, figure, asked, display)
     code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
-    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs))
+    style = by_name(FIGURE_STYLE)(width or "", font, not no_title)
+    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs), style)
     return code
 
 
@@ -82,7 +89,7 @@ def _made(
     return runs, planned, template
 
 
-def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> None:
+def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path, style: Any) -> None:
     from brushbench.core.registry import short_name
 
     owners = [made for made in planned for _ in made.configs]
@@ -92,7 +99,7 @@ def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path) -> No
         series = [short_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
         names[str(run.path)] = by_name(POINT)(" ".join(series), value)
     try:
-        by_name(TRADE_OFF)(runs, file, names)
+        by_name(TRADE_OFF)(runs, file, names, style)
     except UserError as error:
         click.echo(one_line(f"no figure: {error}"), err=True)
     else:

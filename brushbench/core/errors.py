@@ -21,6 +21,10 @@ class NotFiniteError(SampleError):
     """A result for one sample has infinite values or NaN. This is a failure, not a user's mistake."""
 
 
+class ComputeError(UserError):
+    """The models can't compute by the requested recipe, whatever the sample: it ends a run."""
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """`text` on one line, with control characters and terminal escapes removed, cut at `limit` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())

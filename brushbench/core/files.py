@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from brushbench.core.errors import UserError, one_line
 
@@ -17,6 +18,8 @@ DEEPEST = 1000
 """The most dots in a line of TOML."""
 _TICK_NANOSECONDS = 20_000_000
 """Two changes of a file within this time can have equal timestamps, as the clock of file systems is coarse."""
+_AT_WORK: dict[tuple[Path, tuple[int, ...]], Lock] = {}
+"""A lock for each file that a thread is hashing now."""
 
 
 def exists(path: Path) -> bool:
@@ -79,7 +82,7 @@ def file_digest(path: Path) -> str:
         version = file_version(found)
         # A file that was changed just now may change again without a change in its times.
         settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
-        digest = _digest_of_version if settled else _digest_of_version.__wrapped__
+        digest = _digest_once if settled else _digest_of_version.__wrapped__
         return digest(path.resolve(), version)
     except OSError as error:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
@@ -88,6 +91,16 @@ def file_digest(path: Path) -> str:
 def file_version(found: os.stat_result) -> tuple[int, ...]:
     """A file's place on the disk, its size and its times, which tell whether it has changed."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digest_once(path: Path, version: tuple[int, ...]) -> str:
+    """The digest; a thread that needs what another one is about to find out waits for it."""
+    key = path, version
+    try:
+        with _AT_WORK.setdefault(key, Lock()):
+            return _digest_of_version(path, version)
+    finally:
+        _AT_WORK.pop(key, None)
 
 
 @lru_cache(maxsize=1 << 16)

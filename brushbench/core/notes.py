@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +15,7 @@ MOST = 50
 """The most notes that one collection takes from libraries, as one may word its warning differently for each sample."""
 _COLLECTED: ContextVar[list[str] | None] = ContextVar("_COLLECTED", default=None)
 _FIRST: ContextVar[int] = ContextVar("_FIRST", default=0)
+_APART: ContextVar[list[str] | None] = ContextVar("_APART", default=None)
 _OF_SAMPLES: ContextVar[dict[int, list[str]] | None] = ContextVar("_OF_SAMPLES", default=None)
 _TO_USERS = (UserWarning, RuntimeWarning, FutureWarning, SyntaxWarning, UnicodeWarning, BytesWarning)
 """The categories that are collected. Other warnings are meant for developers, and Python's filters apply to them."""
@@ -49,6 +50,28 @@ def collecting() -> Iterator[list[str]]:
         yield collected
     finally:
         _COLLECTED.reset(token)
+
+
+@contextmanager
+def apart() -> Iterator[list[str]]:
+    """Collects the notes of this thread, and what libraries warn of in it, while another thread is `hearing`.
+
+    They are not among those that the other thread hears; `tell_again` adds them where they belong.
+    """
+    with collecting() as collected:
+        token = _APART.set(collected)
+        try:
+            yield collected
+        finally:
+            _APART.reset(token)
+
+
+def tell_again(notes: Iterable[str]) -> None:
+    """Add notes that were collected `apart`; a collection takes as many of them as it takes from libraries."""
+    collected = _COLLECTED.get()
+    for text in notes:
+        if collected is None or len(collected) < MOST:
+            note(text)
 
 
 def sample_note(place: int, text: str) -> None:
@@ -191,5 +214,7 @@ def _add(heard: list[str], library: str, message: str) -> None:
     if any(re.search(pattern, text) for pattern in NOISE):
         return
     line = f"{library}: {text}" if library and not text.startswith((f"{library}:", f"[{library}]")) else text
-    if line not in heard and len(heard) < MOST:
-        heard.append(line)
+    own = _APART.get()
+    taking = heard if own is None else own
+    if line not in taking and len(taking) < MOST:
+        taking.append(line)

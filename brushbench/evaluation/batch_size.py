@@ -1,7 +1,8 @@
 """Choose the batch size for `--batch-size auto`, from nothing that changes when a run is resumed.
 
-On a GPU, a table in this folder gives the batch size that was measured to be fastest for the method, the picture size
-and the precision. Free memory is not considered: it differs from run to run, and another batch size changes images.
+On a GPU, a table in this folder gives the batch size that was measured to be fastest for the method, its family of
+weights, the picture size and the precision; `python benchmarks/gpu.py --batch-sizes` writes it. Free memory is not
+considered: it differs from run to run, and another batch size changes images.
 """
 
 from collections.abc import Sequence
@@ -30,12 +31,19 @@ class MeasuredBatch(BaseModel, extra="forbid", frozen=True):
     """A row of the table: the batch size at which a method was measured to be fastest."""
 
     method: str
+    family: str
+    """The family of weights: the models of another one are larger or smaller."""
     height: PositiveInt
     width: PositiveInt
     dtype: str
     batch_size: PositiveInt
     peak_bytes: PositiveInt
     """The peak of the GPU memory in use, without `offload`."""
+
+    @property
+    def key(self) -> tuple[str, str, str, int, int]:
+        """What it was measured for; a table has one row for it."""
+        return self.method, self.family, self.dtype, self.height, self.width
 
 
 def automatic_batch(dataset: Dataset, method: LoadedMethod) -> int:
@@ -75,7 +83,7 @@ def _measured(size: Size, method: LoadedMethod) -> MeasuredBatch | None:
     rows = [
         row
         for row in measured_batches()
-        if (row.method, row.dtype) == (method.name, method.dtype) and row.height * row.width >= size[0] * size[1]
+        if row.key[:3] == (method.name, method.family, method.dtype) and row.height * row.width >= size[0] * size[1]
     ]
     return min(rows, key=lambda row: row.height * row.width, default=None)
 

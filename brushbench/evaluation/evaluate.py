@@ -12,9 +12,10 @@ from brushbench.evaluation.import_images import Imported, import_images
 from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
+from brushbench.evaluation.overlap import Ahead, Overlaps, may_overlap, overlaps
 from brushbench.evaluation.ray import generate_on_cluster
 from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, task_of
-from brushbench.evaluation.score import Scoring
+from brushbench.evaluation.score import Scoring, nothing_ahead
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.adoption import check_ledger
 from brushbench.runs.config import RunConfig, split_names
@@ -42,13 +43,23 @@ def _alone(task: Task, watch: ProgressCallback) -> Run:
     return make(task, load_configured(task.config, find_configured(task)) if here else None, watch)
 
 
-def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback) -> Run:
-    """Generate, and score if the task has metrics. If `method` is None, the workers of a cluster load it."""
-    done = generate_here(job_of(task, method), watch) if method else generate_on_cluster(task, watch)
+def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback, overlap: Overlaps | None = None) -> Run:
+    """Generate, and score if the task has metrics. If `method` is None, the workers of a cluster load it.
+
+    `overlap` decides whether samples are scored while others are generated, which changes no number; None stands for
+    `overlaps`.
+    """
+    ahead = (
+        Ahead(task.dataset, task.selection)
+        if method and task.selection and (overlap or overlaps)(task, method)
+        else None
+    )
+    done = generate_here(job_of(task, method), watch, ahead) if method else generate_on_cluster(task, watch)
     done.add_notes(task.notes)
     if task.selection:
         with done.noting():
-            Scoring(done, task.dataset, task.selection)(watch)
+            scored_ahead = ahead.take if ahead else nothing_ahead
+            Scoring(done, task.dataset, task.selection, ahead=scored_ahead)(watch)
     return done
 
 
@@ -97,10 +108,11 @@ def score_images(
 def preflight(task: Task, *, keep: bool = False) -> Task:
     """Check that the networks of the task's metrics can be loaded; raises `UserError` for one that can't.
 
-    Returns the task with the warnings of libraries. With `keep`, the networks stay in memory if there is room, as they
-    are needed next.
+    Returns the task with the warnings of libraries. The networks stay in memory if there is room: with `keep`, as they
+    are needed next, and where images are scored while others are generated.
     """
     with hearing() as notes:
         if task.selection:
-            prepare({metric.info.name: metric for metric in task.selection.metrics}, keep=keep)
+            metrics = {metric.info.name: metric for metric in task.selection.metrics}
+            prepare(metrics, keep=keep or may_overlap(task))
     return replace(task, notes=[*task.notes, *notes])

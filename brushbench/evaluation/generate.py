@@ -5,14 +5,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol as Interface
+from typing import final, runtime_checkable
 
 from jaxtyping import UInt8
 from torch import Tensor
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import THREADS, prefetch
-from brushbench.core.errors import UserError
+from brushbench.core.errors import ComputeError, UserError
 from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
@@ -24,6 +25,7 @@ from brushbench.runs.config import Shard
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.weights.memory import any_loaded, release
 
 SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
@@ -62,6 +64,33 @@ class GenerationOutcome:
     """Whether it ended early, because too many samples failed."""
 
 
+@runtime_checkable
+class Beside(Interface):
+    """What goes on beside generation in the same process, and uses its memory."""
+
+    def committed(self, entries: Sequence[LedgerEntry]) -> None:
+        """Take note of samples that have just been recorded in the ledger, with their images on the disk."""
+        ...
+
+    def make_room(self) -> bool:
+        """Give up memory; returns whether there was any to give up."""
+        ...
+
+
+@final
+class Idle:
+    """Nothing goes on beside generation, but networks of metrics may still be in memory."""
+
+    def committed(self, entries: Sequence[LedgerEntry]) -> None:
+        """See `Beside`."""
+
+    def make_room(self) -> bool:
+        """See `Beside`."""
+        loaded = any_loaded()
+        release()
+        return loaded
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     sample_id: str
@@ -85,17 +114,25 @@ class Generation:
     batch by batch, once all images of the batch are on the disk.
     """
 
-    def __init__(self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan) -> None:
+    def __init__(
+        self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan, beside: Beside | None = None
+    ) -> None:
         self._run = run
         self._call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
         self._dataset = dataset
         self._protocol = protocol
         self._plan = plan
+        self._beside = beside or Idle()
         self._ledger = run.ledger()
         self._done = run.intact()
         self._failures: dict[str, Failure] = {}
         self.stored = 0
         """Number of images added to the run."""
+
+    def unfinished(self) -> list[str]:
+        """The ids of the samples to generate."""
+        ids = (self._dataset.ids[index] for index in self._plan.positions())
+        return [name for name in ids if name not in self._done]
 
     def __call__(self, watch: ProgressCallback) -> GenerationOutcome:
         """Generate to the end, or until too many samples have failed."""
@@ -145,7 +182,10 @@ class Generation:
         places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
         start = time.perf_counter()
         with collecting_of_samples() as notes:
-            images = capture(self._call, places)
+            images = capture(self._call, places, passing=(ComputeError,))
+            if isinstance(images, Failure) and images.out_of_memory and self._beside.make_room():
+                notes.clear()
+                images = capture(self._call, places, passing=(ComputeError,))
         seconds = (time.perf_counter() - start) / len(samples)
         if not isinstance(images, Failure):
             height, width = filler.image.shape[1:]
@@ -199,6 +239,7 @@ class Generation:
         finally:
             # Record the images before one that could not be written: they are on the disk.
             self._append(entries)
+        self._beside.committed(entries)
         return len(stored), sum(future is None for _, future in stored)
 
     def _explain(self, entry: LedgerEntry) -> None:

@@ -1,5 +1,6 @@
 """`--engine local`: generate one shard of a run in this process."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from brushbench.core.errors import KEPT, UserError, doing, one_line
@@ -8,6 +9,7 @@ from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import protocol_named
 from brushbench.evaluation.generate import Generation, GenerationOutcome, Plan
 from brushbench.evaluation.identity import provenance_of
+from brushbench.evaluation.overlap import Ahead
 from brushbench.evaluation.resolve import Job
 from brushbench.runs.adoption import adopt
 from brushbench.runs.config import RunConfig
@@ -17,8 +19,8 @@ from brushbench.runs.record import WEIGHTS
 from brushbench.runs.workers import at_work, commit_of, now
 
 
-def generate_here(job: Job, watch: ProgressCallback) -> Run:
-    """Inpaint the job's shard of its data set.
+def generate_here(job: Job, watch: ProgressCallback, ahead: Ahead | None = None) -> Run:
+    """Inpaint the job's shard of its data set; `ahead` scores what is ready meanwhile.
 
     Raises `UserError` if the run folder contains another run, or if no sample could be used.
     """
@@ -33,8 +35,11 @@ def generate_here(job: Job, watch: ProgressCallback) -> Run:
     try:
         adopt(run)
         run.add_notes(job.notes)
-        generation = Generation(run, method.call, task.dataset, protocol_named(task.config.protocol), _plan(job))
-        with at_work(run, provenance | _where(task.config), lambda: generation.stored), doing(KEPT), run.noting():
+        protocol = protocol_named(task.config.protocol)
+        generation = Generation(run, method.call, task.dataset, protocol, _plan(job), ahead)
+        scoring = ahead.during(run, generation.unfinished()) if ahead else nullcontext()
+        working = at_work(run, provenance | _where(task.config), lambda: generation.stored)
+        with working, doing(KEPT), run.noting(), scoring:
             outcome = generation(watch)
         _judge(run, outcome)
     finally:

@@ -60,6 +60,8 @@ class LoadedMethod:
     """The compute recipe of its models, with its number."""
     offload: str = ""
     """Its option `offload`: `none`, or `model` if idle models leave the GPU; empty if it has no such option."""
+    family: str = ""
+    """The suite's family of weights that it was loaded from, see `Weights.family`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,13 @@ def _from_weights(
         digests |= _option_digests(values)
     offload = str(getattr(built, "offload", ""))
     runtime = Runtime(device, dtype, weights, offload=offload == "model", compute=place[2])
-    method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
+    runtime.check_tools()
+    try:
+        method = _callable(name, plugged(f"method {name!r} can't be loaded", cls.load, built, runtime))
+    except UserError:
+        # Weights that were tampered with are the first thing to know of.
+        weights.settle()
+        raise
     return LoadedMethod(
         name,
         method,
@@ -172,6 +180,7 @@ def _from_weights(
         side_multiple=plugged(f"method {name!r}", side_multiple, name, cls, method),
         compute=recipe,
         offload=offload,
+        family=weights.family,
     )
 
 

@@ -60,6 +60,11 @@ def check_locked(component: Locked) -> bool:
     return _same(component, _read())
 
 
+def is_known(component: Locked) -> bool:
+    """Whether such a component is locked, be it as this one is or not. Raises `UserError` if the file is broken."""
+    return any(entry.key == component.key for entry in _read().components)
+
+
 def add(component: Locked) -> None:
     """Lock a component.
 

@@ -53,6 +53,11 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
+def any_loaded() -> bool:
+    """Whether a network is in memory."""
+    return bool(_sources)
+
+
 def is_loaded(file: Path) -> bool:
     """Tell whether a network that was loaded from this resolved file, or from its folder, is in memory."""
     return file in _sources or file.parent in _sources

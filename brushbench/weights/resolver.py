@@ -6,11 +6,15 @@ own parts. Downloads from the hub are locked at their first use.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from brushbench.core.concurrency import THREADS
 from brushbench.core.dataset_info import MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import file_digest
@@ -20,22 +24,46 @@ from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, famil
 from brushbench.weights.formats import HALF
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import Request, reads_of
-from brushbench.weights.sources import HUB_ID, Local, Source, got, named
+from brushbench.weights.sources import HUB_ID, Local, Source, digest_of, got, named
 
 _WHOLE = (BASE, MODEL)
 """Prefixes of the parts that are a whole diffusion model; the other parts are named like their folder."""
+
+
+LARGE = 64 << 20
+"""Bytes from which a component's digest isn't waited for before the next one is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A component that is loaded from these files."""
+
+    name: str
+    files: Sequence[Path]
+    variant: str | None
+    read: Callable[[Path], str]
+    """Returns a file's digest."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether hashing it takes long."""
+        return sum(file.stat().st_size for file in self.files if file.is_file()) >= LARGE
 
 
 @final
 class Weights:
     """The components of one method.
 
-    `digests` and `places` grow as files are opened. `places` says where each part comes from: a repository on the hub
+    `digests` and `places` grow as files are opened. Files are hashed in threads while they are loaded; whoever reads
+    `digests` waits for that. `places` says where each part comes from: a repository on the hub
     with its folder and revision, or the path of a local folder or file.
     """
 
     def __init__(self, source: str | Path | None, method: str, masks: MaskKind = "segmentation") -> None:
-        self.digests: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
+        self._unchecked: deque[_Opened] = deque()
+        """Loaded components whose files may still be being hashed."""
+        self._pool: ThreadPoolExecutor | None = None
         self.places: dict[str, str] = {}
         self._downloaded: dict[Path, HubFolder] = {}
         self._unlocked: list[str] = []
@@ -61,13 +89,25 @@ class Weights:
             raise unknown("weights", name, families())
 
     @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each component. Raises `UserError` as `settle` does."""
+        self.settle()
+        return self._digests
+
+    @property
     def defaults(self) -> Mapping[str, Value]:
         """Default options for the family's models; empty if the family has no parts for the method."""
         return self._family.defaults if self._family and self._parts() else {}
 
     @property
+    def family(self) -> str:
+        """The suite's family that every part was taken from; empty with any part, folder or file of the user's own."""
+        return self.name if self.name in families() and not self._used else ""
+
+    @property
     def origin(self) -> str:
-        """Where the method's parts come from, for a message."""
+        """Where the method's parts come from, for a message. Raises `UserError` as `settle` does."""
+        self.settle()
         ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks, *self._unlocked]))
         if self._family is None or not self._parts():
             return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
@@ -181,22 +221,62 @@ class Weights:
 
     @contextmanager
     def recording(self, name: str, files: Sequence[Path], variant: str | None = None) -> Iterator[None]:
-        """Load a component's files inside this context: its digest is checked before, and recorded after.
+        """Load a component's files inside this context: they are hashed meanwhile, and their digest recorded after.
 
         `variant` is the variant of the files, not the requested one. A download that can't be loaded isn't locked.
-        Raises `UserError` if the files aren't the locked or published ones, or can't be read.
+        Raises `UserError` if the files aren't the locked or published ones, or can't be read, also if they can't be
+        loaded either. For a large component `settle` does that, unless it can't be loaded.
         """
-        digest = self._checked_digest(files)
         variant = variant or (HALF if any(f".{HALF}." in file.name for file in files) else None)
         if variant == HALF != self._wanted_variant:
             self._halved.append(name)
-        component = self._to_lock(name, files, variant, digest)
-        if component is not None:
-            lock.check_locked(component)
-        yield
+        download = self._to_lock(name, files, variant, "")
+        # From the second use on, the names are trusted that the hub's cache gives to large files.
+        read = digest_of if download and lock.is_known(download) else file_digest
+        opened = _Opened(name, files, variant, read)
+        self._pool = self._pool or ThreadPoolExecutor(THREADS)
+        for file in files:
+            self._pool.submit(read, file)
+        try:
+            yield
+        except UserError:
+            self.settle()
+            self._checked(opened)
+            raise
+        # In the order in which they were loaded.
+        self._digests[name] = ""
+        if opened.is_large:
+            self._unchecked.append(opened)
+        else:
+            self._record(opened)
+
+    def settle(self) -> None:
+        """Wait until all files that were loaded are hashed, and record their digests.
+
+        Raises `UserError` for files that aren't the locked or published ones, or can't be read.
+        """
+        while self._unchecked:
+            self._record(self._unchecked.popleft())
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def _record(self, opened: _Opened) -> None:
+        digest, component = self._checked(opened)
         if component is not None:
             self._unlocked += filter(None, [lock.hold(component)])
-        self.digests[name] = digest
+        self._digests[opened.name] = digest
+
+    def _checked(self, opened: _Opened) -> tuple[str, lock.Locked | None]:
+        """Return the digest of a component, and for a download its entry in the lock file.
+
+        Raises `UserError` for a download that is damaged, or that isn't what was locked or published.
+        """
+        digest = self._checked_digest(opened.files, opened.read)
+        component = self._to_lock(opened.name, opened.files, opened.variant, digest)
+        if component is not None:
+            lock.check_locked(component)
+        return digest, component
 
     def _parts(self) -> Mapping[str, str]:
         return self._family.parts(self._method, self._masks) if self._family else {}
@@ -226,12 +306,15 @@ class Weights:
             )
         )
 
-    def _checked_digest(self, files: Sequence[Path]) -> str:
-        """Return the digest over the files' digests. Raises `UserError` for a damaged or unpublished download."""
+    def _checked_digest(self, files: Sequence[Path], read: Callable[[Path], str] = file_digest) -> str:
+        """Return the digest over the files' digests, which `read` gives.
+
+        Raises `UserError` for a damaged or unpublished download.
+        """
         total = hashlib.sha256()
         for path in sorted(files):
             folder = self._downloaded_to(path)
-            digest = self._downloaded[folder].checked_digest(folder, path) if folder else file_digest(path)
+            digest = self._downloaded[folder].checked_digest(folder, path, read) if folder else read(path)
             total.update(bytes.fromhex(digest))
         return total.hexdigest()
 

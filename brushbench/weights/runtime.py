@@ -1,7 +1,7 @@
 """Where and how models compute: the device, the precision, and whether they are offloaded."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from brushbench.core.compute import FAST, PLAIN
 from brushbench.core.errors import UserError, one_line
+from brushbench.weights.recipe import check_tools, compile_in_place, computing
 from brushbench.weights.resolver import Weights
 
 Placed = TypeVar("Placed", bound=nn.Module)
@@ -48,9 +49,22 @@ class Runtime:
         model.register_forward_pre_hook(before, with_kwargs=True)
         return model.to("cpu")
 
+    def check_tools(self) -> None:
+        """Raises `UserError` if the recipe compiles, and this machine lacks what that takes."""
+        check_tools(self.compute, self.device)
+
+    def compile(self, *modules: nn.Module) -> None:
+        """Have modules compute by compiled code if the recipe says so; see `compile_in_place`."""
+        for module in modules if self.compute == FAST else ():
+            compile_in_place(module)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Inside, models compute by the recipe. Raises `ComputeError` if they can't be compiled."""
+        return computing(self.compute, self.device)
+
     @contextmanager
     def stage(self, *models: nn.Module) -> Iterator[None]:
-        """Run one stage of generation; models that are on the device before or after it are offloaded.
+        """Run one stage of generation by the recipe; models on the device before or after it are offloaded.
 
         `models` are needed on the device from the start, because methods other than `forward` are called, which
         torch's hooks don't see.
@@ -58,7 +72,8 @@ class Runtime:
         self._rest()
         for model in models if self.offload else ():
             self._wake(model)
-        yield
+        with self.computing():
+            yield
         self._rest()
 
     def _wake(self, model: nn.Module) -> None:

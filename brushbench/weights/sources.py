@@ -164,7 +164,7 @@ class HubFiles:
         found = where.here()
         if isinstance(where, HubFolder) and found is not None:
             needed = [found / name for name in self.choose(Cached(found)) if name not in self.optional]
-            total = _total([_digest_of(file.resolve()) for file in needed])
+            total = _total([digest_of(file) for file in needed])
             _hold(where.entry(found, needed, METRIC, total), lock_path(), where, found)
         return found
 
@@ -322,10 +322,24 @@ def _total(digests: Sequence[str]) -> str:
 
 def digest_of_files(files: Sequence[Path]) -> str:
     """Return the SHA-256 over files in this order; for a single file, its own SHA-256."""
-    digests = [_digest_of(file.resolve()) for file in files]
+    digests = [digest_of(file) for file in files]
     return digests[0] if len(digests) == 1 else _total(digests)
 
 
-def _digest_of(file: Path) -> str:
-    # The hub's cache names large files by their digests.
-    return file.name if _SHA256.fullmatch(file.name) else file_digest(file)
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a file. A file that the hub's cache named by its digest isn't read for it."""
+    return _name_in_cache(file) or file_digest(file)
+
+
+def _name_in_cache(file: Path) -> str:
+    """Return the name of a file in the hub's cache if it is the file's digest, and an empty text otherwise.
+
+    The cache links to a file after it has stored it. A file that was changed after its link was made isn't trusted.
+    """
+    try:
+        blob = file.resolve()
+        if not file.is_symlink() or not _SHA256.fullmatch(blob.name):
+            return ""
+        return blob.name if blob.stat().st_ctime_ns <= file.lstat().st_ctime_ns else ""
+    except OSError:
+        return ""

@@ -49,6 +49,8 @@ def gallery_command(
 
 def gallery_of(runs: "Sequence[Run]", output: Path) -> Path:
     """Build the gallery that `run --gallery` makes of its runs."""
+    from brushbench.cli.progress import showing_progress
     from brushbench.reports.gallery.build import GalleryOptions, build
 
-    return build(runs, output, GalleryOptions())
+    with showing_progress() as watch:
+        return build(runs, output, GalleryOptions(), watch=watch)

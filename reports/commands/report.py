@@ -13,7 +13,7 @@ from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.commands.details import print_details
 from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
-from brushbench.reports.commands.style_options import style_options, table_style
+from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -29,7 +29,7 @@ SECTIONS = {
     "Votes": ("votes",),
     "Style of tables and figures": (
         *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
-        *("width", "metrics", "font", "title"),
+        *("width", "metrics", "font", "no_title"),
     ),
 }
 """Sections of the help, each with its options."""
@@ -97,8 +97,7 @@ def report_command(
         raise click.UsageError("Missing argument 'RUN...'.")
     wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
     before_printing = while_reading(runs)
-    from brushbench.reports import tables
-    from brushbench.reports.formats import render
+    from brushbench.reports import formats, tables
     from brushbench.reports.frame import distinct
     from brushbench.runs.scores import readable_runs
 
@@ -107,7 +106,7 @@ def report_command(
     for other in others:
         tell(one_line(f"left out: {other}"))
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    printed = render(tables.make_report(found, wanted), table_format)
+    printed = formats.printed(tables.make_report(found, wanted), table_format)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
 
@@ -115,11 +114,11 @@ def report_command(
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
-        write_trade_off(found, Path(figure))
+        write_trade_off(found, Path(figure), style=figure_style(chosen))
     elif figure:
         from brushbench.reports.distributions import write_distributions
 
-        write_distributions(found, Path(figure))
+        write_distributions(found, Path(figure), figure_style(chosen))
     before_printing()
     click.echo(printed)
     print_details(found, table_format)
@@ -160,11 +159,16 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     from brushbench.reports import comparison
     from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
     from brushbench.reports.extremes_sheet import write_extremes
+    from brushbench.reports.formats import is_terminal
     from brushbench.runs.scores import readable_runs
 
     (before, damaged), (after, also_damaged) = readable_runs([a]), readable_runs([b])
     found = comparison.compare(before, after, seed)
     table = render_comparison(found, table_format)
+    if table_format == "text" and is_terminal():
+        from brushbench.reports.formats.comparison import terminal_comparison
+
+        table = terminal_comparison(found)
     metrics = [(pair, metric or comparison.usual_metric(pair)) for pair in found.pairs]
     ranked = [(pair, name, extremes(pair, name, samples)) for pair, name in metrics if name]
     before_printing()
@@ -195,10 +199,10 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
 
 def text_table(runs: "Sequence[Run]") -> str:
     """Return the table that commands print when their runs have ended."""
-    from brushbench.reports.formats import render
+    from brushbench.reports.formats import printed
     from brushbench.reports.tables import TableOptions, make_report
 
-    return render(make_report(runs, TableOptions()), "text")
+    return printed(make_report(runs, TableOptions()))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:

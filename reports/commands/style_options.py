@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from brushbench.cli.figure_options import FONTS, look_options, width_option
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import read_toml
 
 if TYPE_CHECKING:
+    from brushbench.reports.figure_style import FigureStyle
     from brushbench.reports.style import Style
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-NOTES, WIDTHS, FONTS = ("brief", "full", "none"), ("column", "text"), ("sans", "serif")
+NOTES = ("brief", "full", "none")
 MAPPINGS = ("rename", "cite")
 """Options that name things: those of a file hold for every table, and each may be given anew by its name."""
 SHARED = "brushbench.reports.style"
@@ -50,16 +52,18 @@ _TABLE = (
         type=click.Choice(NOTES),
         help="Notes below the table: one line, all, or none. Default: brief in LaTeX, else full.",
     ),
-    click.option(
-        "--width",
-        type=click.Choice(WIDTHS),
-        help="Width in a page of two columns: one column or the whole text; also of figures.",
-    ),
 )
 
 
 def style_options(command: Command) -> Command:
     """Add the options that say how tables and figures look, and `--style`, which reads them from a file."""
+    metrics = click.option(
+        "--metrics",
+        multiple=True,
+        metavar="M,...",
+        help="Metrics to draw, in this order. Default: those of --columns, or all.",
+    )
+    command = width_option(metrics(look_options(command)))
     for option in reversed(_TABLE):
         command = option(command)
     file = click.option(
@@ -93,6 +97,14 @@ def table_style(chosen: Mapping[str, Any]) -> "Style":
         notes=chosen["notes"] or "",
         width=chosen["width"] or "",
     )
+
+
+def figure_style(chosen: Mapping[str, Any]) -> "FigureStyle":
+    """Take the style of figures out of a command's options."""
+    from brushbench.reports.figure_style import FigureStyle
+
+    table = table_style(chosen)
+    return FigureStyle(chosen["width"] or "", chosen["font"], not chosen["no_title"], chosen["metrics"], table)
 
 
 def _load(context: click.Context, _parameter: click.Parameter, files: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """Render tables as text, Markdown, LaTeX, HTML, CSV and JSON."""
 
+import sys
 from collections.abc import Callable
 
 from brushbench.core.errors import unknown
@@ -33,3 +34,17 @@ def render(report: Report, table_format: str) -> str:
     if table_format not in FORMATS:
         raise unknown("format", table_format, FORMATS)
     return FORMATS[table_format](report)
+
+
+def printed(report: Report, table_format: str = "text") -> str:
+    """Render a report for standard output: text in a terminal is styled and fitted to its width."""
+    if table_format == "text" and is_terminal():
+        from brushbench.reports.formats.terminal import terminal_tables
+
+        return terminal_tables(shown(report))
+    return render(report, table_format)
+
+
+def is_terminal() -> bool:
+    """Tell whether what is printed goes to a terminal, not to a file or another program."""
+    return bool(sys.stdout and sys.stdout.isatty())

@@ -71,8 +71,14 @@ def build(
         head = Head(_title(places), _banners(places, damaged, reason), tables, Links.of(places), data)
         folder.finish(write_page(folder, head))
         if options.archive:
-            return write_archive(folder, target.with_name(f"{target.resolve().name}.zip"))
+            return write_archive(folder, _beside(target))
     return target / PAGE
+
+
+def _beside(target: Path) -> Path:
+    """Return the archive's place, also for a folder that is given as `.`."""
+    whole = target.resolve()
+    return (target if target.name == whole.name else whole).with_name(f"{whole.name}.zip")
 
 
 def _about(pictures: Pictures, runs: Sequence[Run], places: Sequence[Place], parts: Sequence[Parts]) -> str:

@@ -86,9 +86,9 @@ class Folder:
                 yield content
 
     def finish(self, page: bytes) -> None:
-        """Put the page in its place, then remove what it doesn't name."""
+        """Put the page in its place, then remove what it doesn't name; files of the user's own are left alone."""
         atomic.write(self.path / PAGE, page)
-        for file in _files(self.path):
+        for file in (file for name in (PICTURES, FULL, DATA, ASSETS) for file in _files(self.path / name)):
             if file.relative_to(self.path).as_posix() not in self._used:
                 file.unlink(missing_ok=True)
 

@@ -31,8 +31,8 @@ class Place:
     @property
     def key(self) -> str:
         """Return the part of a file's name that stands for the samples, whatever is run on them."""
-        identity = self.runs[0][1].record.identity.dataset
-        return key_of(identity.name, identity.split, identity.digest, str(sorted(identity.options.items())))[:8]
+        data = self.runs[0][1].record.identity.dataset
+        return key_of(data.name, data.split, data.digest, str(sorted(data.options.items())), self.protocol)[:8]
 
     @property
     def ids(self) -> list[str]:

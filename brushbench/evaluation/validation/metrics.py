@@ -8,7 +8,7 @@ from brushbench.core.metric_info import REGIONS, MetricInfo, parted
 from brushbench.core.options import checked, parameters
 from brushbench.core.registry import load_class
 from brushbench.core.types import Batch, Metric, Noting
-from brushbench.evaluation.score import notes_of_metric
+from brushbench.evaluation.parts import notes_of_metric
 from brushbench.evaluation.select_metrics import Setting, select
 from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
 from brushbench.evaluation.validation.probe import (

@@ -23,11 +23,14 @@
   function update(changed) {
     if (has(changed, ROWS)) drawRows(changed);
     else if (has(changed, LOOKS)) grid.draw(rows, true);
-    if (changed.has("theme")) requestAnimationFrame(() => drawRows(new Set()));
+    if (changed.has("theme")) recolour();
     panel.draw(rows.length);
     detail.update(changed);
     blind.update(changed);
   }
+
+  /** Charts are drawn in the colours of the page, which have changed. */
+  const recolour = () => requestAnimationFrame(() => charts.draw(order.ordered(state.now).candidates));
 
   store.finish();
   state.start(columns.usual());
@@ -38,5 +41,6 @@
   panel.draw(rows.length);
   detail.update(new Set());
   blind.update(new Set());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   document.documentElement.dataset.ready = "true";
 })();

@@ -143,6 +143,7 @@
     byId("undo").addEventListener("click", undo);
     byId("save-votes").addEventListener("click", () => dom.download("votes.csv", csv(), "text/csv"));
     byId("forget-votes").addEventListener("click", () => {
+      if (!confirm(`Forget all ${votes.length} votes that this browser keeps?`)) return;
       votes = [];
       keep();
       draw();

@@ -10,6 +10,8 @@
   const PADDING = 14;
   const GAP = 8;
   const SPARE = 2;
+  /** Milliseconds of a frame for making rows. */
+  const SLICE = 20;
   /** @type {Row[]} */
   let rows = [];
   let made = new Map();
@@ -24,24 +26,33 @@
   const top = () => parts.body.offsetTop + parts.grid.offsetTop;
 
   /** First and last row in view, and some more. */
-  function window_() {
+  function inView() {
     const from = parts.scroller.scrollTop - top();
     const first = Math.floor(from / height()) - SPARE;
     const last = Math.ceil((from + parts.scroller.clientHeight) / height()) + SPARE;
     return [Math.max(0, first), Math.min(rows.length, last)];
   }
 
-  /** Make the rows that came into view, and remove those that left it. */
+  /**
+   * Make the rows that came into view, and remove those that left it. What takes longer than a part of a frame goes on
+   * in the next one, so that a leap to other rows stops nothing.
+   */
   function update() {
     waiting = false;
-    const [first, last] = window_();
+    const started = performance.now();
+    const [first, last] = inView();
     for (const [place, element] of made) {
       if (place >= first && place < last) continue;
       if (element.contains(document.activeElement)) continue;
       element.remove();
       made.delete(place);
     }
-    for (let place = first; place < last; place++) if (!made.has(place)) add(place);
+    for (let place = first; place < last; place++) {
+      if (made.has(place)) continue;
+      if (performance.now() - started > SLICE) return schedule();
+      add(place);
+    }
+    return undefined;
   }
 
   function add(place) {
@@ -108,6 +119,7 @@
     };
     reveal(focused.row);
     update();
+    if (!made.has(focused.row)) add(focused.row);
     for (const cell of parts.body.querySelectorAll(".cell")) cell.tabIndex = -1;
     const cell = parts.body.querySelector(`[data-place="${focused.row}"][data-column="${focused.column}"]`);
     if (!cell) return;

@@ -24,7 +24,8 @@
   let blinking = 0;
   let parts;
 
-  const size = () => ({ height: row.size?.[0] ?? 1, width: row.size?.[1] ?? 1 });
+  /** Of the sample; one that can't be read has any. */
+  const size = () => ({ height: row.size?.[0] ?? 256, width: row.size?.[1] ?? 256 });
 
   /** Scale, and the point of the sample in the middle; empty in the state: the whole sample. */
   function view() {
@@ -83,6 +84,7 @@
     const { scale, x, y } = view();
     for (const world of worlds) {
       world.style.transform = `translate(${pane.width / 2 - x * scale}px, ${pane.height / 2 - y * scale}px) scale(${scale})`;
+      world.style.setProperty("--scale", scale);
       world.classList.toggle("pixelated", scale >= PIXELATED);
     }
     dom.byId("zoom").textContent = `${Math.round(scale * 100)} %`;
