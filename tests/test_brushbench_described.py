@@ -175,6 +175,29 @@ def test_a_file_is_read_but_not_executed(file: Path, brushbench) -> None:
     assert (found["level"].default, found["level"].meaning, found["level"].unit) == ("9", "Grey level.", "levels")
 
 
+def test_an_installed_plug_in_is_read_but_not_imported(tmp_path: Path) -> None:
+    """Its class is in another module of its package, as in most packages."""
+    package, about = tmp_path / "striped", tmp_path / "striped-1.0.dist-info"
+    package.mkdir()
+    about.mkdir()
+    (package / "__init__.py").write_text("from .inside.methods import Grey as Stripes\n")
+    (package / "inside").mkdir()
+    (package / "inside" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (package / "inside" / "methods.py").write_text(
+        "from dataclasses import dataclass\nfrom ..names import WIDTH\n\n"
+        "@dataclass\nclass Grey:\n    width: int = WIDTH\n    'Width of a stripe. Unit: pixels.'\n"
+    )
+    (package / "names.py").write_text("WIDTH = 7\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: striped\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[brushbench.methods]\nstripes = striped:Stripes\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "brushbench", "list", "methods", "stripes"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    assert " ".join(told.split()).endswith(
+        "width Width of a stripe. Default: 7. Values: whole number. Unit: pixels."
+    ), told
+
+
 def test_a_plain_class_and_a_function_have_their_parameters(file: Path) -> None:
     plain, function = (described("method", f"{file}:{name}").options for name in ("Plain", "function"))
     assert [(each.name, each.values, each.default) for each in plain] == [

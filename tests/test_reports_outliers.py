@@ -71,7 +71,7 @@ def test_identical_images_count_as_the_ceiling(brushbench, tmp_path: Path) -> No
 
 
 def test_of_many_outliers_the_largest_are_named(brushbench, tmp_path: Path) -> None:
-    Made("a", {"mse": [*(value / 3e4 for value in USUAL * 5), *range(1, 8)]}).write(tmp_path / "a")
+    Made("a", {"mse": [*(value / 3e4 for value in USUAL * 5), *map(float, range(1, 8))]}).write(tmp_path / "a")
     lines = outliers(brushbench("report", tmp_path)[1])
     assert lines[0] == f"  {tmp_path / 'a'}: 7 of 47 samples"
     assert lines[1] == "    000000046: mse 7000.00 (high)"

@@ -228,7 +228,7 @@ class Count:
         return (self.done - self._finished) / max(time.monotonic() - self._start, 1e-9)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """A time in words: `42 s`, `12 min`, `3.5 h`."""
     if seconds < 120:
         return f"{max(1, round(seconds))} s"
