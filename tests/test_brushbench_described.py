@@ -10,7 +10,7 @@ import pytest
 import torch
 from support import assert_one_line
 
-from brushbench.core.described.options import NOT_DESCRIBED, described
+from brushbench.core.described.options import NOT_DESCRIBED, describe_options
 from brushbench.core.method_options import options_type, supplied
 from brushbench.core.options import Parameter, parameters
 from brushbench.core.registry import PluginKind, load_class, registered
@@ -102,7 +102,7 @@ def imported(kind: PluginKind, name: str) -> dict[str, Parameter]:
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
 def test_what_is_read_is_what_a_run_finds(kind: PluginKind, name: str) -> None:
-    found, real = {option.name: option for option in described(kind, name).options}, imported(kind, name)
+    found, real = {option.name: option for option in describe_options(kind, name).options}, imported(kind, name)
     assert list(found) == list(real)
     for key, option in found.items():
         default = real[key].default
@@ -112,7 +112,7 @@ def test_what_is_read_is_what_a_run_finds(kind: PluginKind, name: str) -> None:
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
 def test_every_option_has_a_meaning_and_every_quantity_a_unit(kind: PluginKind, name: str) -> None:
-    for option in described(kind, name).options:
+    for option in describe_options(kind, name).options:
         assert option.meaning != NOT_DESCRIBED, option.name
         assert option.unit or "number" not in option.values.split(), option.name
         assert "Unit:" not in option.meaning
@@ -162,7 +162,7 @@ def test_a_file_is_read_but_not_executed(file: Path, brushbench) -> None:
     assert "Slowly" not in out
     assert not (file.parent / "executed").exists()
     # The expected values, as importing the file finds them.
-    found = {option.name: option for option in described("method", f"{file}:Mine").options}
+    found = {option.name: option for option in describe_options("method", f"{file}:Mine").options}
     assert list(found) == list(imported("method", f"{file}:Mine"))
     assert dataclasses.astuple(found["mode"]) == (
         "mode", "How it fills.", "hard or soft", "soft", "none", "Doe et al. 2025, section 3.4",
@@ -199,7 +199,7 @@ def test_an_installed_plug_in_is_read_but_not_imported(tmp_path: Path) -> None:
 
 
 def test_a_plain_class_and_a_function_have_their_parameters(file: Path) -> None:
-    plain, function = (described("method", f"{file}:{name}").options for name in ("Plain", "function"))
+    plain, function = (describe_options("method", f"{file}:{name}").options for name in ("Plain", "function"))
     assert [(each.name, each.values, each.default) for each in plain] == [
         ("size", "whole number", "none, must be given"),
         ("soft", "true or false", "true"),

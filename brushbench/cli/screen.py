@@ -39,7 +39,7 @@ SCREEN = Screen()
 """One per process, like stderr itself."""
 
 
-def is_terminal() -> bool:
+def stderr_is_terminal() -> bool:
     """Tell whether stderr is a terminal."""
     return sys.stderr.isatty()
 
