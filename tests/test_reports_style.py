@@ -84,6 +84,8 @@ def test_order_is_by_name_by_a_metric_or_as_said(report) -> None:
         found = records(report("--order", order, "--format", "json", "--columns", "psnr,mse", "--splits", "outside"))
         return list(dict.fromkeys(row["method"] for row in found if row["role"] == "contender"))
 
+    found = records(report("--order", "psnr", "--format", "json", "--columns", "psnr", "--splits", "outside"))
+    assert [row["role"] for row in found] == ["contender"] * 4 + ["floor"]
     assert methods("name") == ["Alpha", "grid scale=0.5", "grid scale=1.0", "zeta"]
     assert methods("grid,Alpha")[:3] == ["grid scale=0.5", "grid scale=1.0", "Alpha"]
     means = {
