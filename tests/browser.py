@@ -105,5 +105,5 @@ class Visit:
         folder = self.address.rpartition("/")[0]
         elsewhere = [url for url in self.requests if not url.startswith((folder, "about:", "blob:"))]
         self.context.close()
-        assert self.problems == []
-        assert elsewhere == []
+        assert self.problems == [], self.problems
+        assert elsewhere == [], elsewhere
