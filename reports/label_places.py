@@ -33,14 +33,17 @@ class Box(NamedTuple):
 
 
 def places_of(
-    points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], panel: Box
-) -> list[tuple[float, float]] | None:
-    """Return the lower left corner of each label, in points relative to its point; None if one has no place.
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    panel: Box,
+    others: Sequence[tuple[float, float]] = (),
+) -> list[tuple[float, float] | None]:
+    """Return the lower left corner of each label, in points relative to its point; None for one without a place.
 
-    `sizes` are widths and heights of the labels.
+    `sizes` are widths and heights of the labels; `others` are points that must not be covered either.
     """
-    taken = [Box(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in points]
-    found = []
+    taken = [Box(x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS) for x, y in [*points, *others]]
+    found: list[tuple[float, float] | None] = []
     for (x, y), (width, height) in zip(points, sizes, strict=True):
         for right, up in _around(width, height):
             box = Box(x + right, y + up, x + right + width, y + up + height)
@@ -49,7 +52,7 @@ def places_of(
                 found.append((right, up))
                 break
         else:
-            return None
+            found.append(None)
     return found
 
 

@@ -48,11 +48,12 @@ class Look:
         ]
 
     def ordered(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Put the rows of one section in order; those that tie, or are not named, stay as they are."""
+        """Put the rows of one section in order, contenders first; those that tie or are not named stay as they are."""
         if not (self.by or self.order):
             return rows
         ranks = self._ranks(rows)
-        return rows.assign(_rank=rows["method"].map(ranks)).sort_values("_rank", kind="stable").drop(columns="_rank")
+        keyed = rows.assign(_beside=rows["role"] != "contender", _rank=rows["method"].map(ranks))
+        return keyed.sort_values(["_beside", "_rank"], kind="stable").drop(columns=["_beside", "_rank"])
 
     def dress(self, columns: Sequence[Column], title: str) -> Dress:
         """Return what only LaTeX has for a table with these columns and this title."""

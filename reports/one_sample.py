@@ -24,7 +24,7 @@ NEAR = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SampleInRun:
     """The sample in one run."""
 
     run: Run
@@ -50,7 +50,7 @@ class Sight:
     title: str
     about: tuple[str, ...]
     """Caption, mask and tags, or why they aren't known."""
-    shown: tuple[Shown, ...]
+    shown: tuple[SampleInRun, ...]
 
 
 def sights_of(runs: Sequence[Run], sample: str) -> list[Sight]:
@@ -113,13 +113,13 @@ def _described(sample: Sample) -> Iterator[str]:
         yield one_line(f"tags: {', '.join(f'{name}={value}' for name, value in sample.tags.items())}", 2000)
 
 
-def _shown(run: Run, label: str, sample: str, data: Dataset | Failure) -> Shown:
+def _shown(run: Run, label: str, sample: str, data: Dataset | Failure) -> SampleInRun:
     entry = run.ledger().get(sample)
     total = None if isinstance(data, Failure) else len(data)
     made = again(run, total or 1)
     place = None if isinstance(data, Failure) else data.ids.index(sample) + 1
     words = [*made.words, *(["--shard", f"{place}/{total}"] if place and made.words else [])]
-    return Shown(
+    return SampleInRun(
         run,
         label,
         sample,

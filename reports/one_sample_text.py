@@ -7,7 +7,7 @@ from brushbench.core.columns import columns
 from brushbench.core.errors import one_line
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.layout import Column
-from brushbench.reports.one_sample import Shown, Sight
+from brushbench.reports.one_sample import SampleInRun, Sight
 
 EXPLAINED = (
     "In brackets: the percentile, which is the share of the run's scores that this one is better than, equal ones "
@@ -37,7 +37,7 @@ def explanation_lines(sights: Sequence[Sight], width: int) -> list[str]:
     return ["", *textwrap.wrap(EXPLAINED, width)] if scored else []
 
 
-def _scores(shown: Sequence[Shown], metrics: dict[str, MetricInfo], width: int) -> Iterator[str]:
+def _scores(shown: Sequence[SampleInRun], metrics: dict[str, MetricInfo], width: int) -> Iterator[str]:
     """Yield a table of metrics by methods; as many methods beside each other as fit, the rest below."""
     names = ["status", *(_named(info) for info in metrics.values())]
     cells = [[_cut(each.label), _short(each), *(_cell(each, name) for name in metrics)] for each in shown]
@@ -65,7 +65,7 @@ def _named(info: MetricInfo) -> str:
     return f"{' '.join(filter(None, [info.name, scale, unit]))}, {direction}"
 
 
-def _cell(shown: Shown, metric: str) -> str:
+def _cell(shown: SampleInRun, metric: str) -> str:
     scores = shown.scores
     if metric not in scores.metrics or scores.reason(shown.sample, metric):
         return "-"
@@ -73,7 +73,7 @@ def _cell(shown: Shown, metric: str) -> str:
     return f"{value} ({scores.percentile(shown.sample, metric):.0f})"
 
 
-def _short(shown: Shown) -> str:
+def _short(shown: SampleInRun) -> str:
     return shown.status if len(shown.status) <= LONGEST_LABEL else shown.status.partition(":")[0]
 
 
@@ -81,7 +81,7 @@ def _cut(label: str) -> str:
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 3]}..."
 
 
-def _of_run(shown: Shown, metrics: dict[str, MetricInfo]) -> Iterator[str]:
+def _of_run(shown: SampleInRun, metrics: dict[str, MetricInfo]) -> Iterator[str]:
     yield one_line(f"{shown.label}: {shown.status}", 1000)
     yield f"  {one_line(f'run: {shown.run.path}', 1000)}"
     for fact in shown.facts:

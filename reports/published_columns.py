@@ -4,7 +4,7 @@ A difference is printed if the measured run agrees with the published one in eve
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -222,7 +222,8 @@ def _difference(number: Published, column: Column, own: Measured) -> Cell:
         return Cell("-")
     value = number.value / column.info.scale
     ends = own.mean - value, own.low - value, own.high - value
-    text = f"{float(column.printed(own.mean)) - number.value:+.2f}"
+    # In the digits of the published number, whatever those of the table are.
+    text = f"{float(replace(column, decimals=None).printed(own.mean)) - number.value:+.2f}"
     if np.isnan(own.low):
         return Cell(text)
     within = "within" if own.low <= value <= own.high else "not within"

@@ -149,7 +149,7 @@ def _shared(shared: Mapping[str, Mapping[str, Sequence[str]]], key: str) -> list
 def _split(pair: str, known: Sequence[str], option: str) -> tuple[str, str]:
     """Split `NAME=TEXT` where the name is a known one, the longest, as names and texts may contain `=`."""
     places = [place for place, character in enumerate(pair) if character == "="]
-    if not places:
+    if not places or pair.endswith("="):
         raise UserError(one_line(f"{option} {pair!r}: give NAME=TEXT"))
     for place in reversed(places):
         if pair[:place] in known:

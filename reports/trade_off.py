@@ -120,7 +120,7 @@ def _page(count: int, style: FigureStyle, *, has_titles: bool) -> _Page:
     across = min(ACROSS, count)
     heading = HEADING if has_titles else 0.1
     if style.inches is None:
-        return _Page(across, (PANEL, PANEL), heading, 0)
+        return _Page(across, (PANEL, PANEL), heading, 0.0)
     across = 1 if style.width == "column" else across
     width = style.inches / across - GAP - EDGE
     return _Page(across, (width, min(TALLEST, SHAPE * width) if across == 1 else width), heading, EDGE)
@@ -140,6 +140,8 @@ def _figure(
     labels = [labels_at(view, page.panel, style, connected=connected) for view in views]
     # With labels beside the points, there is no need for a legend.
     needs_legend = any(each is None for each in labels)
+    if needs_legend:
+        labels = [labels_at(view, page.panel, style, connected=connected, has_legend=True) for view in views]
     columns = max(1, int(page.width // (0.4 + max(style.across(style.text(name)) for name in series))))
     note = _wrapped(_note(views, style), page.width - 0.1, style)
     foot = LINE * ((-(-len(series) // columns) if needs_legend else 0) + len(note) + 0.5 * bool(note or needs_legend))
@@ -153,7 +155,7 @@ def _figure(
         axis.set_title(title)
         axis.set_xlabel(", ".join(filter(None, style.label(infos[0], shown.names))))
         axis.set_ylabel(", ".join(filter(None, style.label(infos[1], shown.names))))
-        for index, text, (right, up) in _plain(view, style) if needs_legend else texts or []:
+        for index, text, (right, up) in texts or []:
             colour = mark_of(series.index(view.points[index].named.series))[0]
             axis.annotate(
                 text, view.at[index], xytext=(right, up), textcoords="offset points", fontsize=style.small, zorder=4,
@@ -164,15 +166,6 @@ def _figure(
     size = style.small
     figure.text(0.02, 0.4 * LINE / height, "\n".join(note), fontsize=size, color="0.4", va="bottom")
     return figure
-
-
-def _plain(view: View, style: FigureStyle) -> list[tuple[int, str, tuple[float, float]]]:
-    """Return labels of points, if they have any, beside a legend that names the series."""
-    texts = [
-        " ".join(filter(None, [point.named.label, f"({cut})" if cut else ""]))
-        for point, cut in zip(view.points, view.cut, strict=True)
-    ]
-    return [(index, style.text(text), (4.0, 4.0)) for index, text in enumerate(texts)]
 
 
 def _wrapped(text: str, inches: float, style: FigureStyle) -> list[str]:

@@ -91,7 +91,7 @@ def view_of(points: Sequence[TradeOffPoint], infos: tuple[MetricInfo, MetricInfo
     return View(
         points=points,
         at=at,
-        x=_wider(low if finite or past is None else past - 2, high if past is None else past),
+        x=_wider(low, high if past is None else past) if finite or past is None else (past - 1, past + 1),
         y=_wider(bottom, top),
         ticks=[
             tick
@@ -114,25 +114,27 @@ def view_of(points: Sequence[TradeOffPoint], infos: tuple[MetricInfo, MetricInfo
 
 
 def labels_at(
-    view: View, size: tuple[float, float], style: FigureStyle, *, connected: bool
+    view: View, size: tuple[float, float], style: FigureStyle, *, connected: bool, has_legend: bool = False
 ) -> list[tuple[int, str, tuple[float, float]]] | None:
-    """Return for each label its point, its text, and where it is from there; None if they have no room.
+    """Return for each label its point, its text, and where it is from there; None if one of them has no room.
 
-    A series is named at its last point if its points have labels of their own. `size` is the panel's, in inches.
+    A series is named at its last point if its points have labels of their own. Beside a legend, which names the series,
+    there are only labels of points, and only those that have room. `size` is the panel's, in inches.
     """
     wanted: list[tuple[int, str]] = []
     for index, point in enumerate(view.points):
-        name = point.named.label if connected else point.named.series
+        name = point.named.label if connected or has_legend else point.named.series
         text = " ".join(filter(None, [name, f"({view.cut[index]})" if view.cut[index] else ""]))
         wanted += [(index, style.text(text, size[0]))] if text else []
-    if connected:
+    if connected and not has_legend:
         last = {point.named.series: index for index, point in enumerate(view.points)}
         wanted += [(index, style.text(series, size[0])) for series, index in last.items()]
-    where = [_in_points(view.at[index], view, size) for index, _ in wanted]
+    where = [_in_points(at, view, size) for at in view.at]
     sizes = [(style.across(text, style.small) * 72, style.small * LINE) for _, text in wanted]
-    # Every point is in the way of labels, also one that has none.
-    found = places_of(where, sizes, Box(0, 0, size[0] * 72, size[1] * 72))
-    return None if found is None else [(*one, place) for one, place in zip(wanted, found, strict=True)]
+    found = places_of([where[index] for index, _ in wanted], sizes, Box(0, 0, size[0] * 72, size[1] * 72), where)
+    if None in found and not has_legend:
+        return None
+    return [(*one, place) for one, place in zip(wanted, found, strict=True) if place]
 
 
 def draw_points(
@@ -161,8 +163,8 @@ def draw_points(
     axis.locator_params(axis="y", nbins=6)
     if view.past is not None:
         beyond = view.past
-        split = (max(view.ticks) + beyond) / 2 if view.ticks else beyond - 1
-        axis.axvline(split, color="0.6", linewidth=0.6, linestyle=":")
+        if view.ticks:
+            axis.axvline((max(view.ticks) + beyond) / 2, color="0.6", linewidth=0.6, linestyle=":")
         axis.set_xticks([*view.ticks, beyond], [*(f"{tick:g}" for tick in view.ticks), f"≥ {infos[0].ceiling:g}"])
     elif len(view.ticks) > 1:
         axis.set_xticks(list(view.ticks), [f"{tick:g}" for tick in view.ticks])

@@ -9,7 +9,7 @@ from PIL import Image
 from support import assert_one_line
 
 from brushbench.core.types import Sample
-from brushbench.curation.preview import BRIGHT, DARK, SIDE, outlined, sheet_of
+from brushbench.curation.preview import BRIGHT, DARK, SIDE, outlined, preview_sheet
 from brushbench.imaging.sheets import draw
 
 GREYS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (120, 120, 120), "yellow": BRIGHT}
@@ -48,7 +48,7 @@ def test_a_speck_shows() -> None:
 @pytest.mark.parametrize("count", [1, 2, 5, 9])
 def test_every_sample_is_there(count: int) -> None:
     colours = [(10 + 20 * index, 200, 30) for index in range(count)]
-    sheet = draw(sheet_of([("inside", sample(colour, "word " * 400)) for colour in colours], "a\x1b[31m title"))
+    sheet = draw(preview_sheet([("inside", sample(colour, "word " * 400)) for colour in colours], "a\x1b[31m title"))
     found = {colour for _, colour in sheet.getcolors(sheet.width * sheet.height)}
     assert set(colours) <= found
 
@@ -56,7 +56,7 @@ def test_every_sample_is_there(count: int) -> None:
 def test_captions_in_many_scripts_are_drawn() -> None:
     captions = ["", "\u4e00\u53ea\u732b" * 90, "\u0642\u0637\u0629", "x" * 2000, "a\nb", "\U0001f408", "\u202eabc"]
     for caption in captions:
-        assert draw(sheet_of([("inside", sample((9, 9, 9), caption))], "")).height > SIDE
+        assert draw(preview_sheet([("inside", sample((9, 9, 9), caption))], "")).height > SIDE
 
 
 def test_the_command(brushbench, write_bench, tmp_path: Path) -> None:

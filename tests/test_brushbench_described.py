@@ -10,7 +10,7 @@ import pytest
 import torch
 from support import assert_one_line
 
-from brushbench.core.described.options import NOT_DESCRIBED, described
+from brushbench.core.described.options import NOT_DESCRIBED, describe_options
 from brushbench.core.method_options import options_type, supplied
 from brushbench.core.options import Parameter, parameters
 from brushbench.core.registry import PluginKind, load_class, registered
@@ -102,7 +102,7 @@ def imported(kind: PluginKind, name: str) -> dict[str, Parameter]:
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
 def test_what_is_read_is_what_a_run_finds(kind: PluginKind, name: str) -> None:
-    found, real = {option.name: option for option in described(kind, name).options}, imported(kind, name)
+    found, real = {option.name: option for option in describe_options(kind, name).options}, imported(kind, name)
     assert list(found) == list(real)
     for key, option in found.items():
         default = real[key].default
@@ -112,7 +112,7 @@ def test_what_is_read_is_what_a_run_finds(kind: PluginKind, name: str) -> None:
 
 @pytest.mark.parametrize(("kind", "name"), EVERYTHING)
 def test_every_option_has_a_meaning_and_every_quantity_a_unit(kind: PluginKind, name: str) -> None:
-    for option in described(kind, name).options:
+    for option in describe_options(kind, name).options:
         assert option.meaning != NOT_DESCRIBED, option.name
         assert option.unit or "number" not in option.values.split(), option.name
         assert "Unit:" not in option.meaning
@@ -162,7 +162,7 @@ def test_a_file_is_read_but_not_executed(file: Path, brushbench) -> None:
     assert "Slowly" not in out
     assert not (file.parent / "executed").exists()
     # The expected values, as importing the file finds them.
-    found = {option.name: option for option in described("method", f"{file}:Mine").options}
+    found = {option.name: option for option in describe_options("method", f"{file}:Mine").options}
     assert list(found) == list(imported("method", f"{file}:Mine"))
     assert dataclasses.astuple(found["mode"]) == (
         "mode", "How it fills.", "hard or soft", "soft", "none", "Doe et al. 2025, section 3.4",
@@ -175,8 +175,31 @@ def test_a_file_is_read_but_not_executed(file: Path, brushbench) -> None:
     assert (found["level"].default, found["level"].meaning, found["level"].unit) == ("9", "Grey level.", "levels")
 
 
+def test_an_installed_plug_in_is_read_but_not_imported(tmp_path: Path) -> None:
+    """Its class is in another module of its package, as in most packages."""
+    package, about = tmp_path / "striped", tmp_path / "striped-1.0.dist-info"
+    package.mkdir()
+    about.mkdir()
+    (package / "__init__.py").write_text("from .inside.methods import Grey as Stripes\n")
+    (package / "inside").mkdir()
+    (package / "inside" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (package / "inside" / "methods.py").write_text(
+        "from dataclasses import dataclass\nfrom ..names import WIDTH\n\n"
+        "@dataclass\nclass Grey:\n    width: int = WIDTH\n    'Width of a stripe. Unit: pixels.'\n"
+    )
+    (package / "names.py").write_text("WIDTH = 7\n")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: striped\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[brushbench.methods]\nstripes = striped:Stripes\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
+    command = [sys.executable, "-m", "brushbench", "list", "methods", "stripes"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    assert " ".join(told.split()).endswith(
+        "width Width of a stripe. Default: 7. Values: whole number. Unit: pixels."
+    ), told
+
+
 def test_a_plain_class_and_a_function_have_their_parameters(file: Path) -> None:
-    plain, function = (described("method", f"{file}:{name}").options for name in ("Plain", "function"))
+    plain, function = (describe_options("method", f"{file}:{name}").options for name in ("Plain", "function"))
     assert [(each.name, each.values, each.default) for each in plain] == [
         ("size", "whole number", "none, must be given"),
         ("soft", "true or false", "true"),

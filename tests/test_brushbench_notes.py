@@ -224,7 +224,7 @@ def test_a_run_has_them_in_its_record_and_below_its_table(
     assert code == 0, err
     assert json.loads((folder / "run.json").read_text()) == record | {"asked": 2}
     for form in ("markdown", "latex", "html"):
-        assert "painted with a thick brush" in brushbench("report", folder, "--format", form)[1]
+        assert "painted with a thick brush" in brushbench("report", folder, "--format", form, "--notes", "full")[1]
     for form in ("csv", "json"):
         assert "thick brush" not in brushbench("report", folder, "--format", form)[1]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from support import run_on
 
 import brushbench as library
-from brushbench.curation.preview import sheet_of
+from brushbench.curation.preview import preview_sheet
 from brushbench.imaging import fonts
 from brushbench.imaging.sheets import FRAME, INK, PAPER, Row, Sheet, below, beside, bordered, draw, framed, table, text
 from brushbench.reports.contact_sheet import contact_sheet
@@ -72,7 +72,7 @@ def test_nothing_overlaps_in_a_preview() -> None:
         samples.append(
             ("inside", library.Sample(f"id {place} " * 20, image, image[:1] == 0, caption, {"k": "v" * 300}))
         )
-    assert_tidy(sheet_of(samples, "title " * 200))
+    assert_tidy(preview_sheet(samples, "title " * 200))
 
 
 def test_parts_beside_and_below_each_other() -> None:
@@ -113,7 +113,7 @@ def test_a_caption_is_drawn_in_a_font_of_this_machine_that_has_its_letters(monke
     samples = [library.Sample(name, image, image[:1] == 0, caption) for name, caption in (("a", letters), ("b", "cat"))]
     for sheet in (
         contact_sheet([(each, image) for each in samples], "t"),
-        sheet_of([("", each) for each in samples], "t"),
+        preview_sheet([("", each) for each in samples], "t"),
     ):
         used = {each.text: Path(str(each.font.path)).name for each in sheet.texts if each.colour == INK}
         assert {name for shown, name in used.items() if letters in shown} == {"STIXGeneral.ttf"}

@@ -56,6 +56,15 @@ def test_lines_and_bars_do_not_break_each_other(columns: int, methods: Path, tmp
     assert any("brushbench, split inside, protocol strict" in line for line in lines)
 
 
+def test_a_terminal_without_unicode_gets_bars_too(tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii:backslashreplace")
+    seen = in_terminal(*run_on(write_bench(), "runs", "--metrics", "psnr"), folder=tmp_path)
+    assert seen.code == 0, seen.plain()
+    drawn = seen.plain().partition("data: ")[0]
+    assert drawn.isascii()
+    assert "\\u" not in drawn
+
+
 def test_a_single_run_needs_no_bar_of_all(tmp_path: Path, write_bench) -> None:
     seen = in_terminal(*run_on(write_bench(), "runs", "--metrics", "psnr"), folder=tmp_path)
     assert seen.code == 0
@@ -109,7 +118,8 @@ def test_quiet_says_only_results_and_failures(methods: Path, tmp_path: Path, wri
     usual = run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", "--batch-size", 1, method=f"{methods}:Odd")
     seen = in_terminal(*usual, "-q", folder=tmp_path)
     assert seen.code == 3
-    for part in ("generating", "loading", "data:", "\x1b"):
+    # A table may have styles, but nothing moves or hides the cursor.
+    for part in ("generating", "loading", "data:", "\x1b[?25l", "\x1b[2K"):
         assert part not in seen.text
     assert "failed: 000000001" in seen.text
     assert "brushbench, split inside" in seen.text

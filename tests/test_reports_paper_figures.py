@@ -238,13 +238,15 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     points = [(float(x), float(y)) for x, y in generator.uniform(40, 260, (8, 2))]
     sizes = [(50.0, 10.0)] * 8
     found = places_of(points, sizes, panel)
-    assert found
-    boxes = [Box(x + a, y + b, x + a + 50, y + b + 10) for (x, y), (a, b) in zip(points, found, strict=True)]
+    assert None not in found
+    boxes = [
+        Box(x + a, y + b, x + a + 50, y + b + 10) for (x, y), (a, b) in zip(points, filter(None, found), strict=True)
+    ]
     for place, box in enumerate(boxes):
         assert box.is_in(panel)
         assert not any(box.meets(other) for other in boxes[:place])
         assert not any(box.left < x < box.right and box.bottom < y < box.top for x, y in points)
-    assert places_of([(5.0, 5.0)] * 30, [(50.0, 10.0)] * 30, Box(0, 0, 60, 60)) is None
+    assert None in places_of([(5.0, 5.0)] * 30, [(50.0, 10.0)] * 30, Box(0, 0, 60, 60))
 
 
 def test_points_are_named_beside_them_and_a_legend_is_only_for_too_many(
@@ -282,7 +284,7 @@ def test_a_method_far_off_stands_at_the_edge_with_its_value(tmp_path: Path, brus
     axes = drawn[0].axes[0]
     assert axes.get_ylim()[0] > 0
     assert "d (y -374.4)" in {text.get_text() for text in axes.texts}
-    assert "the value of a point beyond" in drawn[0].texts[-1].get_text()
+    assert "the value of a point beyond its axis" in " ".join(drawn[0].texts[-1].get_text().split())
 
 
 def test_the_style_file_has_the_options_of_figures_too(draw, tmp_path: Path, drawn: list[Figure]) -> None:

@@ -84,6 +84,8 @@ def test_order_is_by_name_by_a_metric_or_as_said(report) -> None:
         found = records(report("--order", order, "--format", "json", "--columns", "psnr,mse", "--splits", "outside"))
         return list(dict.fromkeys(row["method"] for row in found if row["role"] == "contender"))
 
+    found = records(report("--order", "psnr", "--format", "json", "--columns", "psnr", "--splits", "outside"))
+    assert [row["role"] for row in found] == ["contender"] * 4 + ["floor"]
     assert methods("name") == ["Alpha", "grid scale=0.5", "grid scale=1.0", "zeta"]
     assert methods("grid,Alpha")[:3] == ["grid scale=0.5", "grid scale=1.0", "Alpha"]
     means = {
@@ -289,6 +291,7 @@ def test_mistakes_in_a_file_are_one_line(
         (("--splits", "insid"), ["unknown split 'insid': did you mean 'inside'?"]),
         (("--rename", "zetta=Ours"), ["unknown name for --rename 'zetta': did you mean 'zeta'?"]),
         (("--rename", "zeta"), ["--rename 'zeta': give NAME=TEXT"]),
+        (("--rename", "zeta="), ["--rename 'zeta=': give NAME=TEXT"]),
         (("--rename", "zeta=Alpha"), ["would both be called 'Alpha'"]),
         (("--rename", "grid scale=0.5=A", "--rename", "zeta=A"), ["would both be called 'A'"]),
         (("--rename", r"zeta=latex:a}{b"), ["paired braces"]),

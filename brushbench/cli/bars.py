@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import final
 
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -29,9 +29,12 @@ NARROW = 110
 def progress_of_images() -> Progress:
     """Bars for stages and runs; they disappear at the end."""
     console = Console(stderr=True)
+    # A terminal that isn't Unicode can't show the usual spinner, nor three dots in one letter.
+    spinner = SpinnerColumn("line") if console.options.ascii_only else SpinnerColumn()
+    overflow: OverflowMethod = "crop" if console.options.ascii_only else "ellipsis"
     return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        spinner,
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow=overflow, ratio=1)),
         BarColumn(NARROW_BAR if console.width < NARROW else WIDE_BAR),
         TextColumn("{task.fields[details]}", table_column=Column(no_wrap=True)),
         console=console,

@@ -143,7 +143,7 @@ def show_command(
 
 @data.command("list")
 @click.option("--format", "list_format", default="text", show_default=True, metavar=choices(FORMATS), help="Format.")
-def list_command(list_format: str) -> None:
+def list_datasets_command(list_format: str) -> None:
     """List the data sets: location on this machine, number of samples, licence, citation."""
     if list_format not in FORMATS:
         raise unknown("format", list_format, FORMATS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.described.family_defaults import family_defaults
-from brushbench.core.described.options import Description, OptionDescription, described
+from brushbench.core.described.options import Description, OptionDescription, describe_options
 from brushbench.core.errors import one_line
 from brushbench.core.method_info import MethodInfo
 from brushbench.core.metric_info import MetricInfo, parted
@@ -28,7 +28,7 @@ def description_lines(kind: PluginKind, name: str) -> Iterator[str]:
     Raises `UserError` for an unknown name, and for a file that can't be parsed.
     """
     base = parted(name)[0] if kind == "metric" else name
-    found = described(kind, base)
+    found = describe_options(kind, base)
     entry = registered(kind).get(base)
     yield one_line(f"{base}: {entry.summary if entry else found.summary or 'not described'}")
     yield from (line for told in _facts(entry.info if entry else None) for line in _wrapped(told, INDENT))

@@ -16,14 +16,14 @@ _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)?")
 """What differs between the messages of one kind: quoted texts and numbers."""
 
 
-def failure_lines(runs: "Sequence[Run]") -> Iterator[str]:
+def failure_summary(runs: "Sequence[Run]") -> Iterator[str]:
     """Yield a line for each kind of failure of each run, then where the tracebacks are; nothing without failures."""
     failed = False
     for run in runs:
         kinds: dict[str, list[LedgerEntry]] = {}
         for entry in run.ledger().values():
             if entry.status == "failed":
-                kinds.setdefault(kind_of(entry), []).append(entry)
+                kinds.setdefault(_kind_of(entry), []).append(entry)
         failed = failed or bool(kinds)
         for first, *others in list(kinds.values())[:MOST_KINDS]:
             more = f" (and {len(others)} more like it)" if others else ""
@@ -34,6 +34,6 @@ def failure_lines(runs: "Sequence[Run]") -> Iterator[str]:
         yield "tracebacks: in the folder errors/ of each run, or with `brushbench show RUN ID`"
 
 
-def kind_of(entry: "LedgerEntry") -> str:
+def _kind_of(entry: "LedgerEntry") -> str:
     """The message of a failure without what differs from sample to sample."""
     return _VARYING.sub("#", (entry.error or "").replace(entry.id, "#"))

@@ -1,15 +1,13 @@
 """The options of every command that draws a figure for a paper."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from brushbench.cli.sections import Decorated
+
 WIDTHS, FONTS = ("column", "text"), ("sans", "serif")
 
 
-def width_option(command: Command) -> Command:
+def width_option(command: Decorated) -> Decorated:
     """Add `--width`."""
     return click.option(
         "--width",
@@ -18,7 +16,7 @@ def width_option(command: Command) -> Command:
     )(command)
 
 
-def look_options(command: Command) -> Command:
+def look_options(command: Decorated) -> Decorated:
     """Add `--font` and `--no-title`."""
     font = click.option("--font", type=click.Choice(FONTS), default="sans", show_default=True, help="Font of figures.")
     title = click.option(

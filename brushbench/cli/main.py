@@ -29,7 +29,7 @@ COMMANDS = {
     "compare": "brushbench.reports.commands.report:compare_command",
     "check": "brushbench.reports.commands.check:check_command",
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
-    "show": "brushbench.reports.commands.show:show_command",
+    "show": "brushbench.reports.commands.show:show_sample_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
     "list": "brushbench.cli.listing:list_command",

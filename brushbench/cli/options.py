@@ -1,19 +1,17 @@
 """The options that commands share, and how they are parsed."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from brushbench.cli.sections import option_in
+from brushbench.cli.sections import Decorated, option_in
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from brushbench.runs.config import RunConfig
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-
-def _stack(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
+def _stack(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
+    def decorate(command: Decorated) -> Decorated:
         for decorator in reversed(decorators):
             command = decorator(command)
         return command

@@ -7,7 +7,7 @@ from typing import Protocol, final
 
 import click
 
-from brushbench.cli.screen import SCREEN, Verbosity, is_terminal, showing, tell
+from brushbench.cli.screen import SCREEN, Verbosity, showing, stderr_is_terminal, tell
 from brushbench.core.errors import one_line
 from brushbench.core.progress import Advance, silent
 
@@ -47,7 +47,7 @@ def showing_progress(loading: str = "") -> Iterator[Display]:
     if SCREEN.verbosity == Verbosity.QUIET:
         yield _Quiet()
         return
-    if not is_terminal():
+    if not stderr_is_terminal():
         display: Display = Lines(tell)
         if loading:
             display.loading(loading)
@@ -73,7 +73,7 @@ def while_reading(runs: Sequence[str]) -> Callable[[], None]:
 @contextmanager
 def showing_bytes() -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback that shows a download, given its bytes received and its size."""
-    if not is_terminal():
+    if not stderr_is_terminal():
         yield _bytes_in_lines(tell)
         return
     from brushbench.cli.bars import progress_of_bytes
@@ -228,7 +228,7 @@ class Count:
         return (self.done - self._finished) / max(time.monotonic() - self._start, 1e-9)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: int | float) -> str:
     """A time in words: `42 s`, `12 min`, `3.5 h`."""
     if seconds < 120:
         return f"{max(1, round(seconds))} s"

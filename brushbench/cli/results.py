@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from brushbench.cli.failures import failure_lines
+from brushbench.cli.failures import failure_summary
 from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
@@ -73,7 +73,7 @@ def tables(
     It is 3 if samples failed, if images changed, if a `requested` metric has no score, or if samples were never
     generated and this is not allowed.
     """
-    failures = list(failure_lines(runs))
+    failures = list(failure_summary(runs))
     sheet = by_name(CONTACT_SHEET_NAME)
     if table:
         click.echo(by_name(TABLE)(runs) + "\n")

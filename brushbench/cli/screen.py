@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import click
 
-from brushbench.cli.sections import option_in
+from brushbench.cli.sections import Decorated, option_in
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,7 +39,7 @@ SCREEN = Screen()
 """One per process, like stderr itself."""
 
 
-def is_terminal() -> bool:
+def stderr_is_terminal() -> bool:
     """Tell whether stderr is a terminal."""
     return sys.stderr.isatty()
 
@@ -74,7 +74,7 @@ def _set(_context: click.Context, option: click.Parameter, chosen: bool) -> None
     SCREEN.verbosity = level
 
 
-def verbosity_options(command: click.decorators.FC) -> click.decorators.FC:
+def verbosity_options(command: Decorated) -> Decorated:
     """Add `--quiet` and `--verbose` to a command; they take effect at once."""
     output = option_in("Output")
     for name, told in (

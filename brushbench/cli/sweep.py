@@ -27,7 +27,7 @@ POINT = "brushbench.reports.trade_off:CurvePoint"
 TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 
 
-@command(sections={"Sweep": ("variations", "figure")})
+@command(sections={"Sweep": ("variations", "figure", "width", "font", "no_title")})
 @click.option(
     "--vary",
     "variations",

@@ -74,12 +74,12 @@ def write_sheet(
         raise UserError(one_line(f"none of these samples can be read: {next(iter(left_out.values()))}"))
     total = len(next(iter(datasets.values())))
     title = f"{shown_name}, {' and '.join(splits)}: {len(samples) // len(splits)} of {total} samples"
-    atomic.write(file.absolute(), png(sheet_of(samples, title)))
+    atomic.write(file.absolute(), png(preview_sheet(samples, title)))
     no_font = [sample.id for _, sample in samples if not covered(one_line(sample.caption), TEXT)]
     return Preview(file, shown_name, len(samples) // len(splits), left_out, tuple(dict.fromkeys(no_font)))
 
 
-def sheet_of(samples: Sequence[tuple[str, Sample]], title: str) -> Sheet:
+def preview_sheet(samples: Sequence[tuple[str, Sample]], title: str) -> Sheet:
     """Every sample with its split's name, `ACROSS` of them in a row at most."""
     parts = [_part(sample, split) for split, sample in samples]
     across = min(ACROSS, max(1, math.ceil(math.sqrt(len(parts)))))

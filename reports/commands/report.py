@@ -121,7 +121,7 @@ def report_command(
         write_distributions(found, Path(figure), figure_style(chosen))
     before_printing()
     click.echo(printed)
-    print_details(found, table_format)
+    print_details(found)
     return _trouble(found, damaged)
 
 

@@ -1,21 +1,20 @@
 """The options of `report` that choose what a sheet shows."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from brushbench.cli.sections import Decorated
 from brushbench.core.errors import UserError
 
 if TYPE_CHECKING:
     from brushbench.reports.sheet_samples import Wanted
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 CROPS = ("mask",)
 
 
-def sheet_options(command: Command) -> Command:
+def sheet_options(command: Decorated) -> Decorated:
     """Add the options beside `--sheet`, `--samples` and `--ids`."""
     options = (
         click.option(

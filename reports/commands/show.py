@@ -19,7 +19,7 @@ NARROWEST, WIDEST = 60, 200
 @click.argument("arguments", nargs=-1, required=True, metavar="RUN... ID")
 @click.option("--sheet", metavar="FILE", help="Also draw the sample with all methods: .png, .svg or .pdf.")
 @click.option("--crop", type=click.Choice(CROPS), help="With --sheet: show only the surroundings of the mask.")
-def show_command(arguments: Sequence[str], sheet: str | None, crop: str | None) -> int:
+def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str | None) -> int:
     """Show one sample across methods: scores with their percentile in the run, status, and how to make it again.
 
     \b

@@ -1,13 +1,14 @@
 """The options of `report` for the tables and figures of a paper, from the command line or a TOML file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from brushbench.cli.figure_options import FONTS, look_options, width_option
 from brushbench.cli.option_values import option_values, options_of
+from brushbench.cli.sections import Decorated
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_toml
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from brushbench.reports.figure_style import FigureStyle
     from brushbench.reports.style import Style
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 NOTES = ("brief", "full", "none")
 MAPPINGS = ("rename", "cite")
 """Options that name things: those of a file hold for every table, and each may be given anew by its name."""
@@ -56,7 +56,7 @@ _TABLE = (
 )
 
 
-def style_options(command: Command) -> Command:
+def style_options(command: Decorated) -> Decorated:
     """Add the options that say how tables and figures look, and `--style`, which reads them from a file."""
     metrics = click.option(
         "--metrics",

@@ -4,7 +4,7 @@ On its own, the file has a preamble. In a document that has begun, `\documentcla
 kernel, by which the file recognises `\input`; that document needs the packages booktabs and graphicx.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from brushbench.reports.formats.escaping import each_word, latex
 from brushbench.reports.layout import AT_LEAST, Cell, CellKind, Mark, Table, TableRow
@@ -58,7 +58,7 @@ def _table(table: Table) -> str:
         rf"\begin{{tabular}}{{@{{}}l{'r' * columns}@{{}}}}",
         r"\toprule",
         *_spans(table),
-        " & ".join(["Method", *(_typeset(table, text) for text in table.headings)]) + r" \\",
+        " & ".join(["Method", *(_typeset(table, text, _heading) for text in table.headings)]) + r" \\",
         r"\midrule",
         *_sections(table),
         r"\bottomrule",
@@ -74,20 +74,28 @@ def _table(table: Table) -> str:
 
 
 def _caption(table: Table) -> str:
-    text = _typeset(table, table.title)
+    text = _typeset(table, table.title, _sentence)
     return text if text.endswith((".", "!", "?", "}")) else f"{text}."
 
 
-def _typeset(table: Table, text: str) -> str:
+def _typeset(table: Table, text: str, escape: Callable[[str], str] = latex) -> str:
     """Escape a text, but for the LaTeX that stands in the place of it or of its beginning."""
     dressed = table.dress.latex
     raw = max((name for name in dressed if text == name or text.startswith(f"{name} ")), key=len, default=None)
-    return _heading(text) if raw is None else dressed[raw] + _heading(text[len(raw) :])
+    if raw is None:
+        return escape(text)
+    rest = escape(text[len(raw) :])
+    return dressed[raw] + (f" {rest}" if rest else "")
+
+
+def _sentence(text: str) -> str:
+    return each_word(latex, text)
 
 
 def _heading(text: str) -> str:
-    scaled = (" " * text.startswith(" ") + each_word(latex, text)).replace(" x1e3", r" $\times10^3$")
-    return scaled.replace(" x100", r" $\times100$").replace(" x10 ", r" $\times10$ ")
+    # So that the scale after a name in LaTeX is preceded by a space as well.
+    scaled = f" {latex(text)}".replace(" x1e3", r" $\times10^3$")
+    return scaled.replace(" x100", r" $\times100$").replace(" x10 ", r" $\times10$ ").lstrip()
 
 
 def _spans(table: Table) -> list[str]:

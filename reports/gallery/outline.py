@@ -45,11 +45,11 @@ def _corners(mask: Mask) -> int:
     return int((sums % 2).sum() + 2 * diagonal.sum())
 
 
-def _halved(mask: Mask) -> Mask:
+def _halved(mask: Mask) -> Bool[np.ndarray, "_ _"]:
     padded = np.pad(mask, [(0, side % 2) for side in mask.shape])
     height, width = padded.shape
     blocks = padded.reshape(height // 2, 2, width // 2, 2)
-    found: Mask = blocks.sum(axis=(1, 3)) >= 2
+    found: Bool[np.ndarray, "_ _"] = blocks.sum(axis=(1, 3)) >= 2
     return found
 
 

@@ -60,7 +60,7 @@ class Pictures:
         """The bytes as they are, unless the picture is too large."""
         return encode_image(self._reduced(image), "PNG") if self.largest else content
 
-    def _reduced(self, image: Picture) -> Picture:
+    def _reduced(self, image: Picture) -> UInt8[Tensor, "3 _ _"]:
         if not self.largest or max(image.shape[1:]) <= self.largest:
             return image
         return _tensor(_thumbnail(image, self.largest))

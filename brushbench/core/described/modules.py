@@ -27,6 +27,8 @@ class SourceModule:
     """The dotted name by which it is imported; for a plug-in's file, its stem."""
     tree: ast.Module
     lines: tuple[bytes, ...]
+    beside: Path | None = None
+    """The folder of a plug-in's file, in which its imports are found; None for an installed module."""
 
     @property
     def package(self) -> list[str]:
@@ -45,7 +47,7 @@ class Found:
 
 def module_in(file: Path) -> SourceModule:
     """Parse the file of a user's own method, metric or data set. Raises `UserError` if it can't be parsed."""
-    return _parsed(file, file.stem)
+    return _parsed(file, file.stem, file.parent)
 
 
 def module_named(name: str) -> SourceModule | None:
@@ -110,19 +112,18 @@ def _imported(module: SourceModule, node: ast.ImportFrom) -> SourceModule | None
     base = module.package[: len(module.package) - node.level + 1] if node.level else []
     name = ".".join([*base, *([node.module] if node.module else [])])
     own = {SUITE, module.name.partition(".")[0]}
-    beside = module.file.parent if "." not in module.name else None
-    file = _file_of(name, beside) if name.partition(".")[0] in own or beside else None
-    parsed = capture(_parsed, file, name) if file else None
+    file = _file_of(name, module.beside) if name.partition(".")[0] in own or module.beside else None
+    parsed = capture(_parsed, file, name, module.beside) if file else None
     return None if isinstance(parsed, Failure) else parsed
 
 
 @cache
-def _parsed(file: Path, name: str) -> SourceModule:
+def _parsed(file: Path, name: str, beside: Path | None = None) -> SourceModule:
     content = read_bytes(file)
     tree = capture(ast.parse, content)
     if isinstance(tree, Failure):
         raise UserError(one_line(f"{file} can't be read as Python: {tree.error}"))
-    return SourceModule(file, name, tree, tuple(content.splitlines()))
+    return SourceModule(file, name, tree, tuple(content.splitlines()), beside)
 
 
 def _file_of(name: str, beside: Path | None) -> Path | None:

@@ -58,7 +58,7 @@ class Description:
     """Whether it is a method that loads weights."""
 
 
-def described(kind: PluginKind, name: str) -> Description:
+def describe_options(kind: PluginKind, name: str) -> Description:
     """Describe a registered name or `path/to/file.py:Class`.
 
     Raises `UserError` for an unknown name, and for a file that can't be parsed or has no such class.

@@ -5,7 +5,8 @@
   const { store } = Gallery;
   const made = new Map();
   const OUTLIER = 3.5;
-  const CONSISTENT = 1.4826;
+  const [CONSISTENT, MEAN_CONSISTENT] = [1.4826, 1.2533];
+  const FEWEST = 5;
 
   /** Compute something once for these names. */
   function once(names, compute) {
@@ -106,14 +107,16 @@
     return ordered.length % 2 ? ordered[half] : (ordered[half - 1] + ordered[half]) / 2;
   };
 
-  /** Whether a score is over 3.5 median absolute deviations (scaled by 1.4826) from the run's median. */
+  /** Whether a score is an outlier of its run, by the rule that `report` states below its tables. */
   function isOutlier(metric, method, row) {
     const value = store.values(metric, method)[row.number];
     const [centre, spread] = once(["mad", metric, method, row.place.key], () => {
       const all = sorted(metric, method, row.place);
-      if (!all.length) return [NaN, NaN];
+      if (all.length < FEWEST) return [NaN, NaN];
       const middle = median(all);
-      return [middle, CONSISTENT * median(all.map((each) => Math.abs(each - middle)).sort())];
+      const distances = Float64Array.from(all, (each) => Math.abs(each - middle)).sort();
+      const mean = distances.reduce((sum, each) => sum + each, 0) / distances.length;
+      return [middle, CONSISTENT * median(distances) || MEAN_CONSISTENT * mean];
     });
     return spread > 0 && Math.abs(value - centre) > OUTLIER * spread;
   }
