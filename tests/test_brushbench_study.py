@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import assert_one_line, slow_but
+from support import assert_one_line
 from test_docs import block
 
 from brushbench import RunConfig, UserError
@@ -364,7 +364,8 @@ def compiled(folder: Path, tables: str, keys: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", slow_but(["ablation"], ["comparison", "ablation"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["comparison", "ablation"])
 def test_the_studies_of_the_paper_run_on_papercut(brushbench, tmp_path: Path, name: str) -> None:
     shutil.copyfile(ROOT / "examples" / f"{name}.toml", tmp_path / f"{name}.toml")
     code, _, err = brushbench("run", tmp_path / f"{name}.toml", *SHORT)
