@@ -10,6 +10,7 @@ import pytest
 from report_runs import Made
 
 import brushbench
+from brushbench.evaluation import parts
 from brushbench.evaluation import score as scoring
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import read_scores
@@ -60,7 +61,7 @@ def test_scores_without_tags_are_read_and_get_them_when_scored_again(
     scoring.write_scores(run, replace(scores, table=scores.table.drop(columns=["tag.source", "mask_share"])))
     assert list(brushbench.frame(run).columns) == CORE
     called: list[str] = []
-    monkeypatch.setattr(scoring, "_scores_of", lambda metric, *_: called.append(metric.info.name))
+    monkeypatch.setattr(parts, "_scores_of", lambda metric, *_, **__: called.append(metric.info.name))
     brushbench.score(run, metrics=["mse"])
     # The masks are looked at, and no score is computed again.
     assert not called
