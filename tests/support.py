@@ -28,6 +28,13 @@ def slow_but(quick: Collection[str], names: Iterable[str]) -> list[object]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
+OTHERS_SLOW = [
+    DIFFUSION_METHODS[0],
+    *(pytest.param(*method, marks=pytest.mark.slow) for method in DIFFUSION_METHODS[1:]),
+]
+"""The same; all but BrushNet run among the slow tests."""
+
+
 class Touch:
     """A pickle that makes a file when it is opened without care."""
 

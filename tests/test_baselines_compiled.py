@@ -12,7 +12,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from published import adapter_folder
 from safetensors.torch import save_file
-from support import DIFFUSION_METHODS
+from support import OTHERS_SLOW, slow_but
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.nn.attention import SDPBackend
@@ -53,7 +53,7 @@ def assert_traced_as_it_is(method: Any, samples: list[Sample]) -> None:
     assert torch.equal(method(batch, SEEDS), traced)
 
 
-@pytest.mark.parametrize(("name", "options"), DIFFUSION_METHODS)
+@pytest.mark.parametrize(("name", "options"), OTHERS_SLOW)
 def test_blocks_compute_what_they_are_made_of(name: str, options: dict[str, Any], samples: list[Sample]) -> None:
     assert_traced_as_it_is(loaded(name, **options), samples)
 
@@ -67,7 +67,7 @@ def test_blocks_of_sdxl_do_so_too(sdxl_weights: Path, samples: list[Sample]) -> 
     assert_traced_as_it_is(loaded("brushnet", weights=sdxl_weights, steps=1), samples)
 
 
-@pytest.mark.parametrize("name", ["brushnet", "controlnet"])
+@pytest.mark.parametrize("name", slow_but(["brushnet"], ["brushnet", "controlnet"]))
 def test_steps_with_and_without_control_follow_each_other(name: str, samples: list[Sample]) -> None:
     method = loaded(name, **WINDOW)
     assert_traced_as_it_is(method, samples)
@@ -89,7 +89,7 @@ def test_what_is_plugged_in_is_compiled_with_it(
     assert_traced_as_it_is(loaded("brushnet", weights=tiny_weights, **plugged), samples)
 
 
-@pytest.mark.parametrize("name", ["brushnet", "hd-painter"])
+@pytest.mark.parametrize("name", slow_but(["brushnet"], ["brushnet", "hd-painter"]))
 def test_nothing_is_compiled_after_the_first_batch(name: str, samples: list[Sample]) -> None:
     first, second = Batch.of(samples), Batch.of(samples[::-1])
     method = loaded(name, **(WINDOW if name == "brushnet" else {}))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import DIFFUSION_METHODS
+from support import OTHERS_SLOW
 from torch import Tensor, nn
 
 import brushbench
@@ -18,10 +18,6 @@ from brushbench.core.types import Batch, Sample
 
 ROOT = Path(__file__).parent.parent
 META = torch.device("meta")
-OTHERS_SLOW = [
-    DIFFUSION_METHODS[0],
-    *(pytest.param(*method, marks=pytest.mark.slow) for method in DIFFUSION_METHODS[1:]),
-]
 
 
 @pytest.fixture

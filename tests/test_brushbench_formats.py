@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import slow_but
 
 import brushbench as suite
 from brushbench.weights.formats import DIFFUSERS, TRANSFORMERS, valid_names, weight_files
@@ -197,7 +198,7 @@ FORMS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", slow_but(["pickles"], FORMS))
 def test_every_form_is_the_same_model(form: str, golden_weights: Path, tmp_path: Path, write_bench) -> None:
     samples = list(suite.load_dataset("brushbench", root=write_bench(count=1)))
     batch = suite.Batch.of(samples)

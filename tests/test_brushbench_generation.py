@@ -250,7 +250,7 @@ def test_the_paper_protocol_stores_jpeg_with_one_seed(tmp_path: Path, write_benc
     assert PROTOCOLS["strict"].sample_seed(1234, "a") != PROTOCOLS["strict"].sample_seed(1234, "b")
 
 
-@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("size", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_five_times_it_ends_like_one_never_killed(
     size: int, tmp_path: Path, write_bench, noise: str, forked
 ) -> None:

@@ -358,6 +358,7 @@ def test_it_is_done_on_a_large_gpu_where_nothing_is_disturbed(
         assert not overlaps(task, replace(loaded, **without))
 
 
+@pytest.mark.slow
 def test_several_methods_and_splits_on_the_command_line(
     brushbench, tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

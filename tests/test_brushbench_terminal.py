@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import assert_one_line, run_on
+from support import assert_one_line, run_on, slow_but
 from terminal import in_terminal
 
 from brushbench.cli.bars import Bars, progress_of_images
@@ -36,7 +36,7 @@ def methods(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("columns", [80, pytest.param(140, marks=pytest.mark.slow)])
 def test_lines_and_bars_do_not_break_each_other(columns: int, methods: Path, tmp_path: Path, write_bench) -> None:
     arguments = run_on(
         write_bench(), "runs", "--split", "inside,outside", "--metrics", "psnr", method=f"telea,{methods}:Odd"
@@ -56,6 +56,7 @@ def test_lines_and_bars_do_not_break_each_other(columns: int, methods: Path, tmp
     assert any("brushbench, split inside, protocol strict" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_gets_bars_too(tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii:backslashreplace")
     seen = in_terminal(*run_on(write_bench(), "runs", "--metrics", "psnr"), folder=tmp_path)
@@ -65,6 +66,7 @@ def test_a_terminal_without_unicode_gets_bars_too(tmp_path: Path, write_bench, m
     assert "\\u" not in drawn
 
 
+@pytest.mark.slow
 def test_a_single_run_needs_no_bar_of_all(tmp_path: Path, write_bench) -> None:
     seen = in_terminal(*run_on(write_bench(), "runs", "--metrics", "psnr"), folder=tmp_path)
     assert seen.code == 0
@@ -85,6 +87,7 @@ def test_what_is_loaded_is_said_before_torch_is_imported(tmp_path: Path, write_b
     assert 0 <= text.find("loading PyTorch, then telea and brushbench") < text.find("torch is imported now")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["inpaint", "generate", "score"])
 def test_other_commands_say_it_too(command: str, tmp_path: Path) -> None:
     arguments = {
@@ -101,7 +104,7 @@ def test_other_commands_say_it_too(command: str, tmp_path: Path) -> None:
     assert lines[0].startswith("brushbench: ")
 
 
-@pytest.mark.parametrize("command", ["report", "show", "check", "compare"])
+@pytest.mark.parametrize("command", slow_but(["report"], ["report", "show", "check", "compare"]))
 def test_reading_runs_is_said_and_leaves_no_trace(command: str, tmp_path: Path, write_bench, brushbench) -> None:
     brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method="telea,mean-fill"))
     folders = [f"runs/brushbench-inside/{method}" for method in ("telea", "mean-fill")]
@@ -128,6 +131,7 @@ def test_quiet_says_only_results_and_failures(methods: Path, tmp_path: Path, wri
     assert [line.partition(":")[0] for line in err.splitlines()] == ["failed", "failed", "tracebacks"]
 
 
+@pytest.mark.slow
 def test_verbose_says_what_is_loaded_and_where_a_mistake_was_found(methods: Path, tmp_path, write_bench, brushbench):
     root = write_bench()
     _, _, err = brushbench(*run_on(root, tmp_path / "runs", "--metrics", "psnr", "-v"))
