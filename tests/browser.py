@@ -42,7 +42,7 @@ def started() -> Iterator[Browser]:
 
 def until(page: Page, expression: str) -> None:
     """Wait until it is true. Playwright's own way evaluates texts in the page, which its policy forbids."""
-    for _ in range(200):
+    for _ in range(1200):
         if page.evaluate(expression):
             return
         page.wait_for_timeout(50)
