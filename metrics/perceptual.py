@@ -32,7 +32,7 @@ NetName = Literal["squeeze", "alex", "vgg"]
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 """Means and standard deviations with which the paper's code normalises images on [-1, 1], as in backbone training."""
-Filling = tuple[Int64[Tensor, "2 k"], Int64[Tensor, "2 k"]]
+Filling = tuple[Int64[Tensor, "2 _"], Int64[Tensor, "2 _"]]
 """Rows and columns of the pixels of a hole, and of those to fill them with."""
 EPSILON = 1e-8
 """Added under the root of a feature's norm, as in torchmetrics; the `lpips` package adds 1e-10 to the root instead."""
