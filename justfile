@@ -9,7 +9,7 @@ _list:
 
 # All tests but the slow ones, on three processes
 test *ARGS:
-    {{ pytest }} -n 3 --dist loadgroup -m "not slow" {{ ARGS }}
+    {{ pytest }} -n 3 --dist loadgroup -m "not slow and not compiles" {{ ARGS }}
 
 # One file of tests, or one test: just one tests/test_metrics_pixel.py -k ssim
 one FILE *ARGS:
@@ -17,7 +17,7 @@ one FILE *ARGS:
 
 # The tests that take more than half a minute each
 slow *ARGS:
-    {{ pytest }} -m slow {{ ARGS }}
+    {{ pytest }} -m "slow and not compiles" {{ ARGS }}
 
 # Format, lint, and check which way imports go
 lint:

@@ -46,7 +46,7 @@ def results_in(folder: Path) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("uncompiled")
-@pytest.mark.parametrize("parts", [FEW, ALL])
+@pytest.mark.parametrize("parts", [ALL])
 def test_parts_measure_the_columns_of_their_tables(
     gpu: ModuleType, work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], parts: tuple[str, ...]
 ) -> None:

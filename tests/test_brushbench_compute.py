@@ -115,7 +115,7 @@ def test_among_others_they_compute_as_ever() -> None:
     assert [[config.compute for config in configs] for configs in jobs] == [["plain"] * 2, ["fast"] * 2, ["plain"] * 2]
 
 
-@pytest.fixture(params=["eager", pytest.param("inductor", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.fixture(params=["eager", pytest.param("inductor", marks=[pytest.mark.compiles, pytest.mark.timeout(1800)])])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What compiles: that of the recipe, or one that only traces what would be compiled."""
     monkeypatch.setattr(recipe, "BACKEND", request.param)
@@ -128,6 +128,13 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_fast_is_within_two_levels_of_plain(name: str, options: dict[str, int], samples: list[Sample]) -> None:
     asked = {"weights": "papercut", "device": "cpu", "steps": 3} | options
     assert_nearly_same(name, asked, samples)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_real_compiled_code_is_within_two_levels_too(samples: list[Sample]) -> None:
+    asked = {"weights": "papercut", "device": "cpu", "steps": 1}
+    assert_nearly_same("sd-inpainting", asked, samples)
 
 
 @TRACED
