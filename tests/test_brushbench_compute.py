@@ -130,13 +130,6 @@ def test_fast_is_within_two_levels_of_plain(name: str, options: dict[str, int], 
     assert_nearly_same(name, asked, samples)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_real_compiled_code_is_within_two_levels_too(samples: list[Sample]) -> None:
-    asked = {"weights": "papercut", "device": "cpu", "steps": 1}
-    assert_nearly_same("sd-inpainting", asked, samples)
-
-
 @TRACED
 @pytest.mark.usefixtures("backend")
 def test_the_autoencoder_and_pipelines_of_diffusers_take_it_too(pipelines: Folders, samples: list[Sample]) -> None:
