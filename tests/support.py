@@ -28,11 +28,11 @@ def slow_but(quick: Collection[str], names: Iterable[str]) -> list[object]:
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
-OTHERS_SLOW = [
-    DIFFUSION_METHODS[0],
-    *(pytest.param(*method, marks=pytest.mark.slow) for method in DIFFUSION_METHODS[1:]),
-]
-"""The same; all but BrushNet run among the slow tests."""
+OTHERS_SLOW, OTHERS_COMPILE = (
+    [DIFFUSION_METHODS[0], *(pytest.param(*method, marks=mark) for method in DIFFUSION_METHODS[1:])]
+    for mark in (pytest.mark.slow, pytest.mark.compiles)
+)
+"""All but BrushNet run among the slow tests, or among those that compile."""
 
 
 class Touch:

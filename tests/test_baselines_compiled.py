@@ -12,7 +12,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from PIL import Image
 from published import adapter_folder
 from safetensors.torch import save_file
-from support import OTHERS_SLOW, slow_but
+from support import OTHERS_COMPILE, slow_but
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch.nn.attention import SDPBackend
@@ -53,7 +53,7 @@ def assert_traced_as_it_is(method: Any, samples: list[Sample]) -> None:
     assert torch.equal(method(batch, SEEDS), traced)
 
 
-@pytest.mark.parametrize(("name", "options"), OTHERS_SLOW)
+@pytest.mark.parametrize(("name", "options"), OTHERS_COMPILE)
 def test_blocks_compute_what_they_are_made_of(name: str, options: dict[str, Any], samples: list[Sample]) -> None:
     assert_traced_as_it_is(loaded(name, **options), samples)
 
@@ -62,7 +62,7 @@ def test_models_that_rest_do_so_too(samples: list[Sample]) -> None:
     assert_traced_as_it_is(loaded("brushnet", offload="model"), samples)
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_blocks_of_sdxl_do_so_too(sdxl_weights: Path, samples: list[Sample]) -> None:
     assert_traced_as_it_is(loaded("brushnet", weights=sdxl_weights, steps=1), samples)
 
@@ -74,7 +74,7 @@ def test_steps_with_and_without_control_follow_each_other(name: str, samples: li
     assert not torch.equal(method(Batch.of(samples), SEEDS), loaded(name)(Batch.of(samples), SEEDS))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 def test_what_is_plugged_in_is_compiled_with_it(
     tiny_weights: Path, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

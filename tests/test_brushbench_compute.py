@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import OTHERS_SLOW, assert_one_line, run_on
+from support import OTHERS_COMPILE, assert_one_line, run_on
 from tiny_pipelines import Folders
 from torch import nn
 
@@ -124,7 +124,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @TRACED
 @pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize(("name", "options"), OTHERS_SLOW)
+@pytest.mark.parametrize(("name", "options"), OTHERS_COMPILE)
 def test_fast_is_within_two_levels_of_plain(name: str, options: dict[str, int], samples: list[Sample]) -> None:
     asked = {"weights": "papercut", "device": "cpu", "steps": 3} | options
     assert_nearly_same(name, asked, samples)
