@@ -54,7 +54,7 @@ def ids_in(file: Path) -> list[str]:
     lines = read_text(file).removeprefix("\ufeff").split("\n")
     found = list(dict.fromkeys(filter(None, map(str.strip, lines))))
     if not found:
-        raise UserError(one_line(f"{file} contains no id; valid is an id on each line"))
+        raise UserError(one_line(f"{file} contains no id; valid: an id on each line"))
     return found
 
 

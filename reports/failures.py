@@ -5,6 +5,7 @@ from pathlib import Path
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import one_line
+from brushbench.core.files import read_text
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 
@@ -32,3 +33,10 @@ def error_file(run: Run, sample: str) -> Path:
     """The file with the traceback of a failed sample; the ledger if the run has no such file."""
     file = run.error_path(error_name(sample))
     return file if file.is_file() else run.ledger_path()
+
+
+def stored_error(run: Run, sample: str) -> str:
+    """The id and the reason of a failed sample, an empty line, and the traceback; empty if none can be read."""
+    file = run.error_path(error_name(sample))
+    text = capture(read_text, file) if file.is_file() else ""
+    return "" if isinstance(text, Failure) else text

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from brushbench.core.errors import one_line
 from brushbench.reports.baseline import Baseline, MetricBaseline, described_key, key_of
 from brushbench.reports.baseline_making import LEVEL, POWER, numbers_of_baseline, samples_needed
+from brushbench.reports.layout import scaled
 from brushbench.reports.regression import Checked, MetricChange, verdict_of
 
 STYLES = {"text": "simple", "markdown": "pipe"}
@@ -105,8 +106,7 @@ def _row(finding: MetricChange) -> list[str]:
         if finding.count and at_ceiling == finding.count:
             texts[place] = f">= {texts[place]}"
     name, _, region = finding.metric.partition("@")
-    scale = f"x{metric.scale:g}".replace("1000", "1e3") if metric.scale != 1 else ""
-    heading = " ".join(filter(None, [name, region or metric.region, scale, metric.unit]))
+    heading = " ".join(filter(None, [name, region or metric.region, scaled(metric.scale), metric.unit]))
     return [heading, *texts, "better" if finding.improved else WORDS[result.verdict]]
 
 

@@ -167,9 +167,15 @@ class Table:
         ]
 
 
+def scaled(scale: int | float) -> str:
+    """Return what printed numbers are multiplied by, as a head says it: `x1e3`; empty for nothing."""
+    return f"x{scale:g}".replace("1000", "1e3") if scale != 1 else ""
+
+
 def heading(info: MetricInfo, name: str, *, place: bool) -> str:
     """Return name, region (if `place`), scale and unit, with an arrow towards better values."""
     _, _, region = info.name.partition("@")
-    scale = f"x{info.scale:g}".replace("1000", "1e3") if info.scale != 1 else ""
     arrow = "↑" if info.higher_is_better else "↓"
-    return " ".join(filter(None, [name, (region or info.region) if place else "", scale, info.unit, arrow]))
+    return " ".join(
+        filter(None, [name, (region or info.region) if place else "", scaled(info.scale), info.unit, arrow])
+    )

@@ -7,10 +7,9 @@ from difflib import get_close_matches
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.files import read_text
 from brushbench.core.protocol import protocol_named
 from brushbench.core.types import Dataset, Sample
-from brushbench.reports.failures import error_file
+from brushbench.reports.failures import stored_error
 from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.reports.gallery.again import again
 from brushbench.reports.sample_scores import SampleScores, sample_scores
@@ -45,7 +44,7 @@ class SampleInRun:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The sample on one split of one data set, in all runs on it."""
+    """The sample on one split of one data set, in all runs on it by one protocol."""
 
     title: str
     about: tuple[str, ...]
@@ -54,21 +53,23 @@ class Sight:
 
 
 def sights_of(runs: Sequence[Run], sample: str) -> list[Sight]:
-    """Look a sample up in runs, grouped by data set and split.
+    """Look a sample up in runs, grouped by data set, split and protocol.
 
     Raises `UserError`, with close matches, for an id that none of the runs has.
     """
-    groups: dict[tuple[str, str], list[tuple[Run, str]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[Run, str]]] = {}
     for run, label, dataset in zip(runs, labels_of(runs), datasets_of(runs), strict=True):
-        groups.setdefault((dataset, run.record.identity.dataset.split), []).append((run, label))
+        identity = run.record.identity
+        groups.setdefault((dataset, identity.dataset.split, identity.protocol), []).append((run, label))
+    protocols = {protocol for _, _, protocol in groups}
     known: dict[str, None] = {}
     sights = []
-    for (dataset, split), pairs in groups.items():
+    for (dataset, split, protocol), pairs in groups.items():
         data = capture(dataset_of, pairs[0][0])
         ids = _ids([run for run, _ in pairs], data)
         known |= dict.fromkeys(ids)
         if sample in ids:
-            place = f"{dataset}, split {split}"
+            place = f"{dataset}, split {split}{f', protocol {protocol}' * (len(protocols) > 1)}"
             shown = tuple(_shown(run, label, sample, data) for run, label in pairs)
             sights.append(Sight(f"{sample} on {place}", tuple(_about(sample, data)), shown))
     if not sights:
@@ -156,9 +157,7 @@ def _facts(run: Run, sample: str, entry: LedgerEntry | None) -> Iterator[str]:
 
 def _traceback(run: Run, entry: LedgerEntry | None) -> Iterator[str]:
     """The lines of the stored traceback, without terminal escapes."""
-    if entry is None or entry.status != "failed" or (file := error_file(run, entry.id)) == run.ledger_path():
-        return
-    text = capture(read_text, file)
+    text = stored_error(run, entry.id) if entry and entry.status == "failed" else ""
     # The first line repeats the status.
-    for line in text.partition("\n\n")[2].splitlines() if isinstance(text, str) else ():
+    for line in text.partition("\n\n")[2].splitlines():
         yield "".join(letter if letter.isprintable() else " " for letter in line).rstrip()

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import counted
 from brushbench.runs.folder import Run
-from brushbench.runs.scores import read_scores, status_column
+from brushbench.runs.scores import note_column, read_scores, status_column
 
 NOT_SCORED = "not scored"
 
@@ -22,6 +22,8 @@ class SampleScores:
     """The scores as they count, see `counting.counted`; NaN where there is none."""
     statuses: pd.DataFrame
     """Why there is no score; `identical` for a score that counts as the metric's ceiling."""
+    notes: pd.DataFrame
+    """What a metric says about a score; a column only for metrics that say something."""
     metrics: dict[str, MetricInfo]
 
     def value(self, sample: str, metric: str) -> float:
@@ -52,12 +54,14 @@ def sample_scores(run: Run) -> SampleScores:
     """Read the scores of a run; without any sample if it isn't scored. Raises `UserError` as `read_scores` does."""
     scores = read_scores(run)
     if scores is None:
-        return SampleScores(pd.DataFrame(), pd.DataFrame(), {})
+        return SampleScores(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
     index = scores.table.index.astype(str)
-    values, statuses = pd.DataFrame(index=index), pd.DataFrame(index=index)
+    values, statuses, notes = (pd.DataFrame(index=index) for _ in range(3))
     for name, info in scores.metrics.items():
         given: Float64[np.ndarray, " n"] = scores.table[name].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         reasons = scores.table[status_column(name)].fillna("").to_numpy(object)
         values[name] = counted(given, reasons, info, run.record.identity.protocol)
         statuses[name] = reasons
-    return SampleScores(values, statuses, scores.metrics)
+        if note_column(name) in scores.table:
+            notes[name] = scores.table[note_column(name)].fillna("").to_numpy(object)
+    return SampleScores(values, statuses, notes, scores.metrics)

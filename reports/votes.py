@@ -43,7 +43,7 @@ def read_votes(file: Path) -> list[Vote]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
     if missing:
-        raise UserError(one_line(f"{file}: column {missing[0]!r} is missing; valid is a file that a gallery has saved"))
+        raise UserError(one_line(f"{file}: column {missing[0]!r} is missing; valid: a file that a gallery has saved"))
     votes = list(_votes(file, rows))
     if not votes:
         raise UserError(one_line(f"{file} contains no vote"))
@@ -69,7 +69,7 @@ def _vote(row: Mapping[str | None, str | list[str] | None]) -> Vote:
         if told["choice"] == choice:
             sample = told["dataset"], told["protocol"], told["split"], told["sample"]
             return Vote(sample, told["left"], told["right"], choice, told.get("voter", ""))
-    raise UserError(f"choice {told['choice']!r}: valid are {', '.join(CHOICES)}")
+    raise UserError(f"choice {told['choice']!r}; valid: {', '.join(CHOICES)}")
 
 
 def _unquoted(text: str) -> str:

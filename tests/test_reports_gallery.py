@@ -122,7 +122,7 @@ def test_what_was_not_generated_or_has_changed_says_so(made, brushbench, tmp_pat
     }
     assert script(target, "run", "copy")["missing"] == {
         "0": ["failed", "its image was changed after it was made"],
-        "2": ["absent", "its image is not in the run folder any more"],
+        "2": ["absent", "its image was deleted after it was made"],
     }
 
 
@@ -314,7 +314,7 @@ def test_mistakes_are_one_line(made, brushbench, tmp_path: Path) -> None:
     assert_one_line(brushbench("gallery", tmp_path / "full", "-o", tmp_path / "g"), "no runs found")
     for pair in (("--link", "--zip"), ("--link", "--max-size", 64)):
         assert_one_line(brushbench("gallery", runs, "-o", tmp_path / "g", *pair), "exclude each other")
-    assert_one_line(brushbench("gallery", runs, "-o", tmp_path / "g", "--max-size", 1), "valid is 16 or more")
+    assert_one_line(brushbench("gallery", runs, "-o", tmp_path / "g", "--max-size", 1), "valid: 16 or more")
     assert not (tmp_path / "g").exists()
 
 

@@ -67,6 +67,18 @@ def test_both_splits_are_shown_and_explained_once(brushbench, runs: Path) -> Non
     assert squeezed(out).count(squeezed(EXPLAINED)) == 1
 
 
+def test_scores_of_two_protocols_stand_in_tables_of_their_own(brushbench, tmp_path: Path, write_bench) -> None:
+    root = write_bench()
+    for protocol in ("strict", "paper"):
+        asked = run_on(root, tmp_path / protocol, "--protocol", protocol, "--metrics", "psnr", method="telea")
+        assert brushbench(*asked)[0] == 0
+    code, out, _ = brushbench("show", tmp_path / "strict", tmp_path / "paper", "000000001")
+    assert code == 0
+    titles = [line for line in out.splitlines() if line.startswith("000000001 on ")]
+    assert titles == [f"000000001 on brushbench, split inside, protocol {name}" for name in ("strict", "paper")]
+    assert out.count("\nstatus") == 2
+
+
 def test_a_failure_is_shown_with_its_traceback(brushbench, runs: Path) -> None:
     code, out, _ = brushbench("show", runs / "brushbench-inside", "000000002")
     assert code == 0

@@ -135,7 +135,7 @@ def test_what_protects_a_spreadsheet_is_taken_off_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([line(1, "x", "y", "left"), line(2, "x", "y", "Left")], "line 3: choice 'Left': valid are left, right, tie"),
+        ([line(1, "x", "y", "left"), line(2, "x", "y", "Left")], "line 3: choice 'Left'; valid: left, right, tie"),
         ([line(1, "x", "x", "left")], "line 2: left and right are both 'x'"),
         ([line(1, "", "y", "left")], "line 2: no left"),
         ([], "contains no vote"),

@@ -8,6 +8,7 @@ import click
 
 from brushbench.cli.results import SOME_FAILED
 from brushbench.core.errors import one_line
+from brushbench.reports.commands.given_runs import given_runs
 
 if TYPE_CHECKING:
     from brushbench.runs.folder import Run
@@ -30,15 +31,10 @@ def gallery_command(
     Open DIR/index.html in a browser; no server is needed. Building again only adds what is new.
     """
     from brushbench.cli.progress import showing_progress
-    from brushbench.reports.frame import distinct
     from brushbench.reports.gallery.build import GalleryOptions, build
-    from brushbench.runs.scores import readable_runs
 
     options = GalleryOptions(link, max_size, archive, Path(root) if root else None)
-    usable, damaged = readable_runs(runs)
-    found, others = distinct(usable)
-    for other in others:
-        click.echo(one_line(f"left out: {other}"), err=True)
+    found, damaged = given_runs(runs)
     for problem in damaged:
         click.echo(one_line(f"left out: {problem}"), err=True)
     with showing_progress() as watch:

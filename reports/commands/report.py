@@ -8,10 +8,10 @@ import click
 
 from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED, print_changed
-from brushbench.cli.screen import tell
 from brushbench.cli.sections import choices, command
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.commands.details import print_details
+from brushbench.reports.commands.given_runs import given_runs
 from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
 from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
@@ -98,13 +98,8 @@ def report_command(
     wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
     before_printing = while_reading(runs)
     from brushbench.reports import formats, tables
-    from brushbench.reports.frame import distinct
-    from brushbench.runs.scores import readable_runs
 
-    usable, damaged = readable_runs(runs)
-    found, others = distinct(usable)
-    for other in others:
-        tell(one_line(f"left out: {other}"))
+    found, damaged = given_runs(runs)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
     printed = formats.printed(tables.make_report(found, wanted), table_format)
     if sheet:

@@ -10,6 +10,7 @@ from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.commands.given_runs import given_runs
 from brushbench.reports.commands.sheet_options import CROPS
 
 NARROWEST, WIDEST = 60, 200
@@ -34,13 +35,10 @@ def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str |
     if crop and not sheet:
         raise UserError("--crop is for a sheet; give --sheet FILE too")
     before_printing = while_reading(runs)
-    from brushbench.reports.frame import distinct
     from brushbench.reports.one_sample import sights_of
     from brushbench.reports.one_sample_text import explanation_lines, sight_lines
-    from brushbench.runs.scores import readable_runs
 
-    usable, damaged = readable_runs(runs)
-    found, others = distinct(usable)
+    found, damaged = given_runs(runs)
     sights = sights_of(found, sample)
     if sheet:
         from brushbench.reports.comparison_sheet import write_comparison
@@ -53,6 +51,6 @@ def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str |
         click.echo(line)
     if sheet:
         click.echo(f"\nsheet: {one_line(sheet)}")
-    for problem in [*others, *damaged]:
+    for problem in damaged:
         click.echo(one_line(f"left out: {problem}"), err=True)
     return SOME_FAILED if damaged else 0

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from brushbench.reports.formats.escaping import plain
 from brushbench.reports.formats.grid import Grid, Shade, Slot
-from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Column, Mark, Section, Table, TableRow
+from brushbench.reports.layout import AT_LEAST, FEWER, Cell, Column, Mark, Section, Table, TableRow, scaled
 
 SHORT = {"papercut-clip": "CLIP", "clip": "CLIP", "psnr-of-mean-mse": "PSNR(MSE)"}
 """Heads that are shorter than the names elsewhere."""
@@ -142,9 +142,8 @@ def head_key(tables: Iterable[Table], heads: Mapping[str, str]) -> list[str]:
     for column in {column.info.name: column for table in tables for column in table.columns}.values():
         info, head = column.info, heads[column.info.name]
         name = "" if column.called or head.startswith(column.name) else f"= {column.name}"
-        scale = f"x{info.scale:g}".replace("1000", "1e3") if info.scale != 1 else ""
         arrow = "↑" if info.higher_is_better else "↓"
-        told = " ".join(filter(None, [head, plain(name), scale, info.unit, arrow]))
+        told = " ".join(filter(None, [head, plain(name), scaled(info.scale), info.unit, arrow]))
         regions.setdefault(info.region, {})[told] = None
     return ["; ".join(f"{PLACES.get(region, region)}: {', '.join(own)}" for region, own in regions.items())]
 

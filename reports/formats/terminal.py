@@ -1,7 +1,7 @@
 """Print tables in a terminal: styled, fitted to its width, with the notes that all tables share once below."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -64,16 +64,11 @@ def _fitted(tables: Sequence[Table], heads: Mapping[str, str], width: int, *, ha
     )
     full = [whole.rows(table, intervals=True) for table in tables]
     needed = max(grid.width() for grid in full)
-    plans: list[tuple[Callable[[Table], Grid], Sequence[str]]] = [
-        (lambda table: whole.rows(table, intervals=True), ()),
-        (lambda table: whole.rows(table, intervals=False), ()),
-        (lambda table: short.rows(table, intervals=False), told),
-    ]
-    for plan, own in plans:
-        grids = [plan(table) for table in tables]
+    plans: list[tuple[Fitter, bool, Sequence[str]]] = [(whole, True, ()), (whole, False, ()), (short, False, told)]
+    for fitter, intervals, own in plans:
+        grids = [fitter.rows(table, intervals=intervals) for table in tables]
         if max(grid.width() for grid in grids) <= width:
-            kept = plan is plans[0][0] or not had
-            return _Fitted([[("", [grid])] for grid in grids], kept, needed, own)
+            return _Fitted([[("", [grid])] for grid in grids], intervals or not had, needed, own)
     return _Fitted([short.columns(table, width) for table in tables], not had, needed, told)
 
 

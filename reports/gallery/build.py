@@ -44,7 +44,7 @@ class GalleryOptions:
         if self.link and self.largest:
             raise UserError("--link and --max-size exclude each other: linked images keep their size")
         if self.largest is not None and self.largest < SMALLEST:
-            raise UserError(f"--max-size {self.largest}: valid is {SMALLEST} or more pixels")
+            raise UserError(f"--max-size {self.largest}; valid: {SMALLEST} or more pixels")
 
 
 def build(

@@ -9,25 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-
-from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import SampleError, one_line
-from brushbench.core.files import read_bytes, read_text
+from brushbench.core.files import read_bytes
 from brushbench.core.protocol import protocol_named
-from brushbench.reports.counting import counted
+from brushbench.reports.failures import stored_error
 from brushbench.reports.gallery.again import again
 from brushbench.reports.gallery.folder import DATA, Json, key_of
 from brushbench.reports.gallery.pictures import Pictures, full_name
 from brushbench.reports.gallery.places import Place
 from brushbench.reports.roles import role_of
-from brushbench.runs.folder import CHANGED, Run
+from brushbench.reports.sample_scores import NOT_SCORED, sample_scores
+from brushbench.runs.folder import CHANGED, DELETED, Run
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.scores import note_column, read_scores, status_column
 
 RUN, MORE = "run", "more"
 LONGEST_TRACEBACK = 6000
-NOT_MADE, MISSING = "not generated", "its image is not in the run folder any more"
+NOT_MADE = "not generated"
 FAILED, ABSENT = "failed", "absent"
 """Why a sample has no picture: it was tried, or it wasn't."""
 
@@ -79,7 +76,7 @@ def _shown(run: Run, entry: LedgerEntry | None, pictures: Pictures) -> Shown:
         return Shown("", status=FAILED, reason=one_line(entry.error or "no reason was stored"))
     file = run.image_path(entry)
     if not file.is_file():
-        return Shown("", status=ABSENT, reason=MISSING)
+        return Shown("", status=ABSENT, reason=DELETED)
     try:
         content = read_bytes(file)
         if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -100,18 +97,14 @@ def _full(run: Run, shown: Sequence[Shown], pictures: Pictures) -> Json:
 
 def _scores(run: Run, ids: Sequence[str]) -> Iterator[tuple[str, Json]]:
     """Yield by metric the scores as they count in reports, in 64 bits, and why there are none."""
-    scores = read_scores(run)
-    if scores is None:
-        return
-    table, protocol = scores.table.reindex(list(ids)), run.record.identity.protocol
-    for name, info in scores.metrics.items():
-        values = table[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-        statuses = table[status_column(name)].fillna("not scored").to_numpy(dtype=str)
-        notes = table[note_column(name)].fillna("").to_numpy(dtype=str) if note_column(name) in table else ()
-        found = counted(values, statuses, info, protocol).astype("<f8")
-        told = {str(row): one_line(status) for row, status in enumerate(statuses.tolist()) if status}
+    scores = sample_scores(run)
+    for name in scores.metrics:
+        values = scores.values[name].reindex(list(ids)).to_numpy("<f8")
+        statuses = scores.statuses[name].reindex(list(ids), fill_value=NOT_SCORED)
+        notes = scores.notes[name].reindex(list(ids), fill_value="") if name in scores.notes else ()
+        told = {str(row): one_line(status) for row, status in enumerate(statuses) if status}
         noted = {str(row): one_line(note) for row, note in enumerate(notes) if note}
-        yield name, {"values": base64.b64encode(found.tobytes()).decode(), "statuses": told, "notes": noted}
+        yield name, {"values": base64.b64encode(values.tobytes()).decode(), "statuses": told, "notes": noted}
 
 
 def _more(place: Place, label: str, run: Run) -> Json:
@@ -143,13 +136,5 @@ def _more(place: Place, label: str, run: Run) -> Json:
 
 def _tracebacks(run: Run, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
     for row, name in enumerate(ids):
-        text = capture(read_text, file) if (file := _error_file(run, name)) else ""
-        if text and not isinstance(text, Failure):
+        if text := stored_error(run, name):
             yield str(row), text[-LONGEST_TRACEBACK:]
-
-
-def _error_file(run: Run, name: str) -> Path | None:
-    if Path(name).name != name:
-        return None
-    file = run.error_path(name)
-    return file if file.is_file() else None

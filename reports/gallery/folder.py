@@ -101,7 +101,7 @@ class Folder:
 def check_folder(path: Path) -> None:
     """Raise `UserError` for a file, and for a folder that contains anything but a gallery."""
     if path.exists() and not path.is_dir():
-        raise UserError(one_line(f"{path} is a file; valid is a folder"))
+        raise UserError(one_line(f"{path} is a file; valid: a folder"))
     if path.is_dir() and not (path / MARKER).exists() and any(path.iterdir()):
         raise UserError(one_line(f"{path} contains other files and no gallery; use another --output"))
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from brushbench import __version__
-from brushbench.reports.formats.escaping import plain, words
+from brushbench.reports.formats.html import templates_in
 from brushbench.reports.gallery.folder import ASSETS, Folder, key_of
 from brushbench.reports.gallery.head import Banner, Links
 from brushbench.reports.layout import Table
@@ -41,18 +39,10 @@ def write_page(folder: Folder, head: Head) -> bytes:
     for name, content in contents.items():
         if not folder.has(f"{place}/{name}"):
             folder.put(f"{place}/{name}", content)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(SOURCE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"plain": plain, "words": words}
     shown: Mapping[str, object] = {
         "head": head,
         "assets": place,
         "scripts": [f"{name}.js" for name in SCRIPTS],
         "last": LAST,
     }
-    return environment.get_template("gallery.html").render(version=__version__, **shown).encode()
+    return templates_in(SOURCE).get_template("gallery.html").render(version=__version__, **shown).encode()
