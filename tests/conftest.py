@@ -25,6 +25,8 @@ from brushbench.core.bars import without_bars
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from browser import Visit
+    from playwright.sync_api import Browser
     from published import Publication
     from tiny_pipelines import Folders
 
@@ -283,6 +285,44 @@ def cluster() -> Iterator[str]:
     signal.signal(signal.SIGTERM, before)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """One for all tests, which are marked `xdist_group("browser")`, so that one worker has them all."""
+    from browser import started
+
+    with started() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def papercut_gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of three methods on 40 scenes of PaperCut, and the gallery of them."""
+    from gallery_pages import COUNT, METHODS, suite
+
+    place = tmp_path_factory.mktemp("papercut")
+    options = ("--dataset", "papercut", "--limit", COUNT, "--output", place / "runs")
+    assert suite("run", "--method", ",".join(METHODS), *options) == 0
+    assert suite("gallery", place / "runs", "-o", place / "gallery") == 0
+    return place
+
+
+@pytest.fixture
+def visit(browser: "Browser", papercut_gallery: Path) -> "Iterator[Callable[..., Visit]]":
+    """Open the gallery; whatever goes wrong on the page fails the test."""
+    from browser import Visit
+
+    open_: list[Visit] = []
+
+    def make(hash_: str = "", *, dark: bool = False, file: Path | None = None) -> Visit:
+        page = file or papercut_gallery / "gallery" / "index.html"
+        open_.append(Visit(browser, page, hash_=hash_, dark=dark))
+        return open_[-1]
+
+    yield make
+    for each in open_:
+        each.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

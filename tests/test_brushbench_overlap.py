@@ -4,117 +4,23 @@ import json
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
+from overlapping import MAIN, Painter, Watching, both, bytes_of, configured, made
 from tiny_metrics import clip_folder
 
 from brushbench.core.machine import terminable
-from brushbench.core.metric_info import MetricInfo
-from brushbench.core.progress import Advance, silent
-from brushbench.core.types import Batch, Metric
+from brushbench.core.progress import silent
+from brushbench.core.types import Batch
 from brushbench.datasets.open import load_dataset
-from brushbench.evaluation import overlap
-from brushbench.evaluation.evaluate import make, preflight
 from brushbench.evaluation.generate import Generation
-from brushbench.evaluation.overlap import Ahead, may_overlap, overlaps
-from brushbench.evaluation.resolve import find_configured, load_configured, task_of
+from brushbench.evaluation.overlap import Ahead
 from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, load_metric
-from brushbench.runs.config import RunConfig, Shard
 from brushbench.runs.folder import Run
 from brushbench.weights.memory import any_loaded, release
-
-MAIN = threading.main_thread()
-PATIENCE_SECONDS = 120.0
-
-
-@dataclass
-class Painter:
-    """Paints noise, a batch after `ahead` is set when it waits for that."""
-
-    ahead: threading.Event | None = None
-    waits_at: int = 3
-    failing: Sequence[str] = ()
-    stop: Callable[[int], None] = lambda _call: None
-    """Called with the number of each call."""
-    calls: int = 0
-
-    def __call__(self, batch: Batch, seeds: Sequence[int]) -> torch.Tensor:
-        self.calls += 1
-        self.stop(self.calls)
-        if self.ahead is not None and self.calls > self.waits_at:
-            assert self.ahead.wait(PATIENCE_SECONDS)
-        if set(self.failing) & {*batch.ids}:
-            raise ValueError("can't paint this one")
-        noise = [
-            torch.randint(0, 256, image.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-            for image, seed in zip(batch.images, seeds, strict=True)
-        ]
-        return torch.where(batch.masks, torch.stack(noise), batch.images)
-
-
-@dataclass
-class Watching:
-    """The mean level of each image; remembers in which threads it scored which samples."""
-
-    scored: threading.Event = field(default_factory=threading.Event)
-    fails: Callable[[Batch], None] = lambda _batch: None
-    ahead: list[tuple[str, ...]] = field(default_factory=list)
-    """The samples of each call outside of the main thread."""
-    afterwards: list[tuple[str, ...]] = field(default_factory=list)
-
-    info = MetricInfo("watching", "", higher_is_better=True, region="whole", version="1")
-
-    def __call__(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
-        (self.afterwards if threading.current_thread() is MAIN else self.ahead).append(batch.ids)
-        try:
-            self.fails(batch)
-            return images.double().mean(dim=(1, 2, 3))
-        finally:
-            if threading.current_thread() is not MAIN:
-                self.scored.set()
-
-
-def made(
-    config: RunConfig, painter: Painter, metrics: Sequence[Metric], *, overlap: bool, watch: Callable = silent
-) -> Run:
-    task = task_of(config)
-    selected = Selection((*(task.selection.metrics if task.selection else ()), *metrics), {})
-    method = replace(load_configured(config, find_configured(task)), call=painter)
-    return make(replace(task, selection=selected), method, watch, lambda _task, _method: overlap)
-
-
-def configured(root: Path, output: Path, **changes: object) -> RunConfig:
-    fields = {"metrics": "mse,ssim@whole", "batch_size": 4, "output": output} | changes
-    return RunConfig("mean-fill", "brushbench", root, **fields)
-
-
-def bytes_of(run: Run) -> dict[str, object]:
-    """All that has to be the same, to the last byte where a byte is stored."""
-    ledger = {name: entry.model_dump(exclude={"seconds"}) for name, entry in run.ledger().items()}
-    return {
-        "images": {path.name: path.read_bytes() for path in (run.path / "images").iterdir()},
-        "errors": sorted(path.name for path in run.path.glob("errors/*")),
-        "ledger": ledger,
-        "order": [json.loads(line)["id"] for line in run.ledger_path().read_text().splitlines()],
-        "scores": run.scores_path().read_bytes(),
-        "notes": Run.open(run.path).record.notes,
-    }
-
-
-def both(
-    root: Path, output: Path, painters: tuple[Painter, Painter], metrics: tuple[Watching, Watching], **changes: object
-) -> tuple[Run, Run]:
-    """The run scored afterwards, and the one scored meanwhile."""
-    kept = [
-        made(configured(root, output / name, **changes), painter, [metric], overlap=name == "ahead")
-        for name, painter, metric in zip(("after", "ahead"), painters, metrics, strict=True)
-    ]
-    return kept[0], kept[1]
 
 
 def test_scores_computed_meanwhile_are_those_computed_afterwards(tmp_path: Path, write_bench) -> None:
@@ -306,106 +212,3 @@ def test_notes_stand_where_they_stood(tmp_path: Path, write_bench) -> None:
     notes = Run.open(meanwhile.path).record.notes
     assert notes == Run.open(plain.path).record.notes
     assert [note.split()[1] for note in notes] == [*map(str, range(1, 9)), *["metric"] * 4]
-
-
-def test_progress_is_told_from_one_thread_stage_after_stage(tmp_path: Path, write_bench) -> None:
-    told: list[tuple[object, ...]] = []
-
-    def watch(stage: str, total: int, finished: int) -> Advance:
-        assert threading.current_thread() is MAIN
-        told.append((stage.partition(" ")[0], total, finished))
-
-        def advance(done: int, failed: int) -> None:
-            assert threading.current_thread() is MAIN
-            told.append((done, failed))
-
-        return advance
-
-    ahead, root = Watching(), write_bench(count=30)
-    failing = ("000000003",)
-    made(configured(root, tmp_path / "after"), Painter(failing=failing), [Watching()], overlap=False, watch=watch)
-    expected = told.copy()
-    told.clear()
-    painter = Painter(ahead.scored, 7, failing=failing)
-    made(configured(root, tmp_path / "ahead"), painter, [ahead], overlap=True, watch=watch)
-    assert ahead.ahead
-    assert told == expected
-
-
-def test_it_is_done_on_a_large_gpu_where_nothing_is_disturbed(
-    tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, large = write_bench(count=2), 80 * 10**9
-
-    def may(total: int = large, **changes: object) -> bool:
-        return may_overlap(task_of(configured(root, tmp_path, **changes)), lambda _: total)
-
-    assert not may(), "on the CPU"
-    monkeypatch.setattr(overlap, "device_named", lambda _name: torch.device("cuda:0"))
-    assert may()
-    assert not may(total=12 * 10**9)
-    assert not may(shard=Shard(1, 2))
-    assert not may(engine="ray")
-    (tmp_path / "own.py").write_text("class Own:\n    def __call__(self, batch, seeds):\n        return batch.images\n")
-    task = task_of(configured(root, tmp_path))
-    assert not may_overlap(replace(task, config=replace(task.config, method=f"{tmp_path}/own.py:Own")), lambda _: large)
-    assert not may_overlap(replace(task, selection=Selection((load_metric("mse"), Watching()), {})), lambda _: large)
-    assert not may_overlap(replace(task, selection=None), lambda _: large)
-    monkeypatch.setattr(overlap, "may_overlap", lambda _task: True)
-    loaded = replace(load_configured(task.config, find_configured(task)), device="cuda:0")
-    assert overlaps(task, loaded)
-    for without in ({"device": "cpu"}, {"device": ""}, {"compute": "fast-1"}, {"offload": "model"}):
-        assert not overlaps(task, replace(loaded, **without))
-
-
-@pytest.mark.slow
-def test_several_methods_and_splits_on_the_command_line(
-    brushbench, tmp_path: Path, write_bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, taken = write_bench(count=20), []
-    chosen = ("--method", "mean-fill,telea", "--split", "inside,outside", "--metrics", "mse,seam", "--batch-size", 4)
-
-    def run(output: Path) -> tuple[str, dict[str, object]]:
-        code, out, err = brushbench("run", *chosen, "--dataset", "brushbench", "--root", root, "--output", output)
-        assert code == 0, err
-        folders = sorted(file.parent for file in output.rglob("run.json"))
-        return out.replace(str(output), "output"), {str(f.relative_to(output)): bytes_of(Run.open(f)) for f in folders}
-
-    def take(ahead: Ahead, *arguments: object) -> object:
-        found = real(ahead, *arguments)
-        taken.append(found is not None)
-        return found
-
-    plain = run(tmp_path / "after")
-    real = Ahead.take
-    monkeypatch.setattr(Ahead, "take", take)
-    monkeypatch.setattr("brushbench.evaluation.evaluate.overlaps", lambda _task, _method: True)
-    assert run(tmp_path / "ahead") == plain
-    assert len(plain[1]) == 4
-    assert len(taken) == 4 * 3
-
-
-def test_networks_stay_warm_where_they_are_needed_meanwhile(
-    tmp_path: Path, write_bench, golden: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = clip_folder(golden, tmp_path / "clip")
-    config = configured(write_bench(count=1), tmp_path, metrics="clip", metric_options={"clip": {"model": str(model)}})
-    release()
-    preflight(task_of(config))
-    assert not any_loaded()
-    monkeypatch.setattr("brushbench.evaluation.evaluate.may_overlap", lambda _task: True)
-    preflight(task_of(config))
-    assert any_loaded()
-    release()
-
-
-def test_methods_and_metrics_leave_settings_of_the_process_alone() -> None:
-    """Or say so, as `MethodInfo.process_wide`: another thread may be computing."""
-    switches = (
-        *("use_deterministic_algorithms", "set_default_dtype", "set_float32_matmul_precision", "set_num_threads"),
-        *("sdpa_kernel", "backends.", "torch.manual_seed", "torch.seed(", "simplefilter", "filterwarnings"),
-    )
-    folders = [Path(__file__).parents[1] / name for name in ("baselines", "metrics")]
-    files = [file for folder in folders for file in folder.rglob("*.py") if "papercut" not in file.parts]
-    assert len(files) > 30
-    assert [f"{file.name}: {switch}" for file in files for switch in switches if switch in file.read_text()] == []
