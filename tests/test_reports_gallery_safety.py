@@ -77,6 +77,24 @@ def test_a_failed_sample_is_a_tile_with_the_reason(visit, hostile: Path) -> None
     assert "000000001" not in seen.ids()
 
 
+def test_a_failure_can_be_read_in_the_detail_and_leaves_room_for_the_scores(visit, hostile: Path) -> None:
+    page = visit(file=hostile).page
+    page.set_viewport_size({"width": 1000, "height": 500})
+    page.locator("[data-of=Method] .tile.failed").click()
+    page.wait_for_selector("#detail[open] .traceback")
+    letter, scale, text = page.evaluate("""(() => {
+        const tile = document.querySelector("#stage .tile.failed");
+        const { fontSize } = getComputedStyle(tile);
+        return [parseFloat(fontSize), tile.getBoundingClientRect().width / tile.offsetWidth, tile.innerText];
+    })()""")
+    assert scale > 2
+    assert letter * scale == pytest.approx(14, rel=0.05)
+    assert text.startswith("failed")
+    # A row of the table for each of two metrics, and the head.
+    assert page.locator("#facts .scores").bounding_box()["height"] > 60
+    assert page.locator("#facts .scroll").bounding_box()["height"] > 60
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("act", ["", "detail", "all", "difference", "blind", "figure", "help"])
 def test_axe_finds_nothing(visit, dark: bool, act: str) -> None:
