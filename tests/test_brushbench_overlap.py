@@ -15,7 +15,6 @@ from brushbench.core.machine import terminable
 from brushbench.core.progress import silent
 from brushbench.core.types import Batch
 from brushbench.datasets.open import load_dataset
-from brushbench.evaluation.generate import Generation
 from brushbench.evaluation.overlap import Ahead
 from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection, load_metric
@@ -146,7 +145,11 @@ def test_a_run_that_is_ended_keeps_its_images_and_resumes(end: str, tmp_path: Pa
         painter = Painter(first.scored, 3, stop=ending)
         if end == "an error":
             patch.setattr(
-                painter, "stop", lambda call: patch.setattr(Generation, "_paint", failing) if call == 4 else None
+                painter,
+                "stop",
+                lambda call: (
+                    patch.setattr("brushbench.evaluation.paint.Painter._paint", failing) if call == 4 else None
+                ),
             )
         with pytest.raises(OSError if end == "an error" else KeyboardInterrupt):
             made(config, painter, [first], overlap=True)

@@ -123,6 +123,7 @@ class Lines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._heading: list[str] = []
+        self._has_begun = False
         self._prefix = ""
         self._runs = 1
 
@@ -134,7 +135,7 @@ class Lines:
     def announce(self, line: str) -> None:
         """See `Display`."""
         self._heading.append(line)
-        if SCREEN.verbosity == Verbosity.VERBOSE:
+        if self._has_begun or SCREEN.verbosity == Verbosity.VERBOSE:
             self._say()
 
     def plan(self, units: Sequence[int]) -> None:
@@ -167,6 +168,7 @@ class Lines:
         return advance
 
     def _say(self) -> None:
+        self._has_begun = True
         while self._heading:
             self._write(self._heading.pop(0))
 

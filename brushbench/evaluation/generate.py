@@ -1,8 +1,7 @@
 """Run a method over a data set and store the images that it generates."""
 
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol as Interface
@@ -13,21 +12,17 @@ from torch import Tensor
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import THREADS, prefetch
-from brushbench.core.errors import ComputeError, UserError
-from brushbench.core.notes import collecting_of_samples
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
 from brushbench.core.types import Dataset, Method, Sample
 from brushbench.evaluation.call import MethodCall
-from brushbench.imaging.images import Size, encode_image
-from brushbench.imaging.padding import padded_size
+from brushbench.evaluation.paint import Painted, Painter
+from brushbench.evaluation.recording import Ended, Recorder
+from brushbench.imaging.images import encode_image
 from brushbench.runs.config import Shard
-from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.weights.memory import any_loaded, release
-
-SUFFIX = {"PNG": ".png", "JPEG": ".jpg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +86,9 @@ class Idle:
         return loaded
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    sample_id: str
-    image: UInt8[Tensor, "3 h w"] | Failure
-    seconds: float
-    note: str | None = None
-    """What a user must know about how the image was generated."""
-    padded: Size | None = None
-    """The padded size at which it was generated; None if it wasn't padded."""
-
-
 @final
 class Generation:
-    """Generate the samples of a run that have no intact image yet, in the data set's order.
-
-    Every call of the method gets a full batch: each sample keeps its place, and the places of finished samples are
-    filled with copies of the first unfinished one. So a sample is computed in the same way, and its image has the same
-    bytes, whether or not the run was interrupted.
+    """Generate the samples of a run that have no intact image yet, in the data set's order, batch by batch.
 
     Worker threads decode samples ahead, and encode and write images. The calling thread writes the ledger in order,
     batch by batch, once all images of the batch are on the disk.
@@ -118,16 +98,20 @@ class Generation:
         self, run: Run, method: Method, dataset: Dataset, protocol: Protocol, plan: Plan, beside: Beside | None = None
     ) -> None:
         self._run = run
-        self._call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
         self._dataset = dataset
         self._protocol = protocol
         self._plan = plan
         self._beside = beside or Idle()
-        self._ledger = run.ledger()
-        self._done = run.intact()
+        call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
+        self._painter = Painter(call, plan.batch_size, self._beside.make_room, plan.can_offload)
+        self._recorder = Recorder(run)
+        self._done = run.intact({dataset.ids[index] for index in plan.positions()})
         self._failures: dict[str, Failure] = {}
-        self.stored = 0
+
+    @property
+    def stored(self) -> int:
         """Number of images added to the run."""
+        return self._recorder.stored
 
     def unfinished(self) -> list[str]:
         """The ids of the samples to generate."""
@@ -141,11 +125,11 @@ class Generation:
         method = self._run.record.identity.method.name
         advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
         with ThreadPoolExecutor(THREADS) as pool:
-            storing: deque[list[tuple[LedgerEntry, Future[str] | None]]] = deque()
+            storing: deque[list[Ended]] = deque()
             try:
                 for slots in prefetch(self._decoded(pool)):
-                    results = self._painted(slots)
-                    storing.append([self._stored(pool, results[place]) for place in sorted(results)])
+                    results = self._painter(slots, resumed=bool(self._done))
+                    storing.append([self._storing(pool, results[place]) for place in sorted(results)])
                     if len(storing) > 1:
                         advance(*self._commit(storing.popleft()))
                     if self._too_many():
@@ -160,107 +144,26 @@ class Generation:
         """Decode the unfinished samples of each chunk, by their place in it."""
         for chunk in self._plan.chunks():
             wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
-            yield {place: pool.submit(self._sample, index) for place, index in wanted.items()}
+            yield {place: pool.submit(read_sample, self._dataset, index) for place, index in wanted.items()}
 
-    def _sample(self, index: int) -> tuple[str, Sample | Failure]:
-        return self._dataset.ids[index], capture(self._dataset.__getitem__, index)
-
-    def _painted(self, slots: Mapping[int, tuple[str, Sample | Failure]]) -> dict[int, _Result]:
-        """Generate one chunk; the results by place. Each size needs its own call: different sizes can't be stacked."""
-        samples = {place: sample for place, (_, sample) in slots.items() if isinstance(sample, Sample)}
-        results = {
-            place: _Result(name, failure, 0.0)
-            for place, (name, failure) in slots.items()
-            if isinstance(failure, Failure)
-        }
-        for size in dict.fromkeys(sample.image.shape for sample in samples.values()):
-            results |= self._paint({place: sample for place, sample in samples.items() if sample.image.shape == size})
-        return results
-
-    def _paint(self, samples: Mapping[int, Sample]) -> dict[int, _Result]:
-        filler = next(iter(samples.values()))
-        places = [samples.get(place, filler) for place in range(self._plan.batch_size)]
-        start = time.perf_counter()
-        with collecting_of_samples() as notes:
-            images = capture(self._call, places, passing=(ComputeError,))
-            if isinstance(images, Failure) and images.out_of_memory and self._beside.make_room():
-                notes.clear()
-                images = capture(self._call, places, passing=(ComputeError,))
-        seconds = (time.perf_counter() - start) / len(samples)
-        if not isinstance(images, Failure):
-            height, width = filler.image.shape[1:]
-            larger = padded_size(height, width, self._plan.side_multiple)
-            was_padded = larger if larger != (height, width) else None
-            return {
-                place: _Result(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None, was_padded)
-                for place, sample in samples.items()
-            }
-        if images.out_of_memory:
-            smaller = "a smaller --batch-size" if self._plan.batch_size > 1 else "another --device or --dtype"
-            anew = ", with --fresh" if self._done else ""
-            rest = "; or -o offload=model, which changes no image" if self._plan.can_offload else ""
-            raise UserError(
-                f"out of memory with {self._plan.batch_size} samples per call; valid: {smaller}{anew}{rest}"
-            )
-        if len(samples) == 1:
-            return {place: _Result(sample.id, images, seconds) for place, sample in samples.items()}
-        # One bad sample must not spoil the rest of its batch: call the method for each sample by itself, in its place.
-        results: dict[int, _Result] = {}
-        for place, sample in samples.items():
-            results |= self._paint({place: sample})
-        return results
-
-    def _stored(self, pool: ThreadPoolExecutor, result: _Result) -> tuple[LedgerEntry, Future[str] | None]:
+    def _storing(self, pool: ThreadPoolExecutor, result: Painted) -> Ended:
+        entry = result.entry(self._protocol.image_format)
         if isinstance(result.image, Failure):
             self._failures[result.sample_id] = result.image
-            return LedgerEntry(id=result.sample_id, status="failed", error=result.image.error), None
-        name = result.sample_id + SUFFIX[self._protocol.image_format]
-        seconds = round(result.seconds, 4)
-        entry = LedgerEntry(
-            id=result.sample_id,
-            status="done",
-            image=name,
-            seconds=seconds,
-            note=result.note,
-            padded=result.padded,
-        )
-        return entry, pool.submit(self._store, name, result.image)
+            return Ended(entry, None, result.image)
+        return Ended(entry, pool.submit(self._store, str(entry.image), result.image))
 
     def _store(self, name: str, image: UInt8[Tensor, "3 h w"]) -> str:
         return self._run.write_image(name, encode_image(image, self._protocol.image_format))
 
-    def _commit(self, stored: Sequence[tuple[LedgerEntry, Future[str] | None]]) -> tuple[int, int]:
-        entries: list[LedgerEntry] = []
-        try:
-            for pending, future in stored:
-                entry = pending.model_copy(update={"sha256": future.result()}) if future else pending
-                self._explain(entry)
-                entries.append(entry)
-        finally:
-            # Record the images before one that could not be written: they are on the disk.
-            self._append(entries)
-        self._beside.committed(entries)
-        return len(stored), sum(future is None for _, future in stored)
-
-    def _explain(self, entry: LedgerEntry) -> None:
-        """Store why a sample failed; if it succeeded, remove the explanation of an earlier failure."""
-        if entry.status == "failed":
-            self._run.write_error(error_name(entry.id), _explained(entry, self._failures[entry.id]))
-        elif entry.id in self._ledger:
-            self._run.error_path(error_name(entry.id)).unlink(missing_ok=True)
-
-    def _append(self, entries: Sequence[LedgerEntry]) -> None:
-        # A sample that fails again with the same error needs no second line.
-        news = [entry for entry in entries if entry.status == "done" or not self._is_known(entry)]
-        self._run.append(*news)
-        self.stored += sum(entry.status == "done" for entry in news)
-
-    def _is_known(self, entry: LedgerEntry) -> bool:
-        return entry.same_outcome(self._ledger.get(entry.id))
+    def _commit(self, batch: Sequence[Ended]) -> tuple[int, int]:
+        self._beside.committed(self._recorder.commit(batch))
+        return len(batch), sum(ended.failure is not None for ended in batch)
 
     def _too_many(self) -> bool:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
 
 
-def _explained(entry: LedgerEntry, failure: Failure) -> str:
-    return f"{entry.id}: {failure.error}\n\n{failure.traceback}"
+def read_sample(dataset: Dataset, index: int) -> tuple[str, Sample | Failure]:
+    """The id at a position of a data set, and the sample or why it can't be read."""
+    return dataset.ids[index], capture(dataset.__getitem__, index)

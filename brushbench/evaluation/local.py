@@ -8,14 +8,12 @@ from brushbench.core.plugins.files import plugin_file
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import protocol_named
 from brushbench.evaluation.generate import Generation, GenerationOutcome, Plan
-from brushbench.evaluation.identity import provenance_of
 from brushbench.evaluation.overlap import Ahead
 from brushbench.evaluation.resolve import Job
 from brushbench.runs.adoption import adopt
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import set_aside
-from brushbench.runs.record import WEIGHTS
 from brushbench.runs.workers import at_work, commit_of, now
 
 
@@ -25,9 +23,7 @@ def generate_here(job: Job, watch: ProgressCallback, ahead: Ahead | None = None)
     Raises `UserError` if the run folder contains another run, or if no sample could be used.
     """
     task, method = job.task, job.method
-    provenance = provenance_of(task.opened, method.device or "cpu")
-    provenance |= {"branch": method.branch} if method.branch else {}
-    provenance |= {f"{WEIGHTS}{part}": place for part, place in method.places.items()}
+    provenance = job.provenance()
     if task.config.fresh:
         set_aside(task.path)
     begun = provenance | {"begun": now()}
@@ -41,7 +37,7 @@ def generate_here(job: Job, watch: ProgressCallback, ahead: Ahead | None = None)
         working = at_work(run, provenance | _where(task.config), lambda: generation.stored)
         with working, doing(KEPT), run.noting(), scoring:
             outcome = generation(watch)
-        _judge(run, outcome)
+        judge(run, outcome)
     finally:
         run.release()
     return run
@@ -68,7 +64,7 @@ def _where(config: RunConfig) -> dict[str, str]:
     return {"shard": f"{shard.index}/{shard.count}"} | ({"commit": commit} if commit else {})
 
 
-def _judge(run: Run, outcome: GenerationOutcome) -> None:
+def judge(run: Run, outcome: GenerationOutcome) -> None:
     """Raise `UserError` if every sample failed by the user's mistake; tidy up a run that is complete."""
     done = {name for name, entry in run.ledger().items() if entry.status == "done"}
     if outcome.failures and not done and all(failure.by_user for failure in outcome.failures.values()):

@@ -8,11 +8,11 @@ from brushbench.core.notes import hearing
 from brushbench.core.types import Dataset
 from brushbench.datasets.open import OpenedDataset, open_dataset
 from brushbench.evaluation.batch_size import automatic_batch
-from brushbench.evaluation.identity import identity_of, identity_of_method, run_path
+from brushbench.evaluation.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.config import RunConfig
-from brushbench.runs.record import Identity
+from brushbench.runs.record import WEIGHTS, Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class Job:
     batch_size: int
     notes: Sequence[str] = ()
     """Warnings of libraries while the method was loaded and the data set identified."""
+
+    def provenance(self) -> dict[str, str]:
+        """Where and with what this process computes, and where the method's weights come from."""
+        method = self.method
+        found = provenance_of(self.task.opened, method.device or "cpu")
+        found |= {"branch": method.branch} if method.branch else {}
+        return found | {f"{WEIGHTS}{part}": place for part, place in method.places.items()}
 
 
 def resolve(config: RunConfig, *, scored: bool = True) -> Job:

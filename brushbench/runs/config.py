@@ -13,6 +13,7 @@ from brushbench.core.protocol import protocol_named
 from brushbench.core.registry import check_name
 
 ENGINES = ("local", "ray")
+STORES = ("driver", "shared")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -87,7 +88,12 @@ class RunConfig:
     """How models compute: `plain`, or the faster recipe `fast`, whose images differ by a few levels."""
     output: str | Path = "runs"
     engine: str = "local"
-    """`local`, or `ray`, where every worker of a Ray cluster takes a shard."""
+    """`local`, or `ray`, where the workers of a Ray cluster share the samples."""
+    workers: int | None = None
+    """The number of workers of a cluster. None: one per GPU, or per core if there is no GPU."""
+    store: str = "driver"
+    """Who writes the images of a cluster's workers: `driver`, the process that hands out the work, or with `shared`
+    each worker, into an output folder that all nodes share."""
     shard: Shard | str = WHOLE
     """A `Shard`, or a text such as `2/8`."""
     fresh: bool = False
@@ -105,8 +111,7 @@ class RunConfig:
         if self.dtype not in DTYPES:
             raise UserError(one_line(f"dtype {self.dtype!r}; valid: {', '.join(DTYPES)}"))
         recipe_named(self.compute)
-        if self.engine not in ENGINES:
-            raise unknown("engine", self.engine, ENGINES)
+        self._check_engine()
         if self.metric_names() == []:
             raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
         self.part()
@@ -120,6 +125,16 @@ class RunConfig:
             raise UserError("fresh would move the other shards' images away; valid: fresh or a shard, not both")
         if self.max_failures is not None and self.max_failures < 0:
             raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
+
+    def _check_engine(self) -> None:
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        if self.store not in STORES:
+            raise unknown("store", self.store, STORES)
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"workers={self.workers}; valid: 1 or more")
+        if self.engine != "ray" and (self.workers is not None or self.store != "driver"):
+            raise UserError("workers and store are options of a cluster; valid with them: engine ray")
 
     def metric_names(self) -> list[str] | None:
         """The metrics as a list; None for the default ones."""

@@ -18,7 +18,7 @@ images. A run that is killed at any moment and resumed therefore ends with the s
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
@@ -137,6 +137,11 @@ class Run:
         with self._lock:
             return list(owners.live(self.path, self._claim))
 
+    @property
+    def claim(self) -> str | None:
+        """The name of this process's claim on the run; None if it has made none."""
+        return self._claim.name if self._claim else None
+
     def release(self) -> None:
         """Remove this process's claim on the run."""
         if self._claim is not None:
@@ -180,9 +185,14 @@ class Run:
         """The last entry for each id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
-    def intact(self) -> dict[str, LedgerEntry]:
-        """The entries that are done and whose image hasn't changed since it was stored."""
-        return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
+    def intact(self, names: Container[str] | None = None) -> dict[str, LedgerEntry]:
+        """The entries that are done and whose image hasn't changed since it was stored; of all samples, or of some."""
+        entries = self.ledger()
+        return {
+            name: entry
+            for name, entry in entries.items()
+            if (names is None or name in names) and self._is_intact(entry)
+        }
 
     def changed_images(self) -> dict[str, str]:
         """The finished samples whose image was changed or deleted after it was stored, each with what happened.

@@ -29,17 +29,27 @@ GIT_SECONDS = 5.0
 @contextmanager
 def at_work(run: Run, provenance: Mapping[str, str], images: Callable[[], int]) -> Iterator[None]:
     """Write one line before and one after the work; `images` returns how many images this process has stored."""
-    worker = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
-    began, begun = now(), time.monotonic()
-    where = {"host": socket.gethostname(), "pid": os.getpid(), "command": command(), **provenance}
-    run.append_line(NAME, json.dumps({"worker": worker, "began": began, **where}, ensure_ascii=False))
+    begun = time.monotonic()
+    worker = began(run, {"host": socket.gethostname(), "pid": os.getpid(), **provenance})
     try:
         yield
     finally:
-        seconds = round(time.monotonic() - begun, 1)
-        ended = {"worker": worker, "ended": now(), "seconds": seconds, "images": images()}
-        # If writing fails, too, the user should see the error that ended the work, not this one.
-        capture(run.append_line, NAME, json.dumps(ended, ensure_ascii=False))
+        ended(run, worker, time.monotonic() - begun, images())
+
+
+def began(run: Run, where: Mapping[str, str | int]) -> str:
+    """Write the line of a worker that begins, with its `host` and `pid`, and return its name there."""
+    worker = f"{where['host']}-{where['pid']}-{uuid.uuid4().hex[:4]}"
+    line = {"worker": worker, "began": now(), "host": where["host"], "pid": where["pid"], "command": command(), **where}
+    run.append_line(NAME, json.dumps(line, ensure_ascii=False))
+    return worker
+
+
+def ended(run: Run, worker: str, seconds: int | float, images: int) -> None:
+    """Write the line of a worker that ends."""
+    line = {"worker": worker, "ended": now(), "seconds": round(seconds, 1), "images": images}
+    # If writing fails, too, the user should see the error that ended the work, not this one.
+    capture(run.append_line, NAME, json.dumps(line, ensure_ascii=False))
 
 
 def now() -> str:

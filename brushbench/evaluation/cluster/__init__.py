@@ -1,0 +1,1 @@
+"""`--engine ray`: share a run among the workers of a Ray cluster."""

@@ -1,0 +1,359 @@
+"""Hand out the batches of a run to workers until all are done, whatever happens to the workers."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+from typing import Protocol as Interface
+
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.progress import ProgressCallback, announce
+from brushbench.evaluation.cluster.agreement import Agreement, apart
+from brushbench.evaluation.cluster.crew import Event, Lost, NoRoom
+from brushbench.evaluation.cluster.work import Work, stored_identity, unfinished
+from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Wanted
+from brushbench.evaluation.resolve import Task
+from brushbench.runs.folder import Run
+
+Stage = Literal["starting", "loading", "sharing", "idle", "busy", "refused"]
+MOST_VAIN = 3
+"""The most workers, for each that there should be, that may end before any has generated anything."""
+MOST_FULL = 10
+"""The most times in a row that results may find no room in the object store."""
+
+
+class Crew(Interface):
+    """The workers of a cluster; see `RayCrew`."""
+
+    @property
+    def needs(self) -> str:
+        """What each worker needs, in words."""
+        ...
+
+    def capacity(self) -> int:
+        """The number of workers that there should be now."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Start a worker."""
+        ...
+
+    def load(self, name: str) -> None:
+        """Tell a worker to load the method."""
+        ...
+
+    def share(self, name: str, folder: str, claim: str) -> None:
+        """Tell a worker to store its images itself."""
+        ...
+
+    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
+        """Give a worker batches."""
+        ...
+
+    def rest(self, name: str) -> None:
+        """Tell a worker to give up what it has loaded, but to stay in its place."""
+        ...
+
+    def kill(self, name: str) -> None:
+        """End a worker."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+    def events(self, timeout: int | float) -> list[Event]:
+        """The answers that have come, after at most `timeout` seconds."""
+        ...
+
+    def ask(self, names: Sequence[str], now: int | float) -> Mapping[str, int | float]:
+        """Ask workers whether they are alive; returns for how many seconds each has not answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds."""
+
+    poll: int | float = 0.5
+    capacity: int | float = 2.0
+    """Until the cluster is asked again how many workers it has room for."""
+    grace: int | float = 60.0
+    """For workers that still load, once one has loaded: most of them decide with what the run is made."""
+    silent: int | float = 60.0
+    """For a worker that doesn't answer, until it is ended."""
+    loading: int | float = 600.0
+    """For one that doesn't answer while it loads."""
+    start: int | float = 60.0
+    """Until it is said that the cluster has no room for any worker."""
+    rest: int | float = 2.0
+    """Until a worker whose results found no room gets work again."""
+    parting: int | float = 30.0
+    """For images that are being generated when the run is interrupted."""
+
+
+USUAL = Patience()
+
+
+@dataclass(slots=True)
+class _Member:
+    stage: Stage
+    since: int | float
+    """When it reached the stage."""
+    where: Here | None = None
+    loaded: Loaded | None = None
+    joined: int | float = 0.0
+    line: str = ""
+    """Its name in workers.jsonl; empty until it has joined."""
+    images: int = 0
+
+
+@final
+class Foreman:
+    """Makes one run with a crew. No byte depends on how many workers it has, on their speed or on their end."""
+
+    def __init__(
+        self,
+        task: Task,
+        crew: Crew,
+        watch: ProgressCallback,
+        patience: Patience = USUAL,
+        clock: Callable[[], int | float] = time.monotonic,
+    ) -> None:
+        self._task = task
+        self._crew = crew
+        self._watch = watch
+        self._patience = patience
+        self._clock = clock
+        self._agreement = Agreement(stored_identity(task.path))
+        self._unfinished = unfinished(task)
+        self._work: Work | None = None
+        self._members: dict[str, _Member] = {}
+        self._started = 0
+        self._refusals: list[tuple[str, str]] = []
+        """The machine of each worker that was refused, and why."""
+        self._vain = 0
+        self._full = 0
+        self._room: tuple[int, int | float] = (0, float("-inf"))
+        """The number of workers that there should be, and when that was found out."""
+        self._said_waiting = False
+
+    def __call__(self) -> Run:
+        """Generate to the end. Raises `UserError` if no worker can, or for a sample that ends every worker."""
+        try:
+            while not self._is_over():
+                self._step()
+            return self._end()
+        except KeyboardInterrupt:
+            self._part()
+            raise
+        finally:
+            self._crew.close()
+            if self._work:
+                self._work.run.release()
+
+    def _is_over(self) -> bool:
+        return self._work is not None and (self._work.schedule.remaining == 0 or self._work.too_many_failures())
+
+    def _step(self) -> None:
+        self._hire()
+        self._begin()
+        for name in self._at("idle"):
+            self._hand_out(name)
+        if not self._is_over():
+            for event in self._crew.events(self._patience.poll):
+                self._heed(event)
+            self._look_after()
+
+    def _at(self, *stages: Stage) -> list[str]:
+        return [name for name, member in self._members.items() if member.stage in stages]
+
+    def _enter(self, name: str, stage: Stage) -> None:
+        self._members[name].stage = stage
+        self._members[name].since = self._clock()
+
+    def _hire(self) -> None:
+        """Start workers while there should be more of them. Those that were refused keep their places."""
+        now = self._clock()
+        if now - self._room[1] >= self._patience.capacity:
+            self._room = self._crew.capacity(), now
+        useful = (self._work.schedule.remaining if self._work else self._unfinished) + len(self._at("refused"))
+        while len(self._members) < min(self._room[0], useful):
+            self._started += 1
+            name = f"worker {self._started}"
+            self._members[name] = _Member("starting", now)
+            self._crew.start(name)
+        if len(self._at("refused")) == len(self._members) and self._refusals:
+            raise UserError(self._why_none())
+
+    def _begin(self) -> None:
+        """Begin the work as soon as it is known with what the run is made."""
+        if self._work is not None:
+            return
+        loaded = [member for member in self._members.values() if member.loaded]
+        waited = loaded and self._clock() - min(member.since for member in loaded) > self._patience.grace
+        agreed = self._agreement.decide(complete=bool(waited) or not self._at("loading"))
+        if agreed is not None:
+            self._work = Work(self._task, agreed, self._watch)
+            for name, member in list(self._members.items()):
+                if member.loaded:
+                    self._admit(name, self._work, member.loaded)
+
+    def _heed(self, event: Event) -> None:
+        name, answer = event.worker, event.answer
+        if name not in self._members:
+            return
+        match answer:
+            case Lost():
+                self._lose(name, answer.reason, blame=event.step == "generate")
+            case Mistake():
+                self._refuse(name, answer.text)
+            case NoRoom():
+                self._wait_for_room(name, answer.reason)
+            case Here():
+                self._members[name].where = answer
+                self._enter(name, "loading")
+                self._crew.load(name)
+            case Loaded():
+                self._loaded(name, answer)
+            case None:
+                self._enter(name, "idle")
+            case dict():
+                self._take(name, answer)
+            case _:
+                # An answer that it is alive.
+                return
+
+    def _loaded(self, name: str, loaded: Loaded) -> None:
+        self._members[name].loaded = loaded
+        self._enter(name, "sharing")
+        self._agreement.add(self._place(name), loaded)
+        if self._work:
+            self._admit(name, self._work, loaded)
+
+    def _admit(self, name: str, work: Work, loaded: Loaded) -> None:
+        """Let a worker join, if it would make the same run."""
+        if loaded.identity.fingerprint() != work.identity.fingerprint():
+            self._refuse(name, f"it differs from the other workers in {apart(work.identity, loaded.identity)}")
+            return
+        member = self._members[name]
+        member.joined = self._clock()
+        member.line = work.begin_worker(member.where, loaded) if member.where else ""
+        if self._task.config.store == "shared":
+            self._crew.share(name, str(self._task.path.absolute()), work.claim)
+        else:
+            self._enter(name, "idle")
+
+    def _hand_out(self, name: str) -> None:
+        if self._work is None or self._clock() < self._members[name].since:
+            return
+        batches = self._work.schedule.hand_out(name, len(self._at("idle", "busy")), self._clock())
+        if batches:
+            self._enter(name, "busy")
+            self._crew.generate(name, self._work.wanted(batches), resumed=self._work.resumed)
+
+    def _take(self, name: str, results: Batches) -> None:
+        """Record what a worker has generated, after it has got its next batches."""
+        assert self._work is not None
+        new = self._work.schedule.finished(name, self._clock())
+        self._vain = self._full = 0
+        self._enter(name, "idle")
+        self._hand_out(name)
+        self._members[name].images += self._work.record(results[number] for number in new)
+
+    def _lose(self, name: str, reason: str, *, blame: bool) -> None:
+        place, self._vain = self._place(name), self._vain + 1
+        del self._members[name]
+        self._crew.kill(name)
+        self._say(f"{place} was lost, and other workers do its part: {reason}")
+        if self._work:
+            self._work.schedule.lost(name, blame=blame)
+            self._check_given_up(self._work, f"{place}: {reason}")
+        if self._vain > MOST_VAIN * max(1, self._room[0]):
+            raise UserError(one_line(f"workers of the cluster end before they have generated anything: {reason}"))
+
+    def _check_given_up(self, work: Work, reason: str) -> None:
+        given_up = work.schedule.given_up()
+        if given_up:
+            names = ", ".join(work.ids(given_up)[:4])
+            raise UserError(
+                one_line(f"every worker that generates these samples ends: {names}; the last one, {reason}")
+            )
+
+    def _refuse(self, name: str, text: str) -> None:
+        """Leave out a worker that can't do its part. It keeps its place, so that no other one starts there."""
+        if self._work:
+            self._work.schedule.lost(name, blame=True)
+        self._refusals.append((self._machine(name), text))
+        self._enter(name, "refused")
+        self._crew.rest(name)
+        if len(self._at("refused")) < len(self._members):
+            self._say(f"{self._place(name)} is left out: {text}")
+
+    def _wait_for_room(self, name: str, reason: str) -> None:
+        assert self._work is not None
+        self._full += 1
+        if self._full > MOST_FULL:
+            raise UserError(
+                one_line(f"the cluster's object store is full: {reason}; valid: more memory for it, or --store shared")
+            )
+        self._work.schedule.lost(name, blame=False)
+        self._work.schedule.halve()
+        self._enter(name, "idle")
+        self._members[name].since += self._patience.rest
+
+    def _look_after(self) -> None:
+        """Find workers that are overdue, and end those that have stopped answering."""
+        now = self._clock()
+        if self._work:
+            for name in self._work.schedule.overdue(now):
+                waited = now - self._members[name].since
+                self._say(f"{self._place(name)} is overdue after {waited:.0f} s: other workers do its part, too")
+        reachable = self._at("loading", "sharing", "idle", "busy")
+        for name, seconds in self._crew.ask(reachable, now).items():
+            loading = self._members[name].stage == "loading"
+            if seconds > (self._patience.loading if loading else self._patience.silent):
+                self._lose(name, f"it hasn't answered for {seconds:.0f} s", blame=False)
+        waiting = [now - self._members[name].since for name in self._at("starting")]
+        if not reachable and not self._said_waiting and waiting and max(waiting) > self._patience.start:
+            self._said_waiting = True
+            self._say(f"the cluster has had no room for a worker, which needs {self._crew.needs}; still waiting")
+
+    def _end(self) -> Run:
+        assert self._work is not None
+        left = self._work.schedule.busy
+        late = [self._place(name) for name, flight in left.items() if flight.overdue]
+        if late:
+            self._say(f"done without {', '.join(late)}, which had not answered yet")
+        for name, member in self._members.items():
+            if member.line and not (name in left and left[name].overdue):
+                self._work.end_worker(member.line, self._clock() - member.joined, member.images)
+        return self._work.end()
+
+    def _part(self) -> None:
+        """Store the images that are being generated, as far as they come soon; a second Ctrl-C ends that, too."""
+        until = self._clock() + self._patience.parting
+        while self._work and self._work.schedule.busy and (rest := until - self._clock()) > 0:
+            for event in self._crew.events(min(rest, self._patience.poll)):
+                if isinstance(event.answer, dict):
+                    new = self._work.schedule.finished(event.worker, self._clock())
+                    self._members[event.worker].images += self._work.record(event.answer[number] for number in new)
+                elif event.step == "generate":
+                    self._work.schedule.lost(event.worker, blame=False)
+
+    def _machine(self, name: str) -> str:
+        where = self._members[name].where
+        return where.node if where else "a machine"
+
+    def _place(self, name: str) -> str:
+        where = self._members[name].where
+        return f"{name} ({where.node}, process {where.pid})" if where else name
+
+    def _say(self, line: str) -> None:
+        announce(self._watch, one_line(line))
+
+    def _why_none(self) -> str:
+        """Why all workers were refused: the reason that was first, with the machines that it holds for."""
+        reason = self._refusals[0][1]
+        machines = dict.fromkeys(machine for machine, text in self._refusals if text == reason)
+        return one_line(f"{', '.join(machines)}: {reason}")
