@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, Literal, final, runtime_checkable
+from typing import Protocol as Interface
 
 from brushbench.core.errors import one_line
 from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Setting, Wanted, Worker
@@ -39,6 +40,56 @@ class Event:
     worker: str
     step: Step
     answer: Answer
+
+
+@runtime_checkable
+class Crew(Interface):
+    """The workers of a cluster; see `RayCrew`."""
+
+    @property
+    def needs(self) -> str:
+        """What each worker needs, in words."""
+        ...
+
+    def capacity(self) -> int:
+        """The number of workers that there should be now."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Start a worker."""
+        ...
+
+    def load(self, name: str) -> None:
+        """Tell a worker to load the method."""
+        ...
+
+    def share(self, name: str, folder: str, claim: str) -> None:
+        """Tell a worker to store its images itself."""
+        ...
+
+    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
+        """Give a worker batches."""
+        ...
+
+    def rest(self, name: str) -> None:
+        """Tell a worker to give up what it has loaded, but to stay in its place."""
+        ...
+
+    def kill(self, name: str) -> None:
+        """End a worker."""
+        ...
+
+    def close(self) -> None:
+        """End all workers."""
+        ...
+
+    def events(self, timeout: int | float) -> list[Event]:
+        """The answers that have come, after at most `timeout` seconds."""
+        ...
+
+    def ask(self, names: Sequence[str], now: int | float) -> Mapping[str, int | float]:
+        """Ask workers whether they are alive; returns for how many seconds each has not answered."""
+        ...
 
 
 @final

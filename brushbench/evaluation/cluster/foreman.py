@@ -1,17 +1,16 @@
 """Hand out the batches of a run to workers until all are done, whatever happens to the workers."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
-from typing import Protocol as Interface
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, announce
 from brushbench.evaluation.cluster.agreement import Agreement, apart
-from brushbench.evaluation.cluster.crew import Event, Lost, NoRoom
+from brushbench.evaluation.cluster.crew import Crew, Event, Lost, NoRoom
 from brushbench.evaluation.cluster.work import Work, stored_identity, unfinished
-from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Wanted
+from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.folder import Run
 
@@ -20,55 +19,6 @@ MOST_VAIN = 3
 """The most workers, for each that there should be, that may end before any has generated anything."""
 MOST_FULL = 10
 """The most times in a row that results may find no room in the object store."""
-
-
-class Crew(Interface):
-    """The workers of a cluster; see `RayCrew`."""
-
-    @property
-    def needs(self) -> str:
-        """What each worker needs, in words."""
-        ...
-
-    def capacity(self) -> int:
-        """The number of workers that there should be now."""
-        ...
-
-    def start(self, name: str) -> None:
-        """Start a worker."""
-        ...
-
-    def load(self, name: str) -> None:
-        """Tell a worker to load the method."""
-        ...
-
-    def share(self, name: str, folder: str, claim: str) -> None:
-        """Tell a worker to store its images itself."""
-        ...
-
-    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
-        """Give a worker batches."""
-        ...
-
-    def rest(self, name: str) -> None:
-        """Tell a worker to give up what it has loaded, but to stay in its place."""
-        ...
-
-    def kill(self, name: str) -> None:
-        """End a worker."""
-        ...
-
-    def close(self) -> None:
-        """End all workers."""
-        ...
-
-    def events(self, timeout: int | float) -> list[Event]:
-        """The answers that have come, after at most `timeout` seconds."""
-        ...
-
-    def ask(self, names: Sequence[str], now: int | float) -> Mapping[str, int | float]:
-        """Ask workers whether they are alive; returns for how many seconds each has not answered."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +87,8 @@ class Foreman:
         self._room: tuple[int, int | float] = (0, float("-inf"))
         """The number of workers that there should be, and when that was found out."""
         self._said_waiting = False
+        self._looked = float("-inf")
+        """When workers were last looked after."""
 
     def __call__(self) -> Run:
         """Generate to the end. Raises `UserError` if no worker can, or for a sample that ends every worker."""
@@ -305,6 +257,9 @@ class Foreman:
     def _look_after(self) -> None:
         """Find workers that are overdue, and end those that have stopped answering."""
         now = self._clock()
+        if now - self._looked < self._patience.poll:
+            return
+        self._looked = now
         if self._work:
             for name in self._work.schedule.overdue(now):
                 waited = now - self._members[name].since

@@ -6,7 +6,7 @@ worker repeats those of the worker that would take longest. A batch counts once,
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import final
@@ -19,8 +19,6 @@ PATIENCE = 4.0
 """A worker is overdue after this many times the time that its batches are expected to take."""
 LEAST_PATIENCE = 5.0
 """Seconds that no worker is overdue before."""
-REPEAT_AFTER = 1.5
-"""A worker that took this many times longer than expected is expected to take as long again."""
 RECENT = 64
 """The number of latest times that expectations are learned from."""
 MOST_LOSSES = 5
@@ -33,16 +31,7 @@ class Flight:
 
     batches: tuple[int, ...]
     since: int | float
-    expected: int | float | None
-    """Seconds that they should take; None if nothing was learned yet."""
     overdue: bool = False
-
-    def remaining(self, now: int | float) -> float:
-        """The seconds that they should still take."""
-        if self.expected is None:
-            return 0.0
-        elapsed = now - self.since
-        return float(elapsed if elapsed > REPEAT_AFTER * self.expected else max(0.0, self.expected - elapsed))
 
 
 @final
@@ -57,10 +46,14 @@ class Schedule:
         self._total = len(self._waiting)
         self._recent: deque[float] = deque(maxlen=RECENT)
         """Latest times per batch, of all workers."""
+        self._usual: float | None = None
+        """The median of these."""
         self._own: dict[str, float] = {}
         """The latest time per batch of each worker."""
         self._losses: Counter[int] = Counter()
         self._most = MOST_BATCHES
+        self._longest: tuple[int | float, float, tuple[int, ...]] | None = None
+        """The time of the last search for what takes longest, its seconds and batches; None if it no longer holds."""
 
     @property
     def remaining(self) -> int:
@@ -80,16 +73,17 @@ class Schedule:
         """The next batches for an idle worker, one of `workers`; none if there is nothing useful to do."""
         batches = self._next(worker, workers) or self._repeated(worker, now)
         if batches:
-            each = self._expected(worker)
-            self._flights[worker] = Flight(batches, now, None if each is None else each * len(batches))
+            self._flights[worker] = Flight(batches, now)
+            self._longest = None
         return batches
 
     def finished(self, worker: str, now: int | float) -> tuple[int, ...]:
         """Take note that a worker has finished what it had; returns the batches that nobody had finished before."""
-        flight = self._flights.pop(worker)
+        flight, self._longest = self._flights.pop(worker), None
         seconds = (now - flight.since) / len(flight.batches)
         self._own[worker] = seconds
         self._recent.append(seconds)
+        self._usual = median(self._recent)
         new = tuple(batch for batch in flight.batches if batch not in self._done)
         self._done |= set(new)
         return new
@@ -97,7 +91,7 @@ class Schedule:
     def lost(self, worker: str, *, blame: bool) -> None:
         """Take note that a worker is gone; `blame` tells whether its batches may have ended it."""
         self._own.pop(worker, None)
-        flight = self._flights.pop(worker, None)
+        flight, self._longest = self._flights.pop(worker, None), None
         if flight is not None:
             if blame:
                 self._losses.update(batch for batch in flight.batches if batch not in self._done)
@@ -111,8 +105,9 @@ class Schedule:
         """The workers that have just become overdue; others will get their batches, too."""
         late = []
         for worker, flight in self._flights.items():
-            if not flight.overdue and flight.expected is not None:
-                limit = max(LEAST_PATIENCE, PATIENCE * flight.expected)
+            each = self._expected(worker)
+            if not flight.overdue and each is not None:
+                limit = max(LEAST_PATIENCE, PATIENCE * each * len(flight.batches))
                 if now - flight.since > limit:
                     flight.overdue = True
                     late.append(worker)
@@ -153,18 +148,30 @@ class Schedule:
 
     def _expected(self, worker: str) -> float | None:
         """The seconds that a worker should take for a batch; None if nothing was learned yet."""
-        return self._own.get(worker) or (median(self._recent) if self._recent else None)
+        return self._own.get(worker) or self._usual
 
     def _repeated(self, worker: str, now: int | float) -> tuple[int, ...]:
         """The batches of the worker that will take longest, if this one should be faster."""
         each = self._expected(worker)
         if each is None:
             return ()
+        if self._longest is None or self._longest[0] != now:
+            self._longest = now, *self._find_longest(now)
+        _, seconds, batches = self._longest
+        return batches if seconds > each * len(batches) else ()
+
+    def _find_longest(self, now: int | float) -> tuple[float, tuple[int, ...]]:
+        """Batches that only one worker has, and the most seconds that one should still take for them."""
         counts = Counter(batch for flight in self._flights.values() for batch in flight.batches)
-        best: tuple[float, Sequence[int]] = (0.0, ())
-        for flight in self._flights.values():
-            left = [batch for batch in flight.batches if batch not in self._done and counts[batch] == 1]
-            gain = flight.remaining(now) - each * len(left)
-            if left and gain > best[0]:
-                best = gain, left
-        return tuple(best[1])
+        found: tuple[float, tuple[int, ...]] = (0.0, ())
+        for worker, flight in self._flights.items():
+            left = tuple(batch for batch in flight.batches if batch not in self._done and counts[batch] == 1)
+            if left and (seconds := self._time_left(worker, flight, now)) > found[0]:
+                found = seconds, left
+        return found
+
+    def _time_left(self, worker: str, flight: Flight, now: int | float) -> float:
+        """The seconds that a worker should still take: half of its time at least, as nobody knows how far it is."""
+        expected = (self._expected(worker) or 0.0) * len(flight.batches)
+        elapsed = float(now - flight.since)
+        return max(expected - elapsed, expected / 2, elapsed - expected)
