@@ -144,7 +144,7 @@ class Generation:
         """Decode the unfinished samples of each chunk, by their place in it."""
         for chunk in self._plan.chunks():
             wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
-            yield {place: pool.submit(read_sample, self._dataset, index) for place, index in wanted.items()}
+            yield {place: pool.submit(decoded_sample, self._dataset, index) for place, index in wanted.items()}
 
     def _storing(self, pool: ThreadPoolExecutor, result: Painted) -> Ended:
         entry = result.entry(self._protocol.image_format)
@@ -164,6 +164,6 @@ class Generation:
         return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
 
 
-def read_sample(dataset: Dataset, index: int) -> tuple[str, Sample | Failure]:
+def decoded_sample(dataset: Dataset, index: int) -> tuple[str, Sample | Failure]:
     """The id at a position of a data set, and the sample or why it can't be read."""
     return dataset.ids[index], capture(dataset.__getitem__, index)

@@ -17,7 +17,7 @@ from brushbench.core.errors import UserError
 from brushbench.core.progress import ProgressCallback
 from brushbench.evaluation.cluster.crew import RayCrew
 from brushbench.evaluation.cluster.foreman import Foreman
-from brushbench.evaluation.cluster.worker import Setting
+from brushbench.evaluation.cluster.worker import WorkerSetting
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.config import WHOLE
 from brushbench.runs.folder import Run
@@ -39,7 +39,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     everywhere = replace(
         config, dataset=task.opened.name, root=root, engine="local", workers=None, store="driver", fresh=False
     )
-    setting = Setting(everywhere, str(Path.cwd()), torch.get_num_threads())
+    setting = WorkerSetting(everywhere, str(Path.cwd()), torch.get_num_threads())
     if config.fresh:
         set_aside(task.path)
     run = Foreman(task, RayCrew(setting, config.workers), watch)()

@@ -35,7 +35,7 @@ class Agreement:
         counts = Counter(loaded.identity.fingerprint() for loaded in self._loaded.values()).most_common(2)
         if len(counts) > 1 and counts[0][1] == counts[1][1]:
             (one, first), (other, second) = (self._one_of(fingerprint) for fingerprint, _ in counts)
-            difference = apart(first.identity, second.identity)
+            difference = difference_between(first.identity, second.identity)
             raise UserError(
                 one_line(f"{one} and {other} would make different runs: {difference}; valid: the same on every node")
             )
@@ -45,7 +45,7 @@ class Agreement:
         return next((place, one) for place, one in self._loaded.items() if one.identity.fingerprint() == fingerprint)
 
 
-def apart(one: Identity, other: Identity) -> str:
+def difference_between(one: Identity, other: Identity) -> str:
     """What two identities differ in, in words."""
     return ", ".join(dict.fromkeys(_differences(one.model_dump(), other.model_dump())))
 

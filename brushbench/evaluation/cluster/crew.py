@@ -7,7 +7,7 @@ from typing import Any, Literal, final, runtime_checkable
 from typing import Protocol as Interface
 
 from brushbench.core.errors import one_line
-from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Setting, Wanted, Worker
+from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Wanted, Worker, WorkerSetting
 
 PING_SECONDS = 5.0
 """Time between two questions whether a worker is alive."""
@@ -96,7 +96,7 @@ class Crew(Interface):
 class RayCrew:
     """Actors of a Ray cluster that this process is connected to."""
 
-    def __init__(self, setting: Setting, workers: int | None) -> None:
+    def __init__(self, setting: WorkerSetting, workers: int | None) -> None:
         """`workers` is their number; None stands for one per GPU, or per core if the cluster has no GPU."""
         import ray
 

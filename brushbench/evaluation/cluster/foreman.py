@@ -7,7 +7,7 @@ from typing import Literal, final
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, announce
-from brushbench.evaluation.cluster.agreement import Agreement, apart
+from brushbench.evaluation.cluster.agreement import Agreement, difference_between
 from brushbench.evaluation.cluster.crew import Crew, Event, Lost, NoRoom
 from brushbench.evaluation.cluster.work import Work, stored_identity, unfinished
 from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake
@@ -186,7 +186,9 @@ class Foreman:
     def _admit(self, name: str, work: Work, loaded: Loaded) -> None:
         """Let a worker join, if it would make the same run."""
         if loaded.identity.fingerprint() != work.identity.fingerprint():
-            self._refuse(name, f"it differs from the other workers in {apart(work.identity, loaded.identity)}")
+            self._refuse(
+                name, f"it differs from the other workers in {difference_between(work.identity, loaded.identity)}"
+            )
             return
         member = self._members[name]
         member.joined = self._clock()

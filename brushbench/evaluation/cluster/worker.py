@@ -18,7 +18,7 @@ from brushbench.core.method_info import Role
 from brushbench.core.protocol import protocol_named
 from brushbench.core.types import Sample
 from brushbench.evaluation.call import MethodCall
-from brushbench.evaluation.generate import Idle, read_sample
+from brushbench.evaluation.generate import Idle, decoded_sample
 from brushbench.evaluation.paint import Painted, Painter
 from brushbench.evaluation.resolve import Job, resolve
 from brushbench.imaging.images import encode_image
@@ -77,7 +77,7 @@ Batches = Mapping[int, Sequence[Made]]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class WorkerSetting:
     """The conditions under which every worker computes, as the process that hands out the work does."""
 
     config: RunConfig
@@ -91,7 +91,7 @@ class Setting:
 class Worker:
     """One process of a cluster."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: WorkerSetting) -> None:
         """Load nothing yet."""
         self._setting = setting
         self._job: Job | None = None
@@ -154,7 +154,7 @@ class Worker:
     ) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
         dataset = self._loaded().task.dataset
         for places in wanted.values():
-            yield {place: pool.submit(read_sample, dataset, index) for place, index in places.items()}
+            yield {place: pool.submit(decoded_sample, dataset, index) for place, index in places.items()}
 
     def _made(self, painted: Painted, image_format: str) -> Made:
         entry = painted.entry(image_format)
