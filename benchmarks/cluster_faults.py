@@ -252,7 +252,7 @@ def restored(trial: Trial) -> None:
     while len(trial.nodes) < 3:
         trial.nodes.append(trial.cluster.add_node(num_cpus=1))
     # A process that is stopped ends only now.
-    subprocess.run(["pkill", "-CONT", "-f", "ray::Worker"], check=False)
+    subprocess.run(["pkill", "-CONT", "-f", "ray::ClusterWorker"], check=False)
     end = time.monotonic() + 60
     while ray.cluster_resources().get("CPU", 0) != 3 and time.monotonic() < end:
         time.sleep(POLL)

@@ -8,7 +8,7 @@ from pathlib import Path
 from brushbench.core.progress import silent
 from brushbench.evaluation.cluster.crew import Answer, Event, Lost, NoRoom
 from brushbench.evaluation.cluster.foreman import USUAL, Foreman, Patience
-from brushbench.evaluation.cluster.worker import Here, Loaded, Wanted, Worker, WorkerSetting
+from brushbench.evaluation.cluster.worker import ClusterWorker, Here, Loaded, Wanted, WorkerSetting
 from brushbench.evaluation.resolve import task_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -31,7 +31,7 @@ class Say:
 class FakeCrew:
     """Workers that compute in this process; what they answer comes at a time of the simulated clock."""
 
-    worker: Worker
+    worker: ClusterWorker
     room: int = 3
     """The number of workers that the cluster has room for."""
     seconds: int | float = 1.0
@@ -121,7 +121,7 @@ class FakeCrew:
 
 def crew_for(config: RunConfig, **more: object) -> FakeCrew:
     """A crew whose workers load a configuration."""
-    return FakeCrew(Worker(WorkerSetting(config, str(Path.cwd()), 1)), **more)
+    return FakeCrew(ClusterWorker(WorkerSetting(config, str(Path.cwd()), 1)), **more)
 
 
 def made_by(config: RunConfig, crew: FakeCrew, say: Say | None = None, patience: Patience = USUAL) -> Run:

@@ -332,6 +332,7 @@ def test_doctor(brushbench) -> None:
     [
         ["--help"],
         ["run", "--help"],
+        ["status", "--help"],
         ["data", "get", "--help"],
         ["--version"],
         ["list", "methods"],

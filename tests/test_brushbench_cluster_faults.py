@@ -56,7 +56,7 @@ def test_any_number_of_workers_makes_the_bytes_of_one_process(workers: int, conf
     assert digests(run) == whole
     assert len({name for name, _ in crew.handed_out}) == workers
     lines = (run.path / "workers.jsonl").read_text()
-    assert lines.count('"began"') == lines.count('"ended"') == workers
+    assert lines.count('"began"') == lines.count('"finished": true') == workers
     assert not (run.path / ".owners").exists()
 
 
@@ -94,7 +94,7 @@ def test_a_worker_that_freezes_for_good_is_done_without_and_named(config: RunCon
     assert crew.now < 20
     assert say.lines[-1] == "done without worker 1 (node1, process 100), which had not answered yet"
     lines = (run.path / "workers.jsonl").read_text()
-    assert (lines.count('"began"'), lines.count('"ended"')) == (2, 1)
+    assert (lines.count('"began"'), lines.count('"finished": true'), lines.count('"finished": false')) == (2, 1, 1)
 
 
 def test_the_only_worker_freezes_and_another_takes_its_place(config: RunConfig, whole) -> None:

@@ -20,7 +20,7 @@ from brushbench.core.errors import SampleError, UserError
 from brushbench.curation.convert import Conversion, convert_dataset
 from brushbench.curation.verify import verify_dataset
 from brushbench.datasets.defects import KINDS, DefectError
-from brushbench.datasets.source import check_id
+from brushbench.datasets.names import check_id
 from brushbench.imaging import images
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"

@@ -40,6 +40,9 @@ data_options = _stack(
 partial_option = _output(
     "--allow-partial", is_flag=True, help="Exit with code 0, not 3, if some samples were never generated."
 )
+tracking_option = _output(
+    "--log-to", metavar="[wandb|mlflow|tensorboard][,...]", help="Also log parameters, progress and means to trackers."
+)
 method_choice = _method(
     "--method", required=True, metavar="M[,M...]|all", help="Names, or path/to/file.py:Class; see `list methods`."
 )
@@ -125,7 +128,7 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     from brushbench.runs.config import RunConfig, split_names
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])
-    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial")}
+    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial", "log_to")}
     shared["options"] = parse_pairs(asked["options"])
     shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
+from brushbench.cli.options import (
+    asked_for,
+    data_options,
+    method_options,
+    metrics_options,
+    partial_option,
+    tracking_option,
+)
 from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command, option_in
 from brushbench.cli.study_file import StudyFile, load_study
+from brushbench.cli.tracking import Tracking, tracking_to
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 @data_options
 @metrics_options
 @partial_option
+@tracking_option
 @verbosity_options
 @option_in("Output")("--gallery", is_flag=True, help="Also build a page of all samples, OUTPUT/gallery/index.html.")
 # Any: what click has parsed, by option.
@@ -55,6 +64,7 @@ def run_command(study: StudyFile | None, gallery: bool, **asked: Any) -> int:
 @method_options
 @data_options
 @partial_option
+@tracking_option
 @verbosity_options
 # Any: what click has parsed, by option.
 def generate_command(**asked: Any) -> int:
@@ -71,7 +81,7 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> 
 
         template, names, splits = asked_for(asked)
         jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
-        runs = all_done(jobs, display, lenient=ALL in names, scored=scored)
+        runs = all_done(jobs, display, lenient=ALL in names, scored=scored, log_to=asked["log_to"])
     requested = named_metrics(template) if scored else ()
     code = tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
     if gallery:
@@ -92,18 +102,19 @@ def all_done(
     lenient: bool,
     headings: Sequence[str] = (),
     scored: bool = True,
+    log_to: str | None = None,
 ) -> "list[Run]":
     """Make the runs, showing progress, and draw a contact sheet for each.
 
     Each group of configurations shares one loaded method, or one for each kind of masks that needs its own, and may
     have a heading. A method that cannot be loaded is left out if `lenient`, else an error. All groups share the data
-    set and its options. If not `scored`, images are only generated. What libraries warn of outside the making of a
-    single run becomes a note of every run.
+    set and its options. If not `scored`, images are only generated. Runs are logged to the trackers in `log_to`. What
+    libraries warn of outside the making of a single run becomes a note of every run.
     """
     from brushbench.evaluation.evaluate import preflight
     from brushbench.evaluation.resolve import task_of
 
-    with hearing() as notes:
+    with tracking_to(log_to, Path(jobs[0][0].output)) as tracking, hearing() as notes:
         display.loading(one_line(f"opening {jobs[0][0].dataset or 'the data set'}"))
         # All groups have the same splits of the same data.
         opened = {config.split: task_of(config, scored=scored) for config in jobs[0]}
@@ -112,11 +123,12 @@ def all_done(
         tasks = {split: preflight(task) for split, task in opened.items()}
         display.announce(data_line(next(iter(tasks.values()))))
         display.plan([tasks[config.split].requested * (1 + scored) for configs in jobs for config in configs])
-        finished = _finished(tasks, jobs, headings, lenient, display)
+        finished = _finished(tasks, jobs, headings, lenient, display, tracking)
         display.loading("drawing contact sheets")
         for run, task in finished:
             with run.noting():
                 add_contact_sheet(run, task.dataset)
+            tracking.end(run)
     notes += [note for task in tasks.values() for note in task.notes]
     for run, _ in finished:
         run.add_notes(notes)
@@ -134,6 +146,7 @@ def _finished(
     headings: Sequence[str],
     lenient: bool,
     display: "Display",
+    tracking: Tracking,
 ) -> "list[tuple[Run, Task]]":
     """Return the runs that could be made, each with its task."""
     from brushbench.evaluation.evaluate import make
@@ -162,7 +175,7 @@ def _finished(
                 _warn_of_memory(display, task, method)
                 display.begin_run(begun)
                 begun += 1
-                finished.append((make(task, method, display), task))
+                finished.append((make(task, method, tracking.following(task.path, display)), task))
     if not finished:
         raise UserError("none of the methods could be loaded")
     return finished

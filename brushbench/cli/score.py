@@ -7,10 +7,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from brushbench.cli.options import data_options, metrics_options, partial_option
+from brushbench.cli.options import data_options, metrics_options, partial_option, tracking_option
 from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
 from brushbench.cli.screen import verbosity_options
 from brushbench.cli.sections import command
+from brushbench.cli.tracking import tracking_to
 from brushbench.core.errors import UserError, one_line
 
 
@@ -21,6 +22,7 @@ from brushbench.core.errors import UserError, one_line
 @data_options
 @metrics_options
 @partial_option
+@tracking_option
 @verbosity_options
 def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
     """Score run folders, or images made elsewhere (--images), and print a table."""
@@ -34,18 +36,21 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
         _check_only_of_runs()
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     asked["dataset_options"] = parse_pairs(asked["dataset_options"])
+    log_to: str | None = asked.pop("log_to")
     if images is None:
         names = split_names(asked["metrics"]) if asked["metrics"] else None
-        return _score_runs(runs, names, asked, allow_partial)
-    with showing_progress(one_line(f"loading PyTorch, to score {images}", 200)) as watch:
+        return _score_runs(runs, names, asked, log_to, allow_partial)
+    loading = one_line(f"loading PyTorch, to score {images}", 200)
+    with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
         from brushbench.evaluation.evaluate import score_images
         from brushbench.runs.config import RunConfig
 
         config = RunConfig(method="copy", **asked)
         imported, wrong_sizes, task = score_images(Path(images), name, config, watch)
+        with imported.run.noting():
+            add_contact_sheet(imported.run, task.dataset)
+        tracking.end(imported.run)
     click.echo(data_line(task), err=True)
-    with imported.run.noting():
-        add_contact_sheet(imported.run, task.dataset)
     code = tables([imported.run], requested=named_metrics(config))
     sizes = [f"{key} ({size})" for key, size in sorted(wrong_sizes.items())]
     for problem, told in (
@@ -60,11 +65,14 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
 
 
 # Any: what click has parsed, by option.
-def _score_runs(runs: Sequence[str], names: Sequence[str] | None, asked: dict[str, Any], allow_partial: bool) -> int:
+def _score_runs(
+    runs: Sequence[str], names: Sequence[str] | None, asked: dict[str, Any], log_to: str | None, allow_partial: bool
+) -> int:
     from brushbench.cli.progress import showing_progress
 
     options = asked["metric_options"]
-    with showing_progress(one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)) as watch:
+    loading = one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)
+    with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
         from brushbench.evaluation.evaluate import score as score_run
         from brushbench.runs.folders import expand
 
@@ -73,19 +81,21 @@ def _score_runs(runs: Sequence[str], names: Sequence[str] | None, asked: dict[st
         scored = []
         for number, run in enumerate(found):
             watch.begin_run(number)
-            scored.append(score_run(run, names, asked["root"], watch, metric_options=options))
+            following = tracking.following(run.path, watch)
+            scored.append(score_run(run, names, asked["root"], following, metric_options=options))
+            tracking.end(scored[-1])
     return tables(scored, requested=columns_of([*(names or ()), *options], options), allow_partial=allow_partial)
 
 
 def _check_only_of_runs() -> None:
     """Raise `UserError` for an option without effect on a run folder, which has its own options."""
     context = click.get_current_context()
-    valid = ("runs", "root", "metrics", "metric_options", "allow_partial")
+    valid = ("runs", "root", "metrics", "metric_options", "allow_partial", "log_to")
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
     for option in options:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
                 f"{option.opts[0]} has no effect on a RUN, which has its own options; valid with it: --root, "
-                "--metrics, --metric-option, --allow-partial"
+                "--metrics, --metric-option, --allow-partial, --log-to"
             )

@@ -42,7 +42,7 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
         outputs = by_name(PREPARED)(study, rows, splits)
         jobs = [list(made.configs) for made in planned]
         headings = [made.row.title() for made in planned]
-        runs = all_done(jobs, display, lenient=lenient, headings=headings)
+        runs = all_done(jobs, display, lenient=lenient, headings=headings, log_to=asked["log_to"])
     code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
     outputs.write(runs, planned)
     if gallery:

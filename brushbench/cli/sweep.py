@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from brushbench.cli.figure_options import look_options, width_option
-from brushbench.cli.options import asked_for, data_options, method_options, metrics_options, partial_option
+from brushbench.cli.options import (
+    asked_for,
+    data_options,
+    method_options,
+    metrics_options,
+    partial_option,
+    tracking_option,
+)
 from brushbench.cli.results import named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
 from brushbench.cli.screen import tell, verbosity_options
@@ -43,6 +50,7 @@ TRADE_OFF = "brushbench.reports.trade_off:write_trade_off"
 @data_options
 @metrics_options
 @partial_option
+@tracking_option
 @verbosity_options
 def sweep_command(
     variations: tuple[str, ...], figure: str | None, width: str | None, font: str, no_title: bool, **asked: Any
@@ -85,7 +93,9 @@ def _made(
     headings = [
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
-    runs = all_done([made.configs for made in planned], display, lenient=False, headings=headings)
+    runs = all_done(
+        [made.configs for made in planned], display, lenient=False, headings=headings, log_to=asked["log_to"]
+    )
     return runs, planned, template
 
 

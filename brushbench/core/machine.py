@@ -15,7 +15,7 @@ LEAST_MEMORY = 4 << 30
 """Bytes of address space that PyTorch needs to load. With less, it may end the process without a message."""
 NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of the disk is used up"}
 """The reason for each error number."""
-_HELP = ("-h", "--help", "--version", "list")
+_HELP = ("-h", "--help", "--version", "list", "status")
 _UNMAPPED = ("failed to map segment", "Cannot allocate memory", "cannot allocate memory")
 _NO_THREAD = "can't start new thread"
 LIMITS = "valid: a smaller --batch-size, fewer programs at once, or a higher limit (ulimit -v, or the job's)"

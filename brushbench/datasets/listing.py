@@ -13,8 +13,8 @@ from torch import Tensor
 from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.options import Value
 from brushbench.datasets.defects import DataFinding, DefectError, Report
-from brushbench.datasets.names import one_form
-from brushbench.datasets.source import check_caption, check_id, check_mask_size, inside_root
+from brushbench.datasets.names import check_id, one_form
+from brushbench.datasets.source import check_caption, check_mask_size, inside_root
 from brushbench.imaging.images import Size, read_mask
 from brushbench.imaging.masks import decode_rle
 

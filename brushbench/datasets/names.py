@@ -14,6 +14,9 @@ from pathlib import Path
 from brushbench.core.errors import one_line
 from brushbench.datasets.defects import DataFinding, DefectError, Report, refuse
 
+MAX_ID_BYTES = 128
+NOT_IN_NAMES = '/\\:*?"<>|'
+"""Characters that no file name may have on some system."""
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -92,3 +95,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
     """A sorting key that compares digits as numbers."""
     parts = _NUMBER.split(name)
     return [(int(part), "") if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
+def check_id(sample_id: str) -> None:
+    """Raises `DefectError` for an id that can't be the name of a file on every system."""
+    printable = sample_id.isprintable() and not set(sample_id) & set(NOT_IN_NAMES)
+    if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
+        valid = f"valid: 1 to {MAX_ID_BYTES} bytes, none of {' '.join(NOT_IN_NAMES)}, and no dot or space first"
+        raise DefectError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"), "bad-id")

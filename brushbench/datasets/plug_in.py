@@ -12,8 +12,8 @@ from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.plugins.info import checked_info
 from brushbench.core.registry import short_name
 from brushbench.core.types import Sample
-from brushbench.datasets.names import check_one_form
-from brushbench.datasets.source import check_caption, check_id, check_split, iterate
+from brushbench.datasets.names import check_id, check_one_form
+from brushbench.datasets.source import check_caption, check_split, iterate
 
 
 @final

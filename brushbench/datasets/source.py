@@ -19,9 +19,6 @@ from brushbench.imaging.images import SUFFIXES, UNREAD_SUFFIXES, Size
 
 MAX_CAPTION = 2000
 """Most characters of a caption. Text encoders read 77 tokens, so a longer text is no caption."""
-MAX_ID_BYTES = 128
-NOT_IN_NAMES = '/\\:*?"<>|'
-"""Characters that no file name may have on some system."""
 MAX_NAME_BYTES, MAX_PATH = 255, 1024
 """The longest name that file systems accept, and more characters than any path in a data set has."""
 
@@ -72,14 +69,6 @@ def check_split(split: str, valid: Iterable[str]) -> None:
     """Raises `UserError`, with the nearest valid one, for a split that the data set doesn't have."""
     if split not in valid:
         raise unknown("split", split, valid)
-
-
-def check_id(sample_id: str) -> None:
-    """Raises `DefectError` for an id that can't be the name of a file on every system."""
-    printable = sample_id.isprintable() and not set(sample_id) & set(NOT_IN_NAMES)
-    if not sample_id or not printable or sample_id[0] in ". " or len(sample_id.encode(errors="replace")) > MAX_ID_BYTES:
-        valid = f"valid: 1 to {MAX_ID_BYTES} bytes, none of {' '.join(NOT_IN_NAMES)}, and no dot or space first"
-        raise DefectError(one_line(f"id can't be a file name ({valid}): {sample_id[:80]!r}"), "bad-id")
 
 
 def check_unicode(where: Path, names: Iterable[str], report: Report = refuse) -> None:

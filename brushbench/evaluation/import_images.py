@@ -15,9 +15,9 @@ from brushbench.core.concurrency import THREADS
 from brushbench.core.errors import SampleError, UserError, one_line
 from brushbench.core.protocol import Protocol, protocol_named
 from brushbench.core.types import Dataset, Sample
-from brushbench.datasets.names import one_form
+from brushbench.datasets.names import check_id, one_form
 from brushbench.datasets.open import OpenedDataset
-from brushbench.datasets.source import check_id, digest_of_parts, images_in
+from brushbench.datasets.source import digest_of_parts, images_in
 from brushbench.evaluation.identity import identity_of, provenance_of, run_path
 from brushbench.imaging.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
 from brushbench.runs.config import RunConfig

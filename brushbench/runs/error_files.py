@@ -4,7 +4,7 @@ import hashlib
 import re
 
 from brushbench.core.capture import Failure, capture
-from brushbench.datasets.source import check_id
+from brushbench.datasets.names import check_id
 
 
 def error_name(sample_id: str) -> str:

@@ -2,22 +2,28 @@
 
     .owners/<host>-<pid>-<number>.json     which process it is, since when, and for which run
     .owners/<host>-<pid>-<number>.lock     held as long as the process lives
+    .owners/<host>-<pid>-<number>.beat     touched every 15 seconds, as some disks hide a lock from other hosts
 
-A killed process leaves both files behind with the lock free; the next process removes them.
+A killed process leaves its files behind with the lock free; the next process removes them.
 """
 
 import os
 import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Event, Thread
 from typing import final
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 FOLDER = ".owners"
+BEAT_SECONDS = 15.0
+"""Time between two signs of life of a process."""
 
 
 class Owner(BaseModel, extra="forbid", frozen=True):
@@ -35,6 +41,17 @@ class Owner(BaseModel, extra="forbid", frozen=True):
         return f"process {self.pid} on {self.host}, at work since {self.since:%Y-%m-%d %H:%M:%S}"
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A process that has entered itself, with times by the file system's clock, in seconds."""
+
+    owner: Owner
+    began: float
+    """When it entered itself."""
+    beat: float
+    """When it gave its last sign of life."""
+
+
 @final
 class Claim:
     """This process's own entry. Call `release` when the work ends, while holding the run folder's lock."""
@@ -49,6 +66,10 @@ class Claim:
         self._lock = FileLock(self._file.with_suffix(".lock"))
         self._lock.acquire()
         self._file.write_text(owner.model_dump_json(), encoding="utf-8")
+        self._released = Event()
+        beat = self._file.with_suffix(".beat")
+        beat.touch()
+        Thread(target=_keep_beating, args=(beat, self._released), name="beat", daemon=True).start()
 
     @property
     def name(self) -> str:
@@ -57,6 +78,7 @@ class Claim:
 
     def release(self) -> None:
         """Remove the entry, and the folder if it was the last entry."""
+        self._released.set()
         self._lock.release()
         _remove(self._file)
 
@@ -80,8 +102,28 @@ def live(run: Path, but: Claim | None = None) -> Iterator[Owner]:
             _remove(file)
 
 
+def present(run: Path) -> list[Present]:
+    """The entries of all processes, alive or not. It takes no lock and writes nothing."""
+    found = []
+    for file in sorted((run / FOLDER).glob("*.json")):
+        # A process may end meanwhile, and one that has just begun hasn't written its entry yet.
+        with suppress(OSError, ValidationError):
+            owner, began = Owner.model_validate_json(file.read_bytes()), file.stat().st_mtime
+            beat = file.with_suffix(".beat")
+            found.append(Present(owner, began, beat.stat().st_mtime if beat.exists() else began))
+    return found
+
+
+def _keep_beating(beat: Path, released: Event) -> None:
+    while not released.wait(BEAT_SECONDS):
+        # On a network disk, the server's clock gives the time. Work goes on if the disk fails here.
+        with suppress(OSError):
+            os.utime(beat)
+
+
 def _remove(file: Path) -> None:
     file.with_suffix(".lock").unlink(missing_ok=True)
+    file.with_suffix(".beat").unlink(missing_ok=True)
     file.unlink(missing_ok=True)
     try:
         file.parent.rmdir()

@@ -7,7 +7,7 @@ from typing import Any, Literal, final, runtime_checkable
 from typing import Protocol as Interface
 
 from brushbench.core.errors import one_line
-from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake, Wanted, Worker, WorkerSetting
+from brushbench.evaluation.cluster.worker import Batches, ClusterWorker, Here, Loaded, Mistake, Wanted, WorkerSetting
 
 PING_SECONDS = 5.0
 """Time between two questions whether a worker is alive."""
@@ -125,7 +125,7 @@ class RayCrew:
         """Start a worker; its first answer comes once the cluster has room for it."""
         share = self._share()
         resources = {"num_cpus": 0 if self._gpus else share, "num_gpus": share if self._gpus else 0}
-        kind = self._ray.remote(concurrency_groups={ALIVE: 1}, **resources)(Worker)
+        kind = self._ray.remote(concurrency_groups={ALIVE: 1}, **resources)(ClusterWorker)
         self._actors[name] = kind.remote(self._setting)
         self._call(name, "here")
 

@@ -98,6 +98,8 @@ class Foreman:
             return self._end()
         except KeyboardInterrupt:
             self._part()
+            for name in self._members:
+                self._end_line(name, finished=False)
             raise
         finally:
             self._crew.close()
@@ -217,6 +219,7 @@ class Foreman:
 
     def _lose(self, name: str, reason: str, *, blame: bool) -> None:
         place, self._vain = self._place(name), self._vain + 1
+        self._end_line(name, finished=False)
         del self._members[name]
         self._crew.kill(name)
         self._say(f"{place} was lost, and other workers do its part: {reason}")
@@ -282,10 +285,15 @@ class Foreman:
         late = [self._place(name) for name, flight in left.items() if flight.overdue]
         if late:
             self._say(f"done without {', '.join(late)}, which had not answered yet")
-        for name, member in self._members.items():
-            if member.line and not (name in left and left[name].overdue):
-                self._work.end_worker(member.line, self._clock() - member.joined, member.images)
+        for name in self._members:
+            self._end_line(name, finished=not (name in left and left[name].overdue))
         return self._work.end()
+
+    def _end_line(self, name: str, *, finished: bool) -> None:
+        """Write the last line of a worker that has joined."""
+        member = self._members[name]
+        if self._work and member.line:
+            self._work.end_worker(member.line, self._clock() - member.joined, member.images, finished=finished)
 
     def _part(self) -> None:
         """Store the images that are being generated, as far as they come soon; a second Ctrl-C ends that, too."""

@@ -1,5 +1,7 @@
 """The run folder as the process that hands out the work sees it: what is missing, and where results go."""
 
+import os
+import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,11 +74,12 @@ class Work:
 
     def begin_worker(self, where: Here, loaded: Loaded) -> str:
         """Write the line of a worker that begins, and return its name there."""
-        return began(self.run, {**loaded.provenance, "host": where.node, "pid": where.pid, "engine": "ray"})
+        about = {"host": where.node, "pid": where.pid, "engine": "ray", "driver": [socket.gethostname(), os.getpid()]}
+        return began(self.run, {**loaded.provenance, **about})
 
-    def end_worker(self, name: str, seconds: int | float, images: int) -> None:
-        """Write the line of a worker that ends."""
-        ended(self.run, name, seconds, images)
+    def end_worker(self, name: str, seconds: int | float, images: int, *, finished: bool) -> None:
+        """Write the line of a worker that ends, or that is lost."""
+        ended(self.run, name, seconds, images, finished=finished)
 
     def end(self) -> Run:
         """The run. Raises `UserError` if every sample failed by the user's mistake."""

@@ -88,7 +88,7 @@ class WorkerSetting:
 
 
 @final
-class Worker:
+class ClusterWorker:
     """One process of a cluster."""
 
     def __init__(self, setting: WorkerSetting) -> None:

@@ -1,0 +1,221 @@
+"""The `status` command: how far runs are, and who is at work on them."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from time import sleep
+from typing import TYPE_CHECKING
+
+import click
+
+from brushbench.cli.progress import duration
+from brushbench.cli.results import SOME_FAILED
+from brushbench.cli.sections import choices
+from brushbench.core.capture import Failure, capture
+from brushbench.core.columns import columns
+from brushbench.core.errors import UserError, one_line, unknown
+
+if TYPE_CHECKING:
+    from brushbench.runs.status import RunStatus, WorkerStatus
+
+FORMATS = ("text", "json")
+HEADS = ("run", "done", "failed", "missing", "per min", "left", "processes", "scored")
+WORKER_HEADS = ("shard", "host", "process", "since", "state")
+Look = tuple[list["RunStatus"], list[str]]
+"""The runs that can be read, and a message for each other run."""
+
+
+@click.command("status")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--format", "chosen", default="text", show_default=True, metavar=choices(FORMATS), help="Format of the output."
+)
+@click.option(
+    "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Look again and again, until nothing is missing."
+)
+def status_command(runs: tuple[str, ...], chosen: str, watch: float | None) -> int:
+    """Say how far runs are and who is at work on them, given run folders or folders that contain them.
+
+    It only reads, takes no lock and opens no image, so it can be used at any time on any machine that sees the folder.
+
+    The rate counts the samples whose files were stored in the last 10 minutes, or since the first of the processes at
+    work began, if that is shorter; of more than 1000 samples, the last 1000. The time left is the number of missing
+    samples at this rate. A process on this machine has died if its number is gone. One on another machine is silent if
+    its sign of life, given every 15 seconds, is a minute older than the newest file of the run; or five minutes, if
+    only this machine's clock can tell.
+
+    Ends with exit code 0 if every requested sample is done, and with 3 if any has failed or is missing.
+    """
+    if chosen not in FORMATS:
+        raise unknown("format", chosen, FORMATS)
+    if watch is not None and chosen == "json":
+        raise UserError("--watch prints text again and again; valid: --watch or --format json, not both")
+    if watch is not None:
+        found, unreadable = _watched(runs, watch)
+    else:
+        found, unreadable = _look(runs)
+        click.echo(json.dumps([_record(run) for run in found], indent=2) if chosen == "json" else _text(found))
+    for problem in unreadable:
+        click.echo(one_line(f"left out: {problem}"), err=True)
+    return 0 if all(run.is_complete for run in found) and not unreadable else SOME_FAILED
+
+
+def _look(paths: Sequence[str]) -> Look:
+    """Read the status of every run. Raises `UserError` if none can be read."""
+    from brushbench.runs.folders import run_folders
+    from brushbench.runs.status import status_of
+
+    found = [capture(status_of, folder) for folder in run_folders(paths)]
+    unreadable = [each.error for each in found if isinstance(each, Failure)]
+    readable = [each for each in found if not isinstance(each, Failure)]
+    if not readable:
+        raise UserError(unreadable[0])
+    return readable, unreadable
+
+
+def _watched(paths: Sequence[str], seconds: float) -> Look:
+    """Show the status until every sample is done or has failed and no process is at work; return the last one."""
+    if not sys.stdout.isatty():
+        return _until_nothing_is_missing(paths, seconds, lambda text: click.echo(f"{text}\n"))
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False, vertical_overflow="visible") as live:
+        return _until_nothing_is_missing(paths, seconds, lambda text: live.update(Text(text), refresh=True))
+
+
+def _until_nothing_is_missing(paths: Sequence[str], seconds: float, show: Callable[[str], None]) -> Look:
+    while True:
+        found, unreadable = _look(paths)
+        show(f"{datetime.now().astimezone():%H:%M:%S}\n{_text(found)}")
+        working = any(each.state == "at work" for run in found for each in run.workers)
+        if not working and not any(run.missing for run in found):
+            return found, unreadable
+        sleep(seconds)
+
+
+def _text(found: "Sequence[RunStatus]") -> str:
+    details = [lines for run in found if (lines := list(_details(run, alone=len(found) == 1)))]
+    return "\n\n".join([_fitted([HEADS, *map(_row, found)]), *("\n".join(lines) for lines in details)])
+
+
+def _details(run: "RunStatus", *, alone: bool) -> Iterator[str]:
+    """Yield the lines about one run below the table, where there is more to know; always if it is `alone`."""
+    whole, partial = _scored(run)
+    rows = list(_worker_rows(run))
+    if not (rows or partial or alone):
+        return
+    yield one_line(f"{run.path}:")
+    yield f"scored: {', '.join(whole) or 'none'}{'; in part: ' * bool(partial)}{', '.join(partial)}"
+    if rows:
+        yield _fitted([WORKER_HEADS, *rows])
+
+
+def _fitted(rows: Sequence[Sequence[str]]) -> str:
+    """Align the rows below their heads; in a terminal that is too narrow, each cell has a line of its own."""
+    lines = columns(rows)
+    if not sys.stdout.isatty() or max(map(len, lines)) <= shutil.get_terminal_size().columns:
+        return "\n".join(lines)
+    heads, *records = rows
+    return "\n\n".join("\n".join(columns(list(zip(heads, record, strict=True)))) for record in records)
+
+
+def _row(run: "RunStatus") -> tuple[str, ...]:
+    states = [each.state for each in _latest(run)]
+    present = [state for state in ("at work", "silent", "died") if state in states]
+    return (
+        one_line(str(run.path)),
+        f"{run.done}/{run.requested}",
+        str(run.failed),
+        str(run.missing),
+        "-" if run.per_minute is None else f"{run.per_minute:.3g}",
+        "-" if not run.seconds_left else duration(run.seconds_left),
+        ", ".join(f"{states.count(state)} {state}" for state in present) or "-",
+        f"{len(_scored(run)[0])} of {len(run.metrics)} metrics" if run.metrics else "no",
+    )
+
+
+def _scored(run: "RunStatus") -> tuple[list[str], list[str]]:
+    """Return the metrics that have scored every sample that is done, and the other metrics with their counts."""
+    whole = [name for name, count in run.metrics.items() if count >= run.done]
+    partial = [f"{name} {count}/{run.done}" for name, count in run.metrics.items() if count < run.done]
+    return whole, partial
+
+
+def _latest(run: "RunStatus") -> "list[WorkerStatus]":
+    """Return the last process of each shard of the present split, and every process that may be at work."""
+    last = {each.worker.shard: place for place, each in enumerate(run.workers)}
+    return [
+        each
+        for place, each in enumerate(run.workers)
+        if each.state in ("at work", "silent")
+        or (each.worker.shard and each.worker.shard.count == run.shards and last[each.worker.shard] == place)
+    ]
+
+
+def _worker_rows(run: "RunStatus") -> Iterator[tuple[str, ...]]:
+    """Yield a row for each process and for each shard without one; none for a complete run that nobody works on."""
+    latest = _latest(run)
+    if run.is_complete and not any(each.state in ("at work", "silent") for each in latest):
+        return
+    named = [(each.worker.shard.index if each.worker.shard else 0, _worker_row(each)) for each in latest]
+    never = [(index, (f"{index}/{run.shards}", "-", "-", "-", "never started")) for index in run.never_started()]
+    yield from (row for _, row in sorted([*named, *never], key=lambda pair: pair[0]))
+
+
+def _worker_row(each: "WorkerStatus") -> tuple[str, ...]:
+    worker = each.worker
+    return (_shard(each) or "-", worker.host, str(worker.pid), _time(worker.began), _state(each))
+
+
+def _shard(each: "WorkerStatus") -> str | None:
+    shard = each.worker.shard
+    return f"{shard.index}/{shard.count}" if shard else None
+
+
+def _time(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+def _state(each: "WorkerStatus") -> str:
+    if each.state == "silent":
+        by_clock = " by this machine's clock" if each.by_this_clock else ""
+        return f"silent for {duration(each.silent_seconds)}{by_clock}"
+    if each.worker.ended is None:
+        return each.state
+    return f"{each.state} {_time(each.worker.ended)}, {each.worker.images} images"
+
+
+def _record(run: "RunStatus") -> dict[str, object]:
+    return {
+        "run": str(run.path),
+        "requested": run.requested,
+        "done": run.done,
+        "failed": run.failed,
+        "missing": run.missing,
+        "complete": run.is_complete,
+        "per_minute": run.per_minute,
+        "seconds_left": run.seconds_left,
+        "shards": run.shards,
+        "never_started": run.never_started(),
+        "metrics": {name: {"scored": count, "complete": count >= run.done} for name, count in run.metrics.items()},
+        "workers": list(map(_worker_record, run.workers)),
+    }
+
+
+def _worker_record(each: "WorkerStatus") -> dict[str, object]:
+    worker = each.worker
+    return {
+        "host": worker.host,
+        "pid": worker.pid,
+        "shard": _shard(each),
+        "began": worker.began.isoformat(),
+        "ended": worker.ended.isoformat() if worker.ended else None,
+        "images": worker.images,
+        "command": worker.command,
+        "state": each.state,
+        "silent_seconds": each.silent_seconds if each.state == "silent" else None,
+        "by_this_clock": each.by_this_clock,
+    }
