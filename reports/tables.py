@@ -22,6 +22,7 @@ from brushbench.reports.look import Look, look_of
 from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.renaming import with_names
+from brushbench.reports.seeds import has_several, is_over_seeds
 from brushbench.reports.style import Notes, Style, separated
 from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
@@ -65,7 +66,10 @@ def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
         raise unknown("table", wanted.table, TABLES)
     if wanted.by and wanted.with_published:
         raise UserError("published numbers are for whole splits, so they cannot be shown in a table by tag")
-    summary = summarise(runs, wanted.by, wanted.style.rows, wanted.style.splits)
+    style = wanted.style
+    summary = summarise(runs, wanted.by, style.rows, style.splits, over_seeds=is_over_seeds(style.seeds))
+    if wanted.with_published and has_several(summary.rows):
+        raise UserError("published numbers are of one seed, so they cannot be shown beside means; use --seeds rows")
     if wanted.strict:
         _check_complete(summary)
     combined = both_splits(summary) if wanted.table == "ablation" else summary

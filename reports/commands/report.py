@@ -29,7 +29,7 @@ SECTIONS = {
     "Votes": ("votes",),
     "Style of tables and figures": (
         *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
-        *("width", "metrics", "font", "no_title"),
+        *("width", "seeds", "metrics", "font", "no_title"),
     ),
 }
 """Sections of the help, each with its options."""
