@@ -192,12 +192,13 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
     return 0
 
 
-def text_table(runs: "Sequence[Run]") -> str:
+def text_table(runs: "Sequence[Run]", *, over_seeds: bool = False) -> str:
     """Return the table that commands print when their runs have ended."""
     from brushbench.reports.formats import printed
+    from brushbench.reports.style import Style
     from brushbench.reports.tables import TableOptions, make_report
 
-    return printed(make_report(runs, TableOptions()))
+    return printed(make_report(runs, TableOptions(style=Style(seeds="mean" if over_seeds else ""))))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
