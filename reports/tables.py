@@ -23,7 +23,7 @@ from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.renaming import with_names
 from brushbench.reports.seeds import has_several, is_over_seeds
-from brushbench.reports.style import Notes, Style, separated
+from brushbench.reports.style import Names, Notes, Style, separated
 from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
 
@@ -58,6 +58,8 @@ class Report:
     by: str = ""
     notes: Notes = ""
     """How many notes to print below each table; empty for what is usual in the format."""
+    names: Names = field(default_factory=Names)
+    """What the rows are called."""
 
 
 def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
@@ -122,7 +124,8 @@ def _arranged(summary: Summary, wanted: TableOptions, look: Look) -> Report:
         )
         raise UserError(f"none of the metrics of the requested table is scored in these runs: {names}")
     rows = pd.concat(printed, ignore_index=True)
-    return Report(told_apart(tables, wanted.table), rows, summary.metrics, summary.by, wanted.style.notes)
+    apart = told_apart(tables, wanted.table)
+    return Report(apart, rows, summary.metrics, summary.by, wanted.style.notes, look.names)
 
 
 def _columns(rows: pd.DataFrame, split: str, table: str, look: Look) -> list[Column]:

@@ -101,11 +101,12 @@ def report_command(
 
     found, damaged = given_runs(runs)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    printed = formats.printed(tables.make_report(found, wanted), table_format)
+    report = tables.make_report(found, wanted)
+    printed = formats.printed(report, table_format)
     if sheet:
-        from brushbench.reports.comparison_sheet import write_comparison
+        from brushbench.reports.table_sheet import write_table_sheet
 
-        write_comparison(found, Path(sheet), wanted_in_sheet, crop or "")
+        write_table_sheet(found, report, wanted.style, Path(sheet), wanted_in_sheet, crop or "")
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
