@@ -320,6 +320,22 @@ def test_the_studies_of_the_paper_run_on_papercut(brushbench, tmp_path: Path, na
         assert "Warning" not in told
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_main_table_and_the_ablation_stand_on_one_page(brushbench, tmp_path: Path) -> None:
+    for name in ("comparison", "ablation"):
+        shutil.copyfile(ROOT / "examples" / f"{name}.toml", tmp_path / f"{name}.toml")
+        code, _, err = brushbench("run", tmp_path / f"{name}.toml", *SHORT)
+        assert code == 0, err
+    files = ("comparison/main", "ablation/ablation")
+    latex = "".join((tmp_path / f"{file}.tex").read_text() for file in files)
+    refs = r"See Tables~\ref{tab:comparison} and~\ref{tab:ablation}. "
+    tables = "".join(rf"\input{{{file}}}" for file in files)
+    told = compiled(tmp_path, f"{refs}{tables}", sorted(set(re.findall(r"\\cite\{(.*?)\}", latex))))
+    for trouble in ("Overfull", "Underfull", "Warning"):
+        assert trouble not in told
+
+
 def test_the_study_of_the_page_is_valid(place: Path) -> None:
     from brushbench.cli.run import run_command
     from brushbench.cli.study_file import read_study
