@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from brushbench.core.errors import one_line
-from brushbench.reports.footnotes import counts
+from brushbench.reports.footnotes import counts, seeds_note
 from brushbench.reports.layout import FEWER as MARK
 from brushbench.reports.layout import Table
 from brushbench.reports.look import Look
@@ -37,9 +37,11 @@ def headline(look: Look, place: str) -> str:
 def brief(rows: pd.DataFrame, table: str) -> str:
     """Return what must be known to read a table, as one line."""
     protocol, dataset = str(rows.iloc[0]["protocol"]), str(rows.iloc[0]["dataset"])
+    seeds = seeds_note(rows)
     told = [
         {"summary": "mean with 95 % interval", "ablation": "mean of inside and outside"}.get(table, ""),
-        counts(rows).replace("scored/requested: ", "samples: "),
+        counts(rows).replace("scored/requested: ", "samples x seeds: " if seeds else "samples: "),
+        seeds,
         f"protocol {protocol}",
         f"{MARK}: fewer samples, not ranked" if rows[FEWER].any() else "",
         TOY if dataset.partition("@")[0] == "papercut" else "",

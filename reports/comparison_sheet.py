@@ -38,6 +38,7 @@ from brushbench.imaging.sheets import (
 from brushbench.reports.figures import check_suffix, readable, write_figure
 from brushbench.reports.frame import labels_of
 from brushbench.reports.sheet_samples import Wanted, Worst, worst_samples
+from brushbench.reports.style import Names
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
@@ -58,9 +59,21 @@ def ids_in(file: Path) -> list[str]:
     return found
 
 
-def write_comparison(runs: Sequence[Run], file: Path, wanted: Wanted, crop: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a table calls the runs, splits and data sets of a sheet."""
+
+    runs: Mapping[Path, str]
+    """By the folder of the run."""
+    names: Names
+    """Of splits and data sets."""
+
+
+def write_comparison(
+    runs: Sequence[Run], file: Path, wanted: Wanted, crop: str = "", named: Named | None = None
+) -> None:
     """Draw samples of each data set and split: a number evenly spaced among those that all of its runs have, these,
-    or the worst. With `crop`, only what surrounds the mask is shown.
+    or the worst. With `crop`, only what surrounds the mask is shown. `named` is None for labels as in tables.
 
     A run that has no image of a sample that is named has a grey picture in its place. Raises `UserError` for a name
     that is in none of the data sets.
@@ -72,8 +85,16 @@ def write_comparison(runs: Sequence[Run], file: Path, wanted: Wanted, crop: str 
     groups: dict[DatasetIdentity, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.record.identity.dataset, []).append(run)
+    of = named.names.of if named else str
     parts = [
-        _Part(f"{data.name}, split {data.split}", own, dataset_of(own[0]), bool(crop)) for data, own in groups.items()
+        _Part(
+            f"{of(data.name)}, split {of(data.split)}",
+            own,
+            dataset_of(own[0]),
+            bool(crop),
+            [named.runs[run.path] for run in own] if named else labels_of(own),
+        )
+        for data, own in groups.items()
     ]
     if isinstance(wanted, int):
         sheet = below([part.spaced(wanted) for part in parts])
@@ -96,6 +117,8 @@ class _Part:
     runs: Sequence[Run]
     dataset: Dataset
     crop: bool
+    heads: Sequence[str]
+    """Names of the columns of the runs."""
 
     def spaced(self, count: int) -> Sheet:
         """So many samples, evenly spaced among those that all runs have."""
@@ -136,7 +159,7 @@ class _Part:
             (_pictures(sample, finished, self.crop), f"{before.get(sample.id, '')}{sample.id}: {sample.caption}")
             for sample in samples
         ]
-        return table(self.title, [*SOURCE_AND_INPUT, *labels_of(self.runs)], rows)
+        return table(self.title, [*SOURCE_AND_INPUT, *self.heads], rows)
 
 
 def _check_known(wanted: Sequence[str], parts: Sequence[_Part]) -> None:

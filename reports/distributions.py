@@ -17,6 +17,7 @@ from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.figure_style import FigureStyle, Shown, shown_of, titles_of
 from brushbench.reports.figures import mark_of, write_figure
 from brushbench.reports.mean_error import is_derived
+from brushbench.reports.seeds import SEED
 from brushbench.reports.style import separated
 from brushbench.runs.folder import Run
 
@@ -67,7 +68,8 @@ class _Page:
 def write_distributions(runs: Sequence[Run], file: Path, style: FigureStyle | None = None) -> None:
     """Draw the middle half of the scores as a box, with a line at the median and whiskers from 5 to 95 %.
 
-    Each data set, split and protocol has a block of panels. Where outliers would flatten the boxes, an axis is
+    Each data set, split and protocol has a block of panels. A method with several seeds has one box, of all its scores.
+    Where outliers would flatten the boxes, an axis is
     logarithmic or clipped, and says so. Raises `UserError` if none of the runs is scored, and for a file that
     `brushbench.reports.figures.write_figure` cannot write.
     """
@@ -91,8 +93,10 @@ def _of_columns(style: FigureStyle) -> FigureStyle:
 def _group(title: str, rows: pd.DataFrame, shown: Shown) -> _Group:
     present = set(rows["metric"])
     samples = rows.groupby("method")["sample"].nunique().max()
+    seeds = rows.groupby("method")[SEED].nunique().max()
+    told = f"{samples} samples{f' x {seeds} seeds' if seeds > 1 else ''}"
     return _Group(
-        f"{title}, {samples} samples" if title else "",
+        f"{title}, {told}" if title else "",
         rows,
         list(dict.fromkeys(rows["method"])),
         [info for name, info in shown.metrics.items() if name in present],

@@ -14,9 +14,11 @@ from brushbench.core.errors import UserError
 from brushbench.core.metric_info import MetricInfo
 from brushbench.imaging.fonts import OWN
 from brushbench.reports.figures import PLACES, SUPERSCRIPT, readable
+from brushbench.reports.footnotes import seeds_note
 from brushbench.reports.layout import Column
 from brushbench.reports.look import look_of
 from brushbench.reports.renaming import with_names
+from brushbench.reports.seeds import is_over_seeds
 from brushbench.reports.style import Style, Width, chosen, separated
 from brushbench.reports.summary import GROUP, summarise
 from brushbench.runs.folder import Run
@@ -106,6 +108,8 @@ class Shown:
     metrics: dict[str, MetricInfo]
     names: Mapping[str, str]
     """Names of metrics, splits and data sets that are not their own."""
+    seeds: str = ""
+    """How many seeds the rows are the mean over; empty if none has several."""
 
     def groups(self) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
         """Return data set, split and protocol of each group of rows, with the rows."""
@@ -114,7 +118,8 @@ class Shown:
 
 def shown_of(runs: Sequence[Run], style: FigureStyle) -> Shown:
     """Return what a figure of these runs shows. Raises `UserError` for names that do not occur, and without scores."""
-    summary = summarise(runs, "", style.table.rows, style.table.splits)
+    over_seeds = is_over_seeds(style.table.seeds)
+    summary = summarise(runs, "", style.table.rows, style.table.splits, over_seeds=over_seeds)
     look = look_of(summary, style.table)
     metrics = {name: info for name, info in summary.metrics.items() if name in set(summary.tidy["metric"])}
     wanted = chosen("metric", style.metrics, list(metrics)) or list(metrics)
@@ -126,7 +131,8 @@ def shown_of(runs: Sequence[Run], style: FigureStyle) -> Shown:
     tidy = tidy.assign(_split=rank, _method=tidy["method"].map(order)).sort_values(["_split", "_method"], kind="stable")
     if tidy.empty:
         raise UserError("none of these metrics is scored in these runs")
-    return Shown(tidy, {name: metrics[name] for name in wanted}, look.names.texts)
+    infos = {name: metrics[name] for name in wanted}
+    return Shown(tidy, infos, look.names.texts, seeds_note(summary.rows))
 
 
 def titles_of(shown: Shown, style: FigureStyle) -> list[str]:

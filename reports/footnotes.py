@@ -1,6 +1,6 @@
 """Write the notes below a table: how to read it, how many samples it covers, and what is missing and why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import pandas as pd
@@ -11,6 +11,7 @@ from brushbench.reports.layout import FEWER as MARK
 from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import OFFICIAL, is_derived
 from brushbench.reports.run_notes import note_lines
+from brushbench.reports.seeds import SEEDS, SEPARATOR, has_several
 from brushbench.reports.storage import of_rows, protocol_notes
 from brushbench.reports.summary import BOTH, FEWER, GROUP, SECTION, Summary
 
@@ -23,6 +24,13 @@ ONE_SEED = (
     "all samples of protocol paper share one seed and thus their noise, so they are not independent, although "
     "intervals and tests assume that they are"
 )
+SHARED_NOISE = (
+    "all samples of protocol paper share their noise under each seed, so they are not independent, although intervals "
+    "and tests assume that they are"
+)
+COUNTED = "counts are of samples x seeds"
+MOST_LISTED = 8
+"""Most seeds that a note lists one by one."""
 READING = {
     "summary": "mean with 95 % interval: ± if symmetric, else [low, high]; none below 6 samples",
     "paper": "means, as the paper prints them",
@@ -36,8 +44,10 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield counts(rows)
     yield from protocol_notes(PROTOCOLS[protocol], protocol, of_rows(summary.stored, rows))
     yield f"{READING[table]}; ↑ higher is better, ↓ lower is better"
+    if seeds := seeds_note(rows):
+        yield f"{seeds}: a sample's scores are averaged first, so intervals and tests are over samples; {COUNTED}"
     if protocol == "paper":
-        yield ONE_SEED
+        yield SHARED_NOISE if seeds else ONE_SEED
     yield from _roles(summary, rows, protocol)
     if rows[FEWER].any():
         yield f"{MARK}: mean lacks samples that other methods have, so not ranked"
@@ -70,22 +80,44 @@ def counts(rows: pd.DataFrame) -> str:
     keys = (SECTION, "split", "method")
     scored = rows[~rows["metric"].map(is_derived)]
     found = {tuple(map(str, key)): _count(own) for key, own in scored.groupby(list(keys), sort=False)}
-    for size in range(len(keys) + 1):
-        for places in combinations(range(len(keys)), size):
+    return f"scored/requested: {_briefly(found, ' for each')}"
+
+
+def seeds_note(rows: pd.DataFrame) -> str:
+    """Say how many seeds the rows are the mean over; empty if none has several."""
+    if not has_several(rows):
+        return ""
+    keys = ["split", "method"]
+    each = {tuple(map(str, key)): own for key, own in rows.groupby(keys, sort=False)[SEEDS]}
+    # A metric may lack a seed.
+    seeds = {key: sorted({int(seed) for text in own for seed in text.split(SEPARATOR)}) for key, own in each.items()}
+    return f"mean over {_briefly({key: _told_seeds(own) for key, own in seeds.items()}, '')}"
+
+
+def _told_seeds(seeds: Sequence[int]) -> str:
+    listed = f" ({', '.join(map(str, seeds))})" if len(seeds) <= MOST_LISTED else ""
+    return f"{len(seeds)} seed{'s' * (len(seeds) > 1)}{listed}"
+
+
+def _briefly(found: Mapping[tuple[str, ...], str], every: str) -> str:
+    """Say what holds for each key, by as few parts of the keys as possible; `every` follows what holds for all."""
+    count = len(next(iter(found)))
+    for size in range(count + 1):
+        for places in combinations(range(count), size):
             told: dict[tuple[str, ...], dict[str, None]] = {}
-            for key, count in found.items():
-                told.setdefault(tuple(key[place] for place in places), {})[count] = None
+            for key, text in found.items():
+                told.setdefault(tuple(key[place] for place in places), {})[text] = None
             if all(len(each) == 1 for each in told.values()):
-                return f"scored/requested: {_told({key: next(iter(each)) for key, each in told.items()})}"
-    raise AssertionError("every method, split and section has one count")
+                return _told({key: next(iter(each)) for key, each in told.items()}, every)
+    raise AssertionError("every key has one text")
 
 
-def _told(found: Mapping[tuple[str, ...], str]) -> str:
+def _told(found: Mapping[tuple[str, ...], str], every: str) -> str:
     names: dict[str, list[str]] = {}
     for key, count in found.items():
         names.setdefault(count, []).append(" ".join(reversed(key)))
     if list(found) == [()]:
-        return f"{found[()]} for each"
+        return f"{found[()]}{every}"
     return "; ".join(f"{count} for {', '.join(each)}" for count, each in names.items())
 
 

@@ -13,6 +13,7 @@ from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 
+SEED = "seed"
 DIGEST = "@"
 """Suffix of the name of whatever a digest identifies."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
@@ -38,10 +39,15 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     return frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
 
 
-def frame_of(runs: Sequence[Run], scores: Sequence[Scores | None] | None = None) -> pd.DataFrame:
-    """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already."""
+def frame_of(
+    runs: Sequence[Run], scores: Sequence[Scores | None] | None = None, *, over_seeds: bool = False
+) -> pd.DataFrame:
+    """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already.
+
+    With `over_seeds`, runs that differ only in their seed share a method.
+    """
     read = scores_of(runs) if scores is None else scores
-    places = list(zip(runs, read, labels_of(runs), datasets_of(runs), strict=True))
+    places = list(zip(runs, read, labels_of(runs, over_seeds=over_seeds), datasets_of(runs), strict=True))
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
     filled = [
         _rows(run, own, label, dataset).assign(**_descriptions(run, own, dataset, shares))
@@ -136,10 +142,11 @@ def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return kept, [f"{run.path} has the same images as {best[run.record.fingerprint].path}" for run in others]
 
 
-def labels_of(runs: Sequence[Run]) -> list[str]:
+def labels_of(runs: Sequence[Run], *, over_seeds: bool = False) -> list[str]:
     """Return method names, with whatever tells the runs of one method on one data set apart, on any split.
 
     Digests are compared between splits with the same kind of masks, as a method may use other weights for another kind.
+    With `over_seeds`, the seed tells no runs apart.
     """
     facts = [_facts(run) for run in runs]
     keys = [
@@ -153,7 +160,8 @@ def labels_of(runs: Sequence[Run]) -> list[str]:
         varied = [
             name
             for name in own
-            if any(other.get(name) != own[name] for other, its in rivals if its == kind or not name.endswith(DIGEST))
+            if not (over_seeds and name == SEED)
+            and any(other.get(name) != own[name] for other, its in rivals if its == kind or not name.endswith(DIGEST))
         ]
         labels.append(" ".join([key[0], *(f"{name}={own[name]}" for name in varied)]))
     return labels
@@ -182,5 +190,5 @@ def _facts(run: Run) -> dict[str, str]:
     options = {key: str(value) for key, value in identity.method.options.items()}
     options |= {f"data.{key}": str(value) for key, value in identity.dataset.options.items()}
     digests = {f"{part}{DIGEST}": digest[:8] for part, digest in identity.method.digests.items()}
-    own = {"seed": str(identity.seed), "dtype": identity.dtype, "compute": identity.compute}
+    own = {SEED: str(identity.seed), "dtype": identity.dtype, "compute": identity.compute}
     return options | own | digests

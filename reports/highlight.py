@@ -8,8 +8,8 @@ import pandas as pd
 from brushbench.reports.counting import Values, counted
 from brushbench.reports.layout import Column, Mark
 from brushbench.reports.multiple_comparisons import beaten
+from brushbench.reports.seeds import STRATUM
 from brushbench.reports.statistics import ALPHA
-from brushbench.reports.summary import STRATUM
 from brushbench.reports.verdicts import on_test_scale
 
 
@@ -27,8 +27,9 @@ def by_significance(means: Mapping[str, float], column: Column, scores: pd.DataF
     """Mark as `best` the best mean, and every method that no other is significantly better than.
 
     The test is max-t over joint sign flips of all pairs of the methods in `means` (`multiple_comparisons.beaten`), each
-    on the samples that both have, at 5 %, on the scale on which the metric is tested. With fewer than six images no
-    method loses its mark. `scores` are the rows of the tidy frame that the column is made of.
+    on the samples that both have, at 5 %, on the scale on which the metric is tested; a sample counts once, however
+    many seeds it has. With fewer than six images no method loses its mark. `scores` are the rows of the tidy frame that
+    the column is made of.
     """
     known = {method: mean for method, mean in means.items() if not np.isnan(mean)}
     if not known:

@@ -1,10 +1,13 @@
 """Give the rows of a summary the names that a paper has for its methods, also in the notes below a table."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.frame import labels_of
 from brushbench.reports.style import Names
 from brushbench.reports.summary import Summary
+from brushbench.runs.folder import Run
 
 
 def with_names(summary: Summary, names: Names) -> Summary:
@@ -25,3 +28,13 @@ def with_names(summary: Summary, names: Names) -> Summary:
         run_notes=tuple(replace(note, method=called.get(note.method, note.method)) for note in summary.run_notes),
         left_out=tuple(called.get(label, label) for label in summary.left_out),
     )
+
+
+def run_names(runs: Sequence[Run], names: Names) -> list[str]:
+    """Return what each run is called: the name of its row, with the seed if the row stands for several."""
+    return [
+        f"{names.of_method(row)} seed={run.record.identity.seed}"
+        if row != label and row in names.texts and label not in names.texts
+        else names.of_method(label)
+        for run, label, row in zip(runs, labels_of(runs), labels_of(runs, over_seeds=True), strict=True)
+    ]

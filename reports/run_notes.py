@@ -28,11 +28,12 @@ class RunNote:
     """Number of samples; None for the whole run."""
 
 
-def notes_of(runs: Sequence[Run]) -> tuple[RunNote, ...]:
-    """Return the notes of all runs, in their order."""
+def notes_of(runs: Sequence[Run], *, over_seeds: bool = False) -> tuple[RunNote, ...]:
+    """Return the notes of all runs, in their order; with `over_seeds`, under labels without the seed."""
+    labels = labels_of(runs, over_seeds=over_seeds)
     return tuple(
         RunNote(dataset, identity.protocol, identity.dataset.split, label, one_line(text), samples)
-        for run, dataset, label in zip(runs, datasets_of(runs), labels_of(runs), strict=True)
+        for run, dataset, label in zip(runs, datasets_of(runs), labels, strict=True)
         for identity in [run.record.identity]
         for text, samples in [*((text, None) for text in run.record.notes), *_of_samples(run).items()]
     )
@@ -49,9 +50,13 @@ def note_lines(notes: Sequence[RunNote], rows: pd.DataFrame, *, any_split: bool)
     for text in dict.fromkeys(note.text for note in own if note.samples is None):
         methods = dict.fromkeys(note.method for note in own if note.samples is None and note.text == text)
         yield f"{', '.join(methods)}: {text}"
+    # A row may stand for several runs, one for each seed.
+    counts: Counter[tuple[str, str, str]] = Counter()
     for note in own:
-        if note.samples is not None:
-            yield f"{note.method}, {note.split}: {note.samples} sample{'s' * (note.samples > 1)}: {note.text}"
+        counts[note.method, note.split, note.text] += note.samples or 0
+    for (method, split, text), count in counts.items():
+        if count:
+            yield f"{method}, {split}: {count} sample{'s' * (count > 1)}: {text}"
 
 
 def _of_samples(run: Run) -> Counter[str]:

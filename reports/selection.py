@@ -8,9 +8,14 @@ from brushbench.reports.style import chosen
 from brushbench.runs.folder import Run
 
 
-def selected(runs: Sequence[Run], methods: Sequence[str], splits: Sequence[str]) -> list[int]:
-    """Return the places of the runs of these methods and splits, of all if none are given."""
-    labels, own = labels_of(runs), [run.record.identity.dataset.split for run in runs]
+def selected(
+    runs: Sequence[Run], methods: Sequence[str], splits: Sequence[str], *, over_seeds: bool = False
+) -> list[int]:
+    """Return the places of the runs of these methods and splits, of all if none are given.
+
+    With `over_seeds`, a row stands for the runs under all of its seeds.
+    """
+    labels, own = labels_of(runs, over_seeds=over_seeds), [run.record.identity.dataset.split for run in runs]
     names = list(dict.fromkeys([*labels, *(label.partition(" ")[0] for label in labels)]))
     kept = set(chosen("method of --rows", methods, names)) or set(names)
     sought = set(chosen("split", splits, list(dict.fromkeys(own)))) or set(own)

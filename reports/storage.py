@@ -1,6 +1,6 @@
 """Find the format and size of a run's images, which decide what a table may say of its protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,13 @@ def protocol_notes(lead: str, protocol: str, stored: Mapping[str, Stored]) -> It
         )
 
 
+def together(each: Iterable[Stored]) -> Stored:
+    """Return the formats and sizes of several runs."""
+    all_of = list(each)
+    formats, sizes = {name for one in all_of for name in one.formats}, {name for one in all_of for name in one.sizes}
+    return Stored(tuple(sorted(formats)), tuple(sorted(sizes)))
+
+
 def _each(found: Mapping[str, Sequence[str]]) -> str:
     """Return `PNG` or, if methods differ, `JPEG (telea, copy), PNG (mine)`."""
     methods: dict[str, list[str]] = {}
@@ -93,7 +100,5 @@ def of_rows(stored: Mapping[SplitKey, Stored], rows: pd.DataFrame) -> dict[str, 
         own = {key: one for key, one in own.items() if key[1] in splits}
     found: dict[str, Stored] = {}
     for key, one in own.items():
-        before = found.get(key[3], Stored((), ()))
-        formats, sizes = {*before.formats, *one.formats}, {*before.sizes, *one.sizes}
-        found[key[3]] = Stored(tuple(sorted(formats)), tuple(sorted(sizes)))
+        found[key[3]] = together([found.get(key[3], Stored((), ())), one])
     return found

@@ -9,6 +9,7 @@ from brushbench.core.errors import UserError, one_line, unknown
 
 Notes = Literal["", "brief", "full", "none"]
 Width = Literal["", "column", "text"]
+Seeds = Literal["", "rows", "mean"]
 Pairs = Mapping[str, str]
 LATEX = "latex:"
 """Prefix of a text that is LaTeX, which is not escaped; other formats ignore it."""
@@ -61,6 +62,8 @@ class Style:
     label: str = ""
     notes: Notes = ""
     width: Width = ""
+    seeds: Seeds = ""
+    """Whether runs that differ only in their seed have a row each, which is usual, or one row with their mean."""
 
     def names(self, known: Sequence[str], methods: Sequence[str]) -> Names:
         """Return the names. Raises `UserError` for a name that does not occur, and for text that LaTeX cannot take."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.core.errors import UserError, unknown
 from brushbench.core.metric_info import IDENTICAL, MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.frame import (
@@ -25,18 +24,18 @@ from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import with_psnr_of_mean
 from brushbench.reports.roles import role_of
 from brushbench.reports.run_notes import RunNote, notes_of
+from brushbench.reports.seeds import SEED, SEEDS, STRATUM, check_distinct, sample_means, seeds_in
 from brushbench.reports.selection import selected
 from brushbench.reports.statistics import Estimate, balanced
-from brushbench.reports.storage import SplitKey, Stored, stored_of
+from brushbench.reports.storage import SplitKey, Stored, stored_of, together
 from brushbench.runs.folder import Run
 from brushbench.runs.record import RunRecord
 from brushbench.runs.scores import Scores
 
-V = TypeVar("V")
 GROUP = ["dataset", "split", "protocol"]
-SECTION, STRATUM = "section", "stratum"
+SECTION = "section"
 KEYS = [*GROUP, SECTION, "method", "metric"]
-NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_capped", "n_identical", "role"]
+NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_capped", "n_identical", "role", SEEDS]
 CAPPED, ROLE, FEWER = "capped", "role", "fewer_samples"
 BOTH = "mean of inside and outside"
 """Stands for the split in rows of ablation tables."""
@@ -50,12 +49,13 @@ class Summary:
 
     rows: pd.DataFrame
     """Columns `KEYS`, `NUMBERS` and `fewer_samples`, one row per group, section, method and metric; NaN for numbers
-    that cannot be computed. `n_scored` counts the samples in the mean, `n_capped` those of them that count as the
-    metric's ceiling, and `n_identical` those without a score because nothing differs. `fewer_samples` says whether the
-    mean lacks a sample that one of the contenders has in the same column."""
+    that cannot be computed. `n_scored` counts the scores in the mean, `n_capped` those of them that count as the
+    metric's ceiling, and `n_identical` those without a score because nothing differs: one for each sample and seed.
+    `seeds` lists the seeds as a text. `fewer_samples` says whether the mean lacks a sample that one of the contenders
+    has in the same column."""
     tidy: pd.DataFrame
     """The frame behind the rows, with values as they count (`counting.counted`), and the columns `section`, `stratum`
-    (the split, also if rows combine two), `capped` (the value is the metric's ceiling) and `role`."""
+    (the split, also if rows combine two), `capped` (the value is the metric's ceiling), `role` and `seed`."""
     metrics: dict[str, MetricInfo]
     unscored: dict[str, str]
     """Usual metrics that could not be computed, each with the reason."""
@@ -64,7 +64,7 @@ class Summary:
     notes: pd.DataFrame
     """Columns of `GROUP`, `metric`, `note` and `count`: what a reader must know about that many scores."""
     records: Mapping[SplitKey, RunRecord]
-    """Record of the run behind each label."""
+    """Record of the run behind each label; with several seeds, of the last one."""
     asked: dict[str, int]
     """Number of samples requested of every run, by its folder; not all need have been scored yet."""
     not_scored: tuple[str, ...] = ()
@@ -79,32 +79,37 @@ class Summary:
     """What a reader must know about how the images were made."""
 
 
-def summarise(runs: Sequence[Run], by: str = "", methods: Sequence[str] = (), splits: Sequence[str] = ()) -> Summary:
+def summarise(
+    runs: Sequence[Run],
+    by: str = "",
+    methods: Sequence[str] = (),
+    splits: Sequence[str] = (),
+    *,
+    over_seeds: bool = False,
+) -> Summary:
     """Compute mean, 95 % interval and standard error of each run and metric over its scored samples, by tag.
 
-    Only these methods and splits are in it, if there are any; a method stands for all its rows. Raises `UserError` if
+    Only these methods and splits are in it, if there are any; a method stands for all its rows. With `over_seeds`, runs
+    that differ only in their seed are one row, the mean over samples and seeds (`seeds`). Raises `UserError` if
     two runs would share a row, if none is scored, or if there is no such tag, method or split.
     """
     everything, all_scores = runs, scores_of(runs)
-    tidy = frame_of(runs, all_scores)
+    tidy = frame_of(runs, all_scores, over_seeds=over_seeds)
     if tidy.empty:
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
-    places = selected(runs, methods, splits)
+    places = selected(runs, methods, splits, over_seeds=over_seeds)
     runs, scores = [everything[place] for place in places], [all_scores[place] for place in places]
     tidy = tidy[tidy["run"].isin([str(run.path) for run in runs])].reset_index(drop=True)
     if tidy.empty:
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
-    keys = [*GROUP, "method", "metric"]
-    shared = tidy[[*keys, "run"]].drop_duplicates().duplicated(keys)
-    if shared.any():
-        first = tidy[[*keys, "run"]].drop_duplicates()[shared].iloc[0]
-        place = f"{first['method']} on {first['dataset']}/{first['split']}"
-        raise UserError(one_line(f"two runs are {place}: one is {first['run']}"))
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy[ROLE] = tidy["run"].map({str(run.path): role_of(run) for run in runs})
+    tidy[SEED] = tidy["run"].map({str(run.path): run.record.identity.seed for run in runs})
+    check_distinct(tidy, [*GROUP, "method", "metric"])
     metrics, labels = metrics_of(runs, scores), set(tidy["method"])
     tidy = _as_counted(tidy, metrics)
     asked = {str(run.path): run.record.asked for run in runs} if not by else {}
+    places_of = _by_place(everything, labels_of(everything, over_seeds=over_seeds), labels)
     rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, by), metrics)
     return Summary(
         rows=rows,
@@ -113,23 +118,26 @@ def summarise(runs: Sequence[Run], by: str = "", methods: Sequence[str] = (), sp
         unscored=unscored_of(scores),
         versions=versions_of(scores),
         notes=_notes(tidy),
-        records=_by_place(everything, [run.record for run in everything], labels),
+        records={place: everything[own[-1]].record for place, own in places_of.items()},
         asked=asked,
         not_scored=tuple(_not_scored(everything, places, scores)),
         by=by,
-        stored=_by_place(everything, list(map(stored_of, everything, all_scores)), labels),
-        run_notes=tuple(note for note in notes_of(everything) if note.method in labels),
+        stored={
+            place: together(stored_of(everything[one], all_scores[one]) for one in own)
+            for place, own in places_of.items()
+        },
+        run_notes=tuple(note for note in notes_of(everything, over_seeds=over_seeds) if note.method in labels),
     )
 
 
-def _by_place(runs: Sequence[Run], values: Sequence[V], labels: Container[str]) -> dict[SplitKey, V]:
-    """Return the value of each run with one of these labels, by its place in the tables."""
-    places = zip(runs, datasets_of(runs), labels_of(runs), values, strict=True)
-    return {
-        (dataset, run.record.identity.dataset.split, run.record.identity.protocol, label): value
-        for run, dataset, label, value in places
-        if label in labels
-    }
+def _by_place(runs: Sequence[Run], labels: Sequence[str], wanted: Container[str]) -> dict[SplitKey, list[int]]:
+    """Return which runs have one of these labels, by their place in the tables; under several seeds they share it."""
+    found: dict[SplitKey, list[int]] = {}
+    for index, (run, dataset, label) in enumerate(zip(runs, datasets_of(runs), labels, strict=True)):
+        if label in wanted:
+            identity = run.record.identity
+            found.setdefault((dataset, identity.dataset.split, identity.protocol, label), []).append(index)
+    return found
 
 
 def both_splits(summary: Summary) -> Summary:
@@ -143,10 +151,10 @@ def both_splits(summary: Summary) -> Summary:
     records = []
     for key, scores in tidy.groupby(keys, sort=False):
         if scores["split"].nunique() == 2:
-            found = scores.dropna(subset="value")
+            found = sample_means(scores)
             # One row alone has no mean of both.
-            found = found if found["split"].nunique() == 2 else found.iloc[:0]
-            values = balanced(found["value"].to_numpy(np.float64), found["split"].to_numpy(str))
+            found = found if found[STRATUM].nunique() == 2 else found.iloc[:0]
+            values = balanced(found["value"].to_numpy(np.float64), found[STRATUM].to_numpy(str))
             place = dict(zip(keys, map(str, key), strict=True))
             info, clusters = summary.metrics[place["metric"]], found["sample"].to_numpy(str)
             estimate = table_interval(values, clusters, info, place["protocol"])
@@ -194,7 +202,7 @@ def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping
     records = []
     for key, scores in tidy.groupby(KEYS, sort=False):
         place = dict(zip(KEYS, map(str, key), strict=True))
-        values = scores["value"].dropna().to_numpy(np.float64)
+        values = sample_means(scores)["value"].to_numpy(np.float64)
         estimate = table_interval(values, None, metrics[place["metric"]], place["protocol"])
         records.append({**place, **_numbers(scores, estimate, asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
@@ -220,8 +228,9 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     competes = competes | ~np.isin(column, column[competes])
     first = scored.assign(place=place)[competes].drop_duplicates("place")
     everything = first.groupby(keys, sort=False).size().to_dict()
-    shared = scored.assign(shared=np.isin(place, first["place"])).groupby([*keys, "method"], sort=False)["shared"].sum()
-    own = shared.to_dict()
+    # A sample that is scored under several seeds is one sample.
+    each = scored.assign(place=place, shared=np.isin(place, first["place"])).drop_duplicates(["method", "place"])
+    own = each.groupby([*keys, "method"], sort=False)["shared"].sum().to_dict()
     places = rows[[*keys, "method"]].itertuples(index=False, name=None)
     # A row without any score has no mean.
     return [key in own and own[key] < everything[key[:-1]] for key in places]
@@ -234,11 +243,12 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
         "low": estimate.low,
         "high": estimate.high,
         "standard_error": estimate.standard_error,
-        "n_scored": estimate.count,
+        "n_scored": int(scores["value"].notna().sum()) if estimate.count else 0,
         "n_asked": sum(max(count, asked.get(str(run), 0)) for run, count in rows.items()),
         "n_capped": int(scores[CAPPED].sum()),
         "n_identical": int(((scores["status"] == IDENTICAL) & scores["value"].isna()).sum()),
         "role": str(scores[ROLE].iloc[0]),
+        SEEDS: seeds_in(scores),
     }
 
 

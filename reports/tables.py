@@ -22,7 +22,8 @@ from brushbench.reports.look import Look, look_of
 from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.renaming import with_names
-from brushbench.reports.style import Notes, Style, separated
+from brushbench.reports.seeds import has_several, is_over_seeds
+from brushbench.reports.style import Names, Notes, Style, separated
 from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
 
@@ -57,6 +58,8 @@ class Report:
     by: str = ""
     notes: Notes = ""
     """How many notes to print below each table; empty for what is usual in the format."""
+    names: Names = field(default_factory=Names)
+    """What the rows are called."""
 
 
 def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
@@ -65,7 +68,10 @@ def make_report(runs: Sequence[Run], wanted: TableOptions) -> Report:
         raise unknown("table", wanted.table, TABLES)
     if wanted.by and wanted.with_published:
         raise UserError("published numbers are for whole splits, so they cannot be shown in a table by tag")
-    summary = summarise(runs, wanted.by, wanted.style.rows, wanted.style.splits)
+    style = wanted.style
+    summary = summarise(runs, wanted.by, style.rows, style.splits, over_seeds=is_over_seeds(style.seeds))
+    if wanted.with_published and has_several(summary.rows):
+        raise UserError("published numbers are of one seed, so they cannot be shown beside means; use --seeds rows")
     if wanted.strict:
         _check_complete(summary)
     combined = both_splits(summary) if wanted.table == "ablation" else summary
@@ -118,7 +124,8 @@ def _arranged(summary: Summary, wanted: TableOptions, look: Look) -> Report:
         )
         raise UserError(f"none of the metrics of the requested table is scored in these runs: {names}")
     rows = pd.concat(printed, ignore_index=True)
-    return Report(told_apart(tables, wanted.table), rows, summary.metrics, summary.by, wanted.style.notes)
+    apart = told_apart(tables, wanted.table)
+    return Report(apart, rows, summary.metrics, summary.by, wanted.style.notes, look.names)
 
 
 def _columns(rows: pd.DataFrame, split: str, table: str, look: Look) -> list[Column]:

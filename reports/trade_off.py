@@ -15,6 +15,7 @@ from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.figure_style import FigureStyle, Shown, shown_of, titles_of
 from brushbench.reports.figures import mark_of, write_figure
 from brushbench.reports.intervals import table_interval
+from brushbench.reports.seeds import sample_means
 from brushbench.reports.statistics import Estimate
 from brushbench.reports.style import separated
 from brushbench.reports.trade_off_panel import CurvePoint, TradeOffPoint, View, draw_points, labels_at, view_of
@@ -60,7 +61,7 @@ class _Page:
 def write_trade_off(
     runs: Sequence[Run], file: Path, names: Mapping[str, CurvePoint] | None = None, style: FigureStyle | None = None
 ) -> None:
-    """Draw a panel for each data set, split and protocol, with a point for each run.
+    """Draw a panel for each data set, split and protocol, with a point for each row of the table.
 
     `names` maps a run's folder to how it is shown, and the points of a series are connected in their order; if it is
     None, methods are shown by name, unconnected. Raises `UserError` if the two metrics are not scored, and for a file
@@ -98,10 +99,10 @@ def _points(
     rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, CurvePoint] | None
 ) -> list[TradeOffPoint]:
     points = []
-    for (run, method), own in rows.groupby(["run", "method"], sort=False):
+    for method, own in rows.groupby("method", sort=False):
         (kept, capped), (aligned, _) = (_mean(own[own["metric"] == info.name], info) for info in infos)
         if kept.count and aligned.count:
-            named = names[str(run)] if names is not None else CurvePoint(str(method))
+            named = names[str(own["run"].iloc[0])] if names is not None else CurvePoint(str(method))
             points.append(TradeOffPoint(named, kept, aligned, capped))
     order = list(names.values()) if names is not None else []
     return sorted(points, key=lambda point: order.index(point.named)) if order else points
@@ -111,9 +112,9 @@ def _mean(rows: pd.DataFrame, info: MetricInfo) -> tuple[Estimate, int]:
     """Return the mean with the interval of the tables, not scaled, and how many scores count as the ceiling."""
     values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
     protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
-    known = counted(values, statuses, info, protocol)
+    known = sample_means(rows.assign(value=counted(values, statuses, info, protocol)))["value"].to_numpy(np.float64)
     capped = int(is_capped(values, statuses, info, protocol).sum())
-    return table_interval(known[~np.isnan(known)], None, info, protocol), capped
+    return table_interval(known, None, info, protocol), capped
 
 
 def _page(count: int, style: FigureStyle, *, has_titles: bool) -> _Page:
@@ -143,7 +144,7 @@ def _figure(
     if needs_legend:
         labels = [labels_at(view, page.panel, style, connected=connected, has_legend=True) for view in views]
     columns = max(1, int(page.width // (0.4 + max(style.across(style.text(name)) for name in series))))
-    note = _wrapped(_note(views, style), page.width - 0.1, style)
+    note = _wrapped(_note(views, shown.seeds, style), page.width - 0.1, style)
     foot = LINE * ((-(-len(series) // columns) if needs_legend else 0) + len(note) + 0.5 * bool(note or needs_legend))
     height = -(-len(groups) // page.across) * (page.heading + page.panel[1] + FOOT) + foot
     figure = Figure(figsize=(page.width, height))
@@ -186,11 +187,12 @@ def _legend(
     figure.legend(handles, names, loc="lower left", bbox_to_anchor=(0.02, bottom), ncols=columns)
 
 
-def _note(views: Sequence[View], style: FigureStyle) -> str:
-    """Return what the signs in the figure mean, of those that are there."""
+def _note(views: Sequence[View], seeds: str, style: FigureStyle) -> str:
+    """Return what the signs in the figure mean, of those that are there, and over how many seeds the points are."""
     points = [point for view in views for point in view.points]
     has_bars = any(not np.isnan(found.low) for point in points for found in (point.kept, point.aligned))
     told = [
+        seeds,
         BARS if has_bars else "",
         OPEN if any(point.capped for point in points) else "",
         CUT if any(cut for view in views for cut in view.cut) else "",

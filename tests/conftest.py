@@ -18,6 +18,7 @@ from filelock import FileLock
 from forked import Running, scripted, started
 from hub_server import Content, Hub
 from hypothesis import settings
+from studies import METHODS
 
 from brushbench.cli.main import main
 from brushbench.core.bars import without_bars
@@ -239,6 +240,27 @@ def brushbench(capsys: pytest.CaptureFixture[str]):
             main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return int(exit_.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def study_place(tmp_path: Path, write_bench: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the study, with data and a method; the working folder is another one."""
+    write_bench(count=3)
+    (tmp_path / "shade.py").write_text(METHODS)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path
+
+
+@pytest.fixture
+def study(study_place: Path, brushbench) -> Callable[..., tuple[int, str, str]]:
+    """Run a study of this text."""
+
+    def call(text: str, *more: object) -> tuple[int, str, str]:
+        (study_place / "study.toml").write_text(text)
+        return brushbench("run", study_place / "study.toml", *more)
 
     return call
 

@@ -5,10 +5,10 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from studies import OUTPUTS, ROW, STUDY, TABLE
 from support import assert_one_line
 from test_docs import block
 
@@ -18,60 +18,12 @@ from brushbench.reports.commands.study import prepare_study
 from brushbench.runs.folder import Run
 
 ROOT = Path(__file__).parent.parent
-METHODS = """
-from dataclasses import dataclass
-from pathlib import Path
-import torch
-
-
-@dataclass(frozen=True)
-class Shade:
-    level: int = 128
-    share: float = 1.0
-
-    def __call__(self, batch, seeds):
-        if (stop := Path(__file__).with_name("stop")).exists() and self.level == 50:
-            stop.unlink()
-            raise KeyboardInterrupt
-        grey = torch.tensor([(self.level + seed) % 256 for seed in seeds], dtype=torch.uint8)
-        known = (batch.images * self.share).to(torch.uint8)
-        return torch.where(batch.masks, grey[:, None, None, None], known)
-"""
-STUDY = """
-[run]
-dataset = "brushbench"
-root = "bench"
-splits = ["inside", "outside"]
-methods = ["mean-fill", "./shade.py:Shade"]
-metrics = ["psnr", "mse"]
-
-[[method]]
-method = "./shade.py:Shade"
-name = "ours, dark"
-options = { level = 50, share = 0.9 }
-"""
-Outcome = tuple[int, str, str]
 
 
 @pytest.fixture
-def place(tmp_path: Path, write_bench: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the study, with data and a method; the working folder is another one."""
-    write_bench(count=3)
-    (tmp_path / "shade.py").write_text(METHODS)
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    return tmp_path
-
-
-@pytest.fixture
-def study(place: Path, brushbench: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """Run a study of this text."""
-
-    def call(text: str, *more: object) -> Outcome:
-        (place / "study.toml").write_text(text)
-        return brushbench("run", place / "study.toml", *more)
-
-    return call
+def place(study_place: Path) -> Path:
+    """The folder of the study."""
+    return study_place
 
 
 def folders(root: Path) -> list[str]:
@@ -86,23 +38,6 @@ def digests(root: Path) -> dict[str, str]:
         for file in files
         if file.name != "workers.jsonl"
     }
-
-
-OUTPUTS = """
-[[table]]
-file = "tables/main.md"
-
-[[table]]
-file = "tables/numbers.json"
-rows = ["ours, dark", "mean-fill"]
-
-[[figure]]
-file = "figures/all.svg"
-no-title = true
-
-[gallery]
-output = "page"
-"""
 
 
 def test_a_study_runs_everything_and_makes_what_it_names_beside_the_file(study, place: Path) -> None:
@@ -154,7 +89,7 @@ def test_an_interrupted_study_resumes_as_a_whole(study, place: Path) -> None:
 
 def test_several_seeds_have_folders_and_rows_of_their_own(study, place: Path) -> None:
     text = STUDY.replace("[run]", "[run]\nseeds = [1, 2]\nlimit = 2").replace('["inside", "outside"]', '["inside"]')
-    code, _, err = study(text + OUTPUTS)
+    code, _, err = study(text + '[style]\nseeds = "rows"\n' + OUTPUTS)
     assert code == 0, err
     own = "level=50,share=0.9"
     assert folders(place / "runs" / "study") == sorted(
@@ -252,10 +187,6 @@ def test_a_method_file_and_paths_among_options_are_relative_to_the_study(place: 
     found = read_study(file, run_command).defaults
     assert found["weights"] == "sd15"
     assert found["metric_options"] == ["lpips.net=alex"]
-
-
-ROW = '[[method]]\nmethod = "./shade.py:Shade"\n'
-TABLE = '[[table]]\nfile = "main.md"\n'
 
 
 @pytest.mark.parametrize(
@@ -387,6 +318,22 @@ def test_the_studies_of_the_paper_run_on_papercut(brushbench, tmp_path: Path, na
         told = compiled(made, rf"\input{{{file}}}", sorted(set(re.findall(r"\\cite\{(.*?)\}", latex))))
         assert "Overfull" not in told
         assert "Warning" not in told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_main_table_and_the_ablation_stand_on_one_page(brushbench, tmp_path: Path) -> None:
+    for name in ("comparison", "ablation"):
+        shutil.copyfile(ROOT / "examples" / f"{name}.toml", tmp_path / f"{name}.toml")
+        code, _, err = brushbench("run", tmp_path / f"{name}.toml", *SHORT)
+        assert code == 0, err
+    files = ("comparison/main", "ablation/ablation")
+    latex = "".join((tmp_path / f"{file}.tex").read_text() for file in files)
+    refs = r"See Tables~\ref{tab:comparison} and~\ref{tab:ablation}. "
+    tables = "".join(rf"\input{{{file}}}" for file in files)
+    told = compiled(tmp_path, f"{refs}{tables}", sorted(set(re.findall(r"\\cite\{(.*?)\}", latex))))
+    for trouble in ("Overfull", "Underfull", "Warning"):
+        assert trouble not in told
 
 
 def test_the_study_of_the_page_is_valid(place: Path) -> None:

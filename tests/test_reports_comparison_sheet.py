@@ -1,5 +1,6 @@
 """Methods side by side."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ from PIL import Image
 from support import assert_one_line
 
 from brushbench.imaging.images import read_image
-from brushbench.imaging.sheets import GAP, LINE
+from brushbench.imaging.sheets import GAP, LINE, Sheet
+from brushbench.reports import comparison_sheet
 
 SIDE = 128
+PAPERCUT = ("--dataset", "papercut", "--metrics", "psnr,mse", "--limit", 3)
 
 
 @pytest.fixture
@@ -87,3 +90,67 @@ def test_mistakes_with_ids_are_one_line(runs: Path, brushbench, tmp_path: Path) 
     assert_one_line(brushbench("report", runs, "--ids", tmp_path / "none.txt", *sheet), "none.txt")
     assert_one_line(brushbench("report", runs, "--ids", tmp_path / "ids.txt"), "give --sheet FILE too")
     assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.fixture
+def heads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """The title and the heads of the columns of each part of a sheet, as they are drawn."""
+    drawn: list[tuple[str, list[str]]] = []
+    original = comparison_sheet.table
+
+    def table(title: str, names: Sequence[str], *more: object) -> Sheet:
+        drawn.append((title, list(names[2:])))
+        return original(title, names, *more)
+
+    monkeypatch.setattr(comparison_sheet, "table", table)
+    return drawn
+
+
+def test_heads_are_the_names_of_the_table(runs: Path, brushbench, tmp_path: Path, heads) -> None:
+    (tmp_path / "paper.toml").write_text('[rename]\ncopy = "The source"\ninside = "Objects"\n')
+    renames = ("--style", tmp_path / "paper.toml", "--rename", "mean-fill=A <b>mean</b>", "--rename", "papercut=PC")
+    file = tmp_path / "all.svg"
+    code, out, err = brushbench("report", runs, *renames, "--sheet", file, "--samples", 1, "--format", "csv")
+    assert code == 0, err
+    names = ["The source", "A <b>mean</b>"]
+    assert heads == [("PC, split brush", names), ("PC, split Objects", names)]
+    assert {line.split(",")[3] for line in out.splitlines()[1:]} == set(names)
+    # Without names, as the table has them.
+    heads.clear()
+    assert brushbench("report", runs, "--sheet", file, "--samples", 1)[0] == 0
+    assert [own for _, own in heads] == [["copy", "mean-fill"]] * 2
+
+
+def test_latex_is_for_tables_alone(runs: Path, brushbench, tmp_path: Path, heads) -> None:
+    renames = ("--rename", r"copy=latex:\textsc{Copy}", "--rename", "mean-fill=latex:$m$", "--rename", "mean-fill=Mean")
+    assert brushbench("report", runs, *renames, "--sheet", tmp_path / "all.png", "--samples", 1)[0] == 0
+    assert heads[0][1] == ["copy", "Mean"]
+
+
+def test_a_sheet_has_the_rows_and_splits_of_the_table_in_its_order(
+    runs: Path, brushbench, tmp_path: Path, heads
+) -> None:
+    asked = ("report", runs, "--sheet", tmp_path / "all.png", "--samples", 1)
+    assert brushbench(*asked, "--rows", "mean-fill", "--splits", "inside,brush")[0] == 0
+    assert heads == [(f"papercut, split {split}", ["mean-fill"]) for split in ("inside", "brush")]
+    heads.clear()
+    assert brushbench("run", "--method", "telea", *PAPERCUT, "--output", runs, "--split", "inside")[0] == 0
+    # References stand before floors, as in the table.
+    assert brushbench(*asked, "--order", "telea", "--splits", "inside")[0] == 0
+    assert heads == [("papercut, split inside", ["copy", "telea", "mean-fill"])]
+
+
+def test_every_seed_has_a_column_under_the_name_of_its_row(brushbench, tmp_path: Path, heads) -> None:
+    for seed in (1, 2):
+        asked = ("run", "--method", "telea", *PAPERCUT, "--split", "inside", "--seed", seed)
+        for radius in (3, 9):
+            assert (
+                brushbench(*asked, "-o", f"radius={radius}", "--output", tmp_path / "runs" / f"{seed}-{radius}")[0] == 0
+            )
+    asked = ("report", tmp_path / "runs", "--seeds", "mean", "--samples", 1, "--sheet", tmp_path / "a.png")
+    code, _, err = brushbench(
+        *asked, "--rename", "telea radius=9.0=Wide", "--rows", "telea radius=9.0,telea radius=3.0"
+    )
+    assert code == 0, err
+    narrow = [f"telea radius=3.0 seed={seed}" for seed in (1, 2)]
+    assert heads == [("papercut, split inside", ["Wide seed=1", "Wide seed=2", *narrow])]

@@ -60,15 +60,20 @@ def add_contact_sheet(run: "Run", dataset: "Dataset") -> None:
     by_name(CONTACT_SHEET)(run, dataset)
 
 
-def add_gallery(runs: "Sequence[Run]", folder: Path) -> None:
-    """Build a page of all samples of these runs, and print where it is."""
-    click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder)}")
+def add_gallery(runs: "Sequence[Run]", folder: Path, names: object = None) -> None:
+    """Build a page of all samples of these runs, under the `names` of a study, and print where it is."""
+    click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder, names)}")
 
 
 def tables(
-    runs: "Sequence[Run]", *, table: bool = True, requested: Sequence[str] = (), allow_partial: bool = False
+    runs: "Sequence[Run]",
+    *,
+    table: bool = True,
+    requested: Sequence[str] = (),
+    allow_partial: bool = False,
+    over_seeds: bool = False,
 ) -> int:
-    """Print the table and where everything is, and return the exit code.
+    """Print the table, with `over_seeds` of means over seeds, and where everything is; return the exit code.
 
     It is 3 if samples failed, if images changed, if a `requested` metric has no score, or if samples were never
     generated and this is not allowed.
@@ -76,7 +81,7 @@ def tables(
     failures = list(failure_summary(runs))
     sheet = by_name(CONTACT_SHEET_NAME)
     if table:
-        click.echo(by_name(TABLE)(runs) + "\n")
+        click.echo(by_name(TABLE)(runs, over_seeds=over_seeds) + "\n")
     for run in runs:
         click.echo(f"images and scores: {run.path}")
         if (run.path / sheet).exists():

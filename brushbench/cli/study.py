@@ -39,14 +39,15 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
             template, _, splits = asked_for(asked | {"method": rows[0].method})
             seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
             planned = plan_study(template, Study(rows, splits, seeds, _fixed(asked, given), lenient))
-        outputs = by_name(PREPARED)(study, rows, splits)
+        outputs = by_name(PREPARED)(study, rows, splits, seeds)
         jobs = [list(made.configs) for made in planned]
         headings = [made.row.title() for made in planned]
         runs = all_done(jobs, display, lenient=lenient, headings=headings, log_to=asked["log_to"])
-    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
+    told = {"requested": named_metrics(template), "allow_partial": asked["allow_partial"]}
+    code = tables(runs, **told, over_seeds=study.content.style.get("seeds") != "rows")
     outputs.write(runs, planned)
     if gallery:
-        add_gallery(runs, Path(asked["output"]) / GALLERY)
+        add_gallery(runs, Path(asked["output"]) / GALLERY, outputs.names(runs, planned))
     return code
 
 

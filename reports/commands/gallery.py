@@ -11,6 +11,7 @@ from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
 
 if TYPE_CHECKING:
+    from brushbench.reports.style import Names
     from brushbench.runs.folder import Run
 
 
@@ -43,10 +44,11 @@ def gallery_command(
     return SOME_FAILED if damaged else 0
 
 
-def gallery_of(runs: "Sequence[Run]", output: Path) -> Path:
-    """Build the gallery that `run --gallery` makes of its runs."""
+def gallery_of(runs: "Sequence[Run]", output: Path, names: "Names | None" = None) -> Path:
+    """Build the gallery that `run --gallery` makes of its runs, under the names of a study."""
     from brushbench.cli.progress import showing_progress
     from brushbench.reports.gallery.build import GalleryOptions, build
 
+    options = GalleryOptions() if names is None else GalleryOptions(names=names)
     with showing_progress() as watch:
-        return build(runs, output, GalleryOptions(), watch=watch)
+        return build(runs, output, options, watch=watch)

@@ -29,7 +29,7 @@ SECTIONS = {
     "Votes": ("votes",),
     "Style of tables and figures": (
         *("style", "columns", "rows", "order", "splits", "rename", "cite", "decimals", "caption", "label", "notes"),
-        *("width", "metrics", "font", "no_title"),
+        *("width", "seeds", "metrics", "font", "no_title"),
     ),
 }
 """Sections of the help, each with its options."""
@@ -101,11 +101,12 @@ def report_command(
 
     found, damaged = given_runs(runs)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    printed = formats.printed(tables.make_report(found, wanted), table_format)
+    report = tables.make_report(found, wanted)
+    printed = formats.printed(report, table_format)
     if sheet:
-        from brushbench.reports.comparison_sheet import write_comparison
+        from brushbench.reports.table_sheet import write_table_sheet
 
-        write_comparison(found, Path(sheet), wanted_in_sheet, crop or "")
+        write_table_sheet(found, report, wanted.style, Path(sheet), wanted_in_sheet, crop or "")
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
@@ -192,12 +193,13 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
     return 0
 
 
-def text_table(runs: "Sequence[Run]") -> str:
+def text_table(runs: "Sequence[Run]", *, over_seeds: bool = False) -> str:
     """Return the table that commands print when their runs have ended."""
     from brushbench.reports.formats import printed
+    from brushbench.reports.style import Style
     from brushbench.reports.tables import TableOptions, make_report
 
-    return printed(make_report(runs, TableOptions()))
+    return printed(make_report(runs, TableOptions(style=Style(seeds="mean" if over_seeds else ""))))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:

@@ -33,12 +33,14 @@ from brushbench.reports.gallery.build import GalleryOptions, build
 from brushbench.reports.gallery.folder import check_folder
 from brushbench.reports.look import BY_NAME
 from brushbench.reports.mean_error import is_derived
-from brushbench.reports.style import LATEX, Style, checked_key, checked_latex, separated
+from brushbench.reports.seeds import is_over_seeds
+from brushbench.reports.style import LATEX, Names, Style, checked_key, checked_latex, separated
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.reports.trade_off import write_trade_off
 from brushbench.runs.folder import Run
 
-FILE, STYLE = "file", "style"
+FILE, STYLE, MEAN = "file", "style", "mean"
+BEFORE_SEED = " seed="
 SUFFIXES = {
     ".txt": "text",
     ".md": "markdown",
@@ -47,7 +49,7 @@ SUFFIXES = {
     ".json": "json",
     ".html": "html",
 }
-_LOOK = ("columns", "rows", "order", "splits", "rename", "cite", "notes", "width")
+_LOOK = ("columns", "rows", "order", "seeds", "splits", "rename", "cite", "notes", "width")
 OF_TABLE = (
     *("format", "table", "by", "significant", "with-published", "strict"),
     *(*_LOOK, "decimals", "caption", "label"),
@@ -63,9 +65,9 @@ class TableFile:
     table_format: str
     options: TableOptions
 
-    def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
+    def write(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> None:
         """Write the table atomically, under the names of the study's rows."""
-        wanted = replace(self.options, style=under_names(self.options.style, names))
+        wanted = replace(self.options, style=_named(self.options.style, runs, planned))
         text = render(make_report(runs, wanted), self.table_format)
         atomic.write(self.file, f"{text}\n".encode())
 
@@ -78,9 +80,9 @@ class FigureFile:
     kind: str
     style: FigureStyle
 
-    def write(self, runs: Sequence[Run], names: Mapping[str, str]) -> None:
+    def write(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> None:
         """Draw the figure, under the names of the study's rows."""
-        style = replace(self.style, table=under_names(self.style.table, names))
+        style = replace(self.style, table=_named(self.style.table, runs, planned))
         if self.kind == "trade-off":
             write_trade_off(runs, self.file, style=style)
         else:
@@ -93,31 +95,40 @@ class Outputs:
 
     files: tuple[TableFile | FigureFile, ...]
     gallery: tuple[Path, GalleryOptions] | None
+    style: Style
+    """What all tables and figures share; the gallery has its names."""
+
+    def names(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> Names:
+        """Return what a gallery calls the runs; every seed has a column."""
+        return _named(replace(self.style, seeds="rows"), runs, planned).names((), ())
 
     def write(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> None:
         """Make everything, and print where it is."""
         from brushbench.cli.progress import showing_progress
 
-        names = row_names(runs, planned)
         for each in self.files:
             with doing("making the folder", each.file.parent):
                 each.file.parent.mkdir(parents=True, exist_ok=True)
-            each.write(runs, names)
+            each.write(runs, planned)
             click.echo(f"{'table' if isinstance(each, TableFile) else 'figure'}: {each.file}")
         if self.gallery:
+            folder, options = self.gallery
+            names = self.names(runs, planned)
             with showing_progress() as watch:
-                page = build(runs, *self.gallery, watch=watch)
+                page = build(runs, folder, replace(options, names=names), watch=watch)
             click.echo(f"gallery: {page}")
 
 
-def prepare_study(study: StudyFile, rows: Sequence[StudyRow], splits: Sequence[str]) -> Outputs:
+def prepare_study(
+    study: StudyFile, rows: Sequence[StudyRow], splits: Sequence[str], seeds: Sequence[int] = ()
+) -> Outputs:
     """Check everything that a study is to make before anything is generated.
 
     Raises `UserError` that names the file and the key for unknown keys, values, rows, metrics and splits, and for a
     file that can't be written.
     """
     known = {*(row.name for row in rows if row.name), *(short_name(row.method) for row in rows)}
-    reader = _Reader(study, known, splits)
+    reader = _Reader(study, known, splits, seeds)
     content = study.content
     tables = [reader.table(f"table {number}", own) for number, own in enumerate(content.table, 1)]
     figures = [reader.figure(f"figure {number}", own) for number, own in enumerate(content.figure, 1)]
@@ -125,46 +136,65 @@ def prepare_study(study: StudyFile, rows: Sequence[StudyRow], splits: Sequence[s
     places = [each.file.resolve() for each in files]
     if twice := [place for place in places if places.count(place) > 1]:
         raise UserError(one_line(f"{study.file}: {twice[0]} is named twice; valid: a file for each table and figure"))
+    style = reader.shared()
     if not content.gallery:
-        return Outputs(files, None)
+        return Outputs(files, None, style)
     wanted, root = content.gallery, study.defaults.get("root")
     folder = study.beside(wanted.output)
     with naming(f"{study.file}: gallery"):
         options = GalleryOptions(wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None)
         check_folder(folder)
         _check_writable(folder)
-    return Outputs(files, (folder, options))
+    return Outputs(files, (folder, options), style)
 
 
-def row_names(runs: Sequence[Run], planned: Sequence[PlannedRow]) -> dict[str, str]:
-    """Return the names of the study by the labels of the runs; with several seeds, each with its own."""
+def _named(style: Style, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> Style:
+    names = row_names(runs, planned, over_seeds=is_over_seeds(style.seeds))
+    return under_names(style, names)
+
+
+def row_names(runs: Sequence[Run], planned: Sequence[PlannedRow], *, over_seeds: bool) -> dict[str, str]:
+    """Return the names of the study by the labels of the rows, which have a seed if every seed has a row."""
     rows = {(Path(config.output), short_name(config.method)): made.row for made in planned for config in made.configs}
     found: dict[str, str] = {}
-    seeds = {run.record.identity.seed for run in runs}
-    for run, label in zip(runs, labels_of(runs), strict=True):
+    has_seed = not over_seeds and len({run.record.identity.seed for run in runs}) > 1
+    for run, label in zip(runs, labels_of(runs, over_seeds=over_seeds), strict=True):
         row = rows[run.path.parent.parent, run.path.name]
         if row.name:
-            found[label] = f"{row.name} seed={run.record.identity.seed}" if len(seeds) > 1 else row.name
+            found[label] = f"{row.name}{BEFORE_SEED}{run.record.identity.seed}" if has_seed else row.name
     return found
 
 
 def under_names(style: Style, names: Mapping[str, str]) -> Style:
-    """Return a style for rows with these names by label; where it says a name, it stands for its labels."""
+    """Return a style for rows with these names by label; where it says a name, it stands for its labels.
+
+    If every seed has a row, a text that replaces the name of a row is followed by the seed.
+    """
     labels: dict[str, list[str]] = {}
     for label, name in names.items():
         labels.setdefault(name, []).append(label)
-        labels.setdefault(name.rpartition(" seed=")[0] or name, []).append(label)
+        labels.setdefault(name.rpartition(BEFORE_SEED)[0] or name, []).append(label)
 
     def chosen(texts: Sequence[str]) -> tuple[str, ...]:
         whole = [*labels, *names]
         return tuple(label for name in separated(texts, whole) for label in dict.fromkeys(labels.get(name, [name])))
 
     own: dict[str, Pairs] = {
-        key: {label: list(texts) for name, texts in found.items() for label in labels.get(name, [name])}
+        key: {
+            label: [f"{text}{_seed_of(names, label, name)}" for text in texts] if key == "rename" else list(texts)
+            for name, texts in found.items()
+            for label in labels.get(name, [name])
+        }
         for key, found in style.shared.items()
     }
     own["rename"] = {label: [name] for label, name in names.items()} | own.get("rename", {})
     return replace(style, rows=chosen(style.rows), order=chosen(style.order), shared=own)
+
+
+def _seed_of(names: Mapping[str, str], label: str, name: str) -> str:
+    """Return what the row of a label has behind this name; nothing if the name is that of the whole row."""
+    called = names.get(label, "")
+    return called.removeprefix(name) if called.startswith(f"{name}{BEFORE_SEED}") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +205,12 @@ class _Reader:
     rows: set[str]
     """Names of the rows, and of their methods."""
     splits: Sequence[str]
+    seeds: Sequence[int]
+    """Empty if the file names none."""
+
+    def shared(self) -> Style:
+        """Return the names that all tables and figures share."""
+        return Style(shared=self._layered("style", {}, OF_TABLE)[1])
 
     def table(self, part: str, content: Mapping[str, object]) -> TableFile:
         """Read a table. Raises `UserError` for what it can't be."""
@@ -191,6 +227,8 @@ class _Reader:
         with context.scope(cleanup=False), naming(place):
             style = table_style(chosen)
             _check_texts(style)
+            if chosen["with_published"] and is_over_seeds(style.seeds) and len(self.seeds) > 1:
+                raise UserError('published numbers are of one seed; valid with with-published: seeds = "rows"')
         wanted = {key: chosen[key] for key in ("table", "by", "significant", "with_published", "strict")}
         return TableFile(file, table_format, TableOptions(**wanted, style=style))
 
@@ -213,6 +251,7 @@ class _Reader:
         if file.is_dir():
             raise UserError(one_line(f"{place}: {file} is a folder; valid: a file"))
         found, shared = self._layered(part, content, keys)
+        found = {"seeds": MEAN} | found
         self._check_names(place, found)
         try:
             context = report_command.make_context("report", ["RUN"], default_map=found)
@@ -254,12 +293,17 @@ class _Reader:
     def _check_names(self, place: str, found: Mapping[str, object]) -> None:
         """Check what a part names, as far as it is known before there are runs."""
         texts = {key: value for key, value in found.items() if isinstance(value, list)}
-        for name in separated(texts.get("rows", ()), self.rows):
+        each_seed = {f"{row}{BEFORE_SEED}{seed}" for row in self.rows for seed in self.seeds}
+        known = self.rows | each_seed
+        for name in separated([*texts.get("rows", ()), *texts.get("order", ())], known):
+            if found["seeds"] == MEAN and name in each_seed:
+                raise UserError(one_line(f'{place}: row {name!r} has a seed; valid: its name, or seeds = "rows"'))
+        for name in separated(texts.get("rows", ()), known):
             # A row may be named with what sets it apart: `brushnet scale=0.5`.
-            if name not in self.rows and name.partition(" ")[0] not in self.rows:
+            if name not in known and name.partition(" ")[0] not in self.rows:
                 raise unknown(f"row in {place}", name, self.rows)
-        for name in separated(texts.get("order", ()), self.rows):
-            if name != BY_NAME and name not in self.rows and name.partition(" ")[0] not in self.rows:
+        for name in separated(texts.get("order", ()), known):
+            if name not in {BY_NAME, *known} and name.partition(" ")[0] not in self.rows:
                 self._check_metric(place, name)
         for name in separated(texts.get("splits", ())):
             if name not in self.splits:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from brushbench.reports.style import Style
 
 NOTES = ("brief", "full", "none")
+SEEDS = ("rows", "mean")
 MAPPINGS = ("rename", "cite")
 """Options that name things: those of a file hold for every table, and each may be given anew by its name."""
 SHARED = "brushbench.reports.style"
@@ -31,6 +32,11 @@ _TABLE = (
         multiple=True,
         metavar="KEY",
         help="Order of rows: a metric (best first), name, or the methods that come first.",
+    ),
+    click.option(
+        "--seeds",
+        type=click.Choice(SEEDS),
+        help="Runs that differ only in their seed: a row each, or one row, their mean. Default: rows; mean in a study.",
     ),
     click.option("--splits", multiple=True, metavar="S,...", help="Splits to print or draw, in this order."),
     click.option(
@@ -97,6 +103,7 @@ def table_style(chosen: Mapping[str, Any]) -> "Style":
         label=chosen["label"],
         notes=chosen["notes"] or "",
         width=chosen["width"] or "",
+        seeds=chosen["seeds"] or "",
     )
 
 

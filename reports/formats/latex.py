@@ -30,6 +30,12 @@ NARROW = r"""  \documentclass[twocolumn]{article}
   \usepackage[utf8]{inputenc}
   \usepackage{booktabs,graphicx}
   \usepackage[a4paper,margin=1.7cm]{geometry}"""
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Before a table that is made narrower if it doesn't fit."""
+NOTES_WIDTH = (
+    r"\dimen2=\wd2 \ifdim\dimen2<.7\linewidth \dimen2=.7\linewidth\fi \ifdim\dimen2>\linewidth \dimen2=\linewidth\fi"
+)
+"""Makes notes as wide as the table in the box above them, within limits."""
 MARKS: dict[Mark, str] = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
 NAMES: dict[Mark, str] = {"best": r"\textbf{bold}", "second": r"\underline{underlined}"}
 
@@ -54,7 +60,9 @@ def _table(table: Table) -> str:
         rf"\label{{{table.dress.label}}}",
         rf"\{'scriptsize' if small else 'footnotesize'}",
         rf"\setlength{{\tabcolsep}}{{{3 if small else 4 if table.dress.is_narrow else 6}pt}}",
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\vspace{1ex}",
+        # The notes below need the width of the table, so it is put into a box first.
+        r"\sbox2{%" if notes else FITTED,
         rf"\begin{{tabular}}{{@{{}}l{'r' * columns}@{{}}}}",
         r"\toprule",
         *_spans(table),
@@ -63,14 +71,24 @@ def _table(table: Table) -> str:
         *_sections(table),
         r"\bottomrule",
         r"\end{tabular}}",
-        *(
-            ["", r"\vspace{1ex}", r"\begin{minipage}{\linewidth}\raggedright", *notes, r"\end{minipage}"]
-            if notes
-            else []
-        ),
+        *(_below(notes) if notes else []),
         rf"\end{{{form}}}",
     ]
     return "\n".join(lines)
+
+
+def _below(notes: Sequence[str]) -> list[str]:
+    """Return the lines that print the table in the box, and the notes."""
+    return [
+        FITTED,
+        r"\usebox2}",
+        "",
+        r"\vspace{1ex}",
+        NOTES_WIDTH,
+        r"\begin{minipage}{\dimen2}\raggedright",
+        *notes,
+        r"\end{minipage}",
+    ]
 
 
 def _caption(table: Table) -> str:
@@ -107,8 +125,11 @@ def _spans(table: Table) -> list[str]:
             cells, rules, start = [""], [], 2
             for title, count in level:
                 cells.append(rf"\multicolumn{{{count}}}{{c}}{{{_typeset(table, title)}}}")
-                rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}" if title else "")
-                start += count
+                end = start + count - 1
+                # The last column ends at the edge of the table, and so does its rule.
+                trimmed = "lr" if end <= len(table.columns) else "l"
+                rules.append(rf"\cmidrule({trimmed}){{{start}-{end}}}" if title else "")
+                start = end + 1
             lines += [" & ".join(cells) + r" \\", " ".join(filter(None, rules))]
     return lines
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 
 from brushbench.reports.formats.escaping import spreadsheet
+from brushbench.reports.seeds import SEEDS, has_several
 from brushbench.reports.tables import Report
 
 COLUMNS = [
     *("dataset", "protocol", "split", "section", "method", "role", "metric", "mean", "low", "high", "standard_error"),
-    *("n_scored", "n_asked", "n_capped", "fewer_samples", "mark", "unit", "scale", "higher_is_better"),
+    *("n_scored", "n_asked", "n_capped", SEEDS, "fewer_samples", "mark", "unit", "scale", "higher_is_better"),
 ]
 """`low` and `high` are the ends of the 95 % interval of the mean; `scale` is the factor that papers multiply it by."""
 DIGITS, MEAN_DIGITS = 12, 14
@@ -45,7 +46,8 @@ def _records(report: Report) -> list[dict[str, Value]]:
         scale=[info.scale for info in infos],
         higher_is_better=[info.higher_is_better for info in infos],
     )
-    columns = [name for name in COLUMNS if report.by or name != "section"]
+    unused = {name for name, used in (("section", report.by), (SEEDS, has_several(rows))) if not used}
+    columns = [name for name in COLUMNS if name not in unused]
     columns += [str(name) for name in rows if str(name).startswith("published")]
     # A mean over no sample is null, not NaN.
     records = rows[columns].astype(object).where(rows[columns].notna(), None).to_dict(orient="records")

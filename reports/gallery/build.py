@@ -1,7 +1,7 @@
 """Build a gallery: pictures first, then data, then the page that names them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from brushbench.core.errors import UserError
@@ -18,6 +18,7 @@ from brushbench.reports.gallery.places import Place, places_of
 from brushbench.reports.gallery.rows import PART, Parts, write_rows
 from brushbench.reports.layout import Column, heading
 from brushbench.reports.mask_sizes import MASK_SIZES
+from brushbench.reports.style import Names
 from brushbench.runs.folder import Run
 
 STAGE = "gallery"
@@ -37,6 +38,8 @@ class GalleryOptions:
     """Also write everything into one zip file beside the folder."""
     root: Path | None = None
     """The folder of a data set that has moved."""
+    names: Names = field(default_factory=Names)
+    """What the methods are called, as plain text; empty for their labels."""
 
     def __post_init__(self) -> None:
         if self.link and self.archive:
@@ -58,8 +61,8 @@ def build(
 
     Raises `UserError` for a folder that contains other files, and for a data set that is missing or has changed.
     """
-    places = places_of(runs, options.root)
-    tables, reason = tables_of(runs)
+    places = places_of(runs, options.root, options.names)
+    tables, reason = tables_of(runs, options.names)
     with opened(target) as folder:
         pictures = Pictures(folder, options.largest, copies=not options.link)
         total = sum(len(place.indices) * (1 + len(place.runs)) for place in places)

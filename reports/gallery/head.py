@@ -8,10 +8,13 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import dataset_info
 from brushbench.reports.footnotes import PROTOCOLS
+from brushbench.reports.frame import labels_of
 from brushbench.reports.gallery.places import Place
 from brushbench.reports.layout import Table
 from brushbench.reports.mean_error import MSE, NAME, is_derived
+from brushbench.reports.renaming import run_names
 from brushbench.reports.roles import role_of
+from brushbench.reports.style import Names, Style
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
 
@@ -34,9 +37,11 @@ def banners(places: Sequence[Place], damaged: Sequence[str]) -> list[Banner]:
     return found + [Banner("data", f"{note}.") for name in names for note in dataset_info(name).notes]
 
 
-def tables_of(runs: Sequence[Run]) -> tuple[Sequence[Table], str]:
-    """Return the report's tables; without any, the reason."""
-    report = capture(make_report, runs, TableOptions())
+def tables_of(runs: Sequence[Run], names: Names) -> tuple[Sequence[Table], str]:
+    """Return the report's tables, whose rows are called as the columns of the grid; without any, the reason."""
+    called = dict(zip(labels_of(runs), run_names(runs, names), strict=True))
+    renames = {label: [name] for label, name in called.items() if name != label}
+    report = capture(make_report, runs, TableOptions(style=Style(shared={"rename": renames})))
     if isinstance(report, Failure):
         if not report.by_user:
             raise UserError(report.error)

@@ -7,8 +7,10 @@ from pathlib import Path
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.datasets.open import OpenedDataset
-from brushbench.reports.frame import datasets_of, labels_of
+from brushbench.reports.frame import datasets_of
 from brushbench.reports.gallery.folder import key_of
+from brushbench.reports.renaming import run_names
+from brushbench.reports.style import Names
 from brushbench.runs.data import opened_of
 from brushbench.runs.folder import Run
 from brushbench.runs.record import DatasetIdentity
@@ -24,7 +26,7 @@ class Place:
     split: str
     opened: OpenedDataset
     runs: tuple[tuple[str, Run], ...]
-    """Each with the label of its method."""
+    """Each with the name of its column."""
     indices: tuple[int, ...]
     """Places in the data set of the samples that any of the runs has something of."""
 
@@ -41,13 +43,16 @@ class Place:
         return [names[index] for index in self.indices]
 
 
-def places_of(runs: Sequence[Run], root: str | Path | None = None) -> list[Place]:
+def places_of(runs: Sequence[Run], root: str | Path | None = None, names: Names | None = None) -> list[Place]:
     """Group the runs. `root` is the folder of a data set that isn't where it was when the runs were made.
+
+    A run is called by its label, unless `names` has another name for it.
 
     Raises `UserError` for a data set that can't be opened or has changed, and for two runs that would share a column.
     """
     groups: dict[tuple[str, str, DatasetIdentity], list[tuple[str, Run]]] = {}
-    for run, label, dataset in zip(runs, labels_of(runs), datasets_of(runs), strict=True):
+    labels = run_names(runs, names or Names())
+    for run, label, dataset in zip(runs, labels, datasets_of(runs), strict=True):
         identity = run.record.identity
         groups.setdefault((dataset, identity.protocol, identity.dataset), []).append((label, run))
     places = [_place(dataset, protocol, own, root) for (dataset, protocol, _), own in groups.items()]

@@ -1,0 +1,52 @@
+"""Give runs that differ only in their seed one row.
+
+The seeds of a sample are repeats of one picture, not new pictures. A sample's scores are therefore averaged over its
+seeds first, and means, intervals and tests are over samples, which pair the rows whatever their seeds are.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from brushbench.core.errors import UserError, one_line
+from brushbench.reports.style import Seeds
+
+STRATUM, SEED, SEEDS = "stratum", "seed", "seeds"
+SEPARATOR = " "
+"""Between the seeds of a row, in the column `SEEDS`."""
+
+
+def is_over_seeds(seeds: Seeds) -> bool:
+    """Tell whether a row is the mean over seeds; usually every seed has a row."""
+    return seeds == "mean"
+
+
+def check_distinct(tidy: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Raise `UserError` if two runs share a row though they have the same seed."""
+    found = tidy[[*keys, SEED, "run"]].drop_duplicates()
+    shared = found.duplicated([*keys, SEED])
+    if shared.any():
+        first = found[shared].iloc[0]
+        place = f"{first['method']} on {first['dataset']}/{first['split']}"
+        raise UserError(one_line(f"two runs are {place}: one is {first['run']}"))
+
+
+def sample_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean of each sample's scores over the seeds that have one, for a single row and metric.
+
+    The columns are `sample`, `stratum` and `value`; samples without a score are left out.
+    """
+    known = scores[["sample", STRATUM, "value"]].dropna(subset="value")
+    if not known.duplicated(["sample", STRATUM]).any():
+        return known
+    return known.groupby(["sample", STRATUM], sort=False)["value"].mean().reset_index()
+
+
+def seeds_in(scores: pd.DataFrame) -> str:
+    """Return the seeds behind scores as a text: `1 2 3`."""
+    return SEPARATOR.join(map(str, sorted(scores[SEED].unique())))
+
+
+def has_several(rows: pd.DataFrame) -> bool:
+    """Tell whether any row of a summary is the mean over several seeds."""
+    return bool(rows[SEEDS].str.contains(SEPARATOR).any())
