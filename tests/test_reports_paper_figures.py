@@ -21,10 +21,10 @@ HOSTILE = "<b> & \"x\" 'y' $a$ ]]> 東"
 CLIP = [25.0, 26.0, 27.0, 24.0, 26.0, 25.5, 26.5, 24.5]
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three methods on three splits, one of whose samples is far from all others."""
-    generator = np.random.default_rng(0)
+    folder, generator = tmp_path_factory.mktemp("figures") / "runs", np.random.default_rng(0)
     for seed, method in enumerate(("brushnet", "powerpaint", "mine")):
         for split in ("brush", "outside", "inside"):
             scores = {
@@ -33,8 +33,8 @@ def runs(tmp_path: Path) -> Path:
                 "lpips": list(generator.lognormal(-3, 0.3, 8)),
                 "clip": [value + seed for value in CLIP],
             }
-            Made(method, scores, split=split).write(tmp_path / "runs" / f"{method}-{split}")
-    return tmp_path / "runs"
+            Made(method, scores, split=split).write(folder / f"{method}-{split}")
+    return folder
 
 
 @pytest.fixture
