@@ -299,7 +299,8 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(scope="session")
 def papercut_gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of three methods on 40 scenes of PaperCut, and the gallery of them."""
-    from gallery_pages import COUNT, METHODS, suite
+    from gallery_pages import COUNT, METHODS
+    from support import suite
 
     place = tmp_path_factory.mktemp("papercut")
     options = ("--dataset", "papercut", "--limit", COUNT, "--output", place / "runs")

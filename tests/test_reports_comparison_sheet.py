@@ -1,11 +1,12 @@
 """Methods side by side."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import assert_one_line
+from support import assert_one_line, suite
 
 from brushbench.imaging.images import read_image
 from brushbench.imaging.sheets import GAP, LINE
@@ -13,11 +14,17 @@ from brushbench.imaging.sheets import GAP, LINE
 SIDE = 128
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("sheet") / "runs"
+    asked = ("run", "--method", "mean-fill,copy", "--dataset", "papercut", "--output", output)
+    assert suite(*asked, "--split", "inside,brush", "--limit", 3) == 0
+    return output
+
+
 @pytest.fixture
-def runs(brushbench, tmp_path: Path) -> Path:
-    asked = ("run", "--method", "mean-fill,copy", "--dataset", "papercut", "--output", tmp_path / "runs")
-    assert brushbench(*asked, "--split", "inside,brush", "--limit", 3)[0] == 0
-    return tmp_path / "runs"
+def runs(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "runs")
 
 
 def test_every_picture_is_in_its_place(runs: Path, brushbench, tmp_path: Path) -> None:
