@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lighter_checks
 import pytest
 from filelock import FileLock
 from forked import Running, scripted, started
@@ -41,6 +42,11 @@ settings.load_profile("patient")
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say which checks there are; they are set up when `lighter_checks` is imported, before the suite is."""
+    return lighter_checks.header(config.getoption("jaxtyping_packages"))
 
 
 def pytest_collection_finish() -> None:
