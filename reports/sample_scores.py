@@ -56,7 +56,9 @@ def sample_scores(run: Run) -> SampleScores:
     if scores is None:
         return SampleScores(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
     index = scores.table.index.astype(str)
-    values, statuses, notes = (pd.DataFrame(index=index) for _ in range(3))
+    values: dict[str, np.ndarray] = {}
+    statuses: dict[str, np.ndarray] = {}
+    notes: dict[str, np.ndarray] = {}
     for name, info in scores.metrics.items():
         given: Float64[np.ndarray, " n"] = scores.table[name].astype("Float64").to_numpy(np.float64, na_value=np.nan)
         reasons = scores.table[status_column(name)].fillna("").to_numpy(object)
@@ -64,4 +66,9 @@ def sample_scores(run: Run) -> SampleScores:
         statuses[name] = reasons
         if note_column(name) in scores.table:
             notes[name] = scores.table[note_column(name)].fillna("").to_numpy(object)
-    return SampleScores(values, statuses, notes, scores.metrics)
+    return SampleScores(
+        pd.DataFrame(values, index=index),
+        pd.DataFrame(statuses, index=index),
+        pd.DataFrame(notes, index=index),
+        scores.metrics,
+    )

@@ -1,5 +1,6 @@
 """Turn a tidy frame into the numbers of the tables: means with intervals, counts, and what a reader must know."""
 
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -237,7 +238,8 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
 
 
 def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float | str]:
-    rows = scores["run"].value_counts().to_dict()
+    rows = Counter(scores["run"])
+    identical = (scores["status"].to_numpy(object) == IDENTICAL) & scores["value"].isna().to_numpy()
     return {
         "mean": estimate.mean,
         "low": estimate.low,
@@ -246,7 +248,7 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
         "n_scored": int(scores["value"].notna().sum()) if estimate.count else 0,
         "n_asked": sum(max(count, asked.get(str(run), 0)) for run, count in rows.items()),
         "n_capped": int(scores[CAPPED].sum()),
-        "n_identical": int(((scores["status"] == IDENTICAL) & scores["value"].isna()).sum()),
+        "n_identical": int(identical.sum()),
         "role": str(scores[ROLE].iloc[0]),
         SEEDS: seeds_in(scores),
     }

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lighter_checks
 import pytest
 from filelock import FileLock
 from forked import Running, scripted, started
@@ -42,6 +43,11 @@ settings.load_profile("patient")
 GOLDEN = Path(__file__).parent / "golden"
 SIDE = 64
 Write = Callable[..., Path]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say which checks there are; they are set up when `lighter_checks` is imported, before the suite is."""
+    return lighter_checks.header(config.getoption("jaxtyping_packages"))
 
 
 def pytest_collection_finish() -> None:
@@ -321,7 +327,8 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(scope="session")
 def papercut_gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of three methods on 40 scenes of PaperCut, and the gallery of them."""
-    from gallery_pages import COUNT, METHODS, suite
+    from gallery_pages import COUNT, METHODS
+    from support import suite
 
     place = tmp_path_factory.mktemp("papercut")
     options = ("--dataset", "papercut", "--limit", COUNT, "--output", place / "runs")

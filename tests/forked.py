@@ -74,6 +74,24 @@ def scripted(code: str, folder: Path) -> Running:
     return _begun(_script, (folder, dict(os.environ), Path.cwd()), folder)
 
 
+def drawn(
+    arguments: Sequence[str],
+    folder: Path,
+    terminal: str,
+    changes: Mapping[str, str | None],
+    errors: Path | None,
+) -> BaseProcess:
+    """The command line, likewise, in the terminal of this name and from this folder; it has ended when that says so.
+
+    `changes` are variables of its environment; None is for one that it hasn't. Standard error is the terminal too,
+    unless there is a file `errors`.
+    """
+    environment = {name: value for name, value in (os.environ | changes).items() if value is not None}
+    process = CONTEXT.Process(target=_drawing, args=(arguments, folder, terminal, environment, errors))
+    process.start()
+    return process
+
+
 def _begun(target: Callable[..., None], arguments: tuple[object, ...], folder: Path) -> Running:
     process = CONTEXT.Process(target=target, args=arguments)
     process.start()
@@ -89,15 +107,38 @@ def _command(
     main(list(arguments))
 
 
+def _drawing(
+    arguments: Sequence[str], folder: Path, terminal: str, environment: Mapping[str, str], errors: Path | None
+) -> None:
+    # The first terminal that a session's leader opens is that of the session.
+    os.setsid()
+    file = os.open(terminal, os.O_RDWR)
+    for number in range(3):
+        os.dup2(file, number)
+    os.close(file)
+    if errors:
+        os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT, 0o600), 2)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    _adapt(None, environment, folder)
+    from brushbench.cli.main import main
+
+    main(list(arguments))
+
+
 def _script(folder: Path, environment: Mapping[str, str], working: Path) -> None:
     _settle(folder, None, environment, working)
     runpy.run_path(str(folder / "script.py"), run_name="__main__")
 
 
 def _settle(folder: Path, site: Path | None, environment: Mapping[str, str], working: Path) -> None:
-    sys.path[:] = [*([str(site)] if site else []), *(path for path in sys.path if path != str(Path(__file__).parent))]
     for number, name in enumerate(("stdout", "stderr"), start=1):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    _adapt(site, environment, working)
+
+
+def _adapt(site: Path | None, environment: Mapping[str, str], working: Path) -> None:
+    sys.path[:] = [*([str(site)] if site else []), *(path for path in sys.path if path != str(Path(__file__).parent))]
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(working)

@@ -4,21 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from browser import Visit
 
 from brushbench import frame
-from brushbench.cli.main import main
 
 METHODS = ["telea", "mean-fill", "copy"]
 METRIC = "papercut-clip"
 COUNT = 40
-
-
-def suite(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return int(exit_.value.code or 0)
 
 
 def ordered(values: pd.Series) -> list[str]:

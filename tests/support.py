@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from brushbench.baselines.brushnet import Residuals
+from brushbench.cli.main import main
 
 DIFFUSION_METHODS = [
     ("brushnet", {}),
@@ -43,6 +44,13 @@ class Touch:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Path.touch, (self.trace,)
+
+
+def suite(*arguments: object) -> int:
+    """The exit code of a command, for fixtures of more than one test, which can't have `brushbench`."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    return int(exit_.value.code or 0)
 
 
 def run_on(root: Path, output: Path, *more: object, method: str = "mean-fill") -> tuple[object, ...]:

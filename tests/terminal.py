@@ -4,12 +4,15 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import sys
 import termios
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from forked import drawn
 
 CONTROL = re.compile(r"\x1b\[\??(\d*)(?:;(\d+))*([A-Za-z])")
 ROWS = 50
@@ -81,6 +84,26 @@ class Screen:
             self.column += 1
 
 
+def in_forked_terminal(
+    *arguments: object, folder: Path, columns: int = 80, errors: Path | None = None, **changes: str | None
+) -> Seen:
+    """Run the command line in a new terminal, from a folder, in a process that begins at once (see `forked`).
+
+    For tests of what is printed, but not of when anything is imported. `changes` are variables of the environment.
+    Standard error goes to the file `errors`, if there is one.
+    """
+    terminal, other = os.openpty()
+    resize(terminal, columns)
+    size = {"COLUMNS": str(columns), "LINES": str(ROWS), "TERM": "xterm-256color"}
+    process = drawn([str(argument) for argument in arguments], folder, os.ttyname(other), size | changes, errors)
+    # By then the process has opened it, or ended, and this handle mustn't keep it open.
+    select.select([terminal, process.sentinel], [], [])
+    os.close(other)
+    chunks = all_of(terminal)
+    process.join()
+    return Seen(process.exitcode or 0, chunks)
+
+
 def in_terminal(*arguments: object, folder: Path, columns: int = 80) -> Seen:
     """Run the command line in a new terminal, from a folder."""
     command = [sys.executable, "-m", "brushbench", *map(str, arguments)]
@@ -91,7 +114,18 @@ def in_terminal(*arguments: object, folder: Path, columns: int = 80) -> Seen:
         os.execve(
             sys.executable, command, {**os.environ, **size, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         )
+    resize(terminal, columns)
+    chunks = all_of(terminal)
+    _, status = os.waitpid(child, 0)
+    return Seen(os.waitstatus_to_exitcode(status), chunks)
+
+
+def resize(terminal: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+
+
+def all_of(terminal: int) -> list[tuple[float, str]]:
+    """Read until the other side has ended, and close it."""
     start, chunks, rest = time.monotonic(), [], b""
     while data := _read(terminal):
         # A letter of several bytes may be cut.
@@ -102,8 +136,7 @@ def in_terminal(*arguments: object, folder: Path, columns: int = 80) -> Seen:
             text, rest = rest[: error.start].decode(), rest[error.start :]
         chunks.append((time.monotonic() - start, text))
     os.close(terminal)
-    _, status = os.waitpid(child, 0)
-    return Seen(os.waitstatus_to_exitcode(status), chunks)
+    return chunks
 
 
 def _read(terminal: int) -> bytes:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -58,10 +59,16 @@ def packed(root: Path, top: str = "editbench") -> bytes:
     return buffer.getvalue()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("written") / "whole"
+    write_a(root)
+    return root
+
+
 @pytest.fixture
-def whole(tmp_path: Path) -> Path:
-    write_a(tmp_path / "whole")
-    return tmp_path / "whole"
+def whole(written: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(written, tmp_path / "whole")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support import assert_one_line
+from conftest import write_benchmark
+from support import assert_one_line, suite
 
 from brushbench.runs.folder import Run
 
@@ -15,19 +16,31 @@ FIRST = "000000000"
 Asked = tuple[object, ...]
 
 
-@pytest.fixture
-def asked(write_bench, tmp_path: Path) -> Asked:
+def asked_of(root: Path) -> Asked:
     """A command line."""
-    return (
-        *("run", "--method", "telea", "--dataset", "brushbench", "--root", write_bench()),
-        *("--metrics", "psnr,mse", "--output", tmp_path / "runs"),
-    )
+    more = ("--metrics", "psnr,mse", "--output", root / "runs")
+    return ("run", "--method", "telea", "--dataset", "brushbench", "--root", root / "bench", *more)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data, and a finished run."""
+    root = tmp_path_factory.mktemp("made")
+    write_benchmark(root / "bench")
+    assert suite(*asked_of(root)) == 0
+    return root
 
 
 @pytest.fixture
-def folder(asked: Asked, brushbench, tmp_path: Path) -> Path:
+def asked(made: Path, tmp_path: Path) -> Asked:
+    shutil.copytree(made / "bench", tmp_path / "bench")
+    return asked_of(tmp_path)
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
     """A finished run of four samples."""
-    assert brushbench(*asked)[0] == 0
+    shutil.copytree(made / "runs", tmp_path / "runs")
     return tmp_path / "runs" / "brushbench-inside" / "telea"
 
 

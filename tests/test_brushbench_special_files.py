@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import assert_one_line, run_on
+from conftest import write_benchmark
+from support import assert_one_line, run_on, suite
 
 from brushbench.reports.frame import frame
 from brushbench.runs.folder import Run
@@ -36,11 +37,17 @@ def root(write_bench) -> Path:
     return write_bench()
 
 
+@pytest.fixture(scope="module")
+def first_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("made")
+    suite(*run_on(write_benchmark(place / "bench"), place / "runs", "--metrics", "psnr,mse"))
+    return place / "runs"
+
+
 @pytest.fixture
-def made(root: Path, tmp_path: Path, brushbench) -> Path:
-    """A run folder, scored."""
-    brushbench(*run_on(root, tmp_path / "runs", "--metrics", "psnr,mse"))
-    return tmp_path / "runs" / "brushbench-inside" / "mean-fill"
+def made(first_made: Path, root: Path, tmp_path: Path) -> Path:
+    """A run folder, scored, beside its data."""
+    return shutil.copytree(first_made, tmp_path / "runs") / "brushbench-inside" / "mean-fill"
 
 
 def put(change: Change, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import assert_one_line, run_on, slow_but
-from terminal import in_terminal
+from terminal import in_forked_terminal, in_terminal
 
 from brushbench.cli.bars import Bars, progress_of_images
 from brushbench.cli.failures import MOST_KINDS
@@ -109,7 +109,7 @@ def test_reading_runs_is_said_and_leaves_no_trace(command: str, tmp_path: Path, 
     brushbench(*run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", method="telea,mean-fill"))
     folders = [f"runs/brushbench-inside/{method}" for method in ("telea", "mean-fill")]
     more = {"check": ["--write", "baseline.json"], "show": ["000000001"]}
-    seen = in_terminal(command, *folders, *more.get(command, []), folder=tmp_path)
+    seen = in_forked_terminal(command, *folders, *more.get(command, []), folder=tmp_path)
     assert seen.code == 0, seen.plain()
     assert "reading runs/brushbench-inside/telea" in seen.plain()
     lines = list(filter(None, seen.lines()))
@@ -119,7 +119,7 @@ def test_reading_runs_is_said_and_leaves_no_trace(command: str, tmp_path: Path, 
 
 def test_quiet_says_only_results_and_failures(methods: Path, tmp_path: Path, write_bench, brushbench) -> None:
     usual = run_on(write_bench(), tmp_path / "runs", "--metrics", "psnr", "--batch-size", 1, method=f"{methods}:Odd")
-    seen = in_terminal(*usual, "-q", folder=tmp_path)
+    seen = in_forked_terminal(*usual, "-q", folder=tmp_path)
     assert seen.code == 3
     # A table may have styles, but nothing moves or hides the cursor.
     for part in ("generating", "loading", "data:", "\x1b[?25l", "\x1b[2K"):

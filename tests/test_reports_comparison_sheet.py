@@ -1,12 +1,13 @@
 """Methods side by side."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import assert_one_line
+from support import assert_one_line, suite
 
 from brushbench.imaging.images import read_image
 from brushbench.imaging.sheets import GAP, LINE, Sheet
@@ -16,11 +17,17 @@ SIDE = 128
 PAPERCUT = ("--dataset", "papercut", "--metrics", "psnr,mse", "--limit", 3)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("sheet") / "runs"
+    asked = ("run", "--method", "mean-fill,copy", "--dataset", "papercut", "--output", output)
+    assert suite(*asked, "--split", "inside,brush", "--limit", 3) == 0
+    return output
+
+
 @pytest.fixture
-def runs(brushbench, tmp_path: Path) -> Path:
-    asked = ("run", "--method", "mean-fill,copy", "--dataset", "papercut", "--output", tmp_path / "runs")
-    assert brushbench(*asked, "--split", "inside,brush", "--limit", 3)[0] == 0
-    return tmp_path / "runs"
+def runs(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "runs")
 
 
 def test_every_picture_is_in_its_place(runs: Path, brushbench, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from browser import until
 from gallery_data import BROKEN
-from gallery_pages import first, suite
+from gallery_pages import first
+from support import suite
 
 from brushbench import frame
 from brushbench.runs.record import RunRecord

@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from gallery_pages import METHODS, suite
+from gallery_pages import METHODS
+from support import suite
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from report_runs import Made
 from support import run_on
-from terminal import in_terminal
+from terminal import in_forked_terminal
 
 from brushbench.reports.outliers import LIMIT, RULE, deviations
 
@@ -103,7 +103,7 @@ def test_failures_are_named_by_file(brushbench, tmp_path: Path, write_bench) -> 
 
 def test_in_a_terminal_they_are_fitted_to_its_width(tmp_path: Path) -> None:
     Made("a", {"psnr": [*USUAL, 4.0]}).write(tmp_path / "a")
-    seen = in_terminal("report", "a", folder=tmp_path, columns=60)
+    seen = in_forked_terminal("report", "a", folder=tmp_path, columns=60)
     lines = seen.plain().replace("\r", "").partition("Outliers: ")[2].splitlines()
     assert "    000000008: psnr 4.00 (low)" in lines
     assert max(map(len, lines)) <= 60

@@ -18,13 +18,15 @@ from brushbench.reports.label_places import Box, places_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<b> & \"x\" 'y' $a$ ]]> 東"
+SMALL = ("--splits", "inside")
+"""For tests to which the other splits would add nothing but panels."""
 CLIP = [25.0, 26.0, 27.0, 24.0, 26.0, 25.5, 26.5, 24.5]
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three methods on three splits, one of whose samples is far from all others."""
-    generator = np.random.default_rng(0)
+    folder, generator = tmp_path_factory.mktemp("figures") / "runs", np.random.default_rng(0)
     for seed, method in enumerate(("brushnet", "powerpaint", "mine")):
         for split in ("brush", "outside", "inside"):
             scores = {
@@ -33,8 +35,8 @@ def runs(tmp_path: Path) -> Path:
                 "lpips": list(generator.lognormal(-3, 0.3, 8)),
                 "clip": [value + seed for value in CLIP],
             }
-            Made(method, scores, split=split).write(tmp_path / "runs" / f"{method}-{split}")
-    return tmp_path / "runs"
+            Made(method, scores, split=split).write(folder / f"{method}-{split}")
+    return folder
 
 
 @pytest.fixture
@@ -114,18 +116,18 @@ def test_nothing_is_cut_off(kind: str, width: str, font: str, draw, drawn: list[
 
 @pytest.mark.parametrize("kind", ["distributions", "trade-off"])
 def test_text_is_text(kind: str, draw) -> None:
-    assert {"brushnet", "mine"} <= {text.strip() for text in texts(draw(kind=kind))}
+    assert {"brushnet", "mine"} <= {text.strip() for text in texts(draw(*SMALL, kind=kind))}
     # Fonts of type 42 are whole letters, which can be searched and edited.
-    pdf = draw(kind=kind, suffix=".pdf").read_bytes()
+    pdf = draw(*SMALL, kind=kind, suffix=".pdf").read_bytes()
     assert b"/FontFile2" in pdf or b"/Type0" in pdf
     assert b"/Type3" not in pdf
 
 
 def test_serif_is_a_font_like_times(draw) -> None:
     for asked in (("--font", "serif"), ("--style", "serif")):
-        assert "STIXGeneral" in draw(*asked).read_text()
-    assert "DejaVu Sans" in draw().read_text()
-    assert "STIXGeneral" not in draw("--style", "serif", "--font", "sans").read_text()
+        assert "STIXGeneral" in draw(*SMALL, *asked).read_text()
+    assert "DejaVu Sans" in draw(*SMALL).read_text()
+    assert "STIXGeneral" not in draw(*SMALL, "--style", "serif", "--font", "sans").read_text()
 
 
 def test_metrics_and_splits_are_the_chosen_ones_in_their_order(draw, drawn: list[Figure]) -> None:

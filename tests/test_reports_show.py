@@ -1,13 +1,15 @@
 """`show`: one sample across methods, in the terminal and as a picture."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import write_benchmark
 from PIL import Image
 from report_runs import Made
-from support import assert_one_line, run_on
+from support import assert_one_line, run_on, suite
 
 from brushbench.core.protocol import protocol_named
 from brushbench.reports.one_sample_text import EXPLAINED
@@ -29,14 +31,14 @@ class Inverse:
 """
 
 
-@pytest.fixture
-def runs(brushbench, tmp_path: Path, write_bench) -> Path:
-    (tmp_path / "methods.py").write_text(METHODS)
-    methods = f"telea,{tmp_path}/methods.py:Odd,{tmp_path}/methods.py:Inverse"
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("show")
+    (root / "methods.py").write_text(METHODS)
+    methods = f"telea,{root}/methods.py:Odd,{root}/methods.py:Inverse"
     more = ("--split", "inside,outside", "--metrics", "psnr,seam", "--batch-size", "1")
-    code, _, err = brushbench(*run_on(write_bench(), tmp_path / "runs", *more, method=methods))
-    assert code == 3, err
-    return tmp_path / "runs"
+    assert suite(*run_on(write_benchmark(root / "bench"), root / "runs", *more, method=methods)) == 3
+    return root / "runs"
 
 
 def squeezed(text: str) -> str:
@@ -147,8 +149,15 @@ def test_a_run_without_scores(brushbench, tmp_path: Path, write_bench) -> None:
     assert EXPLAINED[:20] not in out
 
 
+@pytest.fixture
+def no_data_set(runs: Path) -> Iterator[None]:
+    data = (runs.parent / "bench").rename(runs.parent / "elsewhere")
+    yield
+    data.rename(runs.parent / "bench")
+
+
+@pytest.mark.usefixtures("no_data_set")
 def test_without_the_data_set_the_rest_is_shown(brushbench, runs: Path) -> None:
-    (runs.parent / "bench").rename(runs.parent / "elsewhere")
     code, out, _ = brushbench("show", runs / "brushbench-inside", "000000001")
     assert code == 0
     assert "its caption and mask aren't known: " in out

@@ -12,15 +12,16 @@ from support import assert_one_line
 FORMATS = ("text", "markdown", "latex", "html")
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three contenders, one of them with two values of an option, and a floor, on two splits."""
     given = [("zeta", {}), ("Alpha", {}), ("grid", {"scale": 0.5}), ("grid", {"scale": 1.0}), ("telea", {})]
+    folder = tmp_path_factory.mktemp("style") / "runs"
     for seed, (method, options) in enumerate(given):
         for place, split in enumerate(("inside", "outside")):
             run = Made(method, plausible(8, 10 * seed + place), split=split, options=options)
-            run.write(tmp_path / "runs" / f"{seed}-{split}")
-    return tmp_path / "runs"
+            run.write(folder / f"{seed}-{split}")
+    return folder
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """Tables in a terminal: as wide as it is, styled, with the notes of all tables once; and plain when piped."""
 
-import fcntl
 import io
-import os
 import re
-import struct
-import subprocess
 import sys
-import termios
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from report_goldens import COUNTS, HERE, WIDTHS, terminal, terminals
 from report_runs import Made, plausible
 from rich.cells import cell_len
 from rich.console import Console
+from terminal import in_forked_terminal
 
 from brushbench.reports.formats import render, shown
 from brushbench.reports.formats.terminal import terminal_tables
@@ -25,6 +22,7 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 EXPECTED = sorted(file.name for file in (HERE / "terminal").iterdir())
 
 
+@cache
 def report_of(folder: str = "runs", **wanted: object) -> Report:
     # Any: options by name.
     return make_report(expand([HERE / folder]), TableOptions(**wanted))
@@ -216,34 +214,15 @@ def test_piped_it_is_plain_and_as_wide_as_ever(brushbench, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("columns", [60, 200])
-def test_in_a_real_terminal(columns: int) -> None:
-    main, other = os.openpty()
-    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")
-    }
-    command = [sys.executable, "-m", "brushbench", "report", str(HERE / "runs")]
-    with subprocess.Popen(
-        command, stdin=other, stdout=other, stderr=subprocess.PIPE, env=environment | {"TERM": "xterm-256color"}
-    ) as process:
-        os.close(other)
-        found = b""
-        while chunk := _read(main):
-            found += chunk
-        assert process.wait() == 0
-    os.close(main)
-    text = found.decode().replace("\r\n", "\n")
+def test_in_a_real_terminal(columns: int, tmp_path: Path) -> None:
+    plain = dict.fromkeys(("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"))
+    given = {"folder": tmp_path, "columns": columns, "errors": tmp_path / "stderr"}
+    done = in_forked_terminal("report", HERE / "runs", **given, **plain)
+    assert done.code == 0
+    text = done.text.replace("\r\n", "\n")
     assert "\x1b[1m29.09\x1b[0m" in text
     assert ("[27.60, 30.68]" in text) == (columns == 200)
     assert all(cell_len(line) <= columns for line in STYLE.sub("", text).splitlines())
-
-
-def _read(terminal_file: int) -> bytes:
-    try:
-        return os.read(terminal_file, 65536)
-    except OSError:
-        # The other side was closed.
-        return b""
 
 
 def test_the_table_at_the_end_of_a_run_is_the_same(brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

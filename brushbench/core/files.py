@@ -79,11 +79,8 @@ def file_digest(path: Path) -> str:
     """
     try:
         found = check_file(path)
-        version = file_version(found)
-        # A file that was changed just now may change again without a change in its times.
-        settled = time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
-        digest = _digest_once if settled else _digest_of_version.__wrapped__
-        return digest(path.resolve(), version)
+        digest = _digest_once if is_settled(found) else _digest_of_version.__wrapped__
+        return digest(path.resolve(), file_version(found))
     except OSError as error:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
@@ -91,6 +88,14 @@ def file_digest(path: Path) -> str:
 def file_version(found: os.stat_result) -> tuple[int, ...]:
     """A file's place on the disk, its size and its times, which tell whether it has changed."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def is_settled(found: os.stat_result) -> bool:
+    """Tell whether a later change of the file would change its version.
+
+    A file that was changed just now may change again without a change in its times.
+    """
+    return time.time_ns() - found.st_ctime_ns > _TICK_NANOSECONDS
 
 
 def _digest_once(path: Path, version: tuple[int, ...]) -> str:

@@ -20,6 +20,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from pydantic import TypeAdapter
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.files import check_file
+from brushbench.core.files import check_file, file_version, is_settled
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.registry import metric_info
 from brushbench.runs.folder import Run
@@ -132,15 +133,21 @@ def _stored(run: Run) -> Scores | None:
     path = run.scores_path()
     if not path.exists():
         return None
-    check_file(path)
-    scores = capture(_read, path)
+    found = check_file(path)
+    read = _read if is_settled(found) else _read.__wrapped__
+    scores = capture(read, path.resolve(), file_version(found))
     if isinstance(scores, Failure):
         raise UserError(one_line(f"{path}: damaged ({scores.error}); remove it and score again"))
-    return scores
+    # The next reader gets them as they are in the file, whatever this one does with its own.
+    return Scores(scores.table.copy(), dict(scores.metrics), dict(scores.unscored))
 
 
-def _read(path: Path) -> Scores:
-    """Read the file and check everything that reports and scoring rely on; raises errors of any type."""
+@lru_cache(maxsize=64)
+def _read(path: Path, _version: tuple[int, ...]) -> Scores:
+    """Read the file and check everything that reports and scoring rely on; raises errors of any type.
+
+    A report needs the scores of a run several times: they are cached until the file changes.
+    """
     # Use no threads, and ignore the types in the file's pandas metadata: either can go wrong on a damaged file.
     arrow = pq.ParquetFile(path).read(use_threads=False)
     arrow.validate(full=True)
