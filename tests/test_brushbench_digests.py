@@ -31,7 +31,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         return real(file, digest)
 
     monkeypatch.setattr(hashlib, "file_digest", counting)
-    files._digest_of_version.cache_clear()
+    files._DIGESTS.clear()
     return found
 
 
@@ -106,7 +106,7 @@ def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "unet" / "model.safetensors"
     file.write_bytes(b"content")
     monkeypatch.setattr(files, "_TICK_NANOSECONDS", -LONG_AGO_SECONDS * 1_000_000_000)
-    files._digest_of_version.cache_clear()
+    files._DIGESTS.clear()
     loading, hashing = threading.Event(), threading.Event()
     read: list[str] = []
     real = hashlib.file_digest

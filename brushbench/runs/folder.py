@@ -19,7 +19,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import ValidationError
 
 from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
+from brushbench.core.concurrency import one_by_one
 from brushbench.core.errors import UserError, doing, one_line
 from brushbench.core.files import file_digest, read_bytes, refuse_links
 from brushbench.core.method_info import Role
@@ -43,7 +43,6 @@ FOLDERS = ("images", "errors", ".partial", ".owners")
 """The folders in a run folder."""
 SUMS = "images.sha256"
 CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
-THREADS = 4
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 REMEDY = "Use another --output, or --fresh to start over"
 
@@ -130,7 +129,7 @@ class Run:
 
     def not_made(self) -> int:
         """The number of requested samples that have neither an image nor a recorded failure."""
-        return max(0, self.record.asked - len(self.ledger()))
+        return max(0, self.record.asked - len(self.statuses()))
 
     def others_at_work(self) -> list[owners.Owner]:
         """The other processes that are making images of this run."""
@@ -180,6 +179,10 @@ class Run:
         """The last entry for each id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
+    def statuses(self) -> dict[str, str]:
+        """The last status for each id; takes less memory than the entries. Raises `UserError` as `ledger` does."""
+        return {entry.id: entry.status for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+
     def intact(self) -> dict[str, LedgerEntry]:
         """The entries that are done and whose image hasn't changed since it was stored."""
         return {name: entry for name, entry in self.ledger().items() if self._is_intact(entry)}
@@ -192,13 +195,12 @@ class Run:
         if not (self.path / "images").is_dir():
             return {}
         done = [entry for entry in self.ledger().values() if entry.status == "done"]
-        with ThreadPoolExecutor(THREADS) as pool:
-            digests = pool.map(lambda entry: self.digest_of(self.image_path(entry).name), done)
-            return {
-                entry.id: CHANGED if digest else DELETED
-                for entry, digest in zip(done, digests, strict=True)
-                if digest != entry.sha256
-            }
+        digests = one_by_one(lambda entry: self.digest_of(self.image_path(entry).name), done)
+        return {
+            entry.id: CHANGED if digest else DELETED
+            for entry, digest in zip(done, digests, strict=True)
+            if digest != entry.sha256
+        }
 
     def digest_of(self, name: str) -> str:
         """The current SHA-256 of an image; empty if it doesn't exist or can't be read."""

@@ -115,7 +115,7 @@ def readable_runs(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
 
 def _complete(folder: Path) -> Run:
     run = Run.open(folder)
-    run.ledger()
+    run.statuses()
     read_scores(run)
     return run
 
