@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -195,3 +196,32 @@ def test_a_file_that_was_changed_in_the_cache_is_read(blob: Path, read: Counter[
 def test_a_name_of_another_s_choosing_is_no_digest(name: str, read: Counter[Path], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"weights")
     assert digest_of(tmp_path / name) == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_the_oldest_digests_are_forgotten(
+    read: Counter[Path], settled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_MOST_DIGESTS", 2)
+    made = [tmp_path / name for name in "abc"]
+    for file in made:
+        file.write_text(file.name)
+    for file in (*made, made[2], made[0]):
+        assert file_digest(file) == hashlib.sha256(file.name.encode()).hexdigest()
+    assert [read[file.resolve()] for file in made] == [2, 1, 1]
+
+
+def test_a_remembered_digest_takes_little_memory(settled: None, tmp_path: Path) -> None:
+    """A quarter of what the path of a file takes, as a data set has many files."""
+    files._DIGESTS.clear()
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    for index in range(400):
+        (folder / f"{index}.png").touch()
+    tracemalloc.start()
+    try:
+        for file in folder.iterdir():
+            file_digest(file)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 400 * 300

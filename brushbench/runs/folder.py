@@ -194,12 +194,17 @@ class Run:
         """
         if not (self.path / "images").is_dir():
             return {}
-        done = [entry for entry in self.ledger().values() if entry.status == "done"]
-        digests = one_by_one(lambda entry: self.digest_of(self.image_path(entry).name), done)
+        # Entries take much more memory than what is compared.
+        last = {
+            entry.id: (entry.image, entry.sha256) if entry.status == "done" else None
+            for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)
+        }
+        images = {name: found for name, found in last.items() if found}
+        now = one_by_one(lambda each: self.digest_of(self._image_name(*each)), ((i, images[i][0]) for i in images))
         return {
-            entry.id: CHANGED if digest else DELETED
-            for entry, digest in zip(done, digests, strict=True)
-            if digest != entry.sha256
+            name: CHANGED if digest else DELETED
+            for (name, (_, stored)), digest in zip(images.items(), now, strict=True)
+            if digest != stored
         }
 
     def digest_of(self, name: str) -> str:
@@ -252,9 +257,13 @@ class Run:
 
     def image_path(self, entry: LedgerEntry) -> Path:
         """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
-        if entry.image is None or Path(entry.image).name != entry.image:
-            raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
-        return self.path / "images" / entry.image
+        return self.path / "images" / self._image_name(entry.id, entry.image)
+
+    def _image_name(self, name: str, image: str | None) -> str:
+        """The name of a sample's image. Raises `UserError` if the entry has none."""
+        if image is None or Path(image).name != image:
+            raise UserError(one_line(f"{self.path}: ledger entry {name!r} names no image in images/"))
+        return image
 
     @contextmanager
     def noting(self) -> Iterator[None]:
