@@ -37,6 +37,8 @@ METRICS = {"psnr": 25.0, "mse": 0.01, "lpips": 0.05, "clip": 26.0}
 WORDS = ("red", "blue", "green", "small", "large", "tree", "house", "boat", "moon", "cat", "dog", "sea", "night")
 PAINT, LONGEST_TASK, CPU = 2000.0, 200.0, 40.0
 """What must hold: milliseconds until the first paint, of a task while scrolling, and of CPU time per picture."""
+GROWTH, SCORE = 1.05, 8
+"""Most that peak memory may grow by for ten times the samples, beside the scores of so many bytes each."""
 SECONDS = 20
 
 
@@ -59,20 +61,27 @@ def main() -> int:
 def measured(place: Path, samples: int, side: int) -> int:
     """Print all numbers of galleries of a tenth, and of all samples."""
     print(f"{samples} samples of {side}x{side}, {len(METHODS)} methods, {len(METRICS)} metrics")
+    peaks: list[int] = []
     for count in (samples // 10, samples):
         runs = make_runs(place / f"{count}", count, side)
         gallery = place / f"{count}" / "gallery"
         pictures = count * (1 + len(METHODS))
         first, memory = built(runs, gallery)
         print(f"{count} samples: {first / pictures * 1000:.1f} ms of CPU per picture, {memory} MiB at the peak")
+        peaks.append(memory)
         again, memory = built(runs, gallery)
         print(f"  built again: {again / pictures * 1000:.1f} ms of CPU per picture, {memory} MiB at the peak")
         size = sum(file.stat().st_size for file in gallery.rglob("*") if file.is_file())
         print(f"  {size / 2**20:.0f} MiB in all, {size / pictures / 1024:.1f} KiB per picture")
+    scores = samples * len(METHODS) * len(METRICS) * SCORE / 2**20
+    print(
+        f"peak memory: {100 * (peaks[1] / peaks[0] - 1):+.1f} % for 10 times the samples ({scores:.1f} MiB of scores)"
+    )
+    flat = peaks[1] <= peaks[0] * GROWTH + scores
     paint, thumbnails, longest, frames = looked_at(gallery / "index.html")
     print(f"first paint after {paint:.0f} ms, thumbnails after {thumbnails:.0f} ms")
     print(f"scrolled through {frames} screens: longest task {longest:.0f} ms")
-    return int(paint > PAINT or longest > LONGEST_TASK or first / pictures * 1000 > CPU)
+    return int(paint > PAINT or longest > LONGEST_TASK or first / pictures * 1000 > CPU or not flat)
 
 
 def make_runs(place: Path, count: int, side: int) -> Path:

@@ -172,3 +172,15 @@ def test_tokens_are_those_of_clip(golden: Path) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(golden / "brushnet" / "weights" / "tokenizer")
     for caption in (*CAPTIONS.values(), WORDS, "Ein Bär's Hut, 2x!", "\u4e00\u53ea\u732b", ""):
         assert count_tokens(caption) == len(tokenizer(caption)["input_ids"])
+
+
+def test_quiet_and_verbose_are_options_of_every_data_command(write_bench, brushbench, tmp_path: Path) -> None:
+    given = ("--dataset", "brushbench", "--root", write_bench(count=2))
+    target = ("--output", tmp_path / "written")
+    for command in (("verify", *given), ("convert", *given, "--to", "folder", *target), ("list",)):
+        code, out, err = brushbench("data", *command, "--quiet")
+        assert (code, err) == (0, ""), err
+        assert out
+    assert brushbench("data", "verify", *given, "-v")[2].splitlines()[0] == "loading PyTorch, to check brushbench"
+    for command in ("verify", "convert", "show", "list", "get"):
+        assert_one_line(brushbench("data", command, "-q", "-v"), "contradict each other")

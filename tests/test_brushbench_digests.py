@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         return real(file, digest)
 
     monkeypatch.setattr(hashlib, "file_digest", counting)
-    files._digest_of_version.cache_clear()
+    files._DIGESTS.clear()
     return found
 
 
@@ -106,7 +107,7 @@ def test_a_file_is_hashed_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest
     file = tmp_path / "unet" / "model.safetensors"
     file.write_bytes(b"content")
     monkeypatch.setattr(files, "_TICK_NANOSECONDS", -LONG_AGO_SECONDS * 1_000_000_000)
-    files._digest_of_version.cache_clear()
+    files._DIGESTS.clear()
     loading, hashing = threading.Event(), threading.Event()
     read: list[str] = []
     real = hashlib.file_digest
@@ -195,3 +196,32 @@ def test_a_file_that_was_changed_in_the_cache_is_read(blob: Path, read: Counter[
 def test_a_name_of_another_s_choosing_is_no_digest(name: str, read: Counter[Path], tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"weights")
     assert digest_of(tmp_path / name) == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_the_oldest_digests_are_forgotten(
+    read: Counter[Path], settled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_MOST_DIGESTS", 2)
+    made = [tmp_path / name for name in "abc"]
+    for file in made:
+        file.write_text(file.name)
+    for file in (*made, made[2], made[0]):
+        assert file_digest(file) == hashlib.sha256(file.name.encode()).hexdigest()
+    assert [read[file.resolve()] for file in made] == [2, 1, 1]
+
+
+def test_a_remembered_digest_takes_little_memory(settled: None, tmp_path: Path) -> None:
+    """A quarter of what the path of a file takes, as a data set has many files."""
+    files._DIGESTS.clear()
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    for index in range(400):
+        (folder / f"{index}.png").touch()
+    tracemalloc.start()
+    try:
+        for file in folder.iterdir():
+            file_digest(file)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 400 * 300

@@ -160,6 +160,7 @@ def test_an_archive_has_everything_that_the_page_names(made, brushbench, tmp_pat
     with zipfile.ZipFile(tmp_path / "gallery.zip") as archive:
         assert archive.testzip() is None
         inside = {name: archive.read(name) for name in archive.namelist()}
+        assert archive.namelist() == sorted(archive.namelist())
     files = [file for file in target.rglob("*") if file.is_file() and not file.name.startswith(".")]
     assert inside == {f"gallery/{file.relative_to(target).as_posix()}": file.read_bytes() for file in files}
     assert [file.name for file in tmp_path.glob(".*partial")] == []
@@ -184,3 +185,27 @@ def test_two_builds_at_once_in_one_folder_are_refused(made, brushbench, tmp_path
     assert brushbench("gallery", runs, "-o", target)[0] == 0
     with FileLock(target / ".lock"):
         assert_one_line(brushbench("gallery", runs, "-o", target), "another process is building this gallery")
+
+
+def test_quiet_says_only_where_the_gallery_is(made, brushbench, tmp_path: Path) -> None:
+    runs, target = made("copy"), tmp_path / "gallery"
+    assert brushbench("gallery", runs, "-o", target, "-q") == (0, f"gallery: {target / 'index.html'}\n", "")
+    _, _, err = brushbench("gallery", runs, "-o", target, "--verbose")
+    assert err.splitlines()[0] == f"loading PyTorch, to build a gallery of {runs}"[:200]
+    assert "gallery: 6/6 images" in err
+
+
+def test_an_interrupted_build_says_how_far_it_was(
+    made, brushbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = made("copy")
+
+    def stopped(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("brushbench.reports.gallery.build.write_run", stopped)
+    for quiet in ((), ("-q",)):
+        code, out, err = brushbench("gallery", runs, "-o", tmp_path / "gallery", *quiet)
+        assert (code, out) == (130, "")
+        told = "Interrupted at 3/6 (gallery). Run the same command again to resume."
+        assert err.splitlines()[-1] == told

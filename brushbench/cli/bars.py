@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from brushbench.cli.progress import Count
+from brushbench.cli.progress import Count, begun
 from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.progress import Advance
@@ -92,7 +92,7 @@ class Bars:
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
         """See `Display`."""
-        count = Count(total, finished)
+        count = begun(stage, total, finished)
         self._begin(stage, count)
         self._overall.skip_to(self._overall.done + finished)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from brushbench.cli.screen import verbosity_options
 from brushbench.cli.sections import choices
 from brushbench.core.errors import UserError, one_line, unknown
 
@@ -32,6 +33,7 @@ def data() -> None:
 @click.option("--split", metavar="S[,S...]", help="Splits to check. Default: all splits with stored masks.")
 @click.option("--format", "report_format", default="text", show_default=True, metavar=choices(FORMATS), help="Format.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
+@verbosity_options
 def verify_command(
     dataset: str | None, root: str | None, split: str | None, report_format: str, options: tuple[str, ...]
 ) -> int:
@@ -42,12 +44,13 @@ def verify_command(
     if report_format not in FORMATS:
         raise unknown("format", report_format, FORMATS)
     from brushbench.cli.progress import showing_progress
-    from brushbench.core.options import parse_pairs
-    from brushbench.curation import verify_report
-    from brushbench.curation.verify import verify_dataset as look
-    from brushbench.runs.config import split_names
 
-    with showing_progress() as watch:
+    with showing_progress(one_line(f"loading PyTorch, to check {dataset or root or 'the data set'}", 200)) as watch:
+        from brushbench.core.options import parse_pairs
+        from brushbench.curation import verify_report
+        from brushbench.curation.verify import verify_dataset as look
+        from brushbench.runs.config import split_names
+
         names = split_names(split) if split is not None else None
         found = look(dataset, root, names, watch, parse_pairs(options))
     click.echo(verify_report.as_json(found) if report_format == "json" else verify_report.as_text(found))
@@ -65,6 +68,7 @@ def verify_command(
 @click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out samples that cannot be read.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
+@verbosity_options
 def convert_command(
     dataset: str | None,
     root: str | None,
@@ -120,6 +124,7 @@ def convert_command(
 )
 @click.option("--output", metavar="FILE.png", help="Picture to write. Default: D-SPLIT.png in the current folder.")
 @click.option("--data-option", "options", multiple=True, metavar="K=V", help="An option of the data set.")
+@verbosity_options
 def show_command(
     dataset: str | None, root: str | None, split: str, samples: int, output: str | None, options: tuple[str, ...]
 ) -> int:
@@ -143,6 +148,7 @@ def show_command(
 
 @data.command("list")
 @click.option("--format", "list_format", default="text", show_default=True, metavar=choices(FORMATS), help="Format.")
+@verbosity_options
 def list_datasets_command(list_format: str) -> None:
     """List the data sets: location on this machine, number of samples, licence, citation."""
     if list_format not in FORMATS:
@@ -176,6 +182,7 @@ def list_datasets_command(list_format: str) -> None:
 @click.option("--archive", metavar="FILE", help="A local archive to unpack.")
 @click.option("--hub", metavar="OWNER/NAME", help="A dataset repository on the Hugging Face hub.")
 @click.option("--revision", metavar="R", help="Revision of the repository.")
+@verbosity_options
 def get_command(
     name: str | None,
     dataset: str | None,

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     warnings, log = _Warnings(logging.WARNING), logging.getLogger(PACKAGE)
     log.addHandler(warnings)
     heard: list[str] = []
-    SCREEN.verbosity = Verbosity.USUAL
+    SCREEN.verbosity, SCREEN.stage = Verbosity.USUAL, None
     try:
         # What libraries warn of during a run is among its notes; this hears their other warnings.
         with hearing() as heard, terminable():
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if SCREEN.verbosity == Verbosity.VERBOSE:
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted. Run the same command again to resume.", err=True)
+        click.echo(one_line(f"Interrupted{SCREEN.reached()}. Run the same command again to resume.", 300), err=True)
         code = INTERRUPTED
     except (ImportError, MemoryError, OSError, RuntimeError) as error:
         if (refused := refusal(error)) is None:

@@ -9,7 +9,7 @@ import click
 
 from brushbench.cli.screen import SCREEN, Verbosity, showing, stderr_is_terminal, tell
 from brushbench.core.errors import one_line
-from brushbench.core.progress import Advance, silent
+from brushbench.core.progress import Advance
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -73,6 +73,9 @@ def while_reading(runs: Sequence[str]) -> Callable[[], None]:
 @contextmanager
 def showing_bytes() -> Iterator[Callable[[int, int | None], None]]:
     """Yield a callback that shows a download, given its bytes received and its size."""
+    if SCREEN.verbosity == Verbosity.QUIET:
+        yield lambda there, total: None
+        return
     if not stderr_is_terminal():
         yield _bytes_in_lines(tell)
         return
@@ -98,7 +101,8 @@ def _bytes_in_lines(write: Callable[[str], None]) -> Callable[[int, int | None],
 @final
 class _Quiet:
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
-        return silent(stage, total, finished)
+        count = begun(stage, total, finished)
+        return count.add
 
     def loading(self, _what: str) -> None:
         pass
@@ -148,7 +152,7 @@ class Lines:
 
     def __call__(self, stage: str, total: int, finished: int) -> Advance:
         """See `Display`."""
-        count, prefix = Count(total, finished), self._prefix
+        count, prefix = begun(stage, total, finished), self._prefix
         if finished:
             self._say()
             self._write(f"{prefix}{stage}: {finished}/{total} images are already done")
@@ -228,6 +232,13 @@ class Count:
 
     def _per_second(self) -> float:
         return (self.done - self._finished) / max(time.monotonic() - self._start, 1e-9)
+
+
+def begun(stage: str, total: int, finished: int) -> Count:
+    """Return the count of a stage that begins now; an interruption tells how far it was."""
+    count = Count(total, finished)
+    SCREEN.stage = stage, count
+    return count
 
 
 def duration(seconds: int | float) -> str:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import click
 
@@ -25,6 +25,18 @@ class Verbosity(IntEnum):
     """Also what is being loaded, in a terminal or not, and Python's traceback of a mistake."""
 
 
+class Counted(Protocol):
+    """The images of a stage."""
+
+    def is_complete(self) -> bool:
+        """Tell whether all are done."""
+        ...
+
+    def images(self) -> str:
+        """The number of images that are done, of all."""
+        ...
+
+
 @final
 class Screen:
     """The state of stderr in this process."""
@@ -33,6 +45,15 @@ class Screen:
         self.verbosity = Verbosity.USUAL
         self.bars: list[Progress] = []
         """What is shown now; the last one is on top."""
+        self.stage: tuple[str, Counted] | None = None
+        """What was begun last, whether it is shown or not."""
+
+    def reached(self) -> str:
+        """How far an unfinished stage is, as part of a sentence; empty if there is none."""
+        if self.stage is None or self.stage[1].is_complete():
+            return ""
+        stage, count = self.stage
+        return f" at {count.images()} ({stage})"
 
 
 SCREEN = Screen()

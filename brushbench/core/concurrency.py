@@ -1,6 +1,7 @@
 """Work in threads: ahead of the caller, or in parallel while it waits."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -8,6 +9,8 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 S = TypeVar("S")
 THREADS = 4
+WINDOW = 64
+"""Items that are begun before the result of the first of them is taken."""
 
 
 def prefetch(chunks: Iterator[Mapping[K, Future[T]]]) -> Iterator[dict[K, T]]:
@@ -27,3 +30,15 @@ def in_threads(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
         return [function(item) for item in items]
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(function, items))
+
+
+def one_by_one(function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield the result for each item, in order, from threads; few items are begun at a time, however many there are."""
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= WINDOW:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -6,9 +6,9 @@ import stat
 import time
 import tomllib
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import final
 
 from brushbench.core.errors import UserError, one_line
 
@@ -18,8 +18,37 @@ DEEPEST = 1000
 """The most dots in a line of TOML."""
 _TICK_NANOSECONDS = 20_000_000
 """Two changes of a file within this time can have equal timestamps, as the clock of file systems is coarse."""
-_AT_WORK: dict[tuple[Path, tuple[int, ...]], Lock] = {}
+_AT_WORK: dict[bytes, Lock] = {}
 """A lock for each file that a thread is hashing now."""
+_MOST_DIGESTS = 1 << 16
+
+
+@final
+class _Digests:
+    """The digests of files by version, both as bytes: a data set has many files, and a path takes a kilobyte."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, bytes] = {}
+        self._lock = Lock()
+
+    def get(self, version: bytes) -> str:
+        """Return a digest, hexadecimal; empty if it isn't known."""
+        return self._found.get(version, b"").hex()
+
+    def put(self, version: bytes, digest: str) -> None:
+        """Remember a digest, and forget the oldest one if there are too many."""
+        with self._lock:
+            self._found[version] = bytes.fromhex(digest)
+            if len(self._found) > _MOST_DIGESTS:
+                del self._found[next(iter(self._found))]
+
+    def clear(self) -> None:
+        """Forget all digests."""
+        with self._lock:
+            self._found.clear()
+
+
+_DIGESTS = _Digests()
 
 
 def exists(path: Path) -> bool:
@@ -79,8 +108,7 @@ def file_digest(path: Path) -> str:
     """
     try:
         found = check_file(path)
-        digest = _digest_once if is_settled(found) else _digest_of_version.__wrapped__
-        return digest(path.resolve(), file_version(found))
+        return _digest_once(path.resolve(), file_version(found)) if is_settled(found) else _digest_now(path)
     except OSError as error:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
@@ -100,16 +128,18 @@ def is_settled(found: os.stat_result) -> bool:
 
 def _digest_once(path: Path, version: tuple[int, ...]) -> str:
     """The digest; a thread that needs what another one is about to find out waits for it."""
-    key = path, version
+    key = hashlib.sha256(os.fsencode(path) + b"\0" + repr(version).encode()).digest()[:16]
     try:
         with _AT_WORK.setdefault(key, Lock()):
-            return _digest_of_version(path, version)
+            if not (digest := _DIGESTS.get(key)):
+                digest = _digest_now(path)
+                _DIGESTS.put(key, digest)
+            return digest
     finally:
         _AT_WORK.pop(key, None)
 
 
-@lru_cache(maxsize=1 << 16)
-def _digest_of_version(path: Path, _version: tuple[int, ...]) -> str:
+def _digest_now(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -122,7 +123,7 @@ class Folder:
             (sample.id.encode(), self.image_file(index), self._mask_file(sample))
             for index, sample in enumerate(self._samples)
         )
-        return digest_of_parts([self._caption_file, *(part for parts in files for part in parts)])
+        return digest_of_parts(chain([self._caption_file], chain.from_iterable(files)))
 
     def _mask_file(self, sample: ListedSample) -> Path | None:
         source = sample.masks.get(self.split)

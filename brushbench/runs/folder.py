@@ -19,7 +19,6 @@ import hashlib
 import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import ValidationError
 
 from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
+from brushbench.core.concurrency import one_by_one
 from brushbench.core.errors import UserError, doing, one_line
 from brushbench.core.files import file_digest, read_bytes, refuse_links
 from brushbench.core.method_info import Role
@@ -43,7 +43,6 @@ FOLDERS = ("images", "errors", ".partial", ".owners")
 """The folders in a run folder."""
 SUMS = "images.sha256"
 CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
-THREADS = 4
 _IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 REMEDY = "Use another --output, or --fresh to start over"
 
@@ -130,7 +129,7 @@ class Run:
 
     def not_made(self) -> int:
         """The number of requested samples that have neither an image nor a recorded failure."""
-        return max(0, self.record.asked - len(self.ledger()))
+        return max(0, self.record.asked - len(self.statuses()))
 
     def others_at_work(self) -> list[owners.Owner]:
         """The other processes that are making images of this run."""
@@ -185,6 +184,10 @@ class Run:
         """The last entry for each id. Raises `UserError` for a damaged line."""
         return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
+    def statuses(self) -> dict[str, str]:
+        """The last status for each id; takes less memory than the entries. Raises `UserError` as `ledger` does."""
+        return {entry.id: entry.status for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+
     def intact(self, names: Container[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries that are done and whose image hasn't changed since it was stored; of all samples, or of some."""
         entries = self.ledger()
@@ -201,14 +204,18 @@ class Run:
         """
         if not (self.path / "images").is_dir():
             return {}
-        done = [entry for entry in self.ledger().values() if entry.status == "done"]
-        with ThreadPoolExecutor(THREADS) as pool:
-            digests = pool.map(lambda entry: self.digest_of(self.image_path(entry).name), done)
-            return {
-                entry.id: CHANGED if digest else DELETED
-                for entry, digest in zip(done, digests, strict=True)
-                if digest != entry.sha256
-            }
+        # Entries take much more memory than what is compared.
+        last = {
+            entry.id: (entry.image, entry.sha256) if entry.status == "done" else None
+            for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)
+        }
+        images = {name: found for name, found in last.items() if found}
+        now = one_by_one(lambda each: self.digest_of(self._image_name(*each)), ((i, images[i][0]) for i in images))
+        return {
+            name: CHANGED if digest else DELETED
+            for (name, (_, stored)), digest in zip(images.items(), now, strict=True)
+            if digest != stored
+        }
 
     def digest_of(self, name: str) -> str:
         """The current SHA-256 of an image; empty if it doesn't exist or can't be read."""
@@ -260,9 +267,13 @@ class Run:
 
     def image_path(self, entry: LedgerEntry) -> Path:
         """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
-        if entry.image is None or Path(entry.image).name != entry.image:
-            raise UserError(one_line(f"{self.path}: ledger entry {entry.id!r} names no image in images/"))
-        return self.path / "images" / entry.image
+        return self.path / "images" / self._image_name(entry.id, entry.image)
+
+    def _image_name(self, name: str, image: str | None) -> str:
+        """The name of a sample's image. Raises `UserError` if the entry has none."""
+        if image is None or Path(image).name != image:
+            raise UserError(one_line(f"{self.path}: ledger entry {name!r} names no image in images/"))
+        return image
 
     @contextmanager
     def noting(self) -> Iterator[None]:

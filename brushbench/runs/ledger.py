@@ -1,5 +1,6 @@
 """The lines of samples.jsonl: how each sample of a run ended."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -37,10 +38,13 @@ class LedgerEntry(BaseModel, extra="forbid", frozen=True):
 
 def entries(file: Path, fingerprint: str) -> Iterator[LedgerEntry]:
     """The entries of this run in order, without those of other runs. Raises `UserError` for a damaged line."""
-    lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
+    lines = io.BytesIO(read_bytes(file) if file.exists() else b"")
     for number, line in enumerate(lines, start=1):
+        # What has no line break was written only in part.
+        if not line.endswith(b"\n"):
+            return
         # A disk that loses power can leave zeros in place of data.
-        if not (text := line.strip(b"\0")):
+        if not (text := line.removesuffix(b"\n").strip(b"\0")):
             continue
         try:
             entry = LedgerEntry.model_validate_json(text)

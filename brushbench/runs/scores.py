@@ -116,7 +116,7 @@ def readable_runs(paths: Sequence[str]) -> tuple[list[Run], list[str]]:
 
 def _complete(folder: Path) -> Run:
     run = Run.open(folder)
-    run.ledger()
+    run.statuses()
     read_scores(run)
     return run
 

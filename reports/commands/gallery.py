@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from brushbench.cli.results import SOME_FAILED
+from brushbench.cli.screen import tell, verbosity_options
 from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--zip", "archive", is_flag=True, help="Also write the gallery as one file, DIR.zip.")
 @click.option("--root", metavar="DIR", help="Folder of the data set, if it is not where it was.")
+@verbosity_options
 def gallery_command(
     runs: tuple[str, ...], output: str, link: bool, max_size: int | None, archive: bool, root: str | None
 ) -> int:
@@ -32,13 +34,14 @@ def gallery_command(
     Open DIR/index.html in a browser; no server is needed. Building again only adds what is new.
     """
     from brushbench.cli.progress import showing_progress
-    from brushbench.reports.gallery.build import GalleryOptions, build
 
-    options = GalleryOptions(link, max_size, archive, Path(root) if root else None)
-    found, damaged = given_runs(runs)
-    for problem in damaged:
-        click.echo(one_line(f"left out: {problem}"), err=True)
-    with showing_progress() as watch:
+    with showing_progress(one_line(f"loading PyTorch, to build a gallery of {', '.join(runs)}", 200)) as watch:
+        from brushbench.reports.gallery.build import GalleryOptions, build
+
+        options = GalleryOptions(link, max_size, archive, Path(root) if root else None)
+        found, damaged = given_runs(runs)
+        for problem in damaged:
+            tell(one_line(f"left out: {problem}"))
         page = build(found, Path(output), options, damaged, watch)
     click.echo(f"gallery: {page}")
     return SOME_FAILED if damaged else 0

@@ -18,7 +18,7 @@ def write_archive(folder: Folder, target: Path) -> Path:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     name = folder.path.resolve().name
     with doing("writing", target), zipfile.ZipFile(partial, "w") as archive:
-        for file in sorted(folder.used):
+        for file in folder.files():
             entry = zipfile.ZipInfo(f"{name}/{file}", EPOCH)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_STORED if file.endswith(PACKED) else zipfile.ZIP_DEFLATED

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,7 @@ class Shown:
 def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Callable[[int, int], None]) -> str:
     """Write what there is of a run on the samples of its place, with its pictures; return the script."""
     folder, key = pictures.folder, key_of(run.record.fingerprint, label, place.key)[:8]
-    shown: list[Shown] = []
-    ledger = run.ledger()
-    for name in place.ids:
-        shown.append(_shown(run, ledger.get(name), pictures))
-        tell(1, int(not shown[-1].key))
+    shown, counts = _all_shown(place, run, pictures, tell)
     record = f"{DATA}/{RUN}-{key}.json"
     folder.put(record, read_bytes(run.path / "run.json"))
     about = {
@@ -57,8 +54,8 @@ def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Call
         "role": role_of(run),
         "path": str(run.path),
         "asked": run.record.asked,
-        "done": sum(entry.status == "done" for entry in ledger.values()),
-        "failures": sum(entry.status == "failed" for entry in ledger.values()),
+        "done": counts["done"],
+        "failures": counts["failed"],
         "record": record,
         "images": [each.key for each in shown],
         "full": _full(run, shown, pictures),
@@ -67,6 +64,21 @@ def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Call
         "more": folder.put_script(MORE, key, _more(place, label, run)),
     }
     return folder.put_script(RUN, key, about)
+
+
+def _all_shown(
+    place: Place, run: Run, pictures: Pictures, tell: Callable[[int, int], None]
+) -> tuple[list[Shown], Counter[str]]:
+    """Return what is shown of each sample, and how many of the run's samples have each status.
+
+    The ledger, which has much more of each sample, leaves the memory when this returns.
+    """
+    ledger = run.ledger()
+    shown: list[Shown] = []
+    for name in place.ids:
+        shown.append(_shown(run, ledger.get(name), pictures))
+        tell(1, int(not shown[-1].key))
+    return shown, Counter(entry.status for entry in ledger.values())
 
 
 def _shown(run: Run, entry: LedgerEntry | None, pictures: Pictures) -> Shown:

@@ -8,11 +8,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from brushbench.core import atomic
@@ -20,6 +22,7 @@ from brushbench.core.errors import UserError, doing, one_line
 
 MARKER, LOCK, PAGE = ".brushbench-gallery", ".lock", "index.html"
 PICTURES, FULL, DATA, ASSETS = "thumbs", "full", "data", "assets"
+FOLDERS = (PICTURES, FULL, DATA, ASSETS)
 KEY = 20
 """Characters of a key, which are hexadecimal: 80 bits."""
 _CALL = re.compile(r"^Gallery\.data\.(\w+)\((.*)\);\n$", re.DOTALL)
@@ -41,11 +44,12 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._used: set[str] = {PAGE, MARKER, LOCK}
+        self._used = array("q")
+        """Hashes of names, 8 bytes each, as there are many; if two are equal, a file of no use is kept."""
 
     def has(self, name: str) -> bool:
         """Tell whether a file is there, which is used from now on; an empty one is what a power cut left."""
-        self._used.add(name)
+        self._used.append(hash(name))
         try:
             return (self.path / name).stat().st_size > 0
         except OSError:
@@ -53,7 +57,7 @@ class Folder:
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file in one step. The disk isn't waited for: there are thousands, and `has` knows an empty one."""
-        self._used.add(name)
+        self._used.append(hash(name))
         target = self.path / name
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         with doing("writing", target):
@@ -88,14 +92,23 @@ class Folder:
     def finish(self, page: bytes) -> None:
         """Put the page in its place, then remove what it doesn't name; files of the user's own are left alone."""
         atomic.write(self.path / PAGE, page)
-        for file in (file for name in (PICTURES, FULL, DATA, ASSETS) for file in _files(self.path / name)):
-            if file.relative_to(self.path).as_posix() not in self._used:
-                file.unlink(missing_ok=True)
+        for file in self.unused():
+            file.unlink(missing_ok=True)
 
-    @property
-    def used(self) -> Collection[str]:
-        """Return the names of the files that the page needs, and of the page."""
-        return self._used - {MARKER, LOCK}
+    def unused(self) -> Iterator[Path]:
+        """Yield the files of earlier builds that this one hasn't used."""
+        used = np.unique(np.frombuffer(self._used, dtype=np.int64))
+        for file in _files(*(self.path / name for name in FOLDERS)):
+            name = hash(file.relative_to(self.path).as_posix())
+            place = int(np.searchsorted(used, name))
+            if place == len(used) or used[place] != name:
+                yield file
+
+    def files(self) -> Iterator[str]:
+        """Yield, in the order of their names, those of all files of a finished gallery."""
+        for name in sorted((*FOLDERS, PAGE)):
+            found = _files(self.path / name) if name in FOLDERS else [self.path / name]
+            yield from (file.relative_to(self.path).as_posix() for file in found)
 
 
 def check_folder(path: Path) -> None:
@@ -127,6 +140,9 @@ def opened(path: Path) -> Iterator[Folder]:
         lock.release()
 
 
-def _files(path: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(path):
-        yield from (Path(place) / name for name in names)
+def _files(*folders: Path) -> Iterator[Path]:
+    """Yield the files in these folders in the order of their names, having listed one folder at a time."""
+    for folder in folders:
+        for place, below, names in os.walk(folder):
+            below.sort()
+            yield from (Path(place) / name for name in sorted(names))

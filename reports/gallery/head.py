@@ -77,11 +77,11 @@ class Links:
 
 def _partial(place: Place) -> Iterator[str]:
     for label, run in place.runs:
-        ledger = run.ledger()
-        done = sum(entry.status == "done" for entry in ledger.values())
-        failed = len(ledger) - done
+        statuses = run.statuses()
+        done = list(statuses.values()).count("done")
+        failed = len(statuses) - done
         if done < run.record.asked:
-            missing = run.record.asked - len(ledger)
+            missing = run.record.asked - len(statuses)
             told = [f"{failed} failed"] * bool(failed) + [f"{missing} not generated"] * bool(missing)
             where = f"{label} on {place.dataset}, split {place.split}"
             yield one_line(f"Partial run: {where} has {done} of {run.record.asked} images ({', '.join(told)}).")

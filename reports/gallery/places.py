@@ -66,7 +66,7 @@ def _place(dataset: str, protocol: str, own: Sequence[tuple[str, Run]], root: st
             raise UserError(one_line(f"two runs are {label} on {dataset}: {labels[label].path} and {run.path}"))
         labels[label] = run
     opened = _opened(own[0][1], root)
-    begun = {name for _, run in own for name in run.ledger()}
+    begun = {name for _, run in own for name in run.statuses()}
     indices = tuple(index for index, name in enumerate(opened.data.ids) if name in begun)
     return Place(dataset, protocol, opened.data.split, opened, tuple(own), indices)
 
