@@ -268,7 +268,7 @@ def test_the_second_use_reads_no_large_file_that_is_as_it_was(
     start(lab__sd=sd, lab__branch=tiny_weights / "brushnet")
     assert generate()[0] == 0
     digests = locked(cache)
-    files._digest_of_version.cache_clear()
+    files._DIGESTS.clear()
     read: set[str] = set()
     real = hashlib.file_digest
 

@@ -116,7 +116,8 @@ def test_a_signalled_task_stores_what_it_has_and_resumes(
     running.send_signal(number)
     _, err = running.communicate()
     assert running.returncode == 130, err
-    assert "Interrupted. Run the same command again to resume." in err
+    told = "Interrupted at 1/2 (generating Held, brushbench/inside). Run the same command again to resume."
+    assert told in err.splitlines()
     assert list(Run.open(run).intact()) == ["000000000"]
     assert slurm() == ([["scontrol", "requeue", "7_1"]] if requeued else [])
     hold.unlink()
