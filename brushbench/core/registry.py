@@ -9,10 +9,10 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import Distribution, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from brushbench.core.capture import plugged
 from brushbench.core.dataset_info import DatasetInfo, MaskKind
@@ -21,6 +21,10 @@ from brushbench.core.method_info import ROLES, MethodInfo, Role
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.plugins.files import SUFFIX, check_plugin_file, module_of, plugin_file, public_names
 from brushbench.core.registered import Registered
+
+if TYPE_CHECKING:
+    # Where the backport importlib_metadata is installed, Python's own functions return its class in place of this one.
+    from importlib.metadata import Distribution
 
 PluginKind = Literal["method", "metric", "dataset"]
 CATALOGUES: Mapping[PluginKind, str] = {
@@ -145,7 +149,7 @@ def built_in_version(name: str) -> int:
     return own.version if own else 1
 
 
-def distribution_of(name: str) -> Distribution | None:
+def distribution_of(name: str) -> "Distribution | None":
     """The installed distribution that registers a method; None for the suite's own, and for a file."""
     if is_built_in("method", name):
         return None

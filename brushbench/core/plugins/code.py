@@ -12,12 +12,16 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import Distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import brushbench
 from brushbench.core.capture import Failure, capture
 from brushbench.core.files import file_digest
+
+if TYPE_CHECKING:
+    # Where the backport importlib_metadata is installed, Python's own functions return its class in place of this one.
+    from importlib.metadata import Distribution
 
 _PACKAGE = Path(brushbench.__file__).resolve().parent
 SUITE = [_PACKAGE, *((_PACKAGE / name).resolve() for name in ("baselines", "metrics", "reports"))]
@@ -40,7 +44,7 @@ def imported_files(file: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def distribution_digests(distribution: Distribution) -> dict[str, str]:
+def distribution_digests(distribution: "Distribution") -> dict[str, str]:
     """The digest of all files of an installed distribution but compiled ones, by its name and version."""
     name = f"{distribution.metadata['Name']} {distribution.version}"
     total = hashlib.sha256()

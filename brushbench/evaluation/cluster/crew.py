@@ -201,7 +201,7 @@ class RayCrew:
     def _share(self) -> float:
         """The GPUs, or cores, of each worker: a part of one if there are more workers than that."""
         units = max(1, self._units())
-        return 1 if not self._workers or self._workers <= units else 1 / -(-self._workers // units)
+        return 1.0 if not self._workers or self._workers <= units else 1 / -(-self._workers // units)
 
 
 def _first_line(error: BaseException) -> str:
