@@ -49,6 +49,7 @@ def generated(batch, seeds):
 SAMPLES = 40
 LIMIT_SECONDS = 240.0
 POLL = 0.02
+REMEMBERED = Path("/tmp/ray/ray_current_cluster")
 
 
 @dataclass
@@ -251,6 +252,9 @@ def restored(trial: Trial) -> None:
         trial.cluster.remove_node(trial.nodes.pop(), allow_graceful=False)
     while len(trial.nodes) < 3:
         trial.nodes.append(trial.cluster.add_node(num_cpus=1))
+    # Nodes that were started by hand leave an address behind that later programs would connect to.
+    if REMEMBERED.exists() and REMEMBERED.read_text() == trial.cluster.address:
+        REMEMBERED.unlink()
     # A process that is stopped ends only now.
     subprocess.run(["pkill", "-CONT", "-f", "ray::ClusterWorker"], check=False)
     end = time.monotonic() + 60

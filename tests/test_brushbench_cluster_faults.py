@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fake_cluster import FakeCrew, Say, crew_for, loaded_with, made_by
+from support import assert_one_line, run_on
 
 from brushbench.core.errors import UserError
 from brushbench.evaluation.cluster.foreman import Patience
@@ -295,3 +296,19 @@ def test_a_complete_run_needs_one_worker_and_hands_out_nothing(config: RunConfig
     crew = crew_for(config, room=5)
     made_by(config, crew)
     assert not crew.handed_out
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("error", [ConnectionError, RuntimeError])
+def test_a_cluster_that_does_not_answer_is_one_line(
+    error: type[Exception], brushbench, write_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def refuse(**_options: object) -> None:
+        raise error("ray client:\nno GCS at 10.0.0.1:6379")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    result = brushbench(*run_on(write_bench(), tmp_path / "runs", "--engine", "ray"))
+    told = "can't connect to a Ray cluster: ray client: no GCS at 10.0.0.1:6379; valid: RAY_ADDRESS of a cluster"
+    assert_one_line(result, told)

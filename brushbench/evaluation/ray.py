@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from brushbench.core.errors import UserError
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback
 from brushbench.evaluation.cluster.crew import RayCrew
 from brushbench.evaluation.cluster.foreman import Foreman
@@ -48,7 +48,11 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
 
 
 def connect() -> None:
-    """Connect to a cluster, or start one on this machine. Raises `UserError` if Ray isn't installed."""
+    """Connect to a cluster, or start one on this machine.
+
+    Raises `UserError` if Ray isn't installed, or if no cluster answers at the address in `RAY_ADDRESS` or at the one
+    that Ray remembers from a cluster that was started by hand.
+    """
     try:
         import ray
     except ImportError as error:
@@ -57,8 +61,12 @@ def connect() -> None:
         ) from error
     # Without this variable, Ray warns at every start on a machine without a GPU.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    with _own_signals():
-        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
+    try:
+        with _own_signals():
+            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, ignore_reinit_error=True)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        valid = "RAY_ADDRESS of a cluster that runs; or none, after `ray stop`, for one on this machine"
+        raise UserError(one_line(f"can't connect to a Ray cluster: {error}; valid: {valid}")) from error
 
 
 @contextmanager
