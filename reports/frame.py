@@ -9,11 +9,11 @@ import pandas as pd
 from brushbench.core.metric_info import MetricInfo
 from brushbench.core.registry import mask_kind
 from brushbench.reports.mask_sizes import MASK_SIZE, MaskShares
+from brushbench.reports.seeds import SEED
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 
-SEED = "seed"
 DIGEST = "@"
 """Suffix of the name of whatever a digest identifies."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")

@@ -14,7 +14,7 @@ from brushbench.reports.frame import datasets_of, labels_of
 from brushbench.reports.gallery.again import again
 from brushbench.reports.sample_scores import SampleScores, sample_scores
 from brushbench.runs.data import dataset_of
-from brushbench.runs.folder import CHANGED, DELETED, Run
+from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 
 NOT_GENERATED = "not generated yet"
@@ -138,8 +138,7 @@ def _status(run: Run, entry: LedgerEntry | None) -> str:
         return NOT_GENERATED
     if entry.status == "failed":
         return one_line(f"failed: {entry.error}")
-    digest = run.digest_of(run.image_path(entry).name)
-    return "done" if digest == entry.sha256 else CHANGED if digest else DELETED
+    return run.images.damage(run.image_path(entry).name, entry.sha256) or "done"
 
 
 def _facts(run: Run, sample: str, entry: LedgerEntry | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.frame import labels_of
+from brushbench.reports.seeds import with_seed
 from brushbench.reports.style import Names
 from brushbench.reports.summary import Summary
 from brushbench.runs.folder import Run
@@ -33,7 +34,7 @@ def with_names(summary: Summary, names: Names) -> Summary:
 def run_names(runs: Sequence[Run], names: Names) -> list[str]:
     """Return what each run is called: the name of its row, with the seed if the row stands for several."""
     return [
-        f"{names.of_method(row)} seed={run.record.identity.seed}"
+        with_seed(names.of_method(row), run.record.identity.seed)
         if row != label and row in names.texts and label not in names.texts
         else names.of_method(label)
         for run, label, row in zip(runs, labels_of(runs), labels_of(runs, over_seeds=True), strict=True)

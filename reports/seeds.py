@@ -12,8 +12,15 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.reports.style import Seeds
 
 STRATUM, SEED, SEEDS = "stratum", "seed", "seeds"
+BEFORE_SEED = f" {SEED}="
+"""Between a row's name and its seed, where every seed has a row."""
 SEPARATOR = " "
 """Between the seeds of a row, in the column `SEEDS`."""
+
+
+def with_seed(name: str, seed: int) -> str:
+    """Return the name of a row of one seed."""
+    return f"{name}{BEFORE_SEED}{seed}"
 
 
 def is_over_seeds(seeds: Seeds) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brushbench.core.progress import silent
-from brushbench.evaluation.cluster.crew import Answer, Event, Lost, NoRoom
-from brushbench.evaluation.cluster.foreman import USUAL, Foreman, Patience
-from brushbench.evaluation.cluster.worker import ClusterWorker, Here, Loaded, Wanted, WorkerSetting
+from brushbench.evaluation.cluster.driver import USUAL, Driver, Patience
+from brushbench.evaluation.cluster.pool import Answer, Event, Lost, NoRoom
+from brushbench.evaluation.cluster.worker import Assignment, ClusterWorker, Loaded, Location, WorkerSetting
 from brushbench.evaluation.resolve import task_of
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -28,7 +28,7 @@ class Say:
 
 
 @dataclass
-class FakeCrew:
+class FakePool:
     """Workers that compute in this process; what they answer comes at a time of the simulated clock."""
 
     worker: ClusterWorker
@@ -38,11 +38,13 @@ class FakeCrew:
     """The time for a batch."""
     slow: Mapping[str, int | float] = field(default_factory=dict)
     """How many times longer a worker takes."""
-    plan: list[tuple[int | float, Callable[["FakeCrew"], None]]] = field(default_factory=list)
+    plan: list[tuple[int | float, Callable[["FakePool"], None]]] = field(default_factory=list)
     """What happens, and when."""
     loads: Callable[[str, Answer], Answer] = lambda _name, answer: answer
     """Changes what a worker answers when it has loaded."""
     machine: Callable[[str], str] = lambda _name: "node1"
+    starts: Mapping[str, int | float] = field(default_factory=dict)
+    """The time until the process of a worker has started, 0.1 if it isn't given."""
     handed_out: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     resting: list[str] = field(default_factory=list)
     now: float = 0.0
@@ -65,7 +67,7 @@ class FakeCrew:
 
     def start(self, name: str) -> None:
         self.there.append(name)
-        self.later(name, "here", Here(self.machine(name), next(self._pids)), 0.1)
+        self.later(name, "here", Location(self.machine(name), next(self._pids)), self.starts.get(name, 0.1))
 
     def load(self, name: str) -> None:
         self.later(name, "load", self.loads(name, self.worker.load()), 1.0)
@@ -73,12 +75,12 @@ class FakeCrew:
     def share(self, name: str, folder: str, claim: str) -> None:
         self.later(name, "share", self.worker.share(folder, claim), 0.1)
 
-    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
-        self.handed_out.append((name, tuple(wanted)))
-        answer: Answer = self.worker.generate(wanted, resumed=resumed)
+    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
+        self.handed_out.append((name, tuple(assignment)))
+        answer: Answer = self.worker.generate(assignment, resumed=resumed)
         if self.now < self.full_until:
             answer = NoRoom("ObjectStoreFullError: no room")
-        self.later(name, "generate", answer, self.seconds * len(wanted) * self.slow.get(name, 1.0))
+        self.later(name, "generate", answer, self.seconds * len(assignment) * self.slow.get(name, 1.0))
 
     def rest(self, name: str) -> None:
         self.resting.append(name)
@@ -119,14 +121,14 @@ class FakeCrew:
             self.later(name, busy[0][2].step if busy else "alive", Lost("ActorDiedError: The actor died."), 0.2)
 
 
-def crew_for(config: RunConfig, **more: object) -> FakeCrew:
-    """A crew whose workers load a configuration."""
-    return FakeCrew(ClusterWorker(WorkerSetting(config, str(Path.cwd()), 1)), **more)
+def pool_for(config: RunConfig, **more: object) -> FakePool:
+    """A pool whose workers load a configuration."""
+    return FakePool(ClusterWorker(WorkerSetting(config, str(Path.cwd()), 1)), **more)
 
 
-def made_by(config: RunConfig, crew: FakeCrew, say: Say | None = None, patience: Patience = USUAL) -> Run:
-    """The run that a crew makes."""
-    return Foreman(task_of(config, scored=False), crew, say or silent, patience, crew.clock)()
+def made_by(config: RunConfig, pool: FakePool, say: Say | None = None, patience: Patience = USUAL) -> Run:
+    """The run that a pool makes."""
+    return Driver(task_of(config, scored=False), pool, say or silent, patience, pool.clock)()
 
 
 def loaded_with(change: Callable[[Loaded], Loaded]) -> Callable[[str, Answer], Answer]:

@@ -1,16 +1,21 @@
 """Whatever happens to the workers of a cluster, the run is complete and has the bytes of a single process."""
 
+import errno
+import json
+import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_cluster import FakeCrew, Say, crew_for, loaded_with, made_by
+from fake_cluster import FakePool, Say, loaded_with, made_by, pool_for
 from support import assert_one_line, run_on
 
 from brushbench.core.errors import UserError
-from brushbench.evaluation.cluster.foreman import Patience
-from brushbench.evaluation.cluster.worker import Loaded, Made, Mistake
+from brushbench.core.machine import refusal
+from brushbench.evaluation.cluster.driver import Patience
+from brushbench.evaluation.cluster.worker import EncodedResult, Loaded, WorkerError
 from brushbench.evaluation.evaluate import generate
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -52,10 +57,10 @@ def digests(run: Run) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_any_number_of_workers_makes_the_bytes_of_one_process(workers: int, config: RunConfig, whole) -> None:
-    crew = crew_for(config, room=workers)
-    run = made_by(config, crew)
+    pool = pool_for(config, room=workers)
+    run = made_by(config, pool)
     assert digests(run) == whole
-    assert len({name for name, _ in crew.handed_out}) == workers
+    assert len({name for name, _ in pool.handed_out}) == workers
     lines = (run.path / "workers.jsonl").read_text()
     assert lines.count('"began"') == lines.count('"finished": true') == workers
     assert not (run.path / ".owners").exists()
@@ -65,59 +70,59 @@ def test_any_number_of_workers_makes_the_bytes_of_one_process(workers: int, conf
 def test_workers_that_end_freeze_and_join_at_random(seed: int, config: RunConfig, whole) -> None:
     draw = random.Random(seed)
 
-    def ends(crew: FakeCrew) -> None:
-        if len(crew.there) > 1:
-            crew.end(draw.choice(crew.there))
+    def ends(pool: FakePool) -> None:
+        if len(pool.there) > 1:
+            pool.end(draw.choice(pool.there))
 
-    def freezes(crew: FakeCrew) -> None:
-        if len({*crew.there} - crew.frozen) > 1:
-            crew.frozen.add(draw.choice(crew.there))
+    def freezes(pool: FakePool) -> None:
+        if len({*pool.there} - pool.frozen) > 1:
+            pool.frozen.add(draw.choice(pool.there))
 
-    def joins(crew: FakeCrew) -> None:
-        crew.room += 1
+    def joins(pool: FakePool) -> None:
+        pool.room += 1
 
-    def loses_its_machine(crew: FakeCrew) -> None:
-        crew.room = max(1, crew.room - 1)
-        for name in crew.there[:2]:
-            crew.end(name)
+    def loses_its_machine(pool: FakePool) -> None:
+        pool.room = max(1, pool.room - 1)
+        for name in pool.there[:2]:
+            pool.end(name)
 
     faults = [(draw.uniform(0, 8), draw.choice([ends, freezes, joins, loses_its_machine])) for _ in range(4)]
-    crew = crew_for(config, plan=faults, slow={"worker 2": draw.choice([1, 10])})
-    assert digests(made_by(config, crew)) == whole
-    assert not crew.plan or crew.now < 8
-    assert not crew.there
+    pool = pool_for(config, plan=faults, slow={"worker 2": draw.choice([1, 10])})
+    assert digests(made_by(config, pool)) == whole
+    assert not pool.plan or pool.now < 8
+    assert not pool.there
 
 
 def test_a_worker_that_freezes_for_good_is_done_without_and_named(config: RunConfig, whole) -> None:
-    crew, say = crew_for(config, room=2, plan=[(2.5, lambda crew: crew.frozen.add("worker 1"))]), Say()
-    run = made_by(config, crew, say)
+    pool, say = pool_for(config, room=2, plan=[(2.5, lambda pool: pool.frozen.add("worker 1"))]), Say()
+    run = made_by(config, pool, say)
     assert digests(run) == whole
-    assert crew.now < 20
+    assert pool.now < 20
     assert say.lines[-1] == "done without worker 1 (node1, process 100), which had not answered yet"
     lines = (run.path / "workers.jsonl").read_text()
     assert (lines.count('"began"'), lines.count('"finished": true'), lines.count('"finished": false')) == (2, 1, 1)
 
 
 def test_the_only_worker_freezes_and_another_takes_its_place(config: RunConfig, whole) -> None:
-    crew, say = crew_for(config, room=1, plan=[(1.5, lambda crew: crew.frozen.add("worker 1"))]), Say()
-    assert digests(made_by(config, crew, say)) == whole
-    assert 60 < crew.now < 90
+    pool, say = pool_for(config, room=1, plan=[(1.5, lambda pool: pool.frozen.add("worker 1"))]), Say()
+    assert digests(made_by(config, pool, say)) == whole
+    assert 60 < pool.now < 90
     assert "worker 1 (node1, process 100) was lost" in say.lines[0]
     assert "it hasn't answered for 60 s" in say.lines[0]
 
 
 def test_a_late_worker_is_said_to_be_and_its_answer_counts_once(config: RunConfig, whole) -> None:
-    say, crew = Say(), crew_for(config, room=2, slow={"worker 1": 6.5})
-    assert digests(made_by(config, crew, say)) == whole
+    say, pool = Say(), pool_for(config, room=2, slow={"worker 1": 6.5})
+    assert digests(made_by(config, pool, say)) == whole
     assert say.lines == ["worker 1 (node1, process 100) is overdue after 6 s: other workers do its part, too"]
-    assert sum(batches == (0,) for _, batches in crew.handed_out) == 2
+    assert sum(batches == (0,) for _, batches in pool.handed_out) == 2
 
 
 def test_a_cluster_without_room_is_said_to_have_none(config: RunConfig, whole, monkeypatch) -> None:
-    crew, say = crew_for(config, room=1), Say()
-    start = crew.start
-    monkeypatch.setattr(crew, "start", lambda name: crew.plan.append((100.0, lambda _: start(name))))
-    assert digests(made_by(config, crew, say)) == whole
+    pool, say = pool_for(config, room=1), Say()
+    start = pool.start
+    monkeypatch.setattr(pool, "start", lambda name: pool.plan.append((100.0, lambda _: start(name))))
+    assert digests(made_by(config, pool, say)) == whole
     assert say.lines == ["the cluster has had no room for a worker, which needs a core; still waiting"]
 
 
@@ -126,12 +131,29 @@ def test_a_worker_with_other_weights_is_left_out_and_named(config: RunConfig, wh
         method = loaded.identity.method.model_copy(update={"digests": {"unet": "0" * 64, "file": "1"}})
         return replace(loaded, identity=loaded.identity.model_copy(update={"method": method, "dtype": "float16"}))
 
-    crew, say = crew_for(config, loads=loaded_with(other), machine=lambda name: f"node-of-{name[-1]}"), Say()
-    assert digests(made_by(config, crew, say)) == whole
-    assert {name for name, _ in crew.handed_out} == {"worker 1", "worker 3"}
-    assert crew.resting == ["worker 2"]
+    pool, say = pool_for(config, loads=loaded_with(other), machine=lambda name: f"node-of-{name[-1]}"), Say()
+    assert digests(made_by(config, pool, say)) == whole
+    assert {name for name, _ in pool.handed_out} == {"worker 1", "worker 3"}
+    assert pool.resting == ["worker 2"]
     told = "worker 2 (node-of-2, process 101) is left out: it differs from the other workers in "
-    assert say.lines == [f"{told}the files of file, the files of unet, dtype ( and float16)"]
+    assert say.lines == [f"{told}the files of file, the files of unet, dtype ('' and 'float16')"]
+
+
+def test_a_worker_that_is_quick_to_load_does_not_decide_alone(config: RunConfig, whole) -> None:
+    def other(loaded: Loaded) -> Loaded:
+        return replace(loaded, identity=loaded.identity.model_copy(update={"dtype": "float16"}))
+
+    say = Say()
+    pool = pool_for(config, loads=loaded_with(other), starts={"worker 1": 9, "worker 3": 9})
+    assert digests(made_by(config, pool, say)) == whole
+    assert {name for name, _ in pool.handed_out} == {"worker 1", "worker 3"}
+    assert [line.partition(":")[0] for line in say.lines] == ["worker 2 (node1, process 101) is left out"]
+
+
+def test_a_worker_that_the_cluster_has_no_room_for_is_waited_for_a_minute(config: RunConfig, whole) -> None:
+    pool = pool_for(config, room=2, starts={"worker 2": 1e6})
+    assert digests(made_by(config, pool)) == whole
+    assert 60 < pool.now < 80
 
 
 def test_where_no_side_is_larger_the_run_does_not_begin(config: RunConfig) -> None:
@@ -139,14 +161,14 @@ def test_where_no_side_is_larger_the_run_does_not_begin(config: RunConfig) -> No
         dataset = loaded.identity.dataset.model_copy(update={"digest": "0" * 64})
         return replace(loaded, identity=loaded.identity.model_copy(update={"dataset": dataset}))
 
-    crew = crew_for(config, room=2, loads=loaded_with(other))
+    pool = pool_for(config, room=2, loads=loaded_with(other))
     with pytest.raises(UserError) as error:
-        made_by(config, crew)
+        made_by(config, pool)
     assert str(error.value).endswith(
         "would make different runs: the files of the data set; valid: the same on every node"
     )
     assert not config.output.exists()
-    assert not crew.there
+    assert not pool.there
 
 
 def test_the_run_in_the_folder_decides_which_side_is_right(config: RunConfig, whole) -> None:
@@ -155,91 +177,91 @@ def test_the_run_in_the_folder_decides_which_side_is_right(config: RunConfig, wh
 
     run = generate(replace(config, limit=4))
     (run.path / "images" / "000000003.png").unlink()
-    crew = crew_for(config, room=2, loads=loaded_with(other))
-    made = made_by(config, crew)
+    pool = pool_for(config, room=2, loads=loaded_with(other))
+    made = made_by(config, pool)
     assert {name: entry.sha256 for name, entry in made.intact().items()} == whole
     # Every sample keeps its place in its batch: the second batch lacks one of its two.
-    assert crew.handed_out[0] == ("worker 1", (1,))
+    assert pool.handed_out[0] == ("worker 1", (1,))
 
 
 def test_a_machine_that_lacks_something_is_named_and_done_without(config: RunConfig, whole) -> None:
     say = Say()
-    lacking = Mistake("no data set in /data/BrushBench")
-    crew = crew_for(config, loads=lambda name, answer: lacking if name == "worker 3" else answer)
-    assert digests(made_by(config, crew, say)) == whole
+    lacking = WorkerError("no data set in /data/BrushBench")
+    pool = pool_for(config, loads=lambda name, answer: lacking if name == "worker 3" else answer)
+    assert digests(made_by(config, pool, say)) == whole
     assert say.lines == ["worker 3 (node1, process 102) is left out: no data set in /data/BrushBench"]
 
 
 def test_if_all_machines_lack_something_the_run_ends_with_their_names(config: RunConfig) -> None:
-    lacking = Mistake("no data set in /data/BrushBench")
-    crew = crew_for(config, loads=lambda _name, _answer: lacking, machine=lambda name: f"node{name[-1]}")
+    lacking = WorkerError("no data set in /data/BrushBench")
+    pool = pool_for(config, loads=lambda _name, _answer: lacking, machine=lambda name: f"node{name[-1]}")
     with pytest.raises(UserError, match=r"^node1, node2, node3: no data set in /data/BrushBench$"):
-        made_by(config, crew)
+        made_by(config, pool)
 
 
 def test_a_sample_that_ends_every_worker_ends_the_run_after_the_others_are_done(config: RunConfig, whole) -> None:
-    crew = crew_for(config, room=2)
-    generate = crew.generate
+    pool = pool_for(config, room=2)
+    generate = pool.generate
 
-    def ending(name: str, wanted, *, resumed: bool) -> None:
-        generate(name, wanted, resumed=resumed)
-        if 3 in wanted:
-            crew.end(name)
+    def ending(name: str, assignment, *, resumed: bool) -> None:
+        generate(name, assignment, resumed=resumed)
+        if 3 in assignment:
+            pool.end(name)
 
-    crew.generate = ending
+    pool.generate = ending
     with pytest.raises(UserError, match="every worker that generates these samples ends: 000000006, 000000007; the"):
-        made_by(config, crew)
+        made_by(config, pool)
     made = Run.open(config.output / "brushbench-inside" / "generated").intact()
     assert {*whole} - {*made} == {"000000006", "000000007"}
 
 
 def test_workers_that_end_before_they_have_done_anything_end_the_run(config: RunConfig) -> None:
-    crew = crew_for(config, room=2)
-    load = crew.load
+    pool = pool_for(config, room=2)
+    load = pool.load
 
     def ending(name: str) -> None:
         load(name)
-        crew.end(name)
+        pool.end(name)
 
-    crew.load = ending
+    pool.load = ending
     with pytest.raises(UserError, match="end before they have generated anything: ActorDiedError"):
-        made_by(config, crew)
+        made_by(config, pool)
 
 
 def test_results_without_room_are_tried_again_in_smaller_pieces(config: RunConfig, whole) -> None:
-    crew = crew_for(config, room=2, full_until=9.0)
-    assert digests(made_by(config, crew)) == whole
-    assert crew.now > 9
+    pool = pool_for(config, room=2, full_until=9.0)
+    assert digests(made_by(config, pool)) == whole
+    assert pool.now > 9
 
 
 def test_an_object_store_that_stays_full_ends_the_run(config: RunConfig) -> None:
-    crew = crew_for(config, room=2, full_until=1e9)
+    pool = pool_for(config, room=2, full_until=1e9)
     with pytest.raises(UserError, match="object store is full: ObjectStoreFullError: no room; valid: more memory"):
-        made_by(config, crew)
+        made_by(config, pool)
 
 
 def test_workers_that_share_the_folder_store_their_images_themselves(config: RunConfig, whole) -> None:
     config = replace(config, engine="ray", store="shared")
-    crew = crew_for(config, room=2)
-    sent: list[Made] = []
-    later = crew.later
-    crew.later = lambda name, step, answer, seconds: (
-        sent.extend(made for batch in answer.values() for made in batch) if isinstance(answer, dict) else None,
+    pool = pool_for(config, room=2)
+    sent: list[EncodedResult] = []
+    later = pool.later
+    pool.later = lambda name, step, answer, seconds: (
+        sent.extend(each for batch in answer.batches.values() for each in batch) if step == "generate" else None,
         later(name, step, answer, seconds),
     )
-    assert digests(made_by(config, crew)) == whole
+    assert digests(made_by(config, pool)) == whole
     assert len(sent) == SAMPLES
-    assert all(made.content is None and made.entry.sha256 for made in sent)
+    assert all(each.content is None and each.entry.sha256 for each in sent)
 
 
 def test_a_machine_without_the_shared_folder_is_left_out(config: RunConfig, whole, tmp_path: Path) -> None:
     config = replace(config, engine="ray", store="shared")
-    crew, say = crew_for(config, room=2), Say()
-    share, elsewhere = crew.worker.share, tmp_path / "elsewhere"
-    crew.share = lambda name, folder, claim: crew.later(
+    pool, say = pool_for(config, room=2), Say()
+    share, elsewhere = pool.worker.share, tmp_path / "elsewhere"
+    pool.share = lambda name, folder, claim: pool.later(
         name, "share", share(str(elsewhere) if name == "worker 2" else folder, claim), 0.1
     )
-    assert digests(made_by(config, crew, say)) == whole
+    assert digests(made_by(config, pool, say)) == whole
     told = f"worker 2 (node1, process 101) is left out: {elsewhere} is not the run's folder there; valid: a folder that"
     assert say.lines == [f"{told} all nodes share, or --store driver"]
 
@@ -247,55 +269,89 @@ def test_a_machine_without_the_shared_folder_is_left_out(config: RunConfig, whol
 def test_failures_are_recorded_as_in_one_process_and_too_many_end_it(config: RunConfig, tmp_path: Path) -> None:
     failing = NOISE.replace("    noise =", "    if '000000004' in batch.ids: raise ValueError('no')\n    noise =")
     (tmp_path / "noise.py").write_text(failing)
-    run = made_by(config, crew_for(config))
+    run = made_by(config, pool_for(config))
     alone = generate(replace(config, output=tmp_path / "whole"))
     assert run.ledger()["000000004"].error == alone.ledger()["000000004"].error == "ValueError: no"
     assert [(path / "errors" / "000000004.txt").exists() for path in (run.path, alone.path)] == [True, True]
     assert len(run.ledger()) == SAMPLES
-    few = made_by(replace(config, output=tmp_path / "few", max_failures=0), crew_for(config, room=1))
+    few = made_by(replace(config, output=tmp_path / "few", max_failures=0), pool_for(config, room=1))
     assert 5 <= len(few.ledger()) < SAMPLES
 
 
+def test_the_record_has_what_one_process_writes(config: RunConfig, tmp_path: Path, monkeypatch) -> None:
+    warning = "import warnings\n\ndef generated(batch, seeds):\n    warnings.warn('weights are old')\n"
+    (tmp_path / "noise.py").write_text(NOISE.replace("def generated(batch, seeds):\n", warning))
+    monkeypatch.setattr("brushbench.evaluation.local.commit_of", lambda folder: f"commit of {folder.name}")
+    stages: list[str] = []
+
+    def watch(stage: str, total: int, finished: int) -> Callable[[int, int], None]:
+        stages.append(f"{stage}: {finished}/{total}")
+        return lambda _done, _failed: None
+
+    run = made_by(config, pool_for(config, room=2), watch)
+    alone = generate(replace(config, output=tmp_path / "whole"), watch)
+    assert run.record.notes == alone.record.notes == ("weights are old",)
+    assert stages == ["generating generated, brushbench/inside: 0/15"] * 2
+    apart = {"worker", "began", "pid", "host", "engine", "driver"}
+    lines = [json.loads((path / "workers.jsonl").read_text().splitlines()[0]) for path in (run.path, alone.path)]
+    first, second = ({key: value for key, value in line.items() if key not in apart} for line in lines)
+    assert first == second
+    assert first["commit"] == f"commit of {tmp_path.name}"
+
+
+def test_a_full_disk_ends_it_as_in_one_process(config: RunConfig, whole, monkeypatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    pool = pool_for(config, room=2, plan=[(3.0, lambda _pool: monkeypatch.setattr(os, "fsync", full))])
+    with pytest.raises(OSError, match="No space left") as error:
+        made_by(config, pool)
+    assert str(refusal(error.value)).endswith("Finished samples are kept: run the same command again to resume")
+    monkeypatch.undo()
+    assert not (config.output / "brushbench-inside" / "generated" / ".owners").exists()
+    assert digests(made_by(config, pool_for(config))) == whole
+
+
 def test_ctrl_c_stores_what_is_being_generated(config: RunConfig, whole) -> None:
-    def interrupts(_crew: FakeCrew) -> None:
+    def interrupts(_pool: FakePool) -> None:
         raise KeyboardInterrupt
 
-    crew = crew_for(config, room=2, plan=[(2.3, interrupts)])
+    pool = pool_for(config, room=2, plan=[(2.3, interrupts)])
     with pytest.raises(KeyboardInterrupt):
-        made_by(config, crew)
+        made_by(config, pool)
     folder = config.output / "brushbench-inside" / "generated"
     assert len(Run.open(folder).intact()) == 8
-    assert not crew.there
+    assert not pool.there
     assert not (folder / ".owners").exists()
-    assert digests(made_by(config, crew_for(config, room=3))) == whole
+    assert digests(made_by(config, pool_for(config, room=3))) == whole
 
 
 def test_a_second_ctrl_c_does_not_wait(config: RunConfig) -> None:
-    def interrupts(_crew: FakeCrew) -> None:
+    def interrupts(_pool: FakePool) -> None:
         raise KeyboardInterrupt
 
-    crew = crew_for(config, room=2, seconds=5, plan=[(2.3, interrupts), (2.4, interrupts)])
+    pool = pool_for(config, room=2, seconds=5, plan=[(2.3, interrupts), (2.4, interrupts)])
     with pytest.raises(KeyboardInterrupt):
-        made_by(config, crew)
-    assert crew.now < 3
+        made_by(config, pool)
+    assert pool.now < 3
 
 
 def test_a_frozen_worker_does_not_hold_up_ctrl_c_for_long(config: RunConfig) -> None:
-    def interrupts(crew: FakeCrew) -> None:
-        crew.frozen |= {*crew.there}
+    def interrupts(pool: FakePool) -> None:
+        pool.frozen |= {*pool.there}
         raise KeyboardInterrupt
 
-    crew = crew_for(config, room=2, plan=[(2.3, interrupts)])
+    pool = pool_for(config, room=2, plan=[(2.3, interrupts)])
     with pytest.raises(KeyboardInterrupt):
-        made_by(config, crew, patience=Patience(parting=7))
-    assert 9 < crew.now < 10
+        made_by(config, pool, patience=Patience(parting=7))
+    assert 9 < pool.now < 10
 
 
 def test_a_complete_run_needs_one_worker_and_hands_out_nothing(config: RunConfig) -> None:
     generate(config)
-    crew = crew_for(config, room=5)
-    made_by(config, crew)
-    assert not crew.handed_out
+    pool = pool_for(config, room=5)
+    made_by(config, pool)
+    assert not pool.handed_out
 
 
 @pytest.mark.xdist_group("ray")

@@ -144,13 +144,8 @@ def test_a_run_that_is_ended_keeps_its_images_and_resumes(end: str, tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch, terminable():
         painter = Painter(first.scored, 3, stop=ending)
         if end == "an error":
-            patch.setattr(
-                painter,
-                "stop",
-                lambda call: (
-                    patch.setattr("brushbench.evaluation.paint.Painter._paint", failing) if call == 4 else None
-                ),
-            )
+            inpainted = "brushbench.evaluation.batch_inpainting.BatchInpainter._inpainted"
+            patch.setattr(painter, "stop", lambda call: patch.setattr(inpainted, failing) if call == 4 else None)
         with pytest.raises(OSError if end == "an error" else KeyboardInterrupt):
             made(config, painter, [first], overlap=True)
     assert threading.active_count() == threads

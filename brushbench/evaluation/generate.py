@@ -15,14 +15,14 @@ from brushbench.core.concurrency import THREADS, prefetch
 from brushbench.core.progress import ProgressCallback
 from brushbench.core.protocol import Protocol
 from brushbench.core.types import Dataset, Method, Sample
+from brushbench.evaluation.batch_inpainting import BatchInpainter, SampleResult
 from brushbench.evaluation.call import MethodCall
-from brushbench.evaluation.paint import Painted, Painter
 from brushbench.evaluation.recording import Ended, Recorder
 from brushbench.imaging.images import encode_image
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.weights.memory import any_loaded, release
+from brushbench.weights.memory import make_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Plan:
     def positions(self) -> range:
         """The positions of the shard's samples in the data set."""
         return range(self.shard.index - 1, self.asked, self.shard.count)
+
+    def too_many(self, failures: int) -> bool:
+        """Whether more samples have failed than may."""
+        return self.max_failures is not None and failures > self.max_failures
 
     def chunks(self) -> Iterator[Sequence[int]]:
         """The positions of the shard's samples, batch by batch, independent of what is already generated."""
@@ -81,9 +85,7 @@ class Idle:
 
     def make_room(self) -> bool:
         """See `Beside`."""
-        loaded = any_loaded()
-        release()
-        return loaded
+        return make_room()
 
 
 @final
@@ -103,7 +105,7 @@ class Generation:
         self._plan = plan
         self._beside = beside or Idle()
         call = MethodCall(method, protocol, plan.seed, plan.side_multiple)
-        self._painter = Painter(call, plan.batch_size, self._beside.make_room, plan.can_offload)
+        self._inpaint = BatchInpainter(call, plan.batch_size, self._beside.make_room, plan.can_offload)
         self._recorder = Recorder(run)
         self._done = run.intact({dataset.ids[index] for index in plan.positions()})
         self._failures: dict[str, Failure] = {}
@@ -122,13 +124,12 @@ class Generation:
         """Generate to the end, or until too many samples have failed."""
         positions = self._plan.positions()
         finished = sum(self._dataset.ids[index] in self._done for index in positions)
-        method = self._run.record.identity.method.name
-        advance = watch(f"generating {method}, {self._dataset.name}/{self._dataset.split}", len(positions), finished)
+        advance = watch(stage_of(self._run), len(positions), finished)
         with ThreadPoolExecutor(THREADS) as pool:
             storing: deque[list[Ended]] = deque()
             try:
                 for slots in prefetch(self._decoded(pool)):
-                    results = self._painter(slots, resumed=bool(self._done))
+                    results = self._inpaint(slots, resumed=bool(self._done))
                     storing.append([self._storing(pool, results[place]) for place in sorted(results)])
                     if len(storing) > 1:
                         advance(*self._commit(storing.popleft()))
@@ -146,7 +147,7 @@ class Generation:
             wanted = {place: index for place, index in enumerate(chunk) if self._dataset.ids[index] not in self._done}
             yield {place: pool.submit(decoded_sample, self._dataset, index) for place, index in wanted.items()}
 
-    def _storing(self, pool: ThreadPoolExecutor, result: Painted) -> Ended:
+    def _storing(self, pool: ThreadPoolExecutor, result: SampleResult) -> Ended:
         entry = result.entry(self._protocol.image_format)
         if isinstance(result.image, Failure):
             self._failures[result.sample_id] = result.image
@@ -161,7 +162,13 @@ class Generation:
         return len(batch), sum(ended.failure is not None for ended in batch)
 
     def _too_many(self) -> bool:
-        return self._plan.max_failures is not None and len(self._failures) > self._plan.max_failures
+        return self._plan.too_many(len(self._failures))
+
+
+def stage_of(run: Run) -> str:
+    """What is said while a run is generated."""
+    identity = run.record.identity
+    return f"generating {identity.method.name}, {identity.dataset.name}/{identity.dataset.split}"
 
 
 def decoded_sample(dataset: Dataset, index: int) -> tuple[str, Sample | Failure]:

@@ -34,7 +34,7 @@ def generate_here(job: Job, watch: ProgressCallback, ahead: Ahead | None = None)
         protocol = protocol_named(task.config.protocol)
         generation = Generation(run, method.call, task.dataset, protocol, _plan(job), ahead)
         scoring = ahead.during(run, generation.unfinished()) if ahead else nullcontext()
-        working = at_work(run, provenance | _where(task.config), lambda: generation.stored)
+        working = at_work(run, provenance | where_from(task.config), lambda: generation.stored)
         with working, doing(KEPT), run.noting(), scoring:
             outcome = generation(watch)
         judge(run, outcome)
@@ -56,7 +56,7 @@ def _plan(job: Job) -> Plan:
     )
 
 
-def _where(config: RunConfig) -> dict[str, str]:
+def where_from(config: RunConfig) -> dict[str, str]:
     """The shard of this process, and the commit of the user's own repository."""
     file = plugin_file(config.method)
     commit = commit_of(file.parent if file else Path.cwd())

@@ -15,8 +15,8 @@ import torch
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback
-from brushbench.evaluation.cluster.crew import RayCrew
-from brushbench.evaluation.cluster.foreman import Foreman
+from brushbench.evaluation.cluster.driver import Driver
+from brushbench.evaluation.cluster.pool import RayWorkerPool
 from brushbench.evaluation.cluster.worker import WorkerSetting
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.config import WHOLE
@@ -42,7 +42,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     setting = WorkerSetting(everywhere, str(Path.cwd()), torch.get_num_threads())
     if config.fresh:
         set_aside(task.path)
-    run = Foreman(task, RayCrew(setting, config.workers), watch)()
+    run = Driver(task, RayWorkerPool(setting, config.workers), watch)()
     run.tidy()
     return run
 

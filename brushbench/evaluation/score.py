@@ -22,7 +22,7 @@ from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.parts import Described, Pairs, Part, SampleWithImage, Score, scores_of_pairs
 from brushbench.evaluation.select_metrics import Selection
 from brushbench.imaging.images import EncodedImage, read_image
-from brushbench.runs.folder import CHANGED, DELETED, Run
+from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.scores import (
     MASK_SHARE,
@@ -34,6 +34,7 @@ from brushbench.runs.scores import (
     tag_column,
     write_scores,
 )
+from brushbench.runs.stored_images import CHANGED, DELETED
 from brushbench.weights.memory import release
 
 CHUNK, GPU_CHUNK = 8, 32

@@ -11,7 +11,7 @@ def adopt(run: Run) -> int:
     found = [
         LedgerEntry(id=_id_of(name), status="done", image=name, sha256=digest)
         for name, digest in _without_line(run).items()
-        if run.digest_of(name) == digest
+        if run.images.digest_of(name) == digest
     ]
     run.append(*found)
     return len(found)
@@ -32,9 +32,9 @@ def check_ledger(run: Run) -> None:
 def _without_line(run: Run) -> dict[str, str]:
     """The digests of images that aren't in the ledger, by file name."""
     known = run.ledger()
-    suffixes = {file.stem: file.name for file in (run.path / "images").glob("*") if not file.name.startswith(".")}
+    suffixes = {file.stem: file.name for file in run.images.folder.glob("*") if not file.name.startswith(".")}
     scored = {suffixes.get(name, f"{name}.png"): digest for name, digest in stored_digests(run).items()}
-    return {name: digest for name, digest in (scored | run.sums()).items() if _id_of(name) not in known}
+    return {name: digest for name, digest in (scored | run.images.sums()).items() if _id_of(name) not in known}
 
 
 def _id_of(name: str) -> str:

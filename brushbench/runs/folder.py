@@ -15,9 +15,7 @@ A file gets its name only when it is complete and on the disk, and a batch's led
 images. A run that is killed at any moment and resumed therefore ends with the same bytes as an uninterrupted run.
 """
 
-import hashlib
 import os
-import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,19 +29,17 @@ from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import one_by_one
 from brushbench.core.errors import UserError, doing, one_line
-from brushbench.core.files import file_digest, read_bytes, refuse_links
+from brushbench.core.files import read_bytes, refuse_links
 from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
 from brushbench.core.notes import hearing
 from brushbench.runs import ledger, owners
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import Identity, RunRecord, differences
+from brushbench.runs.stored_images import StoredImages
 
 FOLDERS = ("images", "errors", ".partial", ".owners")
 """The folders in a run folder."""
-SUMS = "images.sha256"
-CHANGED, DELETED = "its image was changed after it was made", "its image was deleted after it was made"
-_IS_DIGEST = re.compile(r"[0-9a-f]{64}").fullmatch
 REMEDY = "Use another --output, or --fresh to start over"
 
 
@@ -54,6 +50,7 @@ class Run:
     def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
         self.record = record
+        self.images = StoredImages(path)
         self._lock = FileLock(path / ".lock")
         self._heard: list[str] = []
         self._claim: owners.Claim | None = None
@@ -89,7 +86,7 @@ class Run:
         with FileLock(path / ".lock"):
             if (path / "run.json").exists():
                 there = cls.open(path)
-                if not there._goes_on(record):
+                if not there.record.is_continued_by(record):
                     check_nobody_at_work(path)
                 record = there._continued(record)
                 there._give_up_unless(record)
@@ -97,7 +94,7 @@ class Run:
                 raise UserError(one_line(f"{path} is not empty but contains no run; use another --output"))
             run = cls(path, record)
             run._write_record(record)
-            (path / "images").mkdir(exist_ok=True)
+            run.images.folder.mkdir(exist_ok=True)
             ledger.mend(run.ledger_path())
             run._claim = owners.Claim(path, record.fingerprint) if claim else None
             return run
@@ -202,41 +199,21 @@ class Run:
 
         Empty if the whole folder images/ is gone, which counts as removed on purpose.
         """
-        if not (self.path / "images").is_dir():
+        if not self.images.folder.is_dir():
             return {}
         # Entries take much more memory than what is compared.
         last = {
             entry.id: (entry.image, entry.sha256) if entry.status == "done" else None
             for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)
         }
-        images = {name: found for name, found in last.items() if found}
-        now = one_by_one(lambda each: self.digest_of(self._image_name(*each)), ((i, images[i][0]) for i in images))
-        return {
-            name: CHANGED if digest else DELETED
-            for (name, (_, stored)), digest in zip(images.items(), now, strict=True)
-            if digest != stored
-        }
-
-    def digest_of(self, name: str) -> str:
-        """The current SHA-256 of an image; empty if it doesn't exist or can't be read."""
-        file = self.path / "images" / name
-        try:
-            return file_digest(file) if file.is_file() else ""
-        except (OSError, UserError):
-            return ""
-
-    def sums(self) -> dict[str, str]:
-        """The digests in images.sha256, by file name; lines without a digest are skipped."""
-        file = self.path / SUMS
-        lines = read_bytes(file).decode("utf-8", errors="replace").splitlines() if file.exists() else []
-        found = (line.strip("\0").partition("  images/") for line in lines)
-        return {name: digest for digest, separator, name in found if separator and _IS_DIGEST(digest)}
+        images = {name: (self.images.path_of(name, found[0]).name, found[1]) for name, found in last.items() if found}
+        damages = one_by_one(lambda name: self.images.damage(*images[name]), images)
+        return {name: damage for name, damage in zip(images, damages, strict=True) if damage}
 
     def write_image(self, name: str, content: bytes) -> str:
         """Store an image atomically and return its SHA-256."""
         self._check_still_ours()
-        atomic.write(self.path / "images" / name, content, self.path / ".partial")
-        return hashlib.sha256(content).hexdigest()
+        return self.images.write(name, content)
 
     def error_path(self, name: str) -> Path:
         """The file that says why a sample failed; `name` is its id, or replaces an id that can't be a file name."""
@@ -262,18 +239,12 @@ class Run:
         sums = [f"{entry.sha256}  images/{entry.image}" for entry in entries if entry.image and entry.sha256]
         with self._lock:
             self._check_still_ours()
-            _append(self.path / SUMS, sums)
+            _append(self.images.sums_path, sums)
             _append(self.ledger_path(), lines)
 
     def image_path(self, entry: LedgerEntry) -> Path:
         """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
-        return self.path / "images" / self._image_name(entry.id, entry.image)
-
-    def _image_name(self, name: str, image: str | None) -> str:
-        """The name of a sample's image. Raises `UserError` if the entry has none."""
-        if image is None or Path(image).name != image:
-            raise UserError(one_line(f"{self.path}: ledger entry {name!r} names no image in images/"))
-        return image
+        return self.images.path_of(entry.id, entry.image)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -333,37 +304,28 @@ class Run:
     def _is_intact(self, entry: LedgerEntry) -> bool:
         if entry.status != "done":
             return False
-        return self.digest_of(self.image_path(entry).name) == entry.sha256
+        return not self.images.damage(self.image_path(entry).name, entry.sha256)
 
     def _write_record(self, record: RunRecord) -> None:
         atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
 
     def _continued(self, asked: RunRecord) -> RunRecord:
         """The record to continue with: this run's, or the requested one if this is another run without any image."""
-        if self._goes_on(asked):
+        if self.record.is_continued_by(asked):
             role = asked.role or self.record.role
             return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
         # If the ledger is lost, the digests and the scores still show that images were made.
         entries = self.ledger()
         lost = not entries and self.scores_path().exists()
-        if any(entry.status == "done" for entry in entries.values()) or self.sums() or lost:
+        if any(entry.status == "done" for entry in entries.values()) or self.images.sums() or lost:
             changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
             raise UserError(one_line(f"{self.path} already contains another run: {changed}. {REMEDY}", 2000))
         return asked
 
-    def _goes_on(self, asked: RunRecord) -> bool:
-        """Tell whether the request is for this run; an older run, without a batch size, must have used the same one."""
-        if asked.fingerprint == self.record.fingerprint:
-            return True
-        then = self.record.provenance.get("batch_size")
-        old = asked.identity.model_copy(update={"batch_size": None})
-        same = old.fingerprint() == self.record.fingerprint and self.record.identity.batch_size is None
-        return same and then in (None, str(asked.identity.batch_size))
-
     def _give_up_unless(self, record: RunRecord) -> None:
         """Remove the files of this run, which has no image, if the record belongs to another run."""
         if record.fingerprint != self.record.fingerprint:
-            for file in (self.ledger_path(), self.path / SUMS, self.scores_path()):
+            for file in (self.ledger_path(), self.images.sums_path, self.scores_path()):
                 file.unlink(missing_ok=True)
 
     def begun(self) -> datetime:

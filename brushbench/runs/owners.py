@@ -83,6 +83,11 @@ class Claim:
         _remove(self._file)
 
 
+def is_entered(run: Path, claim: str) -> bool:
+    """Tell whether the process with the claim of this name is entered in a folder, as this machine sees it."""
+    return (run / FOLDER / f"{claim}.json").exists()
+
+
 def live(run: Path, but: Claim | None = None) -> Iterator[Owner]:
     """The processes at work, except `but`'s; removes the files of dead ones. The caller holds the run folder's lock."""
     for file in sorted((run / FOLDER).glob("*.json")):

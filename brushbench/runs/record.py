@@ -91,6 +91,15 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
     notes: tuple[str, ...] = ()
     """What a reader must know about the whole run, such as the warnings of libraries while it was made and scored."""
 
+    def is_continued_by(self, asked: "RunRecord") -> bool:
+        """Tell whether a request is for this run; an older run, without a batch size, must have used the same one."""
+        if asked.fingerprint == self.fingerprint:
+            return True
+        then = self.provenance.get("batch_size")
+        old = asked.identity.model_copy(update={"batch_size": None})
+        same = old.fingerprint() == self.fingerprint and self.identity.batch_size is None
+        return same and then in (None, str(asked.identity.batch_size))
+
     @property
     def weights(self) -> dict[str, str]:
         """The source of each of the method's components; empty for a run that doesn't record them."""
@@ -108,15 +117,18 @@ def differences(stored: Identity, asked: Identity, since: datetime) -> Iterator[
             called = f"the file of {asked.method.name}" if name == FILE else name
             yield f"{called} {word} since {since:%-d %B %Y}"
     apart = {"method": {"digests"}}
-    yield from _values(stored.model_dump(exclude=apart), asked.model_dump(exclude=apart))
+    for name, old, new in unequal_values(stored.model_dump(exclude=apart), asked.model_dump(exclude=apart)):
+        yield f"{name} was {old} and is now {new}"
 
 
-def _values(stored: Mapping[str, object], asked: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """Yield one `name was value and is now value` for each value that differs between two identities."""
-    for key in dict.fromkeys([*stored, *asked]):
-        old, new = stored.get(key), asked.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _values(old, new, f"{prefix}{key}.")
-        elif old != new:
-            before, now = (repr(side[key]) if key in side else "not set" for side in (stored, asked))
-            yield f"{prefix}{key} was {before} and is now {now}"
+def unequal_values(
+    one: Mapping[str, object], other: Mapping[str, object], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Yield the dotted name of each value that differs between two identities, with both values as texts."""
+    for key in dict.fromkeys([*one, *other]):
+        first, second = one.get(key), other.get(key)
+        if isinstance(first, dict) and isinstance(second, dict):
+            yield from unequal_values(first, second, f"{prefix}{key}.")
+        elif first != second:
+            old, new = (repr(side[key]) if key in side else "not set" for side in (one, other))
+            yield f"{prefix}{key}", old, new

@@ -58,6 +58,13 @@ def any_loaded() -> bool:
     return bool(_sources)
 
 
+def make_room() -> bool:
+    """Free the memory of all loaded networks; returns whether there were any."""
+    loaded = any_loaded()
+    release()
+    return loaded
+
+
 def is_loaded(file: Path) -> bool:
     """Tell whether a network that was loaded from this resolved file, or from its folder, is in memory."""
     return file in _sources or file.parent in _sources

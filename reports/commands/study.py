@@ -33,14 +33,13 @@ from brushbench.reports.gallery.build import GalleryOptions, build
 from brushbench.reports.gallery.folder import check_folder
 from brushbench.reports.look import BY_NAME
 from brushbench.reports.mean_error import is_derived
-from brushbench.reports.seeds import is_over_seeds
+from brushbench.reports.seeds import BEFORE_SEED, is_over_seeds, with_seed
 from brushbench.reports.style import LATEX, Names, Style, checked_key, checked_latex, separated
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.reports.trade_off import write_trade_off
 from brushbench.runs.folder import Run
 
 FILE, STYLE, MEAN = "file", "style", "mean"
-BEFORE_SEED = " seed="
 SUFFIXES = {
     ".txt": "text",
     ".md": "markdown",
@@ -161,7 +160,7 @@ def row_names(runs: Sequence[Run], planned: Sequence[PlannedRow], *, over_seeds:
     for run, label in zip(runs, labels_of(runs, over_seeds=over_seeds), strict=True):
         row = rows[run.path.parent.parent, run.path.name]
         if row.name:
-            found[label] = f"{row.name}{BEFORE_SEED}{run.record.identity.seed}" if has_seed else row.name
+            found[label] = with_seed(row.name, run.record.identity.seed) if has_seed else row.name
     return found
 
 

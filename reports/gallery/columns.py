@@ -20,8 +20,9 @@ from brushbench.reports.gallery.pictures import Pictures, full_name
 from brushbench.reports.gallery.places import Place
 from brushbench.reports.roles import role_of
 from brushbench.reports.sample_scores import NOT_SCORED, sample_scores
-from brushbench.runs.folder import CHANGED, DELETED, Run
+from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.runs.stored_images import CHANGED, DELETED
 
 RUN, MORE = "run", "more"
 LONGEST_TRACEBACK = 6000

@@ -1,12 +1,13 @@
 """Whether the workers of a cluster would make the same run: with the same weights, data, code and precision."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from typing import final
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.evaluation.cluster.worker import Loaded
-from brushbench.runs.record import Identity
+from brushbench.runs.record import Identity, unequal_values
+
+DIGESTS = "method.digests."
 
 
 @final
@@ -47,17 +48,12 @@ class Agreement:
 
 def difference_between(one: Identity, other: Identity) -> str:
     """What two identities differ in, in words."""
-    return ", ".join(dict.fromkeys(_differences(one.model_dump(), other.model_dump())))
+    return ", ".join(_in_words(*each) for each in unequal_values(one.model_dump(), other.model_dump()))
 
 
-def _differences(one: Mapping[str, object], other: Mapping[str, object], place: str = "") -> Iterator[str]:
-    for key in dict.fromkeys([*one, *other]):
-        first, second = one.get(key), other.get(key)
-        if isinstance(first, dict) and isinstance(second, dict):
-            yield from _differences(first, second, f"{place}{key}.")
-        elif first != second and place == "method.digests.":
-            yield f"the files of {key}"
-        elif first != second and f"{place}{key}" == "dataset.digest":
-            yield "the files of the data set"
-        elif first != second:
-            yield f"{key} ({first} and {second})"
+def _in_words(name: str, first: str, second: str) -> str:
+    if name == "dataset.digest":
+        return "the files of the data set"
+    if name.startswith(DIGESTS):
+        return f"the files of {name.removeprefix(DIGESTS)}"
+    return f"{name} ({first} and {second})"

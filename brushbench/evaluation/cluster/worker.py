@@ -15,34 +15,35 @@ from brushbench.core.concurrency import THREADS, prefetch
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.machine import refusal
 from brushbench.core.method_info import Role
+from brushbench.core.notes import hearing
 from brushbench.core.protocol import protocol_named
-from brushbench.core.types import Sample
+from brushbench.core.types import Dataset, Sample
+from brushbench.evaluation.batch_inpainting import BatchInpainter, SampleResult
 from brushbench.evaluation.call import MethodCall
-from brushbench.evaluation.generate import Idle, decoded_sample
-from brushbench.evaluation.paint import Painted, Painter
+from brushbench.evaluation.generate import decoded_sample
 from brushbench.evaluation.resolve import Job, resolve
 from brushbench.imaging.images import encode_image
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.owners import FOLDER
+from brushbench.runs.owners import is_entered
 from brushbench.runs.record import Identity
-from brushbench.weights.memory import release
+from brushbench.weights.memory import make_room, release
 
 T = TypeVar("T")
-Wanted = Mapping[int, Mapping[int, int]]
+Assignment = Mapping[int, Mapping[int, int]]
 """What to generate: by the number of the batch, the position in the data set of each sample by its place."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class WorkerError:
     """Why a worker can't do what it was asked to: a user's mistake, or a refusal of its machine."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class Location:
     """Where a worker is."""
 
     node: str
@@ -62,7 +63,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class EncodedResult:
     """How a sample ended on a worker."""
 
     entry: LedgerEntry
@@ -72,8 +73,14 @@ class Made:
     failure: Failure | None = None
 
 
-Batches = Mapping[int, Sequence[Made]]
-"""How the samples of batches ended, by the number of the batch."""
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a worker has generated."""
+
+    batches: Mapping[int, Sequence[EncodedResult]]
+    """How the samples of each batch ended, by its number."""
+    notes: Sequence[str]
+    """What a reader of the run must know, and the warnings of libraries meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +104,23 @@ class ClusterWorker:
         self._job: Job | None = None
         self._run: Run | None = None
 
-    def here(self) -> Here:
+    def here(self) -> Location:
         """Where this worker is."""
-        return Here(socket.gethostname(), os.getpid())
+        return Location(socket.gethostname(), os.getpid())
 
     def alive(self) -> bool:
         """Whether this worker is alive; a thread of its own answers."""
         return True
 
-    def load(self) -> Loaded | Mistake:
+    def load(self) -> Loaded | WorkerError:
         """Load the method and open the data set."""
-        return _told(self._load)
+        return self._do(self._load)
 
-    def share(self, folder: str, claim: str) -> Mistake | None:
+    def share(self, folder: str, claim: str) -> WorkerError | None:
         """Store images in the run folder from now on, if it is the one where the other process has made its claim."""
-        if not (Path(folder) / FOLDER / f"{claim}.json").exists():
+        if not is_entered(Path(folder), claim):
             told = f"{folder} is not the run's folder there; valid: a folder that all nodes share, or --store driver"
-            return Mistake(one_line(told))
+            return WorkerError(one_line(told))
         self._run = Run.open(folder)
         return None
 
@@ -122,59 +129,57 @@ class ClusterWorker:
         self._job = None
         release()
 
-    def generate(self, wanted: Wanted, *, resumed: bool) -> Batches | Mistake:
+    def generate(self, assignment: Assignment, *, resumed: bool) -> Generated | WorkerError:
         """Generate batches. `resumed` tells whether the run already has images."""
-        return _told(lambda: self._generated(wanted, resumed))
+        if (job := self._job) is None:
+            return WorkerError("the worker was given work before it had loaded the method")
+        return self._do(lambda: self._generated(job, assignment, resumed))
+
+    def _do(self, work: Callable[[], T]) -> T | WorkerError:
+        # The number holds for this thread, which Ray has started.
+        torch.set_num_threads(self._setting.threads)
+        try:
+            return work()
+        except UserError as error:
+            return WorkerError(str(error))
+        except (OSError, MemoryError) as error:
+            return WorkerError(str(refusal(error)))
 
     def _load(self) -> Loaded:
-        torch.set_num_threads(self._setting.threads)
         if Path(self._setting.folder).is_dir():
             os.chdir(self._setting.folder)
         job = self._job = resolve(self._setting.config, scored=False)
         notes = (*job.task.notes, *job.notes)
         return Loaded(job.identity, job.batch_size, job.provenance(), job.method.role, notes)
 
-    def _generated(self, wanted: Wanted, resumed: bool) -> Batches:
-        torch.set_num_threads(self._setting.threads)
-        job = self._loaded()
-        protocol, method = protocol_named(job.task.config.protocol), job.method
-        call = MethodCall(method.call, protocol, job.task.config.seed, method.side_multiple)
-        painter = Painter(call, job.batch_size, Idle().make_room, method.offload == "none")
-        with ThreadPoolExecutor(THREADS) as pool:
-            encoding: dict[int, list[Future[Made]]] = {}
-            for number, slots in zip(wanted, prefetch(self._decoded(pool, wanted)), strict=True):
-                results = painter(slots, resumed=resumed)
+    def _generated(self, job: Job, assignment: Assignment, resumed: bool) -> Generated:
+        config, method = job.task.config, job.method
+        protocol = protocol_named(config.protocol)
+        call = MethodCall(method.call, protocol, config.seed, method.side_multiple)
+        inpaint = BatchInpainter(call, job.batch_size, make_room, method.offload == "none")
+        encoding: dict[int, list[Future[EncodedResult]]] = {}
+        with hearing() as notes, ThreadPoolExecutor(THREADS) as pool:
+            decoded = prefetch(_decoded(pool, job.task.dataset, assignment))
+            for number, slots in zip(assignment, decoded, strict=True):
+                results = inpaint(slots, resumed=resumed)
                 encoding[number] = [
-                    pool.submit(self._made, results[place], protocol.image_format) for place in sorted(results)
+                    pool.submit(self._encoded, results[place], protocol.image_format) for place in sorted(results)
                 ]
-            return {number: [future.result() for future in futures] for number, futures in encoding.items()}
+        return Generated({number: [each.result() for each in batch] for number, batch in encoding.items()}, notes)
 
-    def _decoded(
-        self, pool: ThreadPoolExecutor, wanted: Wanted
-    ) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
-        dataset = self._loaded().task.dataset
-        for places in wanted.values():
-            yield {place: pool.submit(decoded_sample, dataset, index) for place, index in places.items()}
-
-    def _made(self, painted: Painted, image_format: str) -> Made:
-        entry = painted.entry(image_format)
-        if isinstance(painted.image, Failure):
-            return Made(entry, failure=painted.image)
-        content = encode_image(painted.image, image_format)
+    def _encoded(self, result: SampleResult, image_format: str) -> EncodedResult:
+        entry = result.entry(image_format)
+        if isinstance(result.image, Failure):
+            return EncodedResult(entry, failure=result.image)
+        content = encode_image(result.image, image_format)
         if self._run is None:
-            return Made(entry, content)
+            return EncodedResult(entry, content)
         digest = self._run.write_image(str(entry.image), content)
-        return Made(entry.model_copy(update={"sha256": digest}))
-
-    def _loaded(self) -> Job:
-        assert self._job is not None
-        return self._job
+        return EncodedResult(entry.model_copy(update={"sha256": digest}))
 
 
-def _told(work: Callable[[], T]) -> T | Mistake:
-    try:
-        return work()
-    except UserError as error:
-        return Mistake(str(error))
-    except (OSError, MemoryError) as error:
-        return Mistake(str(refusal(error)))
+def _decoded(
+    pool: ThreadPoolExecutor, dataset: Dataset, assignment: Assignment
+) -> Iterator[dict[int, Future[tuple[str, Sample | Failure]]]]:
+    for places in assignment.values():
+        yield {place: pool.submit(decoded_sample, dataset, index) for place, index in places.items()}

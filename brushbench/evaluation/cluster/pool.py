@@ -7,7 +7,15 @@ from typing import Any, Literal, final, runtime_checkable
 from typing import Protocol as Interface
 
 from brushbench.core.errors import one_line
-from brushbench.evaluation.cluster.worker import Batches, ClusterWorker, Here, Loaded, Mistake, Wanted, WorkerSetting
+from brushbench.evaluation.cluster.worker import (
+    Assignment,
+    ClusterWorker,
+    Generated,
+    Loaded,
+    Location,
+    WorkerError,
+    WorkerSetting,
+)
 
 PING_SECONDS = 5.0
 """Time between two questions whether a worker is alive."""
@@ -29,7 +37,7 @@ class NoRoom:
     reason: str
 
 
-Answer = Here | Loaded | Mistake | Lost | NoRoom | Batches | bool | None
+Answer = Location | Loaded | WorkerError | Lost | NoRoom | Generated | bool | None
 Step = Literal["here", "load", "share", "generate", "alive"]
 
 
@@ -43,8 +51,8 @@ class Event:
 
 
 @runtime_checkable
-class Crew(Interface):
-    """The workers of a cluster; see `RayCrew`."""
+class WorkerPool(Interface):
+    """The workers of a cluster; see `RayWorkerPool`."""
 
     @property
     def needs(self) -> str:
@@ -67,7 +75,7 @@ class Crew(Interface):
         """Tell a worker to store its images itself."""
         ...
 
-    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
+    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
         """Give a worker batches."""
         ...
 
@@ -93,7 +101,7 @@ class Crew(Interface):
 
 
 @final
-class RayCrew:
+class RayWorkerPool:
     """Actors of a Ray cluster that this process is connected to."""
 
     def __init__(self, setting: WorkerSetting, workers: int | None) -> None:
@@ -107,14 +115,14 @@ class RayCrew:
         # Any: actors and references of Ray.
         self._actors: dict[str, Any] = {}
         self._calls: dict[Any, tuple[str, Step]] = {}
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, int | float] = {}
         """The time of the last question to each worker whether it is alive."""
         self._unanswered: set[str] = set()
         """The workers that haven't answered it yet."""
 
     @property
     def needs(self) -> str:
-        """What each worker needs, in words."""
+        """See `WorkerPool`."""
         return "a GPU" if self._gpus else "a CPU core"
 
     def capacity(self) -> int:
@@ -130,19 +138,19 @@ class RayCrew:
         self._call(name, "here")
 
     def load(self, name: str) -> None:
-        """Tell a worker to load the method."""
+        """See `WorkerPool`."""
         self._call(name, "load")
 
     def share(self, name: str, folder: str, claim: str) -> None:
-        """Tell a worker to store its images itself."""
+        """See `WorkerPool`."""
         self._call(name, "share", folder, claim)
 
-    def generate(self, name: str, wanted: Wanted, *, resumed: bool) -> None:
-        """Give a worker batches."""
-        self._call(name, "generate", wanted, resumed=resumed)
+    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
+        """See `WorkerPool`."""
+        self._call(name, "generate", assignment, resumed=resumed)
 
     def rest(self, name: str) -> None:
-        """Tell a worker to give up what it has loaded, but to stay in its place."""
+        """See `WorkerPool`."""
         self._actors[name].rest.remote()
 
     def kill(self, name: str) -> None:
@@ -151,8 +159,8 @@ class RayCrew:
         self._calls = {call: about for call, about in self._calls.items() if about[0] != name}
         self._unanswered.discard(name)
 
-    def events(self, timeout: float) -> list[Event]:
-        """The answers that have come, after at most `timeout` seconds."""
+    def events(self, timeout: int | float) -> list[Event]:
+        """See `WorkerPool`."""
         if not self._calls:
             time.sleep(timeout)
             return []
@@ -163,8 +171,8 @@ class RayCrew:
         self._unanswered -= {event.worker for event in events}
         return events
 
-    def ask(self, names: Sequence[str], now: float) -> Mapping[str, float]:
-        """Ask workers whether they are alive; returns for how many seconds each has not answered."""
+    def ask(self, names: Sequence[str], now: int | float) -> Mapping[str, int | float]:
+        """See `WorkerPool`."""
         for name in names:
             if name not in self._unanswered and now - self._asked.get(name, -PING_SECONDS) >= PING_SECONDS:
                 self._asked[name] = now
@@ -174,7 +182,7 @@ class RayCrew:
         return {name: now - self._asked[name] for name in names if name in self._unanswered}
 
     def close(self) -> None:
-        """End all workers."""
+        """See `WorkerPool`."""
         for name in list(self._actors):
             self.kill(name)
 
@@ -191,7 +199,7 @@ class RayCrew:
             return NoRoom(_first_line(error))
         except errors.RayTaskError as error:
             cause = error.cause or error
-            return NoRoom(_first_line(cause)) if isinstance(cause, full) else Mistake(_first_line(cause))
+            return NoRoom(_first_line(cause)) if isinstance(cause, full) else WorkerError(_first_line(cause))
         except errors.RayError as error:
             return Lost(_first_line(error))
 

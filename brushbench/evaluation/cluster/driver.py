@@ -8,9 +8,9 @@ from typing import Literal, final
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, announce
 from brushbench.evaluation.cluster.agreement import Agreement, difference_between
-from brushbench.evaluation.cluster.crew import Crew, Event, Lost, NoRoom
-from brushbench.evaluation.cluster.work import Work, stored_identity, unfinished
-from brushbench.evaluation.cluster.worker import Batches, Here, Loaded, Mistake
+from brushbench.evaluation.cluster.pool import Event, Lost, NoRoom, WorkerPool
+from brushbench.evaluation.cluster.work import Work, found_in
+from brushbench.evaluation.cluster.worker import Generated, Loaded, Location, WorkerError
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.folder import Run
 
@@ -29,7 +29,7 @@ class Patience:
     capacity: int | float = 2.0
     """Until the cluster is asked again how many workers it has room for."""
     grace: int | float = 60.0
-    """For workers that still load, once one has loaded: most of them decide with what the run is made."""
+    """For workers that start or load, once one has loaded: most of them decide with what the run is made."""
     silent: int | float = 60.0
     """For a worker that doesn't answer, until it is ended."""
     loading: int | float = 600.0
@@ -50,33 +50,34 @@ class _Member:
     stage: Stage
     since: int | float
     """When it reached the stage."""
-    where: Here | None = None
+    where: Location | None = None
     loaded: Loaded | None = None
     joined: int | float = 0.0
     line: str = ""
-    """Its name in workers.jsonl; empty until it has joined."""
+    """Its name in workers.jsonl; empty until it has joined, and once its last line is written."""
     images: int = 0
 
 
 @final
-class Foreman:
-    """Makes one run with a crew. No byte depends on how many workers it has, on their speed or on their end."""
+class Driver:
+    """Makes one run with a pool. No byte depends on how many workers it has, on their speed or on their end."""
 
     def __init__(
         self,
         task: Task,
-        crew: Crew,
+        pool: WorkerPool,
         watch: ProgressCallback,
         patience: Patience = USUAL,
         clock: Callable[[], int | float] = time.monotonic,
     ) -> None:
         self._task = task
-        self._crew = crew
+        self._pool = pool
         self._watch = watch
         self._patience = patience
         self._clock = clock
-        self._agreement = Agreement(stored_identity(task.path))
-        self._unfinished = unfinished(task)
+        identity, done = found_in(task.path)
+        self._agreement = Agreement(identity)
+        self._unfinished = max(1, task.requested - done)
         self._work: Work | None = None
         self._members: dict[str, _Member] = {}
         self._started = 0
@@ -98,11 +99,11 @@ class Foreman:
             return self._end()
         except KeyboardInterrupt:
             self._part()
-            for name in self._members:
-                self._end_line(name, finished=False)
             raise
         finally:
-            self._crew.close()
+            self._pool.close()
+            for name in self._members:
+                self._end_line(name, finished=False)
             if self._work:
                 self._work.run.release()
 
@@ -115,7 +116,7 @@ class Foreman:
         for name in self._at("idle"):
             self._hand_out(name)
         if not self._is_over():
-            for event in self._crew.events(self._patience.poll):
+            for event in self._pool.events(self._patience.poll):
                 self._heed(event)
             self._look_after()
 
@@ -130,13 +131,13 @@ class Foreman:
         """Start workers while there should be more of them. Those that were refused keep their places."""
         now = self._clock()
         if now - self._room[1] >= self._patience.capacity:
-            self._room = self._crew.capacity(), now
+            self._room = self._pool.capacity(), now
         useful = (self._work.schedule.remaining if self._work else self._unfinished) + len(self._at("refused"))
         while len(self._members) < min(self._room[0], useful):
             self._started += 1
             name = f"worker {self._started}"
             self._members[name] = _Member("starting", now)
-            self._crew.start(name)
+            self._pool.start(name)
         if len(self._at("refused")) == len(self._members) and self._refusals:
             raise UserError(self._why_none())
 
@@ -146,7 +147,7 @@ class Foreman:
             return
         loaded = [member for member in self._members.values() if member.loaded]
         waited = loaded and self._clock() - min(member.since for member in loaded) > self._patience.grace
-        agreed = self._agreement.decide(complete=bool(waited) or not self._at("loading"))
+        agreed = self._agreement.decide(complete=bool(waited) or not self._at("starting", "loading"))
         if agreed is not None:
             self._work = Work(self._task, agreed, self._watch)
             for name, member in list(self._members.items()):
@@ -160,19 +161,19 @@ class Foreman:
         match answer:
             case Lost():
                 self._lose(name, answer.reason, blame=event.step == "generate")
-            case Mistake():
+            case WorkerError():
                 self._refuse(name, answer.text)
             case NoRoom():
                 self._wait_for_room(name, answer.reason)
-            case Here():
+            case Location():
                 self._members[name].where = answer
                 self._enter(name, "loading")
-                self._crew.load(name)
+                self._pool.load(name)
             case Loaded():
                 self._loaded(name, answer)
             case None:
                 self._enter(name, "idle")
-            case dict():
+            case Generated():
                 self._take(name, answer)
             case _:
                 # An answer that it is alive.
@@ -196,7 +197,7 @@ class Foreman:
         member.joined = self._clock()
         member.line = work.begin_worker(member.where, loaded) if member.where else ""
         if self._task.config.store == "shared":
-            self._crew.share(name, str(self._task.path.absolute()), work.claim)
+            self._pool.share(name, str(self._task.path.absolute()), work.claim)
         else:
             self._enter(name, "idle")
 
@@ -206,22 +207,23 @@ class Foreman:
         batches = self._work.schedule.hand_out(name, len(self._at("idle", "busy")), self._clock())
         if batches:
             self._enter(name, "busy")
-            self._crew.generate(name, self._work.wanted(batches), resumed=self._work.resumed)
+            self._pool.generate(name, self._work.assignment(batches), resumed=self._work.resumed)
 
-    def _take(self, name: str, results: Batches) -> None:
-        """Record what a worker has generated, after it has got its next batches."""
+    def _take(self, name: str, generated: Generated, *, last: bool = False) -> None:
+        """Record what a worker has generated, after it has got its next batches, unless these were its `last`."""
         assert self._work is not None
         new = self._work.schedule.finished(name, self._clock())
         self._vain = self._full = 0
         self._enter(name, "idle")
-        self._hand_out(name)
-        self._members[name].images += self._work.record(results[number] for number in new)
+        if not last:
+            self._hand_out(name)
+        self._members[name].images += self._work.record(generated, new)
 
     def _lose(self, name: str, reason: str, *, blame: bool) -> None:
         place, self._vain = self._place(name), self._vain + 1
         self._end_line(name, finished=False)
         del self._members[name]
-        self._crew.kill(name)
+        self._pool.kill(name)
         self._say(f"{place} was lost, and other workers do its part: {reason}")
         if self._work:
             self._work.schedule.lost(name, blame=blame)
@@ -243,7 +245,7 @@ class Foreman:
             self._work.schedule.lost(name, blame=True)
         self._refusals.append((self._machine(name), text))
         self._enter(name, "refused")
-        self._crew.rest(name)
+        self._pool.rest(name)
         if len(self._at("refused")) < len(self._members):
             self._say(f"{self._place(name)} is left out: {text}")
 
@@ -270,14 +272,14 @@ class Foreman:
                 waited = now - self._members[name].since
                 self._say(f"{self._place(name)} is overdue after {waited:.0f} s: other workers do its part, too")
         reachable = self._at("loading", "sharing", "idle", "busy")
-        for name, seconds in self._crew.ask(reachable, now).items():
+        for name, seconds in self._pool.ask(reachable, now).items():
             loading = self._members[name].stage == "loading"
             if seconds > (self._patience.loading if loading else self._patience.silent):
                 self._lose(name, f"it hasn't answered for {seconds:.0f} s", blame=False)
         waiting = [now - self._members[name].since for name in self._at("starting")]
         if not reachable and not self._said_waiting and waiting and max(waiting) > self._patience.start:
             self._said_waiting = True
-            self._say(f"the cluster has had no room for a worker, which needs {self._crew.needs}; still waiting")
+            self._say(f"the cluster has had no room for a worker, which needs {self._pool.needs}; still waiting")
 
     def _end(self) -> Run:
         assert self._work is not None
@@ -294,15 +296,15 @@ class Foreman:
         member = self._members[name]
         if self._work and member.line:
             self._work.end_worker(member.line, self._clock() - member.joined, member.images, finished=finished)
+            member.line = ""
 
     def _part(self) -> None:
         """Store the images that are being generated, as far as they come soon; a second Ctrl-C ends that, too."""
         until = self._clock() + self._patience.parting
         while self._work and self._work.schedule.busy and (rest := until - self._clock()) > 0:
-            for event in self._crew.events(min(rest, self._patience.poll)):
-                if isinstance(event.answer, dict):
-                    new = self._work.schedule.finished(event.worker, self._clock())
-                    self._members[event.worker].images += self._work.record(event.answer[number] for number in new)
+            for event in self._pool.events(min(rest, self._patience.poll)):
+                if isinstance(event.answer, Generated):
+                    self._take(event.worker, event.answer, last=True)
                 elif event.step == "generate":
                     self._work.schedule.lost(event.worker, blame=False)
 

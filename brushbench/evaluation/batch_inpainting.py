@@ -23,7 +23,7 @@ Slots = Mapping[int, tuple[str, Sample | Failure]]
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
+class SampleResult:
     """How one sample ended."""
 
     sample_id: str
@@ -50,7 +50,7 @@ class Painted:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Painter:
+class BatchInpainter:
     """Generates batches.
 
     Every call of the method gets a full batch: each sample keeps its place, and the places of finished samples are
@@ -65,23 +65,23 @@ class Painter:
     can_offload: bool
     """Whether the method's option `offload` could save memory."""
 
-    def __call__(self, slots: Slots, *, resumed: bool) -> dict[int, Painted]:
+    def __call__(self, slots: Slots, *, resumed: bool) -> dict[int, SampleResult]:
         """How the samples ended, by place. Each size needs its own call: different sizes can't be stacked.
 
         `resumed` tells whether the run already has images. Raises `UserError` if memory is too small for a batch.
         """
         samples = {place: sample for place, (_, sample) in slots.items() if isinstance(sample, Sample)}
         results = {
-            place: Painted(name, failure, 0.0)
+            place: SampleResult(name, failure, 0.0)
             for place, (name, failure) in slots.items()
             if isinstance(failure, Failure)
         }
         for size in dict.fromkeys(sample.image.shape for sample in samples.values()):
             of_size = {place: sample for place, sample in samples.items() if sample.image.shape == size}
-            results |= self._paint(of_size, resumed)
+            results |= self._inpainted(of_size, resumed)
         return results
 
-    def _paint(self, samples: Mapping[int, Sample], resumed: bool) -> dict[int, Painted]:
+    def _inpainted(self, samples: Mapping[int, Sample], resumed: bool) -> dict[int, SampleResult]:
         filler = next(iter(samples.values()))
         places = [samples.get(place, filler) for place in range(self.batch_size)]
         start = time.perf_counter()
@@ -96,17 +96,19 @@ class Painter:
             larger = padded_size(height, width, self.call.side_multiple)
             was_padded = larger if larger != (height, width) else None
             return {
-                place: Painted(sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None, was_padded)
+                place: SampleResult(
+                    sample.id, images[place], seconds, "; ".join(notes.get(place, [])) or None, was_padded
+                )
                 for place, sample in samples.items()
             }
         if images.out_of_memory:
             raise self._too_large(resumed)
         if len(samples) == 1:
-            return {place: Painted(sample.id, images, seconds) for place, sample in samples.items()}
+            return {place: SampleResult(sample.id, images, seconds) for place, sample in samples.items()}
         # One bad sample must not spoil the rest of its batch: call the method for each sample by itself, in its place.
-        results: dict[int, Painted] = {}
+        results: dict[int, SampleResult] = {}
         for place, sample in samples.items():
-            results |= self._paint({place: sample}, resumed)
+            results |= self._inpainted({place: sample}, resumed)
         return results
 
     def _too_large(self, resumed: bool) -> UserError:
