@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import datetime
+from pathlib import Path
 
 from brushbench.evaluation.evaluate import generate
 from brushbench.runs import owners, status
