@@ -18,14 +18,7 @@ BATCHES = 3
 def whole(setting: Setting, method: str) -> Iterator[Record]:
     """Time a run of three batches: reading, storing and waiting besides the method's calls."""
     size, number = setting.typical, setting.short[1]
-    start = time.perf_counter()
-    loaded = load(setting, method)
-    setting.sync()
-    loading = time.perf_counter() - start
-    call = loaded.call(size)
-    call(number)
-    calls = BATCHES * setting.seconds(lambda: call(number), 2)
-    del loaded, call
+    loading, calls = _loading_and_calls(setting, method)
     setting.clean()
     config = RunConfig(
         method,
@@ -52,6 +45,17 @@ def whole(setting: Setting, method: str) -> Iterator[Record]:
         "calls_s": calls,
         "beside_image_ms": 1e3 * beside / (BATCHES * size),
     }
+
+
+def _loading_and_calls(setting: Setting, method: str) -> tuple[float, float]:
+    """The seconds for loading the method, and for its calls in a run of three batches."""
+    start = time.perf_counter()
+    loaded = load(setting, method)
+    setting.sync()
+    loading = time.perf_counter() - start
+    call = loaded.call(setting.typical)
+    call(setting.short[1])
+    return loading, BATCHES * setting.seconds(lambda: call(setting.short[1]), 2)
 
 
 def scoring(setting: Setting, _: str) -> Iterator[Record]:
