@@ -341,10 +341,11 @@ def test_a_frozen_worker_does_not_hold_up_ctrl_c_for_long(config: RunConfig) -> 
         pool.frozen |= {*pool.there}
         raise KeyboardInterrupt
 
-    pool = pool_for(config, room=2, plan=[(2.3, interrupts)])
+    pool, say = pool_for(config, room=2, plan=[(2.3, interrupts)]), Say()
     with pytest.raises(KeyboardInterrupt):
-        made_by(config, pool, patience=Patience(parting=7))
+        made_by(config, pool, say, Patience(parting=7))
     assert 9 < pool.now < 10
+    assert say.lines[-1] == "waiting up to 7 s for the images that are being generated; interrupt again to stop now"
 
 
 def test_a_complete_run_needs_one_worker_and_hands_out_nothing(config: RunConfig) -> None:

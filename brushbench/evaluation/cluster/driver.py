@@ -301,6 +301,9 @@ class Driver:
     def _part(self) -> None:
         """Store the images that are being generated, as far as they come soon; a second Ctrl-C ends that, too."""
         until = self._clock() + self._patience.parting
+        if self._work and self._work.schedule.busy:
+            seconds = f"{self._patience.parting:.0f} s"
+            self._say(f"waiting up to {seconds} for the images that are being generated; interrupt again to stop now")
         while self._work and self._work.schedule.busy and (rest := until - self._clock()) > 0:
             for event in self._pool.events(min(rest, self._patience.poll)):
                 if isinstance(event.answer, Generated):
