@@ -6,9 +6,11 @@ seeds first, and means, intervals and tests are over samples, which pair the row
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from brushbench.core.errors import UserError, one_line
+from brushbench.reports.statistics import Values
 from brushbench.reports.style import Seeds
 
 STRATUM, SEED, SEEDS = "stratum", "seed", "seeds"
@@ -47,6 +49,14 @@ def sample_means(scores: pd.DataFrame) -> pd.DataFrame:
     if not known.duplicated(["sample", STRATUM]).any():
         return known
     return known.groupby(["sample", STRATUM], sort=False)["value"].mean().reset_index()
+
+
+def sample_values(scores: pd.DataFrame) -> Values:
+    """Return the values of `sample_means`, for less where there is a single seed."""
+    if scores[SEED].nunique() > 1:
+        return sample_means(scores)["value"].to_numpy(np.float64)
+    values: Values = scores["value"].dropna().to_numpy(np.float64)
+    return values
 
 
 def seeds_in(scores: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import with_psnr_of_mean
 from brushbench.reports.roles import role_of
 from brushbench.reports.run_notes import RunNote, notes_of
-from brushbench.reports.seeds import SEED, SEEDS, STRATUM, check_distinct, sample_means, seeds_in
+from brushbench.reports.seeds import SEED, SEEDS, STRATUM, check_distinct, sample_means, sample_values, seeds_in
 from brushbench.reports.selection import selected
 from brushbench.reports.statistics import Estimate, balanced
 from brushbench.reports.storage import SplitKey, Stored, stored_of, together
@@ -203,8 +203,7 @@ def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping
     records = []
     for key, scores in tidy.groupby(KEYS, sort=False):
         place = dict(zip(KEYS, map(str, key), strict=True))
-        values = sample_means(scores)["value"].to_numpy(np.float64)
-        estimate = table_interval(values, None, metrics[place["metric"]], place["protocol"])
+        estimate = table_interval(sample_values(scores), None, metrics[place["metric"]], place["protocol"])
         records.append({**place, **_numbers(scores, estimate, asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     rows = rows.assign(**{FEWER: _fewer(rows, tidy)})

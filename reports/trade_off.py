@@ -15,7 +15,7 @@ from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.figure_style import FigureStyle, Shown, shown_of, titles_of
 from brushbench.reports.figures import mark_of, write_figure
 from brushbench.reports.intervals import table_interval
-from brushbench.reports.seeds import sample_means
+from brushbench.reports.seeds import sample_values
 from brushbench.reports.statistics import Estimate
 from brushbench.reports.style import separated
 from brushbench.reports.trade_off_panel import CurvePoint, TradeOffPoint, View, draw_points, labels_at, view_of
@@ -112,7 +112,7 @@ def _mean(rows: pd.DataFrame, info: MetricInfo) -> tuple[Estimate, int]:
     """Return the mean with the interval of the tables, not scaled, and how many scores count as the ceiling."""
     values, statuses = rows["value"].to_numpy(np.float64, na_value=np.nan), rows["status"].to_numpy(str)
     protocol = str(rows["protocol"].iloc[0]) if len(rows) else ""
-    known = sample_means(rows.assign(value=counted(values, statuses, info, protocol)))["value"].to_numpy(np.float64)
+    known = sample_values(rows.assign(value=counted(values, statuses, info, protocol)))
     capped = int(is_capped(values, statuses, info, protocol).sum())
     return table_interval(known, None, info, protocol), capped
 
