@@ -227,7 +227,13 @@ class StableDiffusion:
 
         Raises `UserError` unless there is one seed per sample and both sides are multiples of the VAE's factor.
         """
-        generators = generators_of(seeds, batch)
+        return self.noise_from(generators_of(seeds, batch), batch)
+
+    def noise_from(self, generators: Sequence[torch.Generator], batch: Batch) -> "NoiseSource":
+        """The source of all noise for a batch that draws from these generators, one for each sample.
+
+        Raises `UserError` unless both sides are multiples of the VAE's factor.
+        """
         height, width = batch.images.shape[2:]
         if height % self.factor or width % self.factor:
             raise UserError(f"{height}x{width}: both sides must be multiples of {self.factor}")
@@ -293,7 +299,7 @@ class StableDiffusion:
 @final
 @dataclass(frozen=True, slots=True)
 class NoiseSource:
-    """Returns new noise at every call, drawn from each sample's own generator in float32 on the CPU."""
+    """Returns new noise at every call, drawn from each sample's own generator in float32, where the generator is."""
 
     generators: Sequence[torch.Generator]
     shape: tuple[int, int, int, int]
@@ -302,7 +308,7 @@ class NoiseSource:
 
     def __call__(self) -> Latents:
         """The next noise for the batch, on the runtime's device and in its dtype."""
-        noise = torch.cat([torch.randn(self.shape, generator=generator) for generator in self.generators])
+        noise = torch.cat([torch.randn(self.shape, generator=each, device=each.device) for each in self.generators])
         return to_device(noise, self.runtime.device).to(self.runtime.dtype)
 
 

@@ -18,7 +18,16 @@ from brushbench.baselines.ip_adapter import ImagePrompts
 from brushbench.baselines.kinds import family_of
 from brushbench.baselines.lora import add_lora
 from brushbench.baselines.sdxl import is_sdxl
-from brushbench.baselines.stable_diffusion import CHANNELS, EncodedText, Latents, StableDiffusion, Step, to_unit
+from brushbench.baselines.stable_diffusion import (
+    CHANNELS,
+    After,
+    EncodedText,
+    Latents,
+    NoiseSource,
+    StableDiffusion,
+    Step,
+    to_unit,
+)
 from brushbench.core.errors import UserError
 from brushbench.core.types import Batch
 from brushbench.imaging.masks import erase
@@ -75,7 +84,7 @@ class BrushNet:
         sd = StableDiffusion.load(runtime, options.base, options.sampler or "unipc", sdxl=True, ema=options.ema)
         sd.check_channels("brushnet", CHANNELS)
         branch = load_model(BrushNetModel, runtime.weights.folder(PART, options.brushnet), PART, runtime)
-        _check_pair(branch, sd.unet)
+        check_pair(branch, sd.unet)
         if options.lora:
             add_lora(sd, options.lora, options.lora_scale)
         prompts = None
@@ -94,7 +103,10 @@ class BrushNet:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> UInt8[Tensor, "n 3 h w"]:
         """Inpaint a batch. At each step the branch reads the masked image and adds its features to the UNet."""
-        noise = self.sd.noise_source(seeds, batch)
+        return self.inpaint(batch, self.sd.noise_source(seeds, batch))
+
+    def inpaint(self, batch: Batch, noise: NoiseSource, after: After | None = None) -> UInt8[Tensor, "n 3 h w"]:
+        """Inpaint a batch from this noise; `after` can change the latents after each step."""
         text = self.sd.encode_text(batch.captions, self.options.negative_prompt, self.options.guidance)
         if self.image_prompts:
             text = replace(text, images=self.image_prompts.encode(batch.ids, text.guidance))
@@ -112,7 +124,7 @@ class BrushNet:
             with with_residuals(self.sd.unet, residuals) as unet:
                 return self.sd.guided_noise(latents, step, text, unet)
 
-        generated = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict))
+        generated = self.sd.decode(self.sd.denoise(noise, self.options.steps, predict, after=after))
         return self.options.blended(generated, batch)
 
     def _residuals(
@@ -128,7 +140,8 @@ class BrushNet:
         return residuals
 
 
-def _check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:
+def check_pair(branch: BrushNetModel, unet: UNet2DConditionModel) -> None:
+    """Raise `UserError` for a branch that is for another kind or size of UNet."""
     kinds = ["SDXL" if is_sdxl(model) else "Stable Diffusion 1.5" for model in (branch, unet)]
     if kinds[0] != kinds[1]:
         raise UserError(f"this BrushNet is for {kinds[0]}, the base model is {kinds[1]}")
