@@ -1,4 +1,4 @@
-"""`--engine ray`: connect to a Ray cluster and make a run with its workers.
+"""`--engine ray`: connect to a Ray cluster, and generate or score a run with its workers.
 
 Without a cluster to connect to (`RAY_ADDRESS`), Ray starts one on this machine.
 """
@@ -16,8 +16,12 @@ import torch
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback
 from brushbench.evaluation.cluster.driver import Driver
+from brushbench.evaluation.cluster.generating import GenerationErrand
+from brushbench.evaluation.cluster.generation_work import GenerationOrder
 from brushbench.evaluation.cluster.pool import RayWorkerPool
-from brushbench.evaluation.cluster.worker import WorkerSetting
+from brushbench.evaluation.cluster.scoring import ScoringErrand
+from brushbench.evaluation.cluster.scoring_work import ScoringOrder
+from brushbench.evaluation.cluster.worker import Errand, WorkerSetting
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.config import WHOLE
 from brushbench.runs.folder import Run
@@ -39,12 +43,29 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     everywhere = replace(
         config, dataset=task.opened.name, root=root, engine="local", workers=None, store="driver", fresh=False
     )
-    setting = WorkerSetting(everywhere, str(Path.cwd()), torch.get_num_threads())
     if config.fresh:
         set_aside(task.path)
-    run = Driver(task, RayWorkerPool(setting, config.workers), watch)()
+    pool = RayWorkerPool(setting_of(GenerationErrand(everywhere)), config.workers)
+    run = Driver(GenerationOrder(task), pool, watch)()
     run.tidy()
     return run
+
+
+def score_on_cluster(order: ScoringOrder, errand: ScoringErrand, workers: int | None, watch: ProgressCallback) -> None:
+    """Score a run with the workers of a cluster, and write the scores that a single process would write.
+
+    Raises `UserError` as `generate_on_cluster` does.
+    """
+    if not order.most_workers:
+        order.scoring(watch)
+        return
+    connect()
+    Driver(order, RayWorkerPool(setting_of(errand), workers), watch)()
+
+
+def setting_of(errand: Errand) -> WorkerSetting:
+    """The conditions under which this process computes."""
+    return WorkerSetting(errand, str(Path.cwd()), torch.get_num_threads())
 
 
 def connect() -> None:

@@ -74,7 +74,7 @@ def task_of(config: RunConfig, *, scored: bool = True) -> Task:
     """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them."""
     with hearing() as notes:
         opened = open_dataset(config.dataset, config.root, config.split, config.dataset_options)
-        selection = _selected(config, opened) if scored else None
+        selection = select(config.metric_names(), setting_of(config, opened)) if scored else None
     return Task(config, opened, selection, tuple(notes))
 
 
@@ -109,6 +109,6 @@ def load_alone(config: RunConfig) -> LoadedMethod:
     return found.load(device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute)
 
 
-def _selected(config: RunConfig, opened: OpenedDataset) -> Selection:
-    setting = Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)
-    return select(config.metric_names(), setting)
+def setting_of(config: RunConfig, opened: OpenedDataset) -> Setting:
+    """What the configured run passes to metrics."""
+    return Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)

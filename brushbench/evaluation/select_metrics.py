@@ -28,6 +28,8 @@ class Selection:
     metrics: tuple[Metric, ...]
     unscored: dict[str, str]
     """Usual metrics that can't be computed here, each with the reason."""
+    names: tuple[str, ...] = ()
+    """The metrics' names as requested, from which another machine can select the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
                 one_line(f"an option is given for metric {base}, which isn't requested; requested: {', '.join(chosen)}")
             )
     metrics: list[Metric] = []
+    loaded: list[str] = []
     unscored: dict[str, str] = {}
     for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
@@ -81,10 +84,11 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
             unscored[metric.info.name] = reason
         else:
             metrics.append(metric)
+            loaded.append(name)
     columns = [metric.info.name for metric in metrics]
     if len(set(columns)) != len(columns):
         raise UserError(one_line(f"metrics: one is named twice in {', '.join(names or ())}"))
-    return Selection(tuple(metrics), unscored)
+    return Selection(tuple(metrics), unscored, tuple(loaded))
 
 
 def _loaded(name: str, setting: Setting) -> Metric:

@@ -40,6 +40,23 @@ class Shard:
 WHOLE = Shard(1, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where to compute. Raises `UserError` for invalid values."""
+
+    name: str = "local"
+    workers: int | None = None
+    """The number of workers of a cluster; see `RunConfig`."""
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise unknown("engine", self.name, ENGINES)
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"workers={self.workers}; valid: 1 or more")
+        if self.name != "ray" and self.workers is not None:
+            raise UserError("workers and store are options of a cluster; valid with them: engine ray")
+
+
 def split_names(text: str) -> list[str]:
     """`"psnr, mse"` -> `["psnr", "mse"]`."""
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -127,14 +144,14 @@ class RunConfig:
             raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
 
     def _check_engine(self) -> None:
-        if self.engine not in ENGINES:
-            raise unknown("engine", self.engine, ENGINES)
         if self.store not in STORES:
             raise unknown("store", self.store, STORES)
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"workers={self.workers}; valid: 1 or more")
-        if self.engine != "ray" and (self.workers is not None or self.store != "driver"):
+        if self.engine_asked().name != "ray" and self.store != "driver":
             raise UserError("workers and store are options of a cluster; valid with them: engine ray")
+
+    def engine_asked(self) -> Engine:
+        """The engine with its number of workers."""
+        return Engine(self.engine, self.workers)
 
     def metric_names(self) -> list[str] | None:
         """The metrics as a list; None for the default ones."""
