@@ -1,5 +1,6 @@
 """Scores from the workers of a cluster are those of a single process, to the byte, whatever happens to the workers."""
 
+import functools
 import random
 import shutil
 from collections.abc import Callable
@@ -7,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_cluster import FakePool, Say, loaded_with, pool_of, scored_by
+from fake_cluster import FakePool, Say, loaded_with, made_by, pool_for, pool_of, scored_by
 from support import assert_one_line, run_on
 
 from brushbench.core.errors import UserError
-from brushbench.evaluation.cluster.messages import Assignment, Loaded, Seen, WorkerError
+from brushbench.evaluation.cluster.messages import Assignment, FolderSeen, Loaded, WorkerError
 from brushbench.evaluation.cluster.scoring import ScoringIdentity
 from brushbench.evaluation.evaluate import generate, score
 from brushbench.runs.config import RunConfig
@@ -43,6 +44,7 @@ def generated(batch, seeds):
     return batch.images.flip(3)
 """
 SAMPLES = 27
+ON_PAPERCUT = ["psnr", "ssim", "mse", "papercut-clip", "seam"]
 LPIPS = Path(__file__).parent / "golden/metrics/lpips/squeezenet1_1_features.fp16.safetensors"
 
 
@@ -135,7 +137,7 @@ def test_a_worker_that_does_not_see_the_run_folder_gets_the_images(run: Run, met
         pool = watched(pool_of(errand, room=2), given)
         share = pool.worker.share
         pool.share = lambda name, folder, token: pool.later(
-            name, "share", Seen(False) if name == "worker 2" else share(folder, token), 0.1
+            name, "share", FolderSeen(False) if name == "worker 2" else share(folder, token), 0.1
         )
         return pool
 
@@ -168,7 +170,7 @@ def test_messages_to_it_have_few_images(run: Run, metrics: list[str], whole: byt
 
     def blind(errand: object) -> FakePool:
         pool = watched(make(errand), given)
-        pool.share = lambda name, _folder, _token: pool.later(name, "share", Seen(False), 0.1)
+        pool.share = lambda name, _folder, _token: pool.later(name, "share", FolderSeen(False), 0.1)
         return pool
 
     scored_by(run, blind, metrics=metrics)
@@ -260,3 +262,40 @@ def test_a_real_cluster_makes_images_and_scores_of_one_process(brushbench, write
         assert found.read_bytes() == expected.read_bytes()
     finally:
         ray.shutdown()
+
+
+def sums(run: Run) -> dict[str, str | None]:
+    """The digest of each image, by sample."""
+    return {name: entry.sha256 for name, entry in sorted(Run.open(run.path).intact().items())}
+
+
+@pytest.fixture(scope="module")
+def papercut(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunConfig]:
+    """The configuration of a run on PaperCut, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("papercut")
+    asked = {
+        "brushnet": {"weights": "papercut", "steps": 2, "limit": 5, "batch_size": 2},
+        "telea": {"limit": 20, "batch_size": 3},
+    }
+    return lambda method: RunConfig(method, "papercut", device="cpu", output=folder, **asked[method])
+
+
+@pytest.fixture(scope="module")
+def alone(papercut) -> Callable[[str], Run]:
+    """The run that a single process makes and scores."""
+    return functools.cache(lambda method: score(generate(papercut(method)), ON_PAPERCUT))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("method", ["telea", "brushnet"])
+def test_papercut_has_images_and_scores_of_one_process(
+    method: str, workers: int, papercut, alone, tmp_path: Path
+) -> None:
+    expected = alone(method)
+    config = replace(papercut(method), output=tmp_path / "cluster")
+    pool = pool_for(config, room=workers)
+    run = made_by(config, pool)
+    scored_by(run, of(room=workers), metrics=ON_PAPERCUT)
+    assert sums(run) == sums(expected)
+    assert run.scores_path().read_bytes() == expected.scores_path().read_bytes()
+    assert len({name for name, _ in pool.handed_out}) == min(workers, 3 if method == "brushnet" else 7)

@@ -45,7 +45,7 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     )
     if config.fresh:
         set_aside(task.path)
-    pool = RayWorkerPool(setting_of(GenerationErrand(everywhere)), config.workers)
+    pool = RayWorkerPool(conditions_for(GenerationErrand(everywhere)), config.workers)
     run = Driver(GenerationOrder(task), pool, watch)()
     run.tidy()
     return run
@@ -60,10 +60,10 @@ def score_on_cluster(order: ScoringOrder, errand: ScoringErrand, workers: int | 
         order.scoring(watch)
         return
     connect()
-    Driver(order, RayWorkerPool(setting_of(errand), workers), watch)()
+    Driver(order, RayWorkerPool(conditions_for(errand), workers), watch)()
 
 
-def setting_of(errand: Errand) -> WorkerSetting:
+def conditions_for(errand: Errand) -> WorkerSetting:
     """The conditions under which this process computes."""
     return WorkerSetting(errand, str(Path.cwd()), torch.get_num_threads())
 

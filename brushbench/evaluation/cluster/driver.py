@@ -8,7 +8,7 @@ from typing import Literal, final
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, announce
 from brushbench.evaluation.cluster.agreement import Agreement, difference_between
-from brushbench.evaluation.cluster.messages import Generated, Loaded, Location, ScoredPieces, Seen, WorkerError
+from brushbench.evaluation.cluster.messages import FolderSeen, Generated, Loaded, Location, ScoredPieces, WorkerError
 from brushbench.evaluation.cluster.pool import Event, Lost, NoRoom, WorkerPool
 from brushbench.evaluation.cluster.work import Order, Work
 from brushbench.runs.folder import Run
@@ -168,7 +168,7 @@ class Driver:
                 self._pool.load(name)
             case Loaded():
                 self._loaded(name, answer)
-            case Seen():
+            case FolderSeen():
                 self._share(name, seen=answer.yes)
             case Generated() | ScoredPieces():
                 self._take(name, answer)

@@ -14,7 +14,7 @@ from brushbench.core.protocol import protocol_named
 from brushbench.core.types import Dataset, Sample
 from brushbench.evaluation.batch_inpainting import BatchInpainter, SampleResult
 from brushbench.evaluation.call import MethodCall
-from brushbench.evaluation.cluster.messages import Assignment, EncodedResult, Generated, Loaded, Seen
+from brushbench.evaluation.cluster.messages import Assignment, EncodedResult, FolderSeen, Generated, Loaded
 from brushbench.evaluation.generate import decoded_sample
 from brushbench.evaluation.resolve import Job, resolve
 from brushbench.imaging.images import encode_image
@@ -46,13 +46,13 @@ class Generator:
         self._job = job
         self._run: Run | None = None
 
-    def share(self, folder: str, token: str) -> Seen:
+    def share(self, folder: str, token: str) -> FolderSeen:
         """Store images in the run folder from now on, if it is the one where the other process has made its claim."""
         if not is_entered(Path(folder), token):
             told = f"{folder} is not the run's folder there; valid: a folder that all nodes share, or --store driver"
             raise UserError(one_line(told))
         self._run = Run.open(folder)
-        return Seen(True)
+        return FolderSeen(True)
 
     def __call__(self, assignment: Assignment) -> Generated:
         """Generate batches."""

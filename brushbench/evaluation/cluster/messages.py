@@ -54,7 +54,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FolderSeen:
     """Whether a worker sees the run folder."""
 
     yes: bool

@@ -9,11 +9,11 @@ from typing import Protocol as Interface
 from brushbench.core.errors import one_line
 from brushbench.evaluation.cluster.messages import (
     Assignment,
+    FolderSeen,
     Generated,
     Loaded,
     Location,
     ScoredPieces,
-    Seen,
     WorkerError,
 )
 from brushbench.evaluation.cluster.worker import ClusterWorker, WorkerSetting
@@ -38,7 +38,7 @@ class NoRoom:
     reason: str
 
 
-Answer = Location | Loaded | WorkerError | Lost | NoRoom | Seen | Generated | ScoredPieces | bool
+Answer = Location | Loaded | WorkerError | Lost | NoRoom | FolderSeen | Generated | ScoredPieces | bool
 Step = Literal["here", "load", "share", "do", "alive"]
 
 

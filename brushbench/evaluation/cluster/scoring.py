@@ -19,7 +19,7 @@ from brushbench.core.plugins.files import plugin_file
 from brushbench.core.types import Dataset, Metric
 from brushbench.datasets.open import OpenedDataset, open_dataset
 from brushbench.datasets.source import digest_of_parts
-from brushbench.evaluation.cluster.messages import Assignment, Loaded, ScoredPieces, Seen
+from brushbench.evaluation.cluster.messages import Assignment, FolderSeen, Loaded, ScoredPieces
 from brushbench.evaluation.memory import device_of, stages
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.pairs import PairReader, checked_image, stored_image
@@ -111,12 +111,12 @@ class Scorer:
         self._loaded: set[str] = set()
         """The metrics whose networks were loaded."""
 
-    def share(self, folder: str, token: str) -> Seen:
+    def share(self, folder: str, token: str) -> FolderSeen:
         """Read images from the run folder from now on, if this machine sees the other process's file in it."""
         if not (Path(folder) / token).exists():
-            return Seen(False)
+            return FolderSeen(False)
         self._run = Run.open(folder)
-        return Seen(True)
+        return FolderSeen(True)
 
     def __call__(self, assignment: Assignment) -> ScoredPieces:
         """Score pieces. Raises `UserError` for a network that can't be loaded."""

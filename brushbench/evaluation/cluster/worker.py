@@ -14,11 +14,11 @@ from brushbench.core.errors import UserError
 from brushbench.core.machine import refusal
 from brushbench.evaluation.cluster.messages import (
     Assignment,
+    FolderSeen,
     Generated,
     Loaded,
     Location,
     ScoredPieces,
-    Seen,
     WorkerError,
 )
 from brushbench.weights.memory import release
@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Craft(Interface):
     """What a worker has loaded, and how it works with it."""
 
-    def share(self, folder: str, token: str) -> Seen:
+    def share(self, folder: str, token: str) -> FolderSeen:
         """Use the run folder from now on, if it is the one where the other process has left its token.
 
         Raises `UserError` if the work can't be done without it.
@@ -83,7 +83,7 @@ class ClusterWorker:
         """Load the method or the metrics, and open the data set."""
         return self._do(self._load)
 
-    def share(self, folder: str, token: str) -> Seen | WorkerError:
+    def share(self, folder: str, token: str) -> FolderSeen | WorkerError:
         """Use the run folder from now on, if this machine sees it; see `Craft`."""
         if (craft := self._craft) is None:
             return WorkerError("the worker was told of the run folder before it had loaded anything")
