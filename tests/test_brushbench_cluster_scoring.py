@@ -239,7 +239,7 @@ def test_a_complete_run_needs_no_cluster(brushbench, run: Run, write_bench, tmp_
 
 
 def test_workers_without_a_cluster_are_refused(brushbench, run: Run) -> None:
-    told = "workers and store are options of a cluster; valid with them: engine ray"
+    told = "workers, store and fetch are options of a cluster; valid with them: engine ray"
     assert_one_line(brushbench("score", run.path, "--workers", 2), told)
 
 

@@ -90,6 +90,7 @@ engine_options = _stack(
         help="Where to compute; ray shares the samples among a cluster.",
     ),
     _computing("--workers", type=int, metavar="N", help="Workers of a cluster.  [default: one per GPU]"),
+    _computing("--fetch", is_flag=True, help="Let each machine of a cluster download what it lacks."),
 )
 method_options = _stack(
     method_choice,

@@ -73,7 +73,7 @@ def _score_runs(
     from brushbench.runs.config import Engine
 
     options = asked["metric_options"]
-    engine = Engine(asked["engine"], asked["workers"])
+    engine = Engine(asked["engine"], asked["workers"], asked["fetch"])
     loading = one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)
     with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
         from brushbench.evaluation.evaluate import score as score_run
@@ -93,12 +93,12 @@ def _score_runs(
 def _check_only_of_runs() -> None:
     """Raise `UserError` for an option without effect on a run folder, which has its own options."""
     context = click.get_current_context()
-    valid = ("runs", "root", "metrics", "metric_options", "engine", "workers", "allow_partial", "log_to")
+    valid = ("runs", "root", "metrics", "metric_options", "engine", "workers", "fetch", "allow_partial", "log_to")
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
     for option in options:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
                 f"{option.opts[0]} has no effect on a RUN, which has its own options; valid with it: --root, "
-                "--metrics, --metric-option, --engine, --workers, --allow-partial, --log-to"
+                "--metrics, --metric-option, --engine, --workers, --fetch, --allow-partial, --log-to"
             )

@@ -16,7 +16,7 @@ from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.overlap import Ahead, Overlaps, may_overlap, overlaps
-from brushbench.evaluation.ray import generate_on_cluster, score_on_cluster
+from brushbench.evaluation.ray import generate_on_cluster, score_on_cluster, token_of_fetch
 from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, setting_of, task_of
 from brushbench.evaluation.score import Scoring, nothing_ahead
 from brushbench.evaluation.select_metrics import Selection, Setting, select
@@ -83,7 +83,8 @@ def _score(run: Run, chosen: Chosen, engine: Engine, watch: ProgressCallback, ah
         scoring(watch)
         return scoring
     order = ScoringOrder(run, data, selection)
-    score_on_cluster(order, errand_for(chosen.opened, selection, chosen.setting), engine.workers, watch)
+    errand = errand_for(chosen.opened, selection, chosen.setting, token_of_fetch(engine))
+    score_on_cluster(order, errand, engine.workers, watch)
     return order.scoring
 
 

@@ -6,6 +6,7 @@ Without a cluster to connect to (`RAY_ADDRESS`), Ray starts one on this machine.
 import os
 import signal
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ from brushbench.evaluation.cluster.scoring import ScoringErrand
 from brushbench.evaluation.cluster.scoring_work import ScoringOrder
 from brushbench.evaluation.cluster.worker import Errand, WorkerSetting
 from brushbench.evaluation.resolve import Task
-from brushbench.runs.config import WHOLE
+from brushbench.runs.config import WHOLE, Engine
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import set_aside
 
@@ -41,11 +42,20 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     # A worker has another working folder, environment and brushbench.toml than the user.
     root = None if task.opened.root is None else task.opened.root.absolute()
     everywhere = replace(
-        config, dataset=task.opened.name, root=root, engine="local", workers=None, store="driver", fresh=False
+        config,
+        dataset=task.opened.name,
+        root=root,
+        engine="local",
+        workers=None,
+        fetch=False,
+        store="driver",
+        fresh=False,
     )
     if config.fresh:
         set_aside(task.path)
-    pool = RayWorkerPool(conditions_for(GenerationErrand(everywhere)), config.workers)
+    pool = RayWorkerPool(
+        conditions_for(GenerationErrand(everywhere, token_of_fetch(config.engine_asked()))), config.workers
+    )
     run = Driver(GenerationOrder(task), pool, watch)()
     run.tidy()
     return run
@@ -61,6 +71,11 @@ def score_on_cluster(order: ScoringOrder, errand: ScoringErrand, workers: int | 
         return
     connect()
     Driver(order, RayWorkerPool(conditions_for(errand), workers), watch)()
+
+
+def token_of_fetch(engine: Engine) -> str:
+    """What tells each machine that it is to download what it lacks, once for this run; empty if it isn't."""
+    return uuid.uuid4().hex if engine.fetch else ""
 
 
 def conditions_for(errand: Errand) -> WorkerSetting:

@@ -55,10 +55,11 @@ class Setting:
         return [*PIXEL, *(self.info.learned or LEARNED), *USUAL_WITH[self.masks]]
 
 
-def select(names: Sequence[str] | None, setting: Setting) -> Selection:
+def select(names: Sequence[str] | None, setting: Setting, *, download: bool | None = None) -> Selection:
     """Load the metrics of these names; if `names` is None, the usual ones whose weights are on this machine.
 
-    A metric with options counts as requested by name, and its weights are downloaded if necessary. Raises `UserError`
+    A metric with options counts as requested by name, and its weights are downloaded if necessary; `download` says
+    otherwise whether weights are downloaded, of all metrics alike. Raises `UserError`
     for an unknown name, region or option, for a name given twice, for options of a metric that isn't requested, and for
     weights of a metric requested by name that can't be had.
     """
@@ -78,7 +79,7 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
     for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
         by_name = names is not None or base in setting.options
-        if reason := unavailable_reason(metric, download=by_name):
+        if reason := unavailable_reason(metric, download=by_name if download is None else download):
             if by_name:
                 raise UserError(one_line(f"metric {name}: {reason}", 1000))
             unscored[metric.info.name] = reason

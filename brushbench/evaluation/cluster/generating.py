@@ -15,6 +15,7 @@ from brushbench.core.types import Dataset, Sample
 from brushbench.evaluation.batch_inpainting import BatchInpainter, SampleResult
 from brushbench.evaluation.call import MethodCall
 from brushbench.evaluation.cluster.messages import Assignment, EncodedResult, FolderSeen, Generated, Loaded
+from brushbench.evaluation.fetch import once_per_machine
 from brushbench.evaluation.generate import decoded_sample
 from brushbench.evaluation.resolve import Job, resolve
 from brushbench.imaging.images import encode_image
@@ -30,10 +31,12 @@ class GenerationErrand:
     """Generate with a configuration."""
 
     config: RunConfig
+    fetch: str = ""
+    """The run's token by which each machine downloads once what it lacks; empty if it is to have everything."""
 
     def load(self) -> tuple[Loaded, "Generator"]:
         """Load the method and open the data set."""
-        job = resolve(self.config, scored=False)
+        job = once_per_machine(self.fetch, lambda: resolve(self.config, scored=False, fetch=bool(self.fetch)))
         notes = (*job.task.notes, *job.notes)
         return Loaded(job.identity, job.batch_size, job.provenance(), job.method.role, notes), Generator(job)
 

@@ -17,9 +17,10 @@ from brushbench.core.notes import hearing
 from brushbench.core.options import Value
 from brushbench.core.plugins.files import plugin_file
 from brushbench.core.types import Dataset, Metric
-from brushbench.datasets.open import OpenedDataset, open_dataset
+from brushbench.datasets.open import OpenedDataset
 from brushbench.datasets.source import digest_of_parts
 from brushbench.evaluation.cluster.messages import Assignment, FolderSeen, Loaded, ScoredPieces
+from brushbench.evaluation.fetch import once_per_machine, open_or_fetch
 from brushbench.evaluation.memory import device_of, stages
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.pairs import PairReader, checked_image, stored_image
@@ -61,20 +62,26 @@ class ScoringErrand:
     protocol: str
     device: str = "auto"
     metric_options: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    fetch: str = ""
+    """The run's token by which each machine downloads once what it lacks; empty if it is to have everything."""
 
     def load(self) -> tuple[Loaded, "Scorer"]:
         """Open the data set, and find the metrics; each network is loaded when it is first needed."""
         with hearing() as notes:
-            opened = open_dataset(self.dataset, self.root, self.split, self.dataset_options)
-            setting = Setting(self.protocol, opened.info, opened.data.split, self.device, self.metric_options)
-            selection = select(self.metrics, setting)
+            opened, selection = once_per_machine(self.fetch, self._found)
             identity = identity_of_scoring(opened.data, selection)
         metrics = {metric.info.name: metric for metric in selection.metrics}
         size = chunk_size(device_of(metrics.values()))
         return Loaded(identity, size, {}, None, tuple(notes)), Scorer(opened.data, metrics)
 
+    def _found(self) -> tuple[OpenedDataset, Selection]:
+        fetch = bool(self.fetch)
+        opened = open_or_fetch(self.dataset, self.root, self.split, self.dataset_options, fetch=fetch)
+        setting = Setting(self.protocol, opened.info, opened.data.split, self.device, self.metric_options)
+        return opened, select(self.metrics, setting, download=fetch)
 
-def errand_for(opened: OpenedDataset, selection: Selection, setting: Setting) -> ScoringErrand:
+
+def errand_for(opened: OpenedDataset, selection: Selection, setting: Setting, fetch: str = "") -> ScoringErrand:
     """What a worker needs to select the same metrics and to open the same data set."""
     return ScoringErrand(
         opened.name,
@@ -85,6 +92,7 @@ def errand_for(opened: OpenedDataset, selection: Selection, setting: Setting) ->
         setting.protocol,
         setting.device,
         setting.options,
+        fetch,
     )
 
 
