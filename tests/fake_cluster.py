@@ -7,10 +7,17 @@ from pathlib import Path
 
 from brushbench.core.progress import silent
 from brushbench.evaluation.cluster.driver import USUAL, Driver, Patience
+from brushbench.evaluation.cluster.generating import GenerationErrand
+from brushbench.evaluation.cluster.generation_work import GenerationOrder
+from brushbench.evaluation.cluster.messages import Assignment, Loaded, Location
 from brushbench.evaluation.cluster.pool import Answer, Event, Lost, NoRoom
-from brushbench.evaluation.cluster.worker import Assignment, ClusterWorker, Loaded, Location, WorkerSetting
+from brushbench.evaluation.cluster.scoring import errand_for
+from brushbench.evaluation.cluster.scoring_work import ScoringOrder
+from brushbench.evaluation.cluster.worker import ClusterWorker, Errand, WorkerSetting
 from brushbench.evaluation.resolve import task_of
+from brushbench.evaluation.select_metrics import Setting, select
 from brushbench.runs.config import RunConfig
+from brushbench.runs.data import opened_of
 from brushbench.runs.folder import Run
 
 
@@ -72,15 +79,15 @@ class FakePool:
     def load(self, name: str) -> None:
         self.later(name, "load", self.loads(name, self.worker.load()), 1.0)
 
-    def share(self, name: str, folder: str, claim: str) -> None:
-        self.later(name, "share", self.worker.share(folder, claim), 0.1)
+    def share(self, name: str, folder: str, token: str) -> None:
+        self.later(name, "share", self.worker.share(folder, token), 0.1)
 
-    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
-        self.handed_out.append((name, tuple(assignment)))
-        answer: Answer = self.worker.generate(assignment, resumed=resumed)
+    def do(self, name: str, assignment: Assignment) -> None:
+        self.handed_out.append((name, assignment.numbers))
+        answer: Answer = self.worker.do(assignment)
         if self.now < self.full_until:
             answer = NoRoom("ObjectStoreFullError: no room")
-        self.later(name, "generate", answer, self.seconds * len(assignment) * self.slow.get(name, 1.0))
+        self.later(name, "do", answer, self.seconds * len(assignment.numbers) * self.slow.get(name, 1.0))
 
     def rest(self, name: str) -> None:
         self.resting.append(name)
@@ -121,14 +128,29 @@ class FakePool:
             self.later(name, busy[0][2].step if busy else "alive", Lost("ActorDiedError: The actor died."), 0.2)
 
 
+def pool_of(errand: Errand, **more: object) -> FakePool:
+    """A pool whose workers have an errand."""
+    return FakePool(ClusterWorker(WorkerSetting(errand, str(Path.cwd()), 1)), **more)
+
+
 def pool_for(config: RunConfig, **more: object) -> FakePool:
     """A pool whose workers load a configuration."""
-    return FakePool(ClusterWorker(WorkerSetting(config, str(Path.cwd()), 1)), **more)
+    return pool_of(GenerationErrand(config), **more)
 
 
 def made_by(config: RunConfig, pool: FakePool, say: Say | None = None, patience: Patience = USUAL) -> Run:
     """The run that a pool makes."""
-    return Driver(task_of(config, scored=False), pool, say or silent, patience, pool.clock)()
+    return Driver(GenerationOrder(task_of(config, scored=False)), pool, say or silent, patience, pool.clock)()
+
+
+def scored_by(run: Run, pool_of_errand: Callable[[Errand], FakePool], say: Say | None = None, **asked: object) -> None:
+    """Score a run with the workers of a pool, with metrics and options as `brushbench.score` takes them."""
+    found = opened_of(run)
+    setting = Setting(run.record.identity.protocol, found.info, found.data.split, options=asked.get("options", {}))
+    selection = select(asked.get("metrics"), setting)
+    pool = pool_of_errand(errand_for(found, selection, setting))
+    with run.noting():
+        Driver(ScoringOrder(run, found.data, selection), pool, say or silent, USUAL, pool.clock)()
 
 
 def loaded_with(change: Callable[[Loaded], Loaded]) -> Callable[[str, Answer], Answer]:

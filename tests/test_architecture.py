@@ -90,7 +90,7 @@ def test_a_run_resolves_everything_once(brushbench, tmp_path: Path, monkeypatch:
         monkeypatch.setattr(found, name, count)
 
     counting("brushbench.datasets.open", "locate")
-    counting("brushbench.evaluation.resolve", "open_dataset")
+    counting("brushbench.evaluation.fetch", "open_dataset")
     counting("brushbench.evaluation.resolve", "select")
     counting("brushbench.evaluation.resolve", "find_method")
     counting("brushbench.core.registry", "_imported")

@@ -15,7 +15,7 @@ from support import assert_one_line, run_on
 from brushbench.core.errors import UserError
 from brushbench.core.machine import refusal
 from brushbench.evaluation.cluster.driver import Patience
-from brushbench.evaluation.cluster.worker import EncodedResult, Loaded, WorkerError
+from brushbench.evaluation.cluster.messages import EncodedResult, Loaded, WorkerError
 from brushbench.evaluation.evaluate import generate
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -201,14 +201,14 @@ def test_if_all_machines_lack_something_the_run_ends_with_their_names(config: Ru
 
 def test_a_sample_that_ends_every_worker_ends_the_run_after_the_others_are_done(config: RunConfig, whole) -> None:
     pool = pool_for(config, room=2)
-    generate = pool.generate
+    do = pool.do
 
-    def ending(name: str, assignment, *, resumed: bool) -> None:
-        generate(name, assignment, resumed=resumed)
-        if 3 in assignment:
+    def ending(name: str, assignment) -> None:
+        do(name, assignment)
+        if 3 in assignment.numbers:
             pool.end(name)
 
-    pool.generate = ending
+    pool.do = ending
     with pytest.raises(UserError, match="every worker that generates these samples ends: 000000006, 000000007; the"):
         made_by(config, pool)
     made = Run.open(config.output / "brushbench-inside" / "generated").intact()
@@ -246,7 +246,7 @@ def test_workers_that_share_the_folder_store_their_images_themselves(config: Run
     sent: list[EncodedResult] = []
     later = pool.later
     pool.later = lambda name, step, answer, seconds: (
-        sent.extend(each for batch in answer.batches.values() for each in batch) if step == "generate" else None,
+        sent.extend(each for batch in answer.batches.values() for each in batch) if step == "do" else None,
         later(name, step, answer, seconds),
     )
     assert digests(made_by(config, pool)) == whole

@@ -121,6 +121,61 @@ def test_less_is_handed_out_at_once_where_results_found_no_room() -> None:
     assert len(schedule.hand_out("b", 1, 1.0)) == 16
 
 
+def kinds_of(count: int, kinds: int) -> dict[int, int]:
+    """Batches of several kinds in turn."""
+    return {number: number % kinds for number in range(count)}
+
+
+def test_workers_begin_with_different_kinds_and_get_what_they_have_loaded_first() -> None:
+    schedule = Schedule(range(12), kinds_of(12, 3))
+    assert [schedule.hand_out(worker, 3, 0.0) for worker in "abc"] == [(0,), (1,), (2,)]
+    for worker in "abc":
+        schedule.finished(worker, 20.0)
+    assert [schedule.hand_out(worker, 3, 20.0) for worker in "cba"] == [(5,), (4,), (3,)]
+    # Loading took long, which says nothing about the next batch: it takes half a second each, so more are handed out.
+    for worker in "abc":
+        schedule.finished(worker, 20.1)
+    assert schedule.hand_out("a", 1, 20.1) == (6,)
+
+
+def test_a_worker_takes_another_kind_once_its_own_is_handed_out() -> None:
+    schedule = Schedule(range(6), {0: 0, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1})
+    assert schedule.hand_out("a", 2, 0.0) == (1,)
+    assert schedule.hand_out("b", 2, 0.0) == (2,)
+    schedule.finished("b", 1.0)
+    assert schedule.hand_out("b", 2, 1.0) == (3,)
+    schedule.finished("b", 1.1)
+    assert schedule.hand_out("b", 2, 1.1) == (4,)
+    schedule.finished("b", 1.2)
+    assert schedule.hand_out("b", 2, 1.2) == (5,)
+    schedule.finished("b", 1.3)
+    assert schedule.hand_out("b", 2, 1.3) == (0,)
+
+
+def test_a_worker_that_loads_something_first_is_not_overdue_by_the_time_of_others_that_have_loaded_it() -> None:
+    schedule = Schedule(range(60), kinds_of(60, 1))
+    schedule.hand_out("a", 2, 0.0)
+    schedule.finished("a", 30.0)
+    schedule.hand_out("a", 2, 30.0)
+    schedule.finished("a", 30.1)
+    schedule.hand_out("b", 2, 30.1)
+    assert schedule.overdue(60.0) == []
+    assert schedule.overdue(160.0) == ["b"]
+
+
+def test_batches_of_one_message_are_of_one_kind_and_a_lost_worker_loads_anew() -> None:
+    schedule = Schedule(range(40), kinds_of(40, 2))
+    schedule.hand_out("a", 1, 0.0)
+    schedule.finished("a", 1.0)
+    schedule.hand_out("a", 1, 1.0)
+    schedule.finished("a", 1.01)
+    taken = schedule.hand_out("a", 1, 2.0)
+    assert len(taken) > 1
+    assert {number % 2 for number in taken} == {0}
+    schedule.lost("a", blame=False)
+    assert len(schedule.hand_out("a", 1, 3.0)) == 1
+
+
 @pytest.mark.parametrize("workers", [4, 8, 64, 512])
 def test_a_straggler_ten_times_slower_costs_little(workers: int) -> None:
     from stragglers import MEASURED, costs

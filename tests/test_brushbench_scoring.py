@@ -25,6 +25,7 @@ from brushbench.core.metric_info import MetricInfo
 from brushbench.core.progress import silent
 from brushbench.core.types import Batch, Metric
 from brushbench.datasets.open import load_dataset
+from brushbench.evaluation import pairs as pairs_module
 from brushbench.evaluation import score as scoring_module
 from brushbench.evaluation.evaluate import generate
 from brushbench.evaluation.memory import RESERVE, stages
@@ -113,7 +114,7 @@ def test_each_image_once_each_caption_once_each_file_once(
         "hps image": hps.visual,
         "hps text": hps.transformer,
     }
-    monkeypatch.setattr(scoring_module, "read_image", reading)
+    monkeypatch.setattr(pairs_module, "read_image", reading)
     metrics = tuple(metric for metric in networks if metric.info.name != "clip@painted")
     with counted(modules) as rows:
         Scoring(run, load_dataset("brushbench", root=root), Selection(metrics, {}))(silent)

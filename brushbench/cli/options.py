@@ -81,10 +81,7 @@ image_options = _stack(
         help="How to compute; images of `fast` differ slightly.",
     ),
 )
-method_options = _stack(
-    method_choice,
-    image_options,
-    _computing("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+engine_options = _stack(
     _computing(
         "--engine",
         default="local",
@@ -93,6 +90,13 @@ method_options = _stack(
         help="Where to compute; ray shares the samples among a cluster.",
     ),
     _computing("--workers", type=int, metavar="N", help="Workers of a cluster.  [default: one per GPU]"),
+    _computing("--fetch", is_flag=True, help="Let each machine of a cluster download what it lacks."),
+)
+method_options = _stack(
+    method_choice,
+    image_options,
+    _computing("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    engine_options,
     _computing(
         "--store",
         default="driver",

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from brushbench.cli.options import data_options, metrics_options, partial_option, tracking_option
+from brushbench.cli.options import data_options, engine_options, metrics_options, partial_option, tracking_option
 from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
 from brushbench.cli.screen import verbosity_options
 from brushbench.cli.sections import command
@@ -21,6 +21,7 @@ from brushbench.core.errors import UserError, one_line
 @click.option("--name", default="external", show_default=True, help="Name of the method that made them.")
 @data_options
 @metrics_options
+@engine_options
 @partial_option
 @tracking_option
 @verbosity_options
@@ -69,8 +70,10 @@ def _score_runs(
     runs: Sequence[str], names: Sequence[str] | None, asked: dict[str, Any], log_to: str | None, allow_partial: bool
 ) -> int:
     from brushbench.cli.progress import showing_progress
+    from brushbench.runs.config import Engine
 
     options = asked["metric_options"]
+    engine = Engine(asked["engine"], asked["workers"], asked["fetch"])
     loading = one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)
     with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
         from brushbench.evaluation.evaluate import score as score_run
@@ -82,7 +85,7 @@ def _score_runs(
         for number, run in enumerate(found):
             watch.begin_run(number)
             following = tracking.following(run.path, watch)
-            scored.append(score_run(run, names, asked["root"], following, metric_options=options))
+            scored.append(score_run(run, names, asked["root"], following, metric_options=options, engine=engine))
             tracking.end(scored[-1])
     return tables(scored, requested=columns_of([*(names or ()), *options], options), allow_partial=allow_partial)
 
@@ -90,12 +93,12 @@ def _score_runs(
 def _check_only_of_runs() -> None:
     """Raise `UserError` for an option without effect on a run folder, which has its own options."""
     context = click.get_current_context()
-    valid = ("runs", "root", "metrics", "metric_options", "allow_partial", "log_to")
+    valid = ("runs", "root", "metrics", "metric_options", "engine", "workers", "fetch", "allow_partial", "log_to")
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
     for option in options:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
                 f"{option.opts[0]} has no effect on a RUN, which has its own options; valid with it: --root, "
-                "--metrics, --metric-option, --allow-partial, --log-to"
+                "--metrics, --metric-option, --engine, --workers, --fetch, --allow-partial, --log-to"
             )

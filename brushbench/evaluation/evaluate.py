@@ -2,23 +2,26 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from brushbench.core.notes import hearing
 from brushbench.core.options import Value
 from brushbench.core.progress import ProgressCallback, silent
+from brushbench.datasets.open import OpenedDataset
+from brushbench.evaluation.cluster.scoring import errand_for
+from brushbench.evaluation.cluster.scoring_work import ScoringOrder
 from brushbench.evaluation.import_images import Imported, import_images
 from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
 from brushbench.evaluation.overlap import Ahead, Overlaps, may_overlap, overlaps
-from brushbench.evaluation.ray import generate_on_cluster
-from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, task_of
+from brushbench.evaluation.ray import generate_on_cluster, score_on_cluster, token_of_fetch
+from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, setting_of, task_of
 from brushbench.evaluation.score import Scoring, nothing_ahead
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.adoption import check_ledger
-from brushbench.runs.config import RunConfig, split_names
+from brushbench.runs.config import Engine, RunConfig, split_names
 from brushbench.runs.data import opened_of
 from brushbench.runs.folder import Run
 
@@ -58,9 +61,31 @@ def make(task: Task, method: LoadedMethod | None, watch: ProgressCallback, overl
     done.add_notes(task.notes)
     if task.selection:
         with done.noting():
-            scored_ahead = ahead.take if ahead else nothing_ahead
-            Scoring(done, task.dataset, task.selection, ahead=scored_ahead)(watch)
+            chosen = Chosen(task.opened, task.selection, setting_of(task.config, task.opened))
+            _score(done, chosen, task.config.engine_asked(), watch, ahead)
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the images of a run are scored with."""
+
+    opened: OpenedDataset
+    selection: Selection
+    setting: Setting
+
+
+def _score(run: Run, chosen: Chosen, engine: Engine, watch: ProgressCallback, ahead: Ahead | None = None) -> Scoring:
+    """Score a run here, or with the workers of a cluster."""
+    data, selection = chosen.opened.data, chosen.selection
+    if engine.name == "local":
+        scoring = Scoring(run, data, selection, ahead=ahead.take if ahead else nothing_ahead)
+        scoring(watch)
+        return scoring
+    order = ScoringOrder(run, data, selection)
+    errand = errand_for(chosen.opened, selection, chosen.setting, token_of_fetch(engine))
+    score_on_cluster(order, errand, engine.workers, watch)
+    return order.scoring
 
 
 def score(
@@ -70,20 +95,22 @@ def score(
     watch: ProgressCallback = silent,
     *,
     metric_options: Mapping[str, Mapping[str, Value]] | None = None,
+    engine: str | Engine = "local",
 ) -> Run:
     """Score a run folder; existing scores that are still valid are kept.
 
     `metrics` are names, as a sequence or separated by commas; None stands for the usual ones. `root` is the data set's
-    folder; None stands for the one that the run used. `metric_options` are options by the metric's name. Raises
-    `UserError` if the data set isn't the one that the run used.
+    folder; None stands for the one that the run used. `metric_options` are options by the metric's name. `engine` is
+    a name, or an `Engine` with a number of workers. Raises `UserError` if the data set isn't the one that the run used.
     """
+    asked = Engine(engine) if isinstance(engine, str) else engine
     opened = Run.open(run)
     check_ledger(opened)
     with opened.noting():
         found = opened_of(opened, root)
         named = split_names(metrics) if isinstance(metrics, str) else metrics
         setting = Setting(opened.record.identity.protocol, found.info, found.data.split, options=metric_options or {})
-        Scoring(opened, found.data, select(named, setting))(watch)
+        _score(opened, Chosen(found, select(named, setting), setting), asked, watch)
     return opened
 
 
@@ -99,9 +126,9 @@ def score_images(
     with hearing() as notes:
         imported = import_images(folder, name, task.opened, config)
     imported.run.add_notes([*task.notes, *notes])
-    scoring = Scoring(imported.run, task.dataset, task.selection or Selection((), {}))
+    chosen = Chosen(task.opened, task.selection or Selection((), {}), setting_of(config, task.opened))
     with imported.run.noting():
-        scoring(watch)
+        scoring = _score(imported.run, chosen, config.engine_asked(), watch)
     return imported, scoring.wrong_sizes, task
 
 

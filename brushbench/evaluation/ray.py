@@ -1,4 +1,4 @@
-"""`--engine ray`: connect to a Ray cluster and make a run with its workers.
+"""`--engine ray`: connect to a Ray cluster, and generate or score a run with its workers.
 
 Without a cluster to connect to (`RAY_ADDRESS`), Ray starts one on this machine.
 """
@@ -6,6 +6,7 @@ Without a cluster to connect to (`RAY_ADDRESS`), Ray starts one on this machine.
 import os
 import signal
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +17,14 @@ import torch
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback
 from brushbench.evaluation.cluster.driver import Driver
+from brushbench.evaluation.cluster.generating import GenerationErrand
+from brushbench.evaluation.cluster.generation_work import GenerationOrder
 from brushbench.evaluation.cluster.pool import RayWorkerPool
-from brushbench.evaluation.cluster.worker import WorkerSetting
+from brushbench.evaluation.cluster.scoring import ScoringErrand
+from brushbench.evaluation.cluster.scoring_work import ScoringOrder
+from brushbench.evaluation.cluster.worker import Errand, WorkerSetting
 from brushbench.evaluation.resolve import Task
-from brushbench.runs.config import WHOLE
+from brushbench.runs.config import WHOLE, Engine
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import set_aside
 
@@ -37,14 +42,45 @@ def generate_on_cluster(task: Task, watch: ProgressCallback) -> Run:
     # A worker has another working folder, environment and brushbench.toml than the user.
     root = None if task.opened.root is None else task.opened.root.absolute()
     everywhere = replace(
-        config, dataset=task.opened.name, root=root, engine="local", workers=None, store="driver", fresh=False
+        config,
+        dataset=task.opened.name,
+        root=root,
+        engine="local",
+        workers=None,
+        fetch=False,
+        store="driver",
+        fresh=False,
     )
-    setting = WorkerSetting(everywhere, str(Path.cwd()), torch.get_num_threads())
     if config.fresh:
         set_aside(task.path)
-    run = Driver(task, RayWorkerPool(setting, config.workers), watch)()
+    pool = RayWorkerPool(
+        conditions_for(GenerationErrand(everywhere, token_of_fetch(config.engine_asked()))), config.workers
+    )
+    run = Driver(GenerationOrder(task), pool, watch)()
     run.tidy()
     return run
+
+
+def score_on_cluster(order: ScoringOrder, errand: ScoringErrand, workers: int | None, watch: ProgressCallback) -> None:
+    """Score a run with the workers of a cluster, and write the scores that a single process would write.
+
+    Raises `UserError` as `generate_on_cluster` does.
+    """
+    if not order.most_workers:
+        order.scoring(watch)
+        return
+    connect()
+    Driver(order, RayWorkerPool(conditions_for(errand), workers), watch)()
+
+
+def token_of_fetch(engine: Engine) -> str:
+    """What tells each machine that it is to download what it lacks, once for this run; empty if it isn't."""
+    return uuid.uuid4().hex if engine.fetch else ""
+
+
+def conditions_for(errand: Errand) -> WorkerSetting:
+    """The conditions under which this process computes."""
+    return WorkerSetting(errand, str(Path.cwd()), torch.get_num_threads())
 
 
 def connect() -> None:

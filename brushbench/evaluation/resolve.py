@@ -6,8 +6,9 @@ from pathlib import Path
 
 from brushbench.core.notes import hearing
 from brushbench.core.types import Dataset
-from brushbench.datasets.open import OpenedDataset, open_dataset
+from brushbench.datasets.open import OpenedDataset
 from brushbench.evaluation.batch_size import automatic_batch
+from brushbench.evaluation.fetch import open_or_fetch
 from brushbench.evaluation.identity import identity_of, identity_of_method, provenance_of, run_path
 from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
 from brushbench.evaluation.select_metrics import Selection, Setting, select
@@ -61,20 +62,25 @@ class Job:
         return found | {f"{WEIGHTS}{part}": place for part, place in method.places.items()}
 
 
-def resolve(config: RunConfig, *, scored: bool = True) -> Job:
+def resolve(config: RunConfig, *, scored: bool = True, fetch: bool = False) -> Job:
     """Resolve a configuration. Raises `UserError` if anything is wrong with its data set, metrics, method or weights.
 
-    If not `scored`, its metrics are ignored.
+    If not `scored`, its metrics are ignored. With `fetch`, data and weights that this machine lacks are downloaded.
     """
-    task = task_of(config, scored=scored)
+    task = task_of(config, scored=scored, fetch=fetch)
     return job_of(task, load_configured(config, find_configured(task)))
 
 
-def task_of(config: RunConfig, *, scored: bool = True) -> Task:
-    """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them."""
+def task_of(config: RunConfig, *, scored: bool = True, fetch: bool = False) -> Task:
+    """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them.
+
+    With `fetch`, or if the configuration says so, what this machine lacks is downloaded.
+    """
+    fetch = fetch or config.fetch
     with hearing() as notes:
-        opened = open_dataset(config.dataset, config.root, config.split, config.dataset_options)
-        selection = _selected(config, opened) if scored else None
+        opened = open_or_fetch(config.dataset, config.root, config.split, config.dataset_options, fetch=fetch)
+        setting = setting_of(config, opened)
+        selection = select(config.metric_names(), setting, download=fetch or None) if scored else None
     return Task(config, opened, selection, tuple(notes))
 
 
@@ -109,6 +115,6 @@ def load_alone(config: RunConfig) -> LoadedMethod:
     return found.load(device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute)
 
 
-def _selected(config: RunConfig, opened: OpenedDataset) -> Selection:
-    setting = Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)
-    return select(config.metric_names(), setting)
+def setting_of(config: RunConfig, opened: OpenedDataset) -> Setting:
+    """What the configured run passes to metrics."""
+    return Setting(config.protocol, opened.info, opened.data.split, config.device, options=config.metric_options)

@@ -1,10 +1,10 @@
 """Score the images of a run against its data set, and write scores.parquet."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import pandas as pd
@@ -12,16 +12,14 @@ import torch
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import THREADS, prefetch
-from brushbench.core.errors import SampleError
-from brushbench.core.files import exists, read_bytes
 from brushbench.core.metric_info import HOLDING, MetricInfo
 from brushbench.core.progress import Advance, ProgressCallback
-from brushbench.core.types import Dataset, Sample
+from brushbench.core.types import Dataset
 from brushbench.evaluation.memory import KEPT, Free, blocks, device_of, free_bytes, stages, total_bytes
 from brushbench.evaluation.networks import prepare
+from brushbench.evaluation.pairs import PairReader, stored_image
 from brushbench.evaluation.parts import Described, Pairs, Part, SampleWithImage, Score, scores_of_pairs
 from brushbench.evaluation.select_metrics import Selection
-from brushbench.imaging.images import EncodedImage, read_image
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.scores import (
@@ -34,7 +32,6 @@ from brushbench.runs.scores import (
     tag_column,
     write_scores,
 )
-from brushbench.runs.stored_images import CHANGED, DELETED
 from brushbench.weights.memory import release
 
 CHUNK, GPU_CHUNK = 8, 32
@@ -46,8 +43,11 @@ Scored = tuple[dict[int, dict[str, Score]], int]
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """A run as it is when its scoring begins."""
+class Missing:
+    """What the scores of a run lack when its scoring begins."""
+
+    parts: Sequence[Part]
+    """The samples that lack a score, in parts of the number of images that metrics get in one call."""
 
     entries: Mapping[str, LedgerEntry | None]
     stored: Scores | None
@@ -86,6 +86,7 @@ class Scoring:
         self._free = free
         self._ahead = ahead
         self._found = Described()
+        self._pair = PairReader(dataset, partial(stored_image, run))
 
     @property
     def wrong_sizes(self) -> dict[str, str]:
@@ -98,30 +99,56 @@ class Scoring:
         Raises `UserError`, before anything is scored, for a metric whose network can't be loaded.
         """
         with self._run.scoring():
-            state = self._state()
-            entries, stored = state.entries, state.stored
-            parts = self._parts(state)
-            if parts:
+            missing = self.missing()
+            if missing.parts:
                 self.load_networks()
-            method = self._run.record.identity.method.name
-            stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
-            missing = sum(len(part.entries) for part in parts)
-            advance = watch(stage, len(entries), len(entries) - missing)
-            scored = self._all_scored(parts, advance)
-            infos = state.infos | {name: metric.info for name, metric in self._metrics.items()}
-            rows = {name: state.kept[name] | scored.get(name, {}) for name in entries}
-            unscored = (stored.unscored if stored else {}) | self._unscored
-            scores = Scores(
-                pd.concat([_table(entries, rows, list(infos)), self._descriptions(entries)], axis="columns"),
-                infos,
-                {name: reason for name, reason in unscored.items() if name not in infos},
-            )
-            write_scores(self._run, scores)
-            return scores
+            return self.finish(missing, self._all_scored(missing.parts, self.begin(missing, watch)))
+
+    def begin(self, missing: Missing, watch: ProgressCallback) -> Advance:
+        """Say that scoring begins; returns what to call as it goes on."""
+        method = self._run.record.identity.method.name
+        stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
+        entries = missing.entries
+        return watch(stage, len(entries), len(entries) - sum(len(part.entries) for part in missing.parts))
+
+    def finish(self, missing: Missing, scored: Mapping[int, Mapping[str, Score]]) -> Scores:
+        """Write scores.parquet with new scores, by position and metric, and return its whole content.
+
+        The caller holds the lock for the run's scoring since it asked what is `missing`.
+        """
+        entries, stored = missing.entries, missing.stored
+        by_id = {self._dataset.ids[index]: found for index, found in scored.items()}
+        infos = missing.infos | {name: metric.info for name, metric in self._metrics.items()}
+        rows = {name: {**missing.kept[name], **by_id.get(name, {})} for name in entries}
+        unscored = (stored.unscored if stored else {}) | self._unscored
+        scores = Scores(
+            pd.concat([_table(entries, rows, list(infos)), self._descriptions(entries)], axis="columns"),
+            infos,
+            {name: reason for name, reason in unscored.items() if name not in infos},
+        )
+        write_scores(self._run, scores)
+        return scores
+
+    def missing(self, size: int | None = None) -> Missing:
+        """What the scores lack now, in parts of `size` images; None stands for the usual number."""
+        entries = self._entries()
+        stored = read_scores(self._run)
+        if stored and MASK_SHARE in stored.table:
+            known = stored.table[MASK_SHARE].dropna()
+            self._found.mask_shares.update({str(name): float(share) for name, share in known.items()})
+        if stored and SIZE in stored.table:
+            self._found.sizes.update({str(name): str(size) for name, size in stored.table[SIZE].dropna().items()})
+        kept, infos = self._kept(entries, stored)
+        each = size or chunk_size(device_of(self._metrics.values()))
+        return Missing(self._parts(entries, kept, each), entries, stored, kept, infos)
+
+    def learn(self, found: Described) -> None:
+        """Take over what was found out about samples elsewhere."""
+        self._found.add(found)
 
     def parts(self) -> list[Part]:
         """What would be scored if the run stayed as it is now, in the order in which it would be."""
-        return self._parts(self._state())
+        return [*self.missing().parts]
 
     def score_alone(self, part: Part) -> tuple[Scored, Described]:
         """Score a part by itself; raises `UnsettledError` for whatever may end differently when it is tried again."""
@@ -147,22 +174,11 @@ class Scoring:
         ledger = self._run.ledger()
         return {name: ledger.get(name) for name in self._dataset.ids[: self._run.record.asked]}
 
-    def _state(self) -> _State:
-        entries = self._entries()
-        stored = read_scores(self._run)
-        if stored and MASK_SHARE in stored.table:
-            known = stored.table[MASK_SHARE].dropna()
-            self._found.mask_shares.update({str(name): float(share) for name, share in known.items()})
-        if stored and SIZE in stored.table:
-            self._found.sizes.update({str(name): str(size) for name, size in stored.table[SIZE].dropna().items()})
-        return _State(entries, stored, *self._kept(entries, stored))
-
-    def _parts(self, state: _State) -> list[Part]:
-        """The samples that lack a score, in parts of the number of images that metrics get in one call."""
-        entries, kept = state.entries, state.kept
+    def _parts(
+        self, entries: Mapping[str, LedgerEntry | None], kept: Mapping[str, Mapping[str, Score]], size: int
+    ) -> list[Part]:
         missing = [name for name in entries if not self._is_complete(name, kept[name], entries[name])]
         positions = {name: index for index, name in enumerate(self._dataset.ids)}
-        size = chunk_size(device_of(self._metrics.values()))
         return [
             Part(
                 {positions[name]: entries[name] for name in chunk},
@@ -211,8 +227,8 @@ class Scoring:
                 }
         return kept, same
 
-    def _all_scored(self, parts: Sequence[Part], advance: Advance) -> dict[str, dict[str, Score]]:
-        """The scores by sample and metric."""
+    def _all_scored(self, parts: Sequence[Part], advance: Advance) -> dict[int, dict[str, Score]]:
+        """The scores by position and metric."""
         ready = [self._ahead(part, self._found) for part in parts]
         scored: dict[int, dict[str, Score]] = {}
         for scores, failed in filter(None, ready):
@@ -221,7 +237,7 @@ class Scoring:
         rest = [part for part, found in zip(parts, ready, strict=True) if found is None]
         for scores in self._scored(rest, advance):
             scored |= scores
-        return {self._dataset.ids[index]: found for index, found in scored.items()}
+        return scored
 
     def _scored(self, parts: Sequence[Part], advance: Advance) -> Iterator[dict[int, dict[str, Score]]]:
         groups = stages(self._metrics, self._free)
@@ -246,39 +262,6 @@ class Scoring:
         return {
             index: pool.submit(capture, self._pair, index, entry, self._found) for index, entry in part.entries.items()
         }
-
-    def _pair(self, index: int, entry: LedgerEntry | None, found: Described) -> SampleWithImage:
-        if entry is None or entry.status == "failed":
-            # Read the sample nevertheless, so that it is counted among the masks of its size.
-            capture(self._described, index, found)
-        if entry is None:
-            raise SampleError("not generated")
-        if entry.status == "failed":
-            raise SampleError(f"failed: {entry.error}")
-        sample = self._described(index, found)
-        image = read_image(self._content(entry))
-        if image.shape != sample.image.shape:
-            own, source = (f"{part.shape[1]}x{part.shape[2]}" for part in (image, sample.image))
-            found.wrong_sizes[sample.id] = f"{own}, its source is {source}"
-            raise SampleError(f"the image is {own}, its source is {source}")
-        return sample, image
-
-    def _content(self, entry: LedgerEntry) -> EncodedImage:
-        """The bytes of the stored image. Raises `SampleError` if their digest isn't the one in the ledger."""
-        path = self._run.image_path(entry)
-        if not exists(path):
-            raise SampleError(DELETED)
-        content = read_bytes(path)
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise SampleError(CHANGED)
-        return EncodedImage(content, path.name)
-
-    def _described(self, index: int, found: Described) -> Sample:
-        """Read a sample of the data set, and remember its size and the share of its mask."""
-        sample = self._dataset[index]
-        found.mask_shares[sample.id] = sample.mask.float().mean().item()
-        found.sizes[sample.id] = f"{sample.image.shape[1]}x{sample.image.shape[2]}"
-        return sample
 
 
 def chunk_size(device: torch.device, total: Free = total_bytes) -> int:

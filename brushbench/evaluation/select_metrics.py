@@ -28,6 +28,8 @@ class Selection:
     metrics: tuple[Metric, ...]
     unscored: dict[str, str]
     """Usual metrics that can't be computed here, each with the reason."""
+    names: tuple[str, ...] = ()
+    """The metrics' names as requested, from which another machine can select the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,11 @@ class Setting:
         return [*PIXEL, *(self.info.learned or LEARNED), *USUAL_WITH[self.masks]]
 
 
-def select(names: Sequence[str] | None, setting: Setting) -> Selection:
+def select(names: Sequence[str] | None, setting: Setting, *, download: bool | None = None) -> Selection:
     """Load the metrics of these names; if `names` is None, the usual ones whose weights are on this machine.
 
-    A metric with options counts as requested by name, and its weights are downloaded if necessary. Raises `UserError`
+    A metric with options counts as requested by name, and its weights are downloaded if necessary; `download` says
+    otherwise whether weights are downloaded, of all metrics alike. Raises `UserError`
     for an unknown name, region or option, for a name given twice, for options of a metric that isn't requested, and for
     weights of a metric requested by name that can't be had.
     """
@@ -71,20 +74,22 @@ def select(names: Sequence[str] | None, setting: Setting) -> Selection:
                 one_line(f"an option is given for metric {base}, which isn't requested; requested: {', '.join(chosen)}")
             )
     metrics: list[Metric] = []
+    loaded: list[str] = []
     unscored: dict[str, str] = {}
     for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
         by_name = names is not None or base in setting.options
-        if reason := unavailable_reason(metric, download=by_name):
+        if reason := unavailable_reason(metric, download=by_name if download is None else download):
             if by_name:
                 raise UserError(one_line(f"metric {name}: {reason}", 1000))
             unscored[metric.info.name] = reason
         else:
             metrics.append(metric)
+            loaded.append(name)
     columns = [metric.info.name for metric in metrics]
     if len(set(columns)) != len(columns):
         raise UserError(one_line(f"metrics: one is named twice in {', '.join(names or ())}"))
-    return Selection(tuple(metrics), unscored)
+    return Selection(tuple(metrics), unscored, tuple(loaded))
 
 
 def _loaded(name: str, setting: Setting) -> Metric:

@@ -14,6 +14,7 @@ from brushbench.core.registry import check_name
 
 ENGINES = ("local", "ray")
 STORES = ("driver", "shared")
+CLUSTER_ONLY = "workers, store and fetch are options of a cluster; valid with them: engine ray"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -38,6 +39,25 @@ class Shard:
 
 
 WHOLE = Shard(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where to compute. Raises `UserError` for invalid values."""
+
+    name: str = "local"
+    workers: int | None = None
+    """The number of workers of a cluster; see `RunConfig`."""
+    fetch: bool = False
+    """Whether each machine of a cluster downloads what it lacks; see `RunConfig`."""
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise unknown("engine", self.name, ENGINES)
+        if self.workers is not None and self.workers < 1:
+            raise UserError(f"workers={self.workers}; valid: 1 or more")
+        if self.name != "ray" and (self.workers is not None or self.fetch):
+            raise UserError(CLUSTER_ONLY)
 
 
 def split_names(text: str) -> list[str]:
@@ -91,6 +111,8 @@ class RunConfig:
     """`local`, or `ray`, where the workers of a Ray cluster share the samples."""
     workers: int | None = None
     """The number of workers of a cluster. None: one per GPU, or per core if there is no GPU."""
+    fetch: bool = False
+    """Whether each machine of a cluster downloads the weights, and the data of a public address, that it lacks."""
     store: str = "driver"
     """Who writes the images of a cluster's workers: `driver`, the process that hands out the work, or with `shared`
     each worker, into an output folder that all nodes share."""
@@ -127,14 +149,14 @@ class RunConfig:
             raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
 
     def _check_engine(self) -> None:
-        if self.engine not in ENGINES:
-            raise unknown("engine", self.engine, ENGINES)
         if self.store not in STORES:
             raise unknown("store", self.store, STORES)
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"workers={self.workers}; valid: 1 or more")
-        if self.engine != "ray" and (self.workers is not None or self.store != "driver"):
-            raise UserError("workers and store are options of a cluster; valid with them: engine ray")
+        if self.engine_asked().name != "ray" and self.store != "driver":
+            raise UserError(CLUSTER_ONLY)
+
+    def engine_asked(self) -> Engine:
+        """The engine with its number of workers."""
+        return Engine(self.engine, self.workers, self.fetch)
 
     def metric_names(self) -> list[str] | None:
         """The metrics as a list; None for the default ones."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
+from brushbench.core.registry import dataset_info
 from brushbench.curation.fetch.archives import extract
 from brushbench.curation.fetch.download import Tell, download
 from brushbench.curation.instructions import place_of, remedy
@@ -71,6 +72,16 @@ def get_dataset(name: str, root: Path | None, origin: Origin, tell: Tell) -> Got
     if root is None:
         _lift(folder)
     return _got(folder, recognise(folder), digest)
+
+
+def get_known(name: str, root: Path | None) -> Path:
+    """Get a data set from its known address into `root`, or into its usual folder; returns the folder that it is in.
+
+    Raises `UserError` as `get_dataset` does.
+    """
+    download = dataset_info(name).download
+    got = get_dataset(name, root, Origin(download.address if download else None), lambda _received, _size: None)
+    return got.root
 
 
 def recognise(folder: Path) -> tuple[str, Path] | None:

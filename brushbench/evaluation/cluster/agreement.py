@@ -4,17 +4,17 @@ from collections import Counter
 from typing import final
 
 from brushbench.core.errors import UserError, one_line
-from brushbench.evaluation.cluster.worker import Loaded
-from brushbench.runs.record import Identity, unequal_values
+from brushbench.evaluation.cluster.messages import Loaded, Terms
+from brushbench.runs.record import unequal_values
 
-DIGESTS = "method.digests."
+DIGESTS, METRICS, CODE = "method.digests.", "metrics.", "code."
 
 
 @final
 class Agreement:
     """The identity that most workers have, or the one of the run that is resumed."""
 
-    def __init__(self, stored: Identity | None) -> None:
+    def __init__(self, stored: Terms | None) -> None:
         """`stored` is the identity of the run in the output folder, if there is one."""
         self._stored = stored
         self._loaded: dict[str, Loaded] = {}
@@ -46,7 +46,7 @@ class Agreement:
         return next((place, one) for place, one in self._loaded.items() if one.identity.fingerprint() == fingerprint)
 
 
-def difference_between(one: Identity, other: Identity) -> str:
+def difference_between(one: Terms, other: Terms) -> str:
     """What two identities differ in, in words."""
     return ", ".join(_in_words(*each) for each in unequal_values(one.model_dump(), other.model_dump()))
 
@@ -56,4 +56,8 @@ def _in_words(name: str, first: str, second: str) -> str:
         return "the files of the data set"
     if name.startswith(DIGESTS):
         return f"the files of {name.removeprefix(DIGESTS)}"
+    if name.startswith(CODE):
+        return f"the file of metric {name.removeprefix(CODE)}"
+    if name.startswith(METRICS):
+        name = f"metric {name.removeprefix(METRICS)}"
     return f"{name} ({first} and {second})"

@@ -1,4 +1,4 @@
-"""Hand out the batches of a run to workers until all are done, whatever happens to the workers."""
+"""Hand out the work of a run to workers until all is done, whatever happens to the workers."""
 
 import time
 from collections.abc import Callable
@@ -8,15 +8,14 @@ from typing import Literal, final
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, announce
 from brushbench.evaluation.cluster.agreement import Agreement, difference_between
+from brushbench.evaluation.cluster.messages import FolderSeen, Generated, Loaded, Location, ScoredPieces, WorkerError
 from brushbench.evaluation.cluster.pool import Event, Lost, NoRoom, WorkerPool
-from brushbench.evaluation.cluster.work import Work, found_in
-from brushbench.evaluation.cluster.worker import Generated, Loaded, Location, WorkerError
-from brushbench.evaluation.resolve import Task
+from brushbench.evaluation.cluster.work import Order, Work
 from brushbench.runs.folder import Run
 
 Stage = Literal["starting", "loading", "sharing", "idle", "busy", "refused"]
 MOST_VAIN = 3
-"""The most workers, for each that there should be, that may end before any has generated anything."""
+"""The most workers, for each that there should be, that may end before any has done anything."""
 MOST_FULL = 10
 """The most times in a row that results may find no room in the object store."""
 
@@ -60,24 +59,22 @@ class _Member:
 
 @final
 class Driver:
-    """Makes one run with a pool. No byte depends on how many workers it has, on their speed or on their end."""
+    """Does the work for a run with a pool. No byte depends on the number of workers, on their speed or on their end."""
 
     def __init__(
         self,
-        task: Task,
+        order: Order,
         pool: WorkerPool,
         watch: ProgressCallback,
         patience: Patience = USUAL,
         clock: Callable[[], int | float] = time.monotonic,
     ) -> None:
-        self._task = task
+        self._order = order
         self._pool = pool
         self._watch = watch
         self._patience = patience
         self._clock = clock
-        identity, done = found_in(task.path)
-        self._agreement = Agreement(identity)
-        self._unfinished = max(1, task.requested - done)
+        self._agreement = Agreement(order.stored)
         self._work: Work | None = None
         self._members: dict[str, _Member] = {}
         self._started = 0
@@ -92,7 +89,7 @@ class Driver:
         """When workers were last looked after."""
 
     def __call__(self) -> Run:
-        """Generate to the end. Raises `UserError` if no worker can, or for a sample that ends every worker."""
+        """Work to the end. Raises `UserError` if no worker can, or for a sample that ends every worker."""
         try:
             while not self._is_over():
                 self._step()
@@ -105,10 +102,10 @@ class Driver:
             for name in self._members:
                 self._end_line(name, finished=False)
             if self._work:
-                self._work.run.release()
+                self._work.release()
 
     def _is_over(self) -> bool:
-        return self._work is not None and (self._work.schedule.remaining == 0 or self._work.too_many_failures())
+        return self._work is not None and (self._work.schedule.remaining == 0 or self._work.is_stopped())
 
     def _step(self) -> None:
         self._hire()
@@ -132,7 +129,7 @@ class Driver:
         now = self._clock()
         if now - self._room[1] >= self._patience.capacity:
             self._room = self._pool.capacity(), now
-        useful = (self._work.schedule.remaining if self._work else self._unfinished) + len(self._at("refused"))
+        useful = (self._work.schedule.remaining if self._work else self._order.most_workers) + len(self._at("refused"))
         while len(self._members) < min(self._room[0], useful):
             self._started += 1
             name = f"worker {self._started}"
@@ -149,7 +146,7 @@ class Driver:
         waited = loaded and self._clock() - min(member.since for member in loaded) > self._patience.grace
         agreed = self._agreement.decide(complete=bool(waited) or not self._at("starting", "loading"))
         if agreed is not None:
-            self._work = Work(self._task, agreed, self._watch)
+            self._work = self._order.begin(agreed, self._watch)
             for name, member in list(self._members.items()):
                 if member.loaded:
                     self._admit(name, self._work, member.loaded)
@@ -160,7 +157,7 @@ class Driver:
             return
         match answer:
             case Lost():
-                self._lose(name, answer.reason, blame=event.step == "generate")
+                self._lose(name, answer.reason, blame=event.step == "do")
             case WorkerError():
                 self._refuse(name, answer.text)
             case NoRoom():
@@ -171,9 +168,9 @@ class Driver:
                 self._pool.load(name)
             case Loaded():
                 self._loaded(name, answer)
-            case None:
-                self._enter(name, "idle")
-            case Generated():
+            case FolderSeen():
+                self._share(name, seen=answer.yes)
+            case Generated() | ScoredPieces():
                 self._take(name, answer)
             case _:
                 # An answer that it is alive.
@@ -196,10 +193,16 @@ class Driver:
         member = self._members[name]
         member.joined = self._clock()
         member.line = work.begin_worker(member.where, loaded) if member.where else ""
-        if self._task.config.store == "shared":
-            self._pool.share(name, str(self._task.path.absolute()), work.claim)
+        if work.token:
+            self._enter(name, "sharing")
+            self._pool.share(name, str(work.run.path.absolute()), work.token)
         else:
             self._enter(name, "idle")
+
+    def _share(self, name: str, *, seen: bool) -> None:
+        assert self._work is not None
+        self._work.sees(name, yes=seen)
+        self._enter(name, "idle")
 
     def _hand_out(self, name: str) -> None:
         if self._work is None or self._clock() < self._members[name].since:
@@ -207,17 +210,17 @@ class Driver:
         batches = self._work.schedule.hand_out(name, len(self._at("idle", "busy")), self._clock())
         if batches:
             self._enter(name, "busy")
-            self._pool.generate(name, self._work.assignment(batches), resumed=self._work.resumed)
+            self._pool.do(name, self._work.assignment(name, batches))
 
-    def _take(self, name: str, generated: Generated, *, last: bool = False) -> None:
-        """Record what a worker has generated, after it has got its next batches, unless these were its `last`."""
+    def _take(self, name: str, results: Generated | ScoredPieces, *, last: bool = False) -> None:
+        """Record what a worker has done, after it has got its next batches, unless these were its `last`."""
         assert self._work is not None
         new = self._work.schedule.finished(name, self._clock())
         self._vain = self._full = 0
         self._enter(name, "idle")
         if not last:
             self._hand_out(name)
-        self._members[name].images += self._work.record(generated, new)
+        self._members[name].images += self._work.record(results, new)
 
     def _lose(self, name: str, reason: str, *, blame: bool) -> None:
         place, self._vain = self._place(name), self._vain + 1
@@ -229,14 +232,16 @@ class Driver:
             self._work.schedule.lost(name, blame=blame)
             self._check_given_up(self._work, f"{place}: {reason}")
         if self._vain > MOST_VAIN * max(1, self._room[0]):
-            raise UserError(one_line(f"workers of the cluster end before they have generated anything: {reason}"))
+            raise UserError(
+                one_line(f"workers of the cluster end before they have {self._order.verb}d anything: {reason}")
+            )
 
     def _check_given_up(self, work: Work, reason: str) -> None:
         given_up = work.schedule.given_up()
         if given_up:
             names = ", ".join(work.ids(given_up)[:4])
             raise UserError(
-                one_line(f"every worker that generates these samples ends: {names}; the last one, {reason}")
+                one_line(f"every worker that {self._order.verb}s these samples ends: {names}; the last one, {reason}")
             )
 
     def _refuse(self, name: str, text: str) -> None:
@@ -254,7 +259,7 @@ class Driver:
         self._full += 1
         if self._full > MOST_FULL:
             raise UserError(
-                one_line(f"the cluster's object store is full: {reason}; valid: more memory for it, or --store shared")
+                one_line(f"the cluster's object store is full: {reason}; valid: more memory, or {self._order.instead}")
             )
         self._work.schedule.lost(name, blame=False)
         self._work.schedule.halve()
@@ -301,15 +306,19 @@ class Driver:
     def _part(self) -> None:
         """Store the images that are being generated, as far as they come soon; a second Ctrl-C ends that, too."""
         until = self._clock() + self._patience.parting
-        if self._work and self._work.schedule.busy:
+        if self._is_finishing():
             seconds = f"{self._patience.parting:.0f} s"
             self._say(f"waiting up to {seconds} for the images that are being generated; interrupt again to stop now")
-        while self._work and self._work.schedule.busy and (rest := until - self._clock()) > 0:
+        while self._is_finishing() and (rest := until - self._clock()) > 0:
             for event in self._pool.events(min(rest, self._patience.poll)):
-                if isinstance(event.answer, Generated):
+                if isinstance(event.answer, Generated | ScoredPieces):
                     self._take(event.worker, event.answer, last=True)
-                elif event.step == "generate":
+                elif event.step == "do" and self._work:
                     self._work.schedule.lost(event.worker, blame=False)
+
+    def _is_finishing(self) -> bool:
+        """Whether workers are at something that is kept even if the run is interrupted."""
+        return self._work is not None and self._work.keeps_unfinished and bool(self._work.schedule.busy)
 
     def _machine(self, name: str) -> str:
         where = self._members[name].where

@@ -7,15 +7,16 @@ from typing import Any, Literal, final, runtime_checkable
 from typing import Protocol as Interface
 
 from brushbench.core.errors import one_line
-from brushbench.evaluation.cluster.worker import (
+from brushbench.evaluation.cluster.messages import (
     Assignment,
-    ClusterWorker,
+    FolderSeen,
     Generated,
     Loaded,
     Location,
+    ScoredPieces,
     WorkerError,
-    WorkerSetting,
 )
+from brushbench.evaluation.cluster.worker import ClusterWorker, WorkerSetting
 
 PING_SECONDS = 5.0
 """Time between two questions whether a worker is alive."""
@@ -32,13 +33,13 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class NoRoom:
-    """A worker's results found no room in the cluster's object store."""
+    """A worker's results, or what is sent to it, found no room in the cluster's object store."""
 
     reason: str
 
 
-Answer = Location | Loaded | WorkerError | Lost | NoRoom | Generated | bool | None
-Step = Literal["here", "load", "share", "generate", "alive"]
+Answer = Location | Loaded | WorkerError | Lost | NoRoom | FolderSeen | Generated | ScoredPieces | bool
+Step = Literal["here", "load", "share", "do", "alive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,15 @@ class WorkerPool(Interface):
         ...
 
     def load(self, name: str) -> None:
-        """Tell a worker to load the method."""
+        """Tell a worker to load what its errand needs."""
         ...
 
-    def share(self, name: str, folder: str, claim: str) -> None:
-        """Tell a worker to store its images itself."""
+    def share(self, name: str, folder: str, token: str) -> None:
+        """Tell a worker to use the run folder itself, if it sees the token in it."""
         ...
 
-    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
-        """Give a worker batches."""
+    def do(self, name: str, assignment: Assignment) -> None:
+        """Give a worker something to do."""
         ...
 
     def rest(self, name: str) -> None:
@@ -109,6 +110,7 @@ class RayWorkerPool:
         import ray
 
         self._ray: Any = ray
+        self._full = (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError)
         self._setting = setting
         self._workers = workers
         self._gpus = int(ray.cluster_resources().get("GPU", 0)) > 0
@@ -119,6 +121,8 @@ class RayWorkerPool:
         """The time of the last question to each worker whether it is alive."""
         self._unanswered: set[str] = set()
         """The workers that haven't answered it yet."""
+        self._unsent: list[Event] = []
+        """Calls that found no room in the object store."""
 
     @property
     def needs(self) -> str:
@@ -141,13 +145,13 @@ class RayWorkerPool:
         """See `WorkerPool`."""
         self._call(name, "load")
 
-    def share(self, name: str, folder: str, claim: str) -> None:
+    def share(self, name: str, folder: str, token: str) -> None:
         """See `WorkerPool`."""
-        self._call(name, "share", folder, claim)
+        self._call(name, "share", folder, token)
 
-    def generate(self, name: str, assignment: Assignment, *, resumed: bool) -> None:
+    def do(self, name: str, assignment: Assignment) -> None:
         """See `WorkerPool`."""
-        self._call(name, "generate", assignment, resumed=resumed)
+        self._call(name, "do", assignment)
 
     def rest(self, name: str) -> None:
         """See `WorkerPool`."""
@@ -161,6 +165,9 @@ class RayWorkerPool:
 
     def events(self, timeout: int | float) -> list[Event]:
         """See `WorkerPool`."""
+        if self._unsent:
+            unsent, self._unsent = self._unsent, []
+            return unsent
         if not self._calls:
             time.sleep(timeout)
             return []
@@ -186,20 +193,22 @@ class RayWorkerPool:
         for name in list(self._actors):
             self.kill(name)
 
-    def _call(self, name: str, step: Step, *arguments: object, **named: object) -> None:
-        self._calls[getattr(self._actors[name], step).remote(*arguments, **named)] = name, step
+    def _call(self, name: str, step: Step, *arguments: object) -> None:
+        try:
+            self._calls[getattr(self._actors[name], step).remote(*arguments)] = name, step
+        except self._full as error:
+            self._unsent.append(Event(name, step, NoRoom(_first_line(error))))
 
     # Any: a reference of Ray, and what it stands for.
     def _answer(self, call: Any) -> Any:
         errors = self._ray.exceptions
-        full = (errors.ObjectStoreFullError, errors.OutOfDiskError)
         try:
             return self._ray.get(call)
-        except full as error:
+        except self._full as error:
             return NoRoom(_first_line(error))
         except errors.RayTaskError as error:
             cause = error.cause or error
-            return NoRoom(_first_line(cause)) if isinstance(cause, full) else WorkerError(_first_line(cause))
+            return NoRoom(_first_line(cause)) if isinstance(cause, self._full) else WorkerError(_first_line(cause))
         except errors.RayError as error:
             return Lost(_first_line(error))
 
