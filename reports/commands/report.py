@@ -16,6 +16,7 @@ from brushbench.reports.commands.sheet_options import sheet_options, wanted_samp
 from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
 if TYPE_CHECKING:
+    from brushbench.reports.style import Style
     from brushbench.runs.folder import Run
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
@@ -202,13 +203,12 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
     return 0
 
 
-def text_table(runs: "Sequence[Run]", *, over_seeds: bool = False) -> str:
-    """Return the table that commands print when their runs have ended."""
+def text_table(runs: "Sequence[Run]", style: "Style | None" = None) -> str:
+    """Return the table that commands print when their runs have ended, in the style of a study."""
     from brushbench.reports.formats import printed
-    from brushbench.reports.style import Style
     from brushbench.reports.tables import TableOptions, make_report
 
-    return printed(make_report(runs, TableOptions(style=Style(seeds="mean" if over_seeds else ""))))
+    return printed(make_report(runs, TableOptions() if style is None else TableOptions(style=style)))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:
