@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.ft2font import FT2Font
 
 from brushbench.core.errors import UserError
+from brushbench.core.lengths import INCH, points_of
 from brushbench.core.metric_info import MetricInfo
 from brushbench.imaging.fonts import OWN
 from brushbench.reports.figures import PLACES, SUPERSCRIPT, readable
@@ -19,13 +20,11 @@ from brushbench.reports.layout import Column
 from brushbench.reports.look import look_of
 from brushbench.reports.renaming import with_names
 from brushbench.reports.seeds import is_over_seeds
-from brushbench.reports.style import Style, Width, chosen, separated
+from brushbench.reports.style import Style, chosen, separated
 from brushbench.reports.summary import GROUP, summarise
 from brushbench.runs.folder import Run
 
 FontName = Literal["sans", "serif"]
-POINTS: dict[Width, float] = {"column": 252.0, "text": 516.0}
-"""Widths in points of a column and of the text in a page with two columns, as in IEEE's and CVPR's styles."""
 TEXT = 8.0
 """Size of all text, in points, in a figure of such a width."""
 SPARE = 1.05
@@ -39,7 +38,8 @@ FONT_NAMES: dict[FontName, str] = {"sans": "DejaVu Sans", "serif": "STIXGeneral"
 class FigureStyle:
     """What was wished for; whatever is empty is as usual."""
 
-    width: Width = ""
+    width: str = ""
+    """As in `Style`."""
     font: FontName = "sans"
     has_title: bool = True
     metrics: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class FigureStyle:
     @property
     def inches(self) -> float | None:
         """Return the width of the figure; None if it has as many panels side by side as it likes."""
-        return POINTS[self.width] / 72 if self.width else None
+        return points_of(self.width) / INCH if self.width else None
 
     @property
     def size(self) -> float:

@@ -21,6 +21,7 @@ SHOWN = 3
 """Number of lost samples that are named."""
 WORDS = {"better": "same", "not worse": "same", "worse": "WORSE", "undecided": "UNDECIDED"}
 HEADER = ("metric", "baseline", "now", "change (positive = better)", "95 % bound", "margin", "")
+BASELINE_HEADER = ("run", "metric", "scored", "margin", "samples needed")
 Undecided = Literal["pass", "fail"]
 """What an undecided metric leads to."""
 
@@ -62,24 +63,39 @@ def render_gate(outcome: Outcome, table_format: str) -> str:
 
 def _read(outcome: Outcome, style: str) -> str:
     lines = [f"**{outcome.summary()}**" if style == "markdown" else outcome.summary()]
-    for part in outcome.checked:
-        for word, told in (
-            ("FAILED", part.failures),
-            ("UNDECIDED", [f"{name} undecided" for name in part.of("undecided")]),
-            ("improved", [finding.metric for finding in part.findings if finding.improved]),
-        ):
-            if told:
-                lines.append(one_line(f"{word}: {described_key(part.key)}: {', '.join(told)}"))
+    lines += [f"{word}: {told}" for part in outcome.checked for word, told in judged(part)]
     between = "\n\n" if style == "markdown" else "\n"
     return between.join(lines) + "\n\n" + "\n\n".join(_table(part, style) for part in outcome.checked)
 
 
-def _table(part: Checked, style: str) -> str:
+def judged(part: Checked) -> list[tuple[str, str]]:
+    """Return what is said of a run above its table, each with `FAILED`, `UNDECIDED` or `improved`."""
+    told = {
+        "FAILED": part.failures,
+        "UNDECIDED": [f"{name} undecided" for name in part.of("undecided")],
+        "improved": [finding.metric for finding in part.findings if finding.improved],
+    }
+    return [(word, one_line(f"{described_key(part.key)}: {', '.join(own)}")) for word, own in told.items() if own]
+
+
+def gate_title(part: Checked) -> str:
+    """Return the title of a run's table; of a run that is missing, all there is to say."""
     title = one_line(described_key(part.key))
+    return f"{title}: in the baseline, but not among the runs" if part.lost is None else title
+
+
+def _table(part: Checked, style: str) -> str:
+    title = gate_title(part)
     if part.lost is None:
-        return f"{title}: in the baseline, but not among the runs"
-    rows = [_row(finding) for finding in part.findings]
+        return title
+    rows = [gate_row(finding) for finding in part.findings]
     table = tabulate(rows, HEADER, tablefmt=STYLES[style], disable_numparse=True, stralign="left")
+    title = f"**{title}**" if style == "markdown" else title
+    return "\n\n".join([title, table, "\n".join(gate_notes(part))])
+
+
+def gate_notes(part: Checked) -> list[str]:
+    """Return the notes below the table of a run."""
     count = max((finding.count for finding in part.findings), default=0)
     notes = [f"{count} samples; a metric passes if the bound of its change is not below -margin"]
     notes += [f"changed: {one_line(', '.join(part.changed), 1000)}"] if part.changed else []
@@ -94,10 +110,11 @@ def _table(part: Checked, style: str) -> str:
             notes.append(f"{finding.metric}: {after} samples are at the ceiling of 60 dB, {before} in the baseline")
         if needed := finding.samples_needed:
             notes.append(f"{finding.metric} is undecided: about {needed} samples, or a larger --margin, would decide")
-    return "\n\n".join([f"**{title}**" if style == "markdown" else title, table, "\n".join(notes)])
+    return notes
 
 
-def _row(finding: MetricChange) -> list[str]:
+def gate_row(finding: MetricChange) -> list[str]:
+    """Return the cells of a metric, one for each of `HEADER`."""
     metric, result = finding.baseline, finding.result
     values = [finding.before, finding.after, result.mean, result.low, result.margin]
     texts = ["-" if math.isnan(value) else f"{value * metric.scale:.4g}" for value in values]
@@ -179,7 +196,9 @@ def _junit(outcome: Outcome) -> str:
             case = ElementTree.SubElement(
                 suite, "testcase", classname=_xml(described_key(part.key)), name=_xml(finding.metric)
             )
-            told = " | ".join(f"{name}: {text}" for name, text in zip(HEADER[1:-1], _row(finding)[1:-1], strict=True))
+            told = " | ".join(
+                f"{name}: {text}" for name, text in zip(HEADER[1:-1], gate_row(finding)[1:-1], strict=True)
+            )
             verdict = finding.result.verdict
             if verdict == "worse" or (verdict == "undecided" and outcome.undecided == "fail"):
                 _failure(case, verdict, f"{finding.metric} is {verdict}", told)
@@ -212,6 +231,13 @@ FORMATS: dict[str, Callable[[Outcome], str]] = {
 
 def describe_baseline(baseline: Baseline, style: str) -> str:
     """Describe what a baseline holds, and how many samples each of its metrics needs for its margin."""
+    rows, notes = baseline_rows(baseline)
+    table = tabulate(rows, BASELINE_HEADER, tablefmt=STYLES[style], disable_numparse=True)
+    return "\n".join([table, "", *notes])
+
+
+def baseline_rows(baseline: Baseline) -> tuple[list[list[str]], list[str]]:
+    """Return a row of cells for each run and metric of a baseline, and the notes below them."""
     rows, few = [], []
     for run in baseline.runs:
         for name, metric in run.metrics.items():
@@ -225,10 +251,7 @@ def describe_baseline(baseline: Baseline, style: str) -> str:
             )
             if metric.noise is not None and (needed is None or needed > scored):
                 few.append(f"{name} of {one_line(described_key(key_of(run.identity)))}: {text} needed, {scored} scored")
-    header = ["run", "metric", "scored", "margin", "samples needed"]
-    lines = [tabulate(rows, header, tablefmt=STYLES[style], disable_numparse=True), "", _reading(baseline)]
-    lines += [f"too few samples for the margin: {each}" for each in few]
-    return "\n".join(lines)
+    return rows, [_reading(baseline), *(f"too few samples for the margin: {each}" for each in few)]
 
 
 def _needed(protocol: str, name: str, metric: MetricBaseline) -> int | None:

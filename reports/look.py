@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from brushbench.core.errors import unknown
+from brushbench.core.lengths import is_one_column
 from brushbench.core.method_info import ROLES
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.layout import PAPER, Column, Dress
@@ -64,7 +65,7 @@ class Look:
         if caption.startswith(LATEX):
             found[title] = checked_latex(caption, "--caption")
         label = checked_key(self.style.label, "--label") if self.style.label else ""
-        return Dress(label, found, self.cites, self.style.width == "column")
+        return Dress(label, found, self.cites, is_one_column(self.style.width))
 
     def _printed(self, column: Column) -> Column:
         name = column.info.name

@@ -3,9 +3,11 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from brushbench.core.columns import columns
+from rich.text import Text
+
 from brushbench.core.errors import one_line
 from brushbench.core.metric_info import MetricInfo
+from brushbench.reports.formats.grid import GAP, STYLES, Grid, Shade, Slot
 from brushbench.reports.layout import Column
 from brushbench.reports.one_sample import SampleInRun, Sight
 
@@ -15,20 +17,23 @@ EXPLAINED = (
 )
 LONGEST_LABEL = 28
 """Longer names of methods are cut in the head of the table; they are whole below it."""
-GAP = 2
 
 
-def sight_lines(sight: Sight, width: int) -> Iterator[str]:
-    """Yield the lines about a sample on one split, fitted to a width, except for commands and tracebacks."""
-    yield one_line(sight.title, 1000)
+def sight_lines(sight: Sight, width: int) -> Iterator[Text]:
+    """Yield the lines about a sample on one split, fitted to a width, except for commands and tracebacks.
+
+    Names are bold, and failures red.
+    """
+    yield Text(one_line(sight.title, 1000), "bold")
     for told in sight.about:
-        yield from textwrap.wrap(told, width, initial_indent="  ", subsequent_indent="    ")
-    yield ""
+        yield from map(Text, textwrap.wrap(told, width, initial_indent="  ", subsequent_indent="    "))
+    yield Text()
     metrics = {name: info for shown in sight.shown for name, info in shown.scores.metrics.items()}
     yield from _scores(sight.shown, metrics, width)
     for shown in sight.shown:
-        yield ""
-        yield from _of_run(shown, metrics)
+        yield Text()
+        yield _headline(shown)
+        yield from map(Text, _of_run(shown, metrics))
 
 
 def explanation_lines(sights: Sequence[Sight], width: int) -> list[str]:
@@ -37,15 +42,15 @@ def explanation_lines(sights: Sequence[Sight], width: int) -> list[str]:
     return ["", *textwrap.wrap(EXPLAINED, width)] if scored else []
 
 
-def _scores(shown: Sequence[SampleInRun], metrics: dict[str, MetricInfo], width: int) -> Iterator[str]:
+def _scores(shown: Sequence[SampleInRun], metrics: dict[str, MetricInfo], width: int) -> Iterator[Text]:
     """Yield a table of metrics by methods; as many methods beside each other as fit, the rest below."""
     names = ["status", *(_named(info) for info in metrics.values())]
-    cells = [[_cut(each.label), _short(each), *(_cell(each, name) for name in metrics)] for each in shown]
+    cells = [[Slot(_cut(each.label)), _status(each), *(Slot(_cell(each, name)) for name in metrics)] for each in shown]
     first = max(map(len, names))
-    blocks: list[list[list[str]]] = []
+    blocks: list[list[list[Slot]]] = []
     room = 0
     for column in cells:
-        needed = GAP + max(map(len, column))
+        needed = GAP + max(slot.width for slot in column)
         if not blocks or room < needed:
             blocks.append([])
             room = width - first
@@ -53,8 +58,8 @@ def _scores(shown: Sequence[SampleInRun], metrics: dict[str, MetricInfo], width:
         room -= needed
     for place, block in enumerate(blocks):
         if place:
-            yield ""
-        yield from columns(zip(["", *names], *block, strict=True))
+            yield Text()
+        yield from Grid(tuple(zip(map(Slot, ["", *names]), *block, strict=True))).lines()
 
 
 def _named(info: MetricInfo) -> str:
@@ -73,16 +78,28 @@ def _cell(shown: SampleInRun, metric: str) -> str:
     return f"{value} ({scores.percentile(shown.sample, metric):.0f})"
 
 
-def _short(shown: SampleInRun) -> str:
-    return shown.status if len(shown.status) <= LONGEST_LABEL else shown.status.partition(":")[0]
+def _status(shown: SampleInRun) -> Slot:
+    text = shown.status if len(shown.status) <= LONGEST_LABEL else shown.status.partition(":")[0]
+    return Slot(text, _shade(shown))
+
+
+def _shade(shown: SampleInRun) -> Shade:
+    return "worse" if shown.status.startswith("failed") else ""
 
 
 def _cut(label: str) -> str:
     return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 3]}..."
 
 
+def _headline(shown: SampleInRun) -> Text:
+    line = Text(one_line(f"{shown.label}: {shown.status}", 1000))
+    name = len(one_line(shown.label, 1000))
+    line.stylize("bold", 0, name)
+    line.stylize(STYLES[_shade(shown)], name + 2)
+    return line
+
+
 def _of_run(shown: SampleInRun, metrics: dict[str, MetricInfo]) -> Iterator[str]:
-    yield one_line(f"{shown.label}: {shown.status}", 1000)
     yield f"  {one_line(f'run: {shown.run.path}', 1000)}"
     for fact in shown.facts:
         yield f"  {fact}"

@@ -35,10 +35,16 @@ def _markdown(votes: Sequence[Vote]) -> str:
 
 
 def _told(votes: Sequence[Vote], style: str, name: Callable[[str], str], note: Callable[[str], str]) -> str:
-    parts = [_table(PAIRS, [_pair(each, name) for each in pair_counts(votes)], style)]
-    if _has_strengths(votes):
-        parts.append(_table(STRENGTHS, [_strength(each, name) for each in strengths(votes)], style))
-    return "\n\n".join([*parts, "\n".join(map(note, _notes(votes)))])
+    parts = [_table(heads, rows, style) for heads, rows in vote_tables(votes, name)]
+    return "\n\n".join([*parts, "\n".join(map(note, vote_notes(votes)))])
+
+
+def vote_tables(votes: Sequence[Vote], name: Callable[[str], str]) -> list[tuple[tuple[str, ...], list[list[str]]]]:
+    """Return heads and rows of the table of pairs, and those of strengths if there are any; `name` escapes names."""
+    tables = [(PAIRS, [_pair(each, name) for each in pair_counts(votes)])]
+    if not _has_strengths(votes):
+        return [*tables]
+    return [*tables, (STRENGTHS, [_strength(each, name) for each in strengths(votes)])]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
@@ -60,7 +66,8 @@ def _strength(found: Strength, name: Callable[[str], str]) -> list[str]:
     return [name(found.method), str(found.votes), f"{found.strength:+.2f}", interval, against]
 
 
-def _notes(votes: Sequence[Vote]) -> Iterator[str]:
+def vote_notes(votes: Sequence[Vote]) -> Iterator[str]:
+    """Yield the notes below the tables."""
     voters = {vote.voter for vote in votes}
     samples = {vote.sample for vote in votes}
     named = f" by {len(voters)} voter{'s' * (len(voters) > 1)}" if voters != {""} else ""

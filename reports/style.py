@@ -8,7 +8,6 @@ from typing import Literal
 from brushbench.core.errors import UserError, one_line, unknown
 
 Notes = Literal["", "brief", "full", "none"]
-Width = Literal["", "column", "text"]
 Seeds = Literal["", "rows", "mean"]
 Pairs = Mapping[str, str]
 LATEX = "latex:"
@@ -61,7 +60,8 @@ class Style:
     caption: str = ""
     label: str = ""
     notes: Notes = ""
-    width: Width = ""
+    width: str = ""
+    """`column`, `text`, or a length with its unit."""
     seeds: Seeds = ""
     """Whether runs that differ only in their seed have a row each, which is usual, or one row with their mean."""
 

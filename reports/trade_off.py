@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from brushbench.core.errors import UserError, one_line
+from brushbench.core.lengths import is_one_column
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.figure_style import FigureStyle, Shown, shown_of, titles_of
@@ -122,7 +123,7 @@ def _page(count: int, style: FigureStyle, *, has_titles: bool) -> _Page:
     heading = HEADING if has_titles else 0.1
     if style.inches is None:
         return _Page(across, (PANEL, PANEL), heading, 0.0)
-    across = 1 if style.width == "column" else across
+    across = 1 if is_one_column(style.width) else across
     width = style.inches / across - GAP - EDGE
     return _Page(across, (width, min(TALLEST, SHAPE * width) if across == 1 else width), heading, EDGE)
 

@@ -7,20 +7,30 @@ writes them again.
 `runs/papercut-*` are real runs of PaperCut (`run --method brushnet,sd-inpainting,telea --dataset papercut --split
 inside,outside,brush --limit 8`) without their images. `published/` holds runs with made-up scores, near to published
 rows, of the paper's data set and protocol. `terminal/` has tables with nine metrics as terminals of four widths show
-them, with the codes of their styles (`cat` them).
+them, with the codes of their styles (`cat` them); `terminal_commands/` has what `check`, `check --write`, `compare` and
+`report --votes` print in them.
 """
 
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from report_runs import Made, plausible
+from report_runs import Made, plausible, with_images
 from rich.console import Console
 
+from brushbench.reports.baseline_making import baseline_of
+from brushbench.reports.comparison import compare
 from brushbench.reports.formats import render, shown
+from brushbench.reports.formats.comparison import terminal_comparison
+from brushbench.reports.formats.gate import terminal_baseline, terminal_gate
 from brushbench.reports.formats.terminal import terminal_tables
+from brushbench.reports.formats.votes import terminal_votes
+from brushbench.reports.gate_formats import Outcome
+from brushbench.reports.regression import check_runs
 from brushbench.reports.tables import TableOptions, make_report
+from brushbench.reports.votes import Vote
 from brushbench.runs.folders import expand
 
 HERE = Path(__file__).parent / "golden" / "reports"
@@ -39,6 +49,7 @@ METHODS = {
     "sd-inpainting": DIFFUSION | {"blend": "none", "steps": 20},
     "telea": {"radius": 3.0},
 }
+GATED = ("mine", "copy", "a method with quite a long name")
 WIDTHS, COUNTS = (60, 80, 120, 200), (1, 3, 10)
 NINE = {
     "psnr": (25.0, 3.0),
@@ -69,6 +80,47 @@ def terminals() -> dict[str, str]:
                 text = terminal_tables(tables, terminal(width))
                 found[f"{width}-columns-{count}-method{'s' * (count > 1)}.txt"] = text + "\n"
     return found
+
+
+def commands() -> dict[str, str]:
+    """What other commands than `report` print in terminals of every width, by file name."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = [with_images(gated(method, 0).write(Path(folder) / method)) for method in GATED]
+        after = [with_images(gated(method, 1).write(Path(folder) / f"{method} now")) for method in GATED[:2]]
+        baseline = baseline_of(before, [], None, {})
+        outcome = Outcome(*check_runs(after, baseline))
+        compared = compare(before[:1], after[:1], 0)
+    votes = [
+        Vote(("papercut", "strict", "inside", f"{place:09d}"), GATED[place % 3], GATED[(place + 1) % 3], choice)
+        for place, choice in enumerate(("left", "right", "tie", "left", "left", "right", "tie", "left", "right"))
+    ]
+    made: dict[str, Callable[[Console], str]] = {
+        "check": lambda console: terminal_gate(outcome, console),
+        "baseline": lambda console: terminal_baseline(baseline, console),
+        "compare": lambda console: terminal_comparison(compared, console),
+        "votes": lambda console: terminal_votes(votes, console),
+    }
+    return {
+        f"{width}-columns-{name}.txt": f"{render_in(terminal(width))}\n"
+        for name, render_in in made.items()
+        for width in WIDTHS
+    }
+
+
+def gated(method: str, changed: int) -> Made:
+    """A run before or after a change: `mine` gets better here and worse there, and loses a sample."""
+    generator = np.random.default_rng(GATED.index(method))
+    scores: dict[str, list[float | None]] = {
+        name: list(generator.normal(*each, 40).round(6)) for name, each in NINE.items()
+    }
+    if changed and method == "mine":
+        shifts = {"psnr": -1.5, "mse": -0.002, "lpips": 0.02, "image-reward": 0.4}
+        scores |= {name: [value + shift for value in scores[name] if value] for name, shift in shifts.items()}
+        scores["hps"] = list(generator.normal(*NINE["hps"], 40).round(6))
+        scores = {name: [*values[:-1], None] for name, values in scores.items()}
+    if method == "copy":
+        scores |= {"psnr": [float("inf")] * 40, "mse": [0.0] * 40}
+    return Made(method, scores, options={"scale": 1.0 - 0.2 * changed} if method == "mine" else {})
 
 
 def terminal(width: int, **more: object) -> Console:
@@ -128,6 +180,7 @@ if __name__ == "__main__":
     (HERE / "tables").mkdir(exist_ok=True)
     for name, text in texts().items():
         (HERE / "tables" / name).write_text(text, encoding="utf-8")
-    (HERE / "terminal").mkdir(exist_ok=True)
-    for name, text in terminals().items():
-        (HERE / "terminal" / name).write_text(text, encoding="utf-8")
+    for folder, found in (("terminal", terminals()), ("terminal_commands", commands())):
+        (HERE / folder).mkdir(exist_ok=True)
+        for name, text in found.items():
+            (HERE / folder / name).write_text(text, encoding="utf-8")

@@ -12,7 +12,16 @@ from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.record import DatasetIdentity, Identity, MethodIdentity
-from brushbench.runs.scores import MASK_SHARE, SIZE, Scores, note_column, status_column, tag_column, write_scores
+from brushbench.runs.scores import (
+    MASK_SHARE,
+    SIZE,
+    Scores,
+    note_column,
+    read_scores,
+    status_column,
+    tag_column,
+    write_scores,
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,18 @@ class Made:
         return run
 
 
+def with_images(run: Run) -> Run:
+    """Add images to a run, as far as the gate looks: files whose digests are those of the scores."""
+    scores = read_scores(run)
+    assert scores is not None
+    names = [str(name) for name in scores.table.index]
+    digests = {name: run.write_image(f"{name}.png", name.encode()) for name in names}
+    run.append(*(LedgerEntry(id=name, status="done", image=f"{name}.png", sha256=digests[name]) for name in names))
+    scores.table["sha256"] = [digests[name] for name in names]
+    write_scores(run, scores)
+    return run
+
+
 def info_of(name: str) -> MetricInfo:
     """Return a metric's facts, also on a region that isn't its default: `psnr@painted`."""
     base, _, region = name.partition("@")
@@ -107,4 +128,4 @@ def plausible(count: int, seed: int, metrics: Sequence[str] = tuple(MEANS)) -> d
     return {name: list(generator.normal(*MEANS[name], count).round(6)) for name in metrics}
 
 
-__all__ = ["IDENTICAL", "MEANS", "Made", "plausible"]
+__all__ = ["IDENTICAL", "MEANS", "Made", "plausible", "with_images"]

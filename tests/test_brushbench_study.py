@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from studies import OUTPUTS, ROW, STUDY, TABLE
+from studies import OUTPUTS, ROW, SEEDS, STUDY, TABLE
 from support import assert_one_line
 from test_docs import block
 
@@ -57,6 +57,31 @@ def test_a_study_runs_everything_and_makes_what_it_names_beside_the_file(study, 
     for line in ("table: ", "figure: ", "gallery: "):
         assert line in out
     assert not list((place / "elsewhere").iterdir())
+
+
+def test_the_printed_table_has_the_names_of_the_study(study, place: Path) -> None:
+    renamed = '[style]\nrename = { mean-fill = "Average", psnr = "Fidelity" }\n'
+    code, out, err = study(STUDY + renamed + OUTPUTS)
+    assert code == 0, err
+    printed = out[: out.index("images and scores: ")]
+    assert re.search(r"^ours, dark +\S", printed, re.MULTILINE)
+    assert re.search(r"^Average \(floor\) ", printed, re.MULTILINE)
+    assert "Fidelity known dB" in printed
+    # As in the gallery.
+    page = (place / "page" / "index.html").read_text()
+    for name in ("ours, dark", "Average (floor)", "Fidelity"):
+        assert name in page
+    assert "mean-fill" not in printed
+
+
+def test_the_printed_table_has_a_name_and_a_seed_where_every_seed_has_a_row(study) -> None:
+    code, out, err = study(SEEDS + '[style]\nseeds = "rows"\n')
+    assert code == 0, err
+    assert all(re.search(rf"^ours, dark seed={seed} ", out, re.MULTILINE) for seed in (1, 2))
+    code, out, err = study(SEEDS)
+    assert code == 0, err
+    assert re.search(r"^ours, dark +\S", out, re.MULTILINE)
+    assert "seed=" not in out[: out.index("images and scores: ")]
 
 
 def test_a_second_run_generates_nothing_and_writes_the_tables_again(study, place: Path) -> None:

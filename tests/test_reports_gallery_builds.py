@@ -209,3 +209,56 @@ def test_an_interrupted_build_says_how_far_it_was(
         assert (code, out) == (130, "")
         told = "Interrupted at 3/6 (gallery). Run the same command again to resume."
         assert err.splitlines()[-1] == told
+
+
+def test_methods_and_metrics_have_the_names_of_the_paper(made, brushbench, tmp_path: Path) -> None:
+    runs, target = made("copy", "mean-fill"), tmp_path / "gallery"
+    file = tmp_path / "paper.toml"
+    file.write_text(
+        'table = "paper"\n[rename]\nmean-fill = ["Mean", "latex:\\\\textsc{Mean}"]\nelsewhere = "X"\npsnr = "Fidelity"'
+    )
+    given = ("--style", file, "--rename", "copy=<b>Source</b>", "--rename", "mean-fill=Average")
+    code, _, err = brushbench("gallery", runs, "-o", target, *given)
+    assert code == 0, err
+    about = scripts(target, "about")[0]
+    assert set(about["methods"]) == {"<b>Source</b>", "Average"}
+    assert {found["method"] for found in scripts(target, "run")} == {"<b>Source</b>", "Average"}
+    assert about["metrics"]["psnr"]["label"] == "Fidelity"
+    assert about["metrics"]["psnr"]["heading"] == "Fidelity known dB ↑"
+    assert about["metrics"]["mse"]["label"] == "MSE"
+    page = (target / "index.html").read_text()
+    assert "&lt;b&gt;Source&lt;/b&gt; (reference)" in page
+    assert "Fidelity known dB" in page
+    assert "<b>Source" not in page
+    # The link of a cell names the method as the grid does.
+    assert "a=%3Cb%3ESource%3C%2Fb%3E" in page
+
+
+def test_methods_come_in_the_order_that_is_given(made, brushbench, tmp_path: Path) -> None:
+    runs = made("copy", "mean-fill", "telea")
+    for order, expected in (
+        ("telea,copy", ["telea", "copy", "mean-fill"]),
+        ("mean-fill", ["mean-fill", "copy", "telea"]),
+        ("name", ["A", "copy", "mean-fill"]),
+    ):
+        target = tmp_path / order
+        renamed = ("--rename", "telea=A") if order == "name" else ()
+        code, _, err = brushbench("gallery", runs, "-o", target, "--order", order, *renamed)
+        assert code == 0, err
+        assert scripts(target, "about")[0]["methods"] == expected
+
+
+def test_names_that_do_not_occur_or_are_taken_are_mistakes(made, brushbench, tmp_path: Path) -> None:
+    runs = made("copy", "mean-fill")
+    for given, told in (
+        (("--rename", "copi=A"), "did you mean 'copy'?"),
+        (("--rename", "copy"), "give NAME=TEXT"),
+        (("--rename", "copy=mean-fill"), "two runs are mean-fill on brushbench"),
+        (("--order", "psnr"), "unknown method of --order 'psnr'"),
+        (("--style", tmp_path / "none.toml"), "none.toml"),
+    ):
+        assert_one_line(brushbench("gallery", runs, "-o", tmp_path / "gallery", *given), told)
+    (tmp_path / "odd.toml").write_text("colour = 1")
+    given = ("--style", tmp_path / "odd.toml")
+    assert_one_line(brushbench("gallery", runs, "-o", tmp_path / "gallery", *given), "unknown key")
+    assert not (tmp_path / "gallery").exists()

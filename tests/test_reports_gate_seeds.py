@@ -7,14 +7,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from report_runs import Made
+from report_runs import Made, with_images
 from support import assert_one_line
 
 from brushbench.reports.baseline import Baseline, read_baseline
 from brushbench.reports.baseline_making import baseline_of, samples_needed
 from brushbench.reports.regression import check_runs, verdict_of
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import LedgerEntry
 
 COUNT = 60
 SPREAD, SEED_NOISE = 3.0, 0.5
@@ -32,25 +31,8 @@ def write(tmp_path: Path) -> Write:
         scores = {"psnr": psnr.tolist(), "mse": (10 ** (-psnr / 10)).tolist()}
         made = Made(method, facts.pop("scores", scores), seed=seed, **facts)
         written = made.write(tmp_path / f"{method}-{seed}-{worse}-{len(facts)}")
-        # The images are there, as far as the gate looks.
-        names = [f"{index:09d}" for index in range(count)]
-        digests = {name: written.write_image(f"{name}.png", name.encode()) for name in names}
-        written.append(
-            *(LedgerEntry(id=name, status="done", image=f"{name}.png", sha256=digests[name]) for name in names)
-        )
-        return with_digests(written)
+        return with_images(written)
 
-    return run
-
-
-def with_digests(run: Run) -> Run:
-    from brushbench.runs.scores import read_scores, write_scores
-
-    scores = read_scores(run)
-    assert scores is not None
-    entries = run.ledger()
-    scores.table["sha256"] = [entries[name].sha256 for name in scores.table.index]
-    write_scores(run, scores)
     return run
 
 

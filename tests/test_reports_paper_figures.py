@@ -1,6 +1,8 @@
 """Figures of a paper: their width and the size of their text, what they show, names, outliers and labels."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -71,6 +73,11 @@ def texts(file: Path) -> list[str]:
     return ["".join(element.itertext()) for element in ElementTree.parse(file).iter(f"{SVG}text")]
 
 
+def width_of(file: Path) -> float:
+    """Width of an SVG in its points."""
+    return float(str(ElementTree.parse(file).getroot().get("width")).removesuffix("pt"))
+
+
 def sizes(file: Path) -> set[float]:
     """Sizes in points of the texts of an SVG."""
     styles = [element.get("style", "") for element in ElementTree.parse(file).iter(f"{SVG}text")]
@@ -78,15 +85,52 @@ def sizes(file: Path) -> set[float]:
 
 
 @pytest.mark.parametrize("kind", ["distributions", "trade-off"])
-@pytest.mark.parametrize(("width", "points"), [("column", 252.0), ("text", 516.0)])
+@pytest.mark.parametrize(
+    ("width", "points"), [("column", 252.0), ("text", 516.0), ("237.13pt", 237.13), ("3.25in", 3.25 * 72.27)]
+)
 def test_a_figure_has_the_width_of_the_page_and_text_of_eight_points(
     kind: str, width: str, points: float, draw
 ) -> None:
     file = draw("--width", width, kind=kind)
-    assert ElementTree.parse(file).getroot().get("width") == f"{points:g}pt"
+    # TeX's points are smaller than those of SVG and PDF.
+    assert width_of(file) == pytest.approx(points * 72 / 72.27, abs=1e-4)
     assert sizes(file) == {8.0}
     pdf = draw("--width", width, kind=kind, suffix=".pdf").read_bytes()
-    assert re.search(rb"/MediaBox \[ ?0 0 %d " % points, pdf)
+    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ", pdf)
+    assert box
+    assert float(box[1]) == pytest.approx(points * 72 / 72.27, abs=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize(("width", "points"), [("column", 252), ("text", 516), ("237.13pt", 237.13)])
+def test_latex_finds_a_figure_as_wide_as_its_column(width: str, points: float, draw, tmp_path: Path) -> None:
+    file = draw("--width", width, *SMALL, suffix=".pdf")
+    (tmp_path / "main.tex").write_text(
+        r"\documentclass{article}\usepackage{graphicx}\begin{document}"
+        rf"\sbox0{{\includegraphics{{{file.name}}}}}\typeout{{WIDTH \the\wd0}}\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    found = re.search(r"WIDTH ([\d.]+)pt", done.stdout)
+    assert found
+    assert float(found[1]) == pytest.approx(points, abs=0.002)
+
+
+def test_a_length_is_one_column_or_goes_across_both(draw, drawn: list[Figure], runs: Path, brushbench) -> None:
+    for width, across, form in (("237.13pt", 1, "table"), ("8.4cm", 1, "table"), ("122mm", 3, "table*")):
+        draw("--width", width, kind="trade-off")
+        lefts = {round(axis.get_position().x0, 3) for axis in drawn[-1].axes}
+        assert len(lefts) == across
+        assert rf"\begin{{{form}}}" in brushbench("report", runs, "--format", "latex", "--width", width)[1]
+
+
+@pytest.mark.parametrize("kind", ["distributions", "trade-off"])
+@pytest.mark.parametrize("width", ["144pt", "1440pt"])
+def test_the_narrowest_and_the_widest_figure_can_be_drawn(kind: str, width: str, draw) -> None:
+    assert width_of(draw("--width", width, *SMALL, kind=kind)) == pytest.approx(
+        float(width[:-2]) * 72 / 72.27, abs=1e-3
+    )
 
 
 def inside(figure: Figure) -> Iterator[tuple[str, bool]]:
@@ -296,7 +340,7 @@ def test_the_style_file_has_the_options_of_figures_too(draw, tmp_path: Path, dra
     file = draw("--style", tmp_path / "paper.toml")
     assert "STIXGeneral" in file.read_text()
     assert len(drawn[-1].axes) == 1
-    assert drawn[-1].get_figwidth() * 72 == 252
+    assert drawn[-1].get_figwidth() * 72.27 == pytest.approx(252)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +350,10 @@ def test_the_style_file_has_the_options_of_figures_too(draw, tmp_path: Path, dra
         (("--splits", "insid"), ["unknown split 'insid': did you mean 'inside'?"]),
         (("--kind", "trade-off", "--metrics", "psnr"), ["a trade-off has two metrics", "--metrics has 1"]),
         (("--font", "gothic"), ["'gothic' is not one of 'sans', 'serif'"]),
-        (("--width", "9cm"), ["'9cm' is not one of 'column', 'text'"]),
+        *(
+            (("--width", width), [f"width '{width}'; valid: column, text, or a length from 144pt to 1440pt such as"])
+            for width in ("9", "9 km", "colum", "-9cm", "1in", "900cm", "٩cm", "1e2pt")
+        ),
     ],
 )
 def test_mistakes_are_one_line(
@@ -324,7 +371,7 @@ def test_a_sweep_has_the_same_options(tmp_path: Path, brushbench) -> None:
         *("--width", "column", "--font", "serif", "--no-title"),
     )
     assert code == 0, err
-    assert ElementTree.parse(file).getroot().get("width") == "252pt"
+    assert width_of(file) == pytest.approx(252 * 72 / 72.27, abs=1e-4)
     assert sizes(file) == {8.0}
     found = {text.strip() for text in texts(file)}
     assert {"3.0", "9.0", "telea by radius", "papercut-clip ↑, whole image"} <= found

@@ -3,16 +3,29 @@
 import click
 
 from brushbench.cli.sections import Decorated
+from brushbench.core.errors import UserError
+from brushbench.core.lengths import points_of
 
-WIDTHS, FONTS = ("column", "text"), ("sans", "serif")
+FONTS = ("sans", "serif")
+
+
+def checked_width(text: str) -> str:
+    """Return a width as it is. Raises `BadParameter` unless it is `column`, `text`, or a length with its unit."""
+    try:
+        points_of(text)
+    except UserError as error:
+        raise click.BadParameter(str(error)) from error
+    return text
 
 
 def width_option(command: Decorated) -> Decorated:
     """Add `--width`."""
     return click.option(
         "--width",
-        type=click.Choice(WIDTHS),
-        help="Width in a page of two columns: one column (252 pt) or the text (516 pt); figures have text of 8 pt.",
+        type=checked_width,
+        metavar="[column|text|LENGTH]",
+        help="Width in TeX's points: one column (252pt) or the text (516pt) of IEEEtran's page, or a length such as "
+        "237.13pt, 3.28in or 8.4cm. Figures then have text of 8 pt.",
     )(command)
 
 

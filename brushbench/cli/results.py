@@ -71,9 +71,9 @@ def tables(
     table: bool = True,
     requested: Sequence[str] = (),
     allow_partial: bool = False,
-    over_seeds: bool = False,
+    style: object = None,
 ) -> int:
-    """Print the table, with `over_seeds` of means over seeds, and where everything is; return the exit code.
+    """Print the table, in the `style` of a study, and where everything is; return the exit code.
 
     It is 3 if samples failed, if images changed, if a `requested` metric has no score, or if samples were never
     generated and this is not allowed.
@@ -81,7 +81,7 @@ def tables(
     failures = list(failure_summary(runs))
     sheet = by_name(CONTACT_SHEET_NAME)
     if table:
-        click.echo(by_name(TABLE)(runs, over_seeds=over_seeds) + "\n")
+        click.echo(by_name(TABLE)(runs, style) + "\n")
     for run in runs:
         click.echo(f"images and scores: {run.path}")
         if (run.path / sheet).exists():

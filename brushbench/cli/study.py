@@ -44,7 +44,8 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
         headings = [made.row.title() for made in planned]
         runs = all_done(jobs, display, lenient=lenient, headings=headings, log_to=asked["log_to"])
     told = {"requested": named_metrics(template), "allow_partial": asked["allow_partial"]}
-    code = tables(runs, **told, over_seeds=study.content.style.get("seeds") != "rows")
+    over_seeds = study.content.style.get("seeds") != "rows"
+    code = tables(runs, **told, style=outputs.printed_style(runs, planned, over_seeds=over_seeds))
     outputs.write(runs, planned)
     if gallery:
         add_gallery(runs, Path(asked["output"]) / GALLERY, outputs.names(runs, planned))

@@ -72,6 +72,8 @@ def check_command(
     before_printing = while_reading(runs)
     from brushbench.reports.baseline import read_baseline, with_margins, write_baseline
     from brushbench.reports.baseline_making import baseline_of
+    from brushbench.reports.formats import is_terminal
+    from brushbench.reports.formats.gate import terminal_baseline, terminal_gate
     from brushbench.reports.gate_formats import STYLES, Outcome, describe_baseline, render_gate
     from brushbench.reports.regression import check_runs
     from brushbench.runs.config import split_names
@@ -84,6 +86,7 @@ def check_command(
     if target and table_format not in STYLES:
         valid = f"valid with --write: {', '.join(STYLES)}"
         raise UserError(f"--format {table_format} is only valid with --against; {valid}")
+    in_terminal = table_format == "text" and is_terminal()
     wanted = _margins(margins)
     found = expand(runs)
     changed = print_changed(found)
@@ -95,14 +98,14 @@ def check_command(
         baseline = with_margins(baseline, _unscaled(wanted, baseline))
         write_baseline(Path(target), baseline)
         before_printing()
-        click.echo(describe_baseline(baseline, table_format))
+        click.echo(terminal_baseline(baseline) if in_terminal else describe_baseline(baseline, table_format))
         click.echo(f"\nbaseline: {target}")
         return 0
     baseline = read_baseline(Path(against or ""))
     checked, extra = check_runs(found, with_margins(baseline, _unscaled(wanted, baseline)))
     outcome = Outcome(checked, extra, "pass" if undecided == "pass" else "fail")
     before_printing()
-    click.echo(render_gate(outcome, table_format))
+    click.echo(terminal_gate(outcome) if in_terminal else render_gate(outcome, table_format))
     for name in extra:
         click.echo(one_line(f"not in the baseline, so not checked: {name}"), err=True)
     return SOME_FAILED if changed else {"passed": 0, "failed": FAILED, "undecided": UNDECIDED}[outcome.verdict]

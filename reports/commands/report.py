@@ -16,6 +16,7 @@ from brushbench.reports.commands.sheet_options import sheet_options, wanted_samp
 from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 
 if TYPE_CHECKING:
+    from brushbench.reports.style import Style
     from brushbench.runs.folder import Run
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
@@ -156,12 +157,14 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
     from brushbench.reports.extremes_sheet import write_extremes
     from brushbench.reports.formats import is_terminal
+    from brushbench.reports.formats.terminal import folded
     from brushbench.runs.scores import readable_runs
 
     (before, damaged), (after, also_damaged) = readable_runs([a]), readable_runs([b])
     found = comparison.compare(before, after, seed)
     table = render_comparison(found, table_format)
-    if table_format == "text" and is_terminal():
+    in_terminal = table_format == "text" and is_terminal()
+    if in_terminal:
         from brushbench.reports.formats.comparison import terminal_comparison
 
         table = terminal_comparison(found)
@@ -173,7 +176,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     for pair, name, lines in ranked:
         file = Path(output) / file_name(pair, name)
         if told:
-            click.echo(f"\n{lines}")
+            click.echo(f"\n{folded(lines) if in_terminal else lines}")
         try:
             drawn = write_extremes(pair, name, file, samples)
         except UserError as error:
@@ -184,22 +187,28 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
 
 
 def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
+    from brushbench.reports.formats import is_terminal
     from brushbench.reports.preference_tables import render_votes
     from brushbench.reports.votes import read_votes
 
     if runs:
         raise UserError(one_line(f"--votes needs no runs, so {runs[0]!r} is one argument too many"))
-    click.echo(render_votes(read_votes(Path(votes)), table_format))
+    found = read_votes(Path(votes))
+    if table_format == "text" and is_terminal():
+        from brushbench.reports.formats.votes import terminal_votes
+
+        click.echo(terminal_votes(found))
+    else:
+        click.echo(render_votes(found, table_format))
     return 0
 
 
-def text_table(runs: "Sequence[Run]", *, over_seeds: bool = False) -> str:
-    """Return the table that commands print when their runs have ended."""
+def text_table(runs: "Sequence[Run]", style: "Style | None" = None) -> str:
+    """Return the table that commands print when their runs have ended, in the style of a study."""
     from brushbench.reports.formats import printed
-    from brushbench.reports.style import Style
     from brushbench.reports.tables import TableOptions, make_report
 
-    return printed(make_report(runs, TableOptions(style=Style(seeds="mean" if over_seeds else ""))))
+    return printed(make_report(runs, TableOptions() if style is None else TableOptions(style=style)))
 
 
 def _trouble(runs: "Sequence[Run]", damaged: Sequence[str]) -> int:

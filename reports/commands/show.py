@@ -35,6 +35,10 @@ def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str |
     if crop and not sheet:
         raise UserError("--crop is for a sheet; give --sheet FILE too")
     before_printing = while_reading(runs)
+    from rich.text import Text
+
+    from brushbench.reports.formats import is_terminal
+    from brushbench.reports.formats.terminal import styled
     from brushbench.reports.one_sample import sights_of
     from brushbench.reports.one_sample_text import explanation_lines, sight_lines
 
@@ -46,7 +50,9 @@ def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str |
         write_comparison([each.run for sight in sights for each in sight.shown], Path(sheet), [sample], crop or "")
     before_printing()
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
-    click.echo("\n\n".join("\n".join(sight_lines(sight, width)) for sight in sights))
+    for place, sight in enumerate(sights):
+        lines = [*([Text()] if place else []), *sight_lines(sight, width)]
+        click.echo(styled(lines) if is_terminal() else "\n".join(line.plain for line in lines))
     for line in explanation_lines(sights, width):
         click.echo(line)
     if sheet:

@@ -95,11 +95,15 @@ class Outputs:
     files: tuple[TableFile | FigureFile, ...]
     gallery: tuple[Path, GalleryOptions] | None
     style: Style
-    """What all tables and figures share; the gallery has its names."""
+    """What all tables and figures share; the gallery and the printed table have its names."""
 
     def names(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> Names:
         """Return what a gallery calls the runs; every seed has a column."""
         return _named(replace(self.style, seeds="rows"), runs, planned).names((), ())
+
+    def printed_style(self, runs: Sequence[Run], planned: Sequence[PlannedRow], *, over_seeds: bool) -> Style:
+        """Return the style of the table that is printed when all runs have ended: the names of the study's rows."""
+        return _named(replace(self.style, seeds="mean" if over_seeds else "rows"), runs, planned)
 
     def write(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> None:
         """Make everything, and print where it is."""

@@ -93,3 +93,23 @@ def _spans(level: Sequence[tuple[str, int]], widths: Sequence[int]) -> Text:
         start += count
     line.rstrip()
     return line
+
+
+def grids_within(heads: Sequence[str], rows: Sequence[Sequence[Slot]], width: int) -> list[Grid]:
+    """Return one grid with these rows, if it fits; else grids with as many of them side by side, as columns, as do."""
+    first = tuple(map(Slot, heads))
+    whole = Grid((first, (), *map(tuple, rows)))
+    if whole.width() <= width:
+        return [whole]
+    found, rest = [], list(rows)
+    while rest:
+        fits = (_upright(first, rest[:count]) for count in range(len(rest), 0, -1))
+        grid = next((grid for grid in fits if grid.width() <= width), _upright(first, rest[:1]))
+        found.append(grid)
+        rest = rest[len(grid.rows[0]) - 1 :]
+    return found
+
+
+def _upright(heads: Sequence[Slot], rows: Sequence[Sequence[Slot]]) -> Grid:
+    first, *lines = zip(heads, *rows, strict=True)
+    return Grid((first, (), *lines), is_right=True)

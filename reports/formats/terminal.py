@@ -1,7 +1,7 @@
 """Print tables in a terminal: styled, fitted to its width, with the notes that all tables share once below."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -46,11 +46,11 @@ def terminal_tables(tables: Sequence[Table], console: Console | None = None) -> 
                     console.print()
                     print_sentences(console, [Text(f"{title}:")] if title else [])
                     console.print(*grid.lines(), sep="\n", soft_wrap=True, highlight=False)
-            own = _only(notes, place)
+            own = own_notes(notes, place)
             print_sentences(console, [Text(), *map(Text, own)] if own else [])
             console.print()
         legend = _legend(tables, has_styles=has_styles)
-        shared = [*([legend] if legend else []), *map(Text, [*_shared(notes), *fitted.told])]
+        shared = [*([legend] if legend else []), *map(Text, [*shared_notes(notes), *fitted.told])]
         print_sentences(console, shared)
     return without_spaces(captured.get())
 
@@ -84,13 +84,13 @@ def _notes(table: Table, heads: Mapping[str, str], fitted: _Fitted) -> list[str]
     return [*head_key([table], heads), *notes]
 
 
-def _only(notes: Sequence[Sequence[str]], place: int) -> list[str]:
+def own_notes(notes: Sequence[Sequence[str]], place: int) -> list[str]:
     """Return the notes that only this one of several tables has."""
     others = {note for other, own in enumerate(notes) if other != place for note in own}
     return [note for note in notes[place] if note not in others] if len(notes) > 1 else []
 
 
-def _shared(notes: Sequence[Sequence[str]]) -> Iterator[str]:
+def shared_notes(notes: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield each note that several tables have, or that the only table has, once."""
     for note in dict.fromkeys(note for own in notes for note in own):
         places = [place + 1 for place, own in enumerate(notes) if note in own]
@@ -115,6 +115,29 @@ def print_sentences(console: Console, lines: Sequence[Text | str]) -> None:
     """Print titles and notes, which may be folded between their words."""
     for line in lines:
         console.print(line, highlight=False, markup=False)
+
+
+def print_grids(console: Console, grids: Iterable[Grid]) -> None:
+    """Print grids, each below an empty line."""
+    for grid in grids:
+        console.print()
+        console.print(*grid.lines(), sep="\n", soft_wrap=True, highlight=False)
+
+
+def styled(lines: Iterable[Text], console: Console | None = None) -> str:
+    """Return lines with their styles, none of them folded."""
+    console = console or Console(file=sys.stdout)
+    with console.capture() as captured:
+        console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
+    return without_spaces(captured.get())
+
+
+def folded(text: str, console: Console | None = None) -> str:
+    """Return sentences folded between their words."""
+    console = console or Console(file=sys.stdout)
+    with console.capture() as captured:
+        print_sentences(console, [Text(text)])
+    return without_spaces(captured.get())
 
 
 def without_spaces(text: str) -> str:

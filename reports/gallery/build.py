@@ -1,6 +1,6 @@
 """Build a gallery: pictures first, then data, then the page that names them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class GalleryOptions:
     root: Path | None = None
     """The folder of a data set that has moved."""
     names: Names = field(default_factory=Names)
-    """What the methods are called, as plain text; empty for their labels."""
+    """What methods and metrics are called, as plain text; empty for their own names."""
 
     def __post_init__(self) -> None:
         if self.link and self.archive:
@@ -69,7 +69,7 @@ def build(
         tell = watch(STAGE, total, 0)
         parts = [write_rows(place, pictures, tell) for place in places]
         columns = [write_run(place, label, run, pictures, tell) for place in places for label, run in place.runs]
-        about = _about(pictures, runs, places, parts)
+        about = _about(pictures, _columns(runs, options.names), places, parts)
         data = [about, *(name for part in parts for name in part.rows), *columns]
         head = Head(_title(places), _banners(places, damaged, reason), tables, Links.of(places), data)
         folder.finish(write_page(folder, head))
@@ -84,12 +84,15 @@ def _beside(target: Path) -> Path:
     return (target if target.name == whole.name else whole).with_name(f"{whole.name}.zip")
 
 
-def _about(pictures: Pictures, runs: Sequence[Run], places: Sequence[Place], parts: Sequence[Parts]) -> str:
+def _columns(runs: Sequence[Run], names: Names) -> dict[str, Column]:
     infos = metrics_of(runs, scores_of(runs))
-    columns = {name: Column("", "", info) for name, info in infos.items()}
+    return {name: Column("", "", info, names.texts.get(name, "")) for name, info in infos.items()}
+
+
+def _about(pictures: Pictures, columns: Mapping[str, Column], places: Sequence[Place], parts: Sequence[Parts]) -> str:
     metrics = {
         name: {
-            "label": " ".join(filter(None, [column.name, name.partition("@")[2]])),
+            "label": column.called or " ".join(filter(None, [column.name, name.partition("@")[2]])),
             "heading": heading(column.info, column.name, place=True),
             "higher": column.info.higher_is_better,
             "scale": column.info.scale,

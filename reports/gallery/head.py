@@ -8,7 +8,7 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import dataset_info
 from brushbench.reports.footnotes import PROTOCOLS
-from brushbench.reports.frame import labels_of
+from brushbench.reports.frame import labels_of, metrics_of
 from brushbench.reports.gallery.places import Place
 from brushbench.reports.layout import Table
 from brushbench.reports.mean_error import MSE, NAME, is_derived
@@ -41,6 +41,7 @@ def tables_of(runs: Sequence[Run], names: Names) -> tuple[Sequence[Table], str]:
     """Return the report's tables, whose rows are called as the columns of the grid; without any, the reason."""
     called = dict(zip(labels_of(runs), run_names(runs, names), strict=True))
     renames = {label: [name] for label, name in called.items() if name != label}
+    renames |= {name: [names.of(name)] for name in metrics_of(runs) if name in names.texts}
     report = capture(make_report, runs, TableOptions(style=Style(shared={"rename": renames})))
     if isinstance(report, Failure):
         if not report.by_user:
