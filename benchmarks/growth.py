@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -196,7 +197,7 @@ def table(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int], what: s
 
 def pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:
     """Return the neighbours among the sizes."""
-    return list(zip(sizes, sizes[1:], strict=False))
+    return list(pairwise(sizes))
 
 
 if __name__ == "__main__":
