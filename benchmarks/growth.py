@@ -1,7 +1,7 @@
 """How do the time and the memory of each command grow with the number of samples?
 
     python benchmarks/growth.py                              # up to 100,000 samples; an hour of CPU time
-    python benchmarks/growth.py --sizes 1000,10000 --only compare,report
+    python benchmarks/growth.py --sizes 1000,10000 --only 'compare/report*'
     python benchmarks/growth.py --write                      # also store the table in benchmarks/results/growth.txt
 
 Writes complete runs of synthetic scores (`growing_runs.py`), and runs each command in a process of its own. Prints its
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
@@ -89,12 +90,12 @@ def main() -> int:
     """Print the table; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000,100000", help="numbers of samples, each ten times the last")
-    parser.add_argument("--only", default="", help="beginnings of the names of commands, separated by commas")
+    parser.add_argument("--only", default="*", help="names of commands, with * for any text, separated by /")
     parser.add_argument("--keep", metavar="DIR", help="folder for the runs, which are kept and used again")
     parser.add_argument("--write", action="store_true", help=f"store the table in {KEPT.relative_to(ROOT)}")
     given = parser.parse_args()
     sizes = [int(size) for size in given.sizes.split(",")]
-    names = [name for name in COMMANDS if not given.only or name.startswith(tuple(given.only.split(",")))]
+    names = [name for name in COMMANDS if any(fnmatch(name, pattern) for pattern in given.only.split("/"))]
     place = Path(given.keep or tempfile.mkdtemp())
     place.mkdir(parents=True, exist_ok=True)
     try:

@@ -10,6 +10,7 @@ from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
+from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Names
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--zip", "archive", is_flag=True, help="Also write the gallery as one file, DIR.zip.")
 @click.option("--root", metavar="DIR", help="Folder of the data set, if it is not where it was.")
 @verbosity_options
+@looking_once()
 def gallery_command(
     runs: tuple[str, ...], output: str, link: bool, max_size: int | None, archive: bool, root: str | None
 ) -> int:
