@@ -25,7 +25,8 @@ from scipy import special, stats
 from brushbench.core.metric_info import MetricInfo
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.reports.multiple_comparisons import beaten
-from brushbench.reports.statistics import ALPHA, bootstrap_test, resampled, smallest_p
+from brushbench.reports.resampling import resampled
+from brushbench.reports.statistics import ALPHA, bootstrap_test, smallest_p
 from brushbench.reports.verdicts import MOST_SKEWED, fewest_of, no_verdict, on_test_scale
 
 FILE = Path(__file__).parent / "results" / "papercut_scores.csv"

@@ -6,24 +6,26 @@ how a metric is tested, and when it gets a verdict.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Shaped
 
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.pairing import RunPair, common, differing, paired, paired_scores, pairs_of_both_splits, shared
 from brushbench.reports.statistics import (
     ALPHA,
+    Clusters,
     Estimate,
+    Values,
     balanced,
     detectable_difference,
     draws_for,
     holm,
-    paired_bootstrap,
+    paired_bootstraps,
     wilcoxon_test,
     wins_ties_losses,
 )
@@ -150,7 +152,9 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
     draws = max(draws_for(len(primary(pair.place[0]))) for pair in pairs)
     for parts in groups:
         names = [name for name in common(*parts[0][1:]) if all(name in common(*part[1:]) for part in parts)]
-        changes += _corrected([_change(parts, name, seed, draws) for name in names])
+        tested = [_Tested.of(parts, name) for name in names]
+        results = paired_bootstraps([(one.improved, one.clusters) for one in tested], seed=seed, draws=draws)
+        changes += _corrected([one.change(*found) for one, found in zip(tested, results, strict=True)])
     if not changes:
         raise UserError(one_line(f"the runs share no metric. {'; '.join(remarks)}"))
     return Comparison(tuple(changes), tuple(pairs), tuple(dict.fromkeys(remarks)), seed, draws)
@@ -180,8 +184,7 @@ def improvements(pair: RunPair, metric: str) -> pd.Series:
     if metric not in common(a, b):
         raise unknown("metric", metric, common(a, b))
     both = shared(a, b, metric, pair.place[2]).dropna()
-    sign = 1 if a.metrics[metric].higher_is_better else -1
-    return ((both["b"] - both["a"]) * sign).sort_values(ascending=False, kind="stable")
+    return ((both["b"] - both["a"]) * _sign(a.metrics[metric])).sort_values(ascending=False, kind="stable")
 
 
 def usual_metric(pair: RunPair) -> str:
@@ -190,49 +193,86 @@ def usual_metric(pair: RunPair) -> str:
     return next((name for name in USUAL if name in names), names[0] if names else "")
 
 
-def _change(parts: Sequence[Part], metric: str, seed: int, draws: int) -> Change:
-    pair, info = parts[0][0], parts[0][1].metrics[metric]
-    dataset, split, protocol = pair.place
-    tables = [shared(a, b, metric, protocol).assign(split=part.place[1]) for part, a, b in parts]
-    table = pd.concat(tables)
-    both = table.dropna()
-    splits, samples = both["split"].to_numpy(str), both.index.to_numpy(str)
-    scores = {side: both[side].to_numpy(np.float64) for side in "ab"}
-    sign = 1 if info.higher_is_better else -1
-    tested = {side: on_test_scale(values, info, protocol) for side, values in scores.items()}
-    improved: Float64[np.ndarray, " n"] = balanced(sign * (tested["b"] - tested["a"]), splits)
-    clusters = samples if len(parts) > 1 else None
-    p_value, estimate = paired_bootstrap(improved, clusters, seed=seed, draws=draws)
-    family = primary(dataset)
-    size = len(family) if metric in family and not pair.standing else 0
-    better, same, worse = wins_ties_losses(sign * (scores["b"] - scores["a"]), last_digit(info) / 2)
-    known_a, known_b = table["a"].notna(), table["b"].notna()
-    means = {
-        side: float(balanced(values, splits).mean()) if len(values) else math.nan for side, values in scores.items()
-    }
-    return Change(
-        dataset=dataset,
-        split=split if len(parts) == 1 else BOTH,
-        protocol=protocol,
-        a=pair.label_a,
-        b=pair.label_b,
-        info=info,
-        mean_a=means["a"],
-        mean_b=means["b"],
-        difference=estimate,
-        bootstrap=p_value,
-        wilcoxon=wilcoxon_test(improved, clusters),
-        family=size,
-        bootstrap_holm=math.nan,
-        wilcoxon_holm=math.nan,
-        better=better,
-        same=same,
-        worse=worse,
-        detectable=detectable_difference(estimate, ALPHA / max(size, 1)),
-        only_a=int((known_a & ~known_b).sum()),
-        only_b=int((known_b & ~known_a).sum()),
-        neither=int((~known_a & ~known_b).sum()),
-        capped_a=int(both["a.capped"].sum()),
-        capped_b=int(both["b.capped"].sum()),
-        unsafe=no_verdict(improved, clusters, info, p_value),
-    )
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """One metric of a pair of runs, or of the pairs on inside and outside together."""
+
+    parts: Sequence[Part]
+    info: MetricInfo
+    scores: Mapping[str, Values]
+    """The scores of either side as they count, `a` and `b`, of the samples that both have."""
+    splits: Shaped[np.ndarray, " n"]
+    """The split of each of these samples."""
+    clusters: Clusters | None
+    improved: Values
+    """Improvements on the scale of the test."""
+    capped: Mapping[str, int]
+    """Scores of either side that count as the metric's ceiling."""
+    known: tuple[int, ...]
+    """Number of samples that only A has a score for, that only B has, and that neither has."""
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], metric: str) -> "_Tested":
+        """Collect the scores of both sides."""
+        info, protocol = parts[0][1].metrics[metric], parts[0][0].place[2]
+        table = pd.concat(
+            [shared(a, b, metric, protocol).assign(split=part.place[1]) for part, a, b in parts],
+        )
+        known_a, known_b, both = table["a"].notna(), table["b"].notna(), table.dropna()
+        scores = {side: both[side].to_numpy(np.float64) for side in "ab"}
+        splits = both["split"].to_numpy(str)
+        tested = {side: on_test_scale(values, info, protocol) for side, values in scores.items()}
+        return cls(
+            parts=parts,
+            info=info,
+            scores=scores,
+            splits=splits,
+            clusters=both.index.to_numpy(str) if len(parts) > 1 else None,
+            improved=balanced(_sign(info) * (tested["b"] - tested["a"]), splits),
+            capped={side: int(both[f"{side}.capped"].sum()) for side in "ab"},
+            known=tuple(int(own.sum()) for own in (known_a & ~known_b, known_b & ~known_a, ~known_a & ~known_b)),
+        )
+
+    def change(self, p_value: float, estimate: Estimate) -> Change:
+        """Return the change, given the p-value and the interval of the bootstrap."""
+        pair, info = self.parts[0][0], self.info
+        dataset, split, protocol = pair.place
+        family = primary(dataset)
+        size = len(family) if info.name in family and not pair.standing else 0
+        change = _sign(info) * (self.scores["b"] - self.scores["a"])
+        better, same, worse = wins_ties_losses(change, last_digit(info) / 2)
+        means = {
+            side: float(balanced(values, self.splits).mean()) if len(values) else math.nan
+            for side, values in self.scores.items()
+        }
+        only_a, only_b, neither = self.known
+        return Change(
+            dataset=dataset,
+            split=split if len(self.parts) == 1 else BOTH,
+            protocol=protocol,
+            a=pair.label_a,
+            b=pair.label_b,
+            info=info,
+            mean_a=means["a"],
+            mean_b=means["b"],
+            difference=estimate,
+            bootstrap=p_value,
+            wilcoxon=wilcoxon_test(self.improved, self.clusters),
+            family=size,
+            bootstrap_holm=math.nan,
+            wilcoxon_holm=math.nan,
+            better=better,
+            same=same,
+            worse=worse,
+            detectable=detectable_difference(estimate, ALPHA / max(size, 1)),
+            only_a=only_a,
+            only_b=only_b,
+            neither=neither,
+            capped_a=self.capped["a"],
+            capped_b=self.capped["b"],
+            unsafe=no_verdict(self.improved, self.clusters, info, p_value),
+        )
+
+
+def _sign(info: MetricInfo) -> int:
+    return 1 if info.higher_is_better else -1

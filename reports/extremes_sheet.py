@@ -1,23 +1,26 @@
 """Draw the samples that changed most between two runs: source, masked input, A and B as thumbnails."""
 
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
 from PIL import Image
 
 from brushbench.core import atomic
 from brushbench.core.errors import SampleError, UserError
 from brushbench.core.types import Dataset
 from brushbench.imaging.images import read_image
-from brushbench.imaging.sheets import GREY, SOURCE_AND_INPUT, Row, Sheet, beside, png, reduced, source_and_input, table
+from brushbench.imaging.sheets import GREY, SOURCE_AND_INPUT, Row, beside, png, reduced, source_and_input, table
 from brushbench.reports.comparison import improvements
 from brushbench.reports.comparison_tables import ends
 from brushbench.reports.pairing import RunPair
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
+from brushbench.runs.ledger import LedgerEntry
 
 SIDE = 144
 """The longer side of the thumbnails, pixels."""
+Entries = Mapping[str, LedgerEntry]
+"""The last entry of each sample, by its id."""
 
 
 def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
@@ -29,31 +32,38 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
     best, worst = ends(improvements(pair, metric), count)
     title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
-    parts = [_part(f"{name} for B. {title}", own, pair, dataset) for name, own in shown]
+    wanted = {str(name) for _, own in shown for name in own.index}
+    painted = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    parts = [
+        table(
+            f"{name} for B. {title}",
+            (*SOURCE_AND_INPUT, f"A: {pair.label_a}", f"B: {pair.label_b}"),
+            [_row(str(sample), float(change), painted, dataset) for sample, change in own.items()],
+        )
+        for name, own in shown
+    ]
     if parts:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(file, png(beside(parts)))
     return bool(parts)
 
 
-def _part(title: str, changes: pd.Series, pair: RunPair, dataset: Dataset) -> Sheet:
-    names = (*SOURCE_AND_INPUT, f"A: {pair.label_a}", f"B: {pair.label_b}")
-    return table(title, names, [_row(str(name), float(change), pair, dataset) for name, change in changes.items()])
+def _entries(run: Run, wanted: Container[str]) -> Entries:
+    return {name: entry for name, entry in run.ledger().items() if name in wanted}
 
 
-def _row(name: str, change: float, pair: RunPair, dataset: Dataset) -> Row:
+def _row(name: str, change: float, painted: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
     """Grey pictures for what can't be read any more."""
     about = f"{change:+.4g} {name}"
     try:
         sample = dataset[dataset.ids.index(name)]
     except SampleError as error:
         return [_missing()] * 4, f"{about}: {error}"
-    painted = [_painted(run, name) for run in (pair.a, pair.b)]
-    return [*source_and_input(sample, SIDE), *painted], f"{about}: {sample.caption}"
+    images = [_painted(run, entries.get(name)) for run, entries in painted]
+    return [*source_and_input(sample, SIDE), *images], f"{about}: {sample.caption}"
 
 
-def _painted(run: Run, sample_id: str) -> Image.Image:
-    entry = run.ledger().get(sample_id)
+def _painted(run: Run, entry: LedgerEntry | None) -> Image.Image:
     try:
         return reduced(read_image(run.image_path(entry)), SIDE) if entry else _missing()
     except UserError:

@@ -123,8 +123,8 @@ def _told(found: Mapping[tuple[str, ...], str], every: str) -> str:
 
 def _differ(summary: Summary, rows: pd.DataFrame) -> bool:
     """Tell whether the methods were run on different samples."""
-    tidy = summary.tidy.merge(rows[[*GROUP, SECTION]].drop_duplicates(), on=[*GROUP, SECTION])
-    samples = tidy[[*GROUP, SECTION, "method", "sample"]].drop_duplicates()
+    samples = summary.tidy[[*GROUP, SECTION, "method", "sample"]].drop_duplicates()
+    samples = samples.merge(rows[[*GROUP, SECTION]].drop_duplicates(), on=[*GROUP, SECTION])
     by_method = samples.groupby([*GROUP, SECTION, "method"])["sample"].agg(frozenset)
     return bool((by_method.groupby([*GROUP, SECTION]).nunique() > 1).any())
 

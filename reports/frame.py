@@ -36,7 +36,8 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
     Raises `UserError` for a folder without runs, and for a run that cannot be read.
     """
-    return frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
+    tidy = frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
+    return tidy.astype({"run": "str"})
 
 
 def frame_of(
@@ -44,13 +45,15 @@ def frame_of(
 ) -> pd.DataFrame:
     """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already.
 
+    Unlike in `frame`, the column `run` is categorical, as the paths of folders would fill most of the memory.
     With `over_seeds`, runs that differ only in their seed share a method.
     """
     read = scores_of(runs) if scores is None else scores
     places = list(zip(runs, read, labels_of(runs, over_seeds=over_seeds), datasets_of(runs), strict=True))
+    folders = pd.CategoricalDtype(list(dict.fromkeys(str(run.path) for run in runs)))
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
     filled = [
-        _rows(run, own, label, dataset).assign(**_descriptions(run, own, dataset, shares))
+        _rows(run, own, label, dataset, folders).assign(**_descriptions(run, own, dataset, shares))
         for run, own, label, dataset in places
         if own and own.metrics
     ]
@@ -98,13 +101,13 @@ def unscored_of(scores: Sequence[Scores | None]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if name not in scored}
 
 
-def _rows(run: Run, scores: Scores, method: str, dataset: str) -> pd.DataFrame:
+def _rows(run: Run, scores: Scores, method: str, dataset: str, folders: pd.CategoricalDtype) -> pd.DataFrame:
     identity, table = run.record.identity, scores.table
     names, count = list(scores.metrics), len(table)
     values = table[names].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
-    empty = pd.Series("", table.index)
+    empty, place = pd.Series("", table.index), list(folders.categories).index(str(run.path))
     columns = {
-        "run": str(run.path),
+        "run": pd.Categorical.from_codes(np.full(count * len(names), place), dtype=folders),
         "dataset": dataset,
         "split": identity.dataset.split,
         "protocol": identity.protocol,

@@ -35,9 +35,8 @@ class MaskShares:
         for run, dataset, scores in runs:
             if MASK_SHARE in scores.table:
                 shares = scores.table[MASK_SHARE].dropna()
-                known.setdefault(_place(run, dataset), {}).update(
-                    {str(name): float(shares[name]) for name in shares.index}
-                )
+                found = zip(map(str, shares.index), shares.to_numpy(np.float64).tolist(), strict=True)
+                known.setdefault(_place(run, dataset), {}).update(found)
         return cls(known)
 
     def columns(self, run: Run, dataset: str, names: Sequence[str]) -> dict[str, pd.Series]:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from jaxtyping import Bool, Float64, Shaped
+from jaxtyping import Float64, Int, Shaped
 
-from brushbench.reports.statistics import AT_ONCE, DRAWS, balanced
+from brushbench.reports.resampling import AT_ONCE
+from brushbench.reports.statistics import DRAWS, balanced
 
 NEARLY_ONE = 1 - 1e-9
 """Shares above it belong to equal differences, whose t is infinite."""
@@ -41,7 +42,7 @@ def beaten(
         return found
     names, places = np.unique(clusters, return_inverse=True)
     first, second = (np.array(own) for own in zip(*pairs, strict=True))
-    sums, sizes = _sums(scores[:, first] - scores[:, second], strata, places == np.arange(len(names))[:, None])
+    sums, sizes = _sums(scores[:, first] - scores[:, second], strata, places, len(names))
     observed, direction = _squares(sums.sum(axis=0), sums, sizes), np.sign(sums.sum(axis=0))
     exact = len(names) < 64 and 2 ** (len(names) - 1) <= draws + 1
     reached, drawn = np.zeros(len(pairs)), 0
@@ -61,15 +62,20 @@ def beaten(
 def _sums(
     differences: Float64[np.ndarray, "samples pairs"],
     strata: Shaped[np.ndarray, " samples"],
-    members: Bool[np.ndarray, "clusters samples"],
+    places: Int[np.ndarray, " samples"],
+    count: int,
 ) -> tuple[Float64[np.ndarray, "clusters pairs"], Shaped[np.ndarray, " pairs"]]:
-    """Return the sum of each cluster's differences, by pair, and how many clusters of each pair have any."""
+    """Return the sum of each cluster's differences, by pair, and how many clusters of each pair have any.
+
+    `places` says which of the `count` clusters a sample belongs to.
+    """
     known = ~np.isnan(differences)
     values = np.where(known, differences, 0.0)
     if len(np.unique(strata)) > 1:
         for column, own in enumerate(known.T):
             values[own, column] = balanced(differences[own, column], strata[own])
-    return members @ values, np.sum(members.astype(np.float64) @ known > 0, axis=0)
+    sums = np.stack([np.bincount(places, own, count) for own in values.T], axis=1)
+    return sums, np.array([np.count_nonzero(np.bincount(places, own, count)) for own in known.T])
 
 
 def _squares(

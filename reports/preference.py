@@ -13,7 +13,8 @@ from jaxtyping import Float64, Int
 from scipy import special
 
 from brushbench.reports.intervals import FEWEST
-from brushbench.reports.statistics import LEVEL, resampled
+from brushbench.reports.resampling import resampled
+from brushbench.reports.statistics import LEVEL
 from brushbench.reports.votes import Vote
 
 DRAWS = 999

@@ -20,7 +20,7 @@ The choices, and the reasons for them (measured by `benchmarks/interval_coverage
 * `difference_interval` is Student's, for reruns and margins, where differences are small and symmetric.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,13 +28,13 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from scipy import special
 
+from brushbench.reports.resampling import distances
+
 LEVEL, ALPHA, POWER = 0.95, 0.05, 0.8
 DRAWS = 9999
 """Fewest draws of a bootstrap, whose smallest p-value is 1 / (draws + 1)."""
 PER_TEST = 200
 """Draws for each test of a family, so that the smallest corrected p-value is a tenth of 5 %."""
-AT_ONCE = 1 << 22
-"""Most numbers to draw at once."""
 ROUNDING = 1e-12
 """Relative standard errors below it are those of equal values."""
 Values = Float64[np.ndarray, " n"]
@@ -136,16 +136,34 @@ def paired_bootstrap(
     and only if the p-value is above 1 - level; its ends are NaN if no p-value could be that small. Equal seeds give
     equal results.
     """
-    parts = _Parts.of(differences, clusters)
+    return paired_bootstraps([(differences, clusters)], seed=seed, draws=draws, level=level)[0]
+
+
+def paired_bootstraps(
+    tests: Sequence[tuple[Values, Clusters | None]], *, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+) -> list[tuple[float, Estimate]]:
+    """Return what `paired_bootstrap` returns for each pair of differences and clusters.
+
+    Tests on the same number of clusters have the same draws, which take most of the time; they are drawn only once.
+    """
+    each = [_Parts.of(*test) for test in tests]
+    varied = [parts for parts in each if not parts.undetermined and parts.error]
+    far = distances([(parts.deviations(), parts.sizes) for parts in varied], seed, draws)
+    drawn = {id(parts): found for parts, found in zip(varied, far, strict=True)}
+    return [_tested(parts, drawn.get(id(parts)), draws, level) for parts in each]
+
+
+def _tested(
+    parts: "_Parts", drawn: Float64[np.ndarray, " draws"] | None, draws: int, level: float
+) -> tuple[float, Estimate]:
+    """Return p-value and interval, given the |t| of all draws; None if there is nothing to draw from."""
     smallest = smallest_p(len(parts.sums), draws)
     unknown = parts.estimate(float("nan"), float("nan"))
     bounded = smallest <= 1 - level
-    if parts.undetermined or parts.error == 0:
+    if drawn is None:
         return 1.0 if parts.undetermined else smallest, parts.estimate(parts.mean, parts.mean) if bounded else unknown
     # Both are studentised alike, so a correction of the variance for the number of clusters would cancel out.
-    deviations = parts.sums - parts.sizes * parts.mean
-    error = float(np.sqrt(np.sum(deviations**2)) / parts.sizes.sum())
-    drawn = np.concatenate(list(_studentised(deviations, parts.sizes, seed, draws)))
+    error = float(np.sqrt(np.sum(parts.deviations() ** 2)) / parts.sizes.sum())
     p_value = (1 + int(np.sum(drawn >= abs(parts.mean) / error * (1 - 1e-9)))) / (1 + draws)
     if not bounded:
         return max(p_value, smallest), unknown
@@ -166,31 +184,6 @@ def smallest_p(clusters: int, draws: int = DRAWS) -> float:
 def draws_for(tests: int) -> int:
     """Return how many draws one of so many tests needs to be significant after the correction for their number."""
     return max(DRAWS, PER_TEST * tests - 1)
-
-
-def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
-    """Yield how often each of `count` clusters is in each draw with replacement, several draws at once."""
-    generator = np.random.default_rng(seed)
-    for start in range(0, draws, step := max(1, AT_ONCE // count)):
-        rows = min(step, draws - start)
-        chosen = generator.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
-        yield np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
-
-
-def _studentised(
-    deviations: Float64[np.ndarray, " clusters"], sizes: Float64[np.ndarray, " clusters"], seed: int, draws: int
-) -> Iterator[Float64[np.ndarray, " draws"]]:
-    """Yield |t| of clusters drawn with replacement; infinite if all clusters of a draw are equal."""
-    columns = np.stack([deviations, sizes, deviations**2, deviations * sizes, sizes**2], axis=1)
-    tiny = 1e-12 * float(np.mean(deviations**2))
-    for times in resampled(len(deviations), seed, draws):
-        moved, total, squares, mixed, square_sizes = (times @ columns).T
-        shift = moved / total
-        # Sum of (deviation - size * shift)^2, expanded: both terms are small, so nothing cancels.
-        spread = squares - 2 * shift * mixed + shift**2 * square_sizes
-        flat = spread <= tiny
-        error = np.sqrt(np.where(flat, 1.0, spread)) / total
-        yield np.where(flat, np.where(np.abs(shift) > 0, np.inf, 0.0), np.abs(shift) / error)
 
 
 def asymmetry(values: Values, clusters: Clusters | None = None) -> float:
@@ -314,6 +307,10 @@ class _Parts:
             return _Parts(mean, 0.0, len(sums) - 1.0, 0.0, sums, sizes, weights)
         skewness = float(np.mean(deviations**3) / np.mean(deviations**2) ** 1.5) / len(sums) ** 0.5
         return _Parts(mean, error, _freedom(sizes, weights), skewness, sums, sizes, weights)
+
+    def deviations(self) -> Float64[np.ndarray, " clusters"]:
+        """Return how far the sum of each cluster is from that of as many means."""
+        return self.sums - self.sizes * self.mean
 
     def estimate(self, low: float, high: float) -> Estimate:
         return Estimate(self.mean, low, high, self.error, self.freedom, int(self.sizes.sum()), len(self.sizes))

@@ -1,6 +1,5 @@
 """Turn a tidy frame into the numbers of the tables: means with intervals, counts, and what a reader must know."""
 
-from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +37,8 @@ SECTION = "section"
 KEYS = [*GROUP, SECTION, "method", "metric"]
 NUMBERS = ["mean", "low", "high", "standard_error", "n_scored", "n_asked", "n_capped", "n_identical", "role", SEEDS]
 CAPPED, ROLE, FEWER = "capped", "role", "fewer_samples"
+BEHIND = ["run", "sample", STRATUM, "value", "status", CAPPED, ROLE, SEED]
+"""Columns of the frame that a row's numbers are computed from."""
 BOTH = "mean of inside and outside"
 """Stands for the split in rows of ablation tables."""
 UNKNOWN = "unknown"
@@ -100,12 +101,13 @@ def summarise(
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
     places = selected(runs, methods, splits, over_seeds=over_seeds)
     runs, scores = [everything[place] for place in places], [all_scores[place] for place in places]
-    tidy = tidy[tidy["run"].isin([str(run.path) for run in runs])].reset_index(drop=True)
+    if len(runs) < len(everything):
+        tidy = tidy[tidy["run"].isin([str(run.path) for run in runs])].reset_index(drop=True)
     if tidy.empty:
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
-    tidy[ROLE] = tidy["run"].map({str(run.path): role_of(run) for run in runs})
-    tidy[SEED] = tidy["run"].map({str(run.path): run.record.identity.seed for run in runs})
+    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs})
+    tidy[SEED] = _of_runs(tidy["run"], {str(run.path): run.record.identity.seed for run in runs})
     check_distinct(tidy, [*GROUP, "method", "metric"])
     metrics, labels = metrics_of(runs, scores), set(tidy["method"])
     tidy = _as_counted(tidy, metrics)
@@ -189,10 +191,19 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     return tidy[column].fillna(UNKNOWN).astype("str")
 
 
+def _of_runs(column: pd.Series, facts: Mapping[str, str | int]) -> pd.Series:
+    """Return what belongs to the run of each row; a run is compared once, as its folder is a long text."""
+    own = column.cat.remove_unused_categories().cat
+    known = pd.Series([facts[str(run)] for run in own.categories])
+    return known.take(own.codes.to_numpy()).set_axis(column.index)
+
+
 def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.DataFrame:
     values, capped = tidy["value"].to_numpy(np.float64, copy=True), np.zeros(len(tidy), dtype=bool)
     statuses = tidy["status"].fillna("").to_numpy(object)
-    for (metric, protocol), rows in tidy.reset_index(drop=True).groupby(["metric", "protocol"], sort=False):
+    # Each group is a copy of its rows, so they have only the columns that are needed here, and in `_means`.
+    keys = tidy[["metric", "protocol"]].reset_index(drop=True)
+    for (metric, protocol), rows in keys.groupby(["metric", "protocol"], sort=False):
         places = rows.index.to_numpy()
         given = values[places], statuses[places], metrics[str(metric)], str(protocol)
         values[places], capped[places] = counted(*given), is_capped(*given)
@@ -201,7 +212,7 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
 
 def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], by: str) -> pd.DataFrame:
     records = []
-    for key, scores in tidy.groupby(KEYS, sort=False):
+    for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False):
         place = dict(zip(KEYS, map(str, key), strict=True))
         estimate = table_interval(sample_values(scores), None, metrics[place["metric"]], place["protocol"])
         records.append({**place, **_numbers(scores, estimate, asked)})
@@ -219,7 +230,8 @@ def _section_order(sections: pd.Series) -> pd.Series:
 def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
-    scored = tidy[tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))]
+    kept = tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))
+    scored = tidy.loc[kept, [*keys, "method", "sample", STRATUM, ROLE]]
     column = scored.groupby(keys, sort=False).ngroup().to_numpy()
     sample = scored.groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
     place = column * (sample.max(initial=0) + 1) + sample
@@ -237,7 +249,7 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
 
 
 def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float | str]:
-    rows = Counter(scores["run"])
+    rows = scores["run"].value_counts()
     identical = (scores["status"].to_numpy(object) == IDENTICAL) & scores["value"].isna().to_numpy()
     return {
         "mean": estimate.mean,
@@ -245,7 +257,7 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
         "high": estimate.high,
         "standard_error": estimate.standard_error,
         "n_scored": int(scores["value"].notna().sum()) if estimate.count else 0,
-        "n_asked": sum(max(count, asked.get(str(run), 0)) for run, count in rows.items()),
+        "n_asked": sum(max(int(count), asked.get(str(run), 0)) for run, count in rows.items() if count),
         "n_capped": int(scores[CAPPED].sum()),
         "n_identical": int(identical.sum()),
         "role": str(scores[ROLE].iloc[0]),

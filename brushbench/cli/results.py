@@ -10,6 +10,7 @@ from brushbench.cli.failures import failure_summary
 from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
+from brushbench.runs.looking import changed_images, looking_once
 
 if TYPE_CHECKING:
     from brushbench.core.options import Value
@@ -65,6 +66,7 @@ def add_gallery(runs: "Sequence[Run]", folder: Path, names: object = None) -> No
     click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder, names)}")
 
 
+@looking_once()
 def tables(
     runs: "Sequence[Run]",
     *,
@@ -107,7 +109,7 @@ def print_changed(runs: "Sequence[Run]") -> bool:
     """Report images that have changed since they were stored, and return whether there are any."""
     found = False
     for run in runs:
-        if changed := run.changed_images():
+        if changed := changed_images(run):
             name, what = next(iter(changed.items()))
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
             tell(one_line(f"not scored: {name} in {run.path}: {what}{more}"))

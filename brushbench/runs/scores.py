@@ -37,6 +37,7 @@ from brushbench.core.metric_info import MetricInfo
 from brushbench.core.registry import metric_info
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import run_folders
+from brushbench.runs.looking import changed_images
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ADDED = ("ceiling", "lowest", "highest", "compared")
@@ -83,7 +84,7 @@ def read_scores(run: Run) -> Scores | None:
     Raises `UserError` if the file can't be read.
     """
     scores = _stored(run)
-    found = capture(run.changed_images) if scores else {}
+    found = capture(changed_images, run) if scores else {}
     # The scores can be read even if the ledger is damaged; code that needs the ledger reports the damage.
     changed = {} if isinstance(found, Failure) else found
     lost = [name for name in changed if scores and name in scores.table.index]

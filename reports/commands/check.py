@@ -10,6 +10,7 @@ import click
 from brushbench.cli.progress import while_reading
 from brushbench.cli.results import SOME_FAILED, print_changed
 from brushbench.core.errors import UserError, one_line
+from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.reports.baseline import Baseline
@@ -48,6 +49,7 @@ FORMATS = ("text", "markdown", "json", "junit")
     show_default=True,
     help="Format of the table.",
 )
+@looking_once()
 def check_command(
     runs: tuple[str, ...],
     target: str | None,

@@ -11,6 +11,7 @@ from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
+from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Names, Style
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="Take names from a file that `report --style` takes; the command line wins.",
 )
 @verbosity_options
+@looking_once()
 def gallery_command(
     runs: tuple[str, ...],
     output: str,

@@ -14,6 +14,7 @@ from brushbench.reports.commands.details import print_details
 from brushbench.reports.commands.given_runs import given_runs
 from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
 from brushbench.reports.commands.style_options import figure_style, style_options, table_style
+from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Style
@@ -72,6 +73,7 @@ SECTIONS = {
 )
 @sheet_options
 @style_options
+@looking_once()
 def report_command(
     runs: tuple[str, ...],
     table_format: str,
@@ -146,6 +148,7 @@ def report_command(
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Seed of the bootstrap."
 )
+@looking_once()
 def compare_command(a: str, b: str, table_format: str, metric: str | None, samples: int, output: str, seed: int) -> int:
     """Compare runs sample by sample. A and B are run folders, or folders that contain them.
 

@@ -12,6 +12,7 @@ from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.reports.commands.given_runs import given_runs
 from brushbench.reports.commands.sheet_options import CROPS
+from brushbench.runs.looking import looking_once
 
 NARROWEST, WIDEST = 60, 200
 
@@ -20,6 +21,7 @@ NARROWEST, WIDEST = 60, 200
 @click.argument("arguments", nargs=-1, required=True, metavar="RUN... ID")
 @click.option("--sheet", metavar="FILE", help="Also draw the sample with all methods: .png, .svg or .pdf.")
 @click.option("--crop", type=click.Choice(CROPS), help="With --sheet: show only the surroundings of the mask.")
+@looking_once()
 def show_sample_command(arguments: Sequence[str], sheet: str | None, crop: str | None) -> int:
     """Show one sample across methods: scores with their percentile in the run, status, and how to make it again.
 

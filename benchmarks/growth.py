@@ -1,0 +1,205 @@
+"""How do the time and the memory of each command grow with the number of samples?
+
+    python benchmarks/growth.py                              # up to 100,000 samples; an hour of CPU time
+    python benchmarks/growth.py --sizes 1000,10000 --only 'compare/report*'
+    python benchmarks/growth.py --write                      # also store the table in benchmarks/results/growth.txt
+
+Writes complete runs of synthetic scores (`growing_runs.py`), and runs each command in a process of its own. Prints its
+CPU-seconds, its peak of resident memory, and exponents: 1 is linear growth, 2 is quadratic. What a command needs for
+ten samples, which is mostly its start, is subtracted before. Ends with 1 if an exponent is over the limit, or `compare`
+needs more memory than it may.
+"""
+
+import argparse
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import pairwise
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+KEPT = Path(__file__).parent / "results" / "growth.txt"
+START = 10
+"""Samples of the runs that show what a command needs to start."""
+MOST_EXPONENT, MOST_OF_COMPARE = 1.1, 1024
+"""The limits: of every exponent, and MiB of `compare`."""
+CLEAR = {"seconds": 0.5, "memory": 32.0}
+"""What a command must need beside its start, in seconds and MiB, at the smaller of two sizes for an exponent."""
+DATA = ("--dataset", "folder", "--root", "{place}/data", "--batch-size", "4", "--device", "cpu")
+NO_NETWORKS = ("--metrics", "psnr,mse,ssim,seam")
+RUNS, ONE, OTHER = (
+    "{place}/runs/folder-inside",
+    "{place}/runs/folder-inside/telea",
+    "{place}/runs/folder-inside/navier-stokes",
+)
+PART_OF_REPORT = """
+import sys
+from brushbench.reports.frame import frame
+print(len(frame(sys.argv[1])))
+"""
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "status": ("status", RUNS),
+    "show": ("show", RUNS, "000007"),
+    "report": ("report", RUNS),
+    "report, JSON": ("report", RUNS, "--format", "json"),
+    "report, HTML": ("report", RUNS, "--format", "html"),
+    "report, paper, LaTeX": ("report", RUNS, "--table", "paper", "--format", "latex"),
+    "report, significant": ("report", RUNS, "--significant"),
+    "report, by tag": ("report", RUNS, "--by", "subject"),
+    "report, by mask size": ("report", RUNS, "--by", "mask-size"),
+    "report, distributions": ("report", RUNS, "--figure", "{work}/figure.png"),
+    "report, trade-off": ("report", RUNS, "--figure", "{work}/figure.png", "--kind", "trade-off"),
+    "report, sheet": ("report", RUNS, "--sheet", "{work}/sheet.png"),
+    "report, worst": ("report", RUNS, "--sheet", "{work}/sheet.png", "--worst", "4", "--metric", "psnr"),
+    "compare": ("compare", ONE, OTHER, "--output", "{work}/comparison"),
+    "compare, JSON": ("compare", ONE, OTHER, "--output", "{work}/comparison", "--format", "json"),
+    "check --write": ("check", RUNS, "--write", "{place}/baseline.json"),
+    "check --against": ("check", RUNS, "--against", "{place}/baseline.json"),
+    "frame (Python)": ("-c", PART_OF_REPORT, RUNS),
+    "score, complete": ("score", ONE, *NO_NETWORKS, "--root", "{place}/data"),
+    "run, complete": ("run", "--method", "telea", *DATA, *NO_NETWORKS, "--output", "{place}/runs", "-q"),
+    "sweep, complete": (
+        *("sweep", "--method", "telea", "--vary", "radius=3,5", *DATA, *NO_NETWORKS, "--output", "{place}/runs", "-q"),
+        *("--figure", "{work}/sweep.png"),
+    ),
+    "gallery": ("gallery", RUNS, "--output", "{place}/gallery", "-q"),
+    "gallery, again": ("gallery", RUNS, "--output", "{place}/gallery", "-q"),
+}
+"""Each with its arguments; `{place}` is the folder of its runs, `{work}` one for what it writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a command needed."""
+
+    seconds: float
+    """CPU time of all threads, with that of the system."""
+    memory: float
+    """Peak of resident memory, MiB."""
+
+
+def main() -> int:
+    """Print the table; return 1 if a limit is exceeded."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="1000,10000,100000", help="numbers of samples, each ten times the last")
+    parser.add_argument("--only", default="*", help="names of commands, with * for any text, separated by /")
+    parser.add_argument("--keep", metavar="DIR", help="folder for the runs, which are kept and used again")
+    parser.add_argument("--write", action="store_true", help=f"store the table in {KEPT.relative_to(ROOT)}")
+    given = parser.parse_args()
+    sizes = [int(size) for size in given.sizes.split(",")]
+    names = [name for name in COMMANDS if any(fnmatch(name, pattern) for pattern in given.only.split("/"))]
+    place = Path(given.keep or tempfile.mkdtemp())
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        found = {name: {} for name in names}
+        for size in (START, *sizes):
+            runs = made(place, size)
+            for name in names:
+                found[name][size] = used(COMMANDS[name], runs, place)
+                print(f"{size:7} {name:24} {told(found[name][size])}", file=sys.stderr, flush=True)
+    finally:
+        if not given.keep:
+            shutil.rmtree(place)
+    text, excess = described(found, sizes)
+    print(text)
+    if given.write:
+        KEPT.write_text(f"{text}\n", encoding="utf-8")
+    return int(bool(excess))
+
+
+def made(place: Path, count: int) -> Path:
+    """Write the data set and runs of so many samples, unless an earlier call has kept them."""
+    folder, complete = place / f"{count}", place / f"{count}.complete"
+    if not complete.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        script = Path(__file__).with_name("growing_runs.py")
+        subprocess.run([sys.executable, script, folder, str(count)], check=True, env=environment())
+        complete.touch()
+    return folder
+
+
+def used(arguments: Sequence[str], runs: Path, place: Path) -> Used:
+    """Run a command in a process of its own; this one is small, as a child's peak begins at that of its parent."""
+    work = place / "work"
+    work.mkdir(exist_ok=True)
+    filled = [each.replace("{place}", str(runs)).replace("{work}", str(work)) for each in arguments]
+    command = [sys.executable, *([] if filled[0] == "-c" else ["-m", "brushbench"]), *filled]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment(), cwd=work)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()[-2000:]}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Used(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**20)
+
+
+def environment() -> dict[str, str]:
+    """Return that of the commands: one thread for arithmetic, as CPU time is counted, and nothing from a network."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+
+
+def exponent(found: Mapping[int, Used], small: int, large: int, what: str) -> float:
+    """Return the slope between two sizes, logarithmic, without what the start needs; NaN if that is nearly all."""
+    low, high = (getattr(found[size], what) - getattr(found[START], what) for size in (small, large))
+    if low < CLEAR[what] or high <= 0:
+        return math.nan
+    return math.log(high / low) / math.log(large / small)
+
+
+def told(found: Used) -> str:
+    """Return the time and the memory in words."""
+    return f"{found.seconds:.1f} s, {found.memory:.0f} MiB"
+
+
+def described(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int]) -> tuple[str, list[str]]:
+    """Return the tables with everything that a reader must know, and what is over a limit."""
+    excess = [
+        f"{name}: exponent {slope:.2f} of {what} from {small} to {large}"
+        for name, own in found.items()
+        for what in CLEAR
+        for small, large in pairs(sizes)
+        if (slope := exponent(own, small, large, what)) > MOST_EXPONENT
+    ]
+    excess += [
+        f"{name}: {most:.0f} MiB"
+        for name, own in found.items()
+        if name.startswith("compare") and (most := max(each.memory for each in own.values())) > MOST_OF_COMPARE
+    ]
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
+    lines = [f"$ python benchmarks/growth.py   # {date}, {machine}, shared with other processes", ""]
+    for title, what in (("CPU-seconds", "seconds"), ("peak memory, MiB", "memory")):
+        lines += [title, "", *table(found, sizes, what), ""]
+    limits = f"limits: exponent {MOST_EXPONENT}, {MOST_OF_COMPARE} MiB for compare"
+    return "\n".join([*lines, f"{limits}; over them: {'; '.join(excess) or 'nothing'}"]), excess
+
+
+def table(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int], what: str) -> list[str]:
+    """Return the lines of a table: a command each, by the number of samples, then the exponents."""
+    heads = ["command", f"{START}", *map(str, sizes), *(f"{small} to {large}" for small, large in pairs(sizes))]
+    rows = [heads]
+    for name, own in found.items():
+        numbers = [f"{getattr(own[size], what):.{1 if what == 'seconds' else 0}f}" for size in (START, *sizes)]
+        slopes = [exponent(own, small, large, what) for small, large in pairs(sizes)]
+        rows.append([name, *numbers, *("-" if math.isnan(slope) else f"{slope:.2f}" for slope in slopes)])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|---" + "|---:" * (len(heads) - 1) + "|", *lines[1:]]
+
+
+def pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the neighbours among the sizes."""
+    return list(pairwise(sizes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
