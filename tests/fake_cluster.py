@@ -38,7 +38,7 @@ class Say:
 class FakePool:
     """Workers that compute in this process; what they answer comes at a time of the simulated clock."""
 
-    worker: ClusterWorker
+    setting: WorkerSetting
     room: int = 3
     """The number of workers that the cluster has room for."""
     seconds: int | float = 1.0
@@ -65,6 +65,7 @@ class FakePool:
         self._order = itertools.count()
         self._asked: dict[str, float] = {}
         self._pids = itertools.count(100)
+        self.workers: dict[str, ClusterWorker] = {}
 
     def clock(self) -> float:
         return self.now
@@ -74,17 +75,18 @@ class FakePool:
 
     def start(self, name: str) -> None:
         self.there.append(name)
+        self.workers[name] = ClusterWorker(self.setting)
         self.later(name, "here", Location(self.machine(name), next(self._pids)), self.starts.get(name, 0.1))
 
     def load(self, name: str) -> None:
-        self.later(name, "load", self.loads(name, self.worker.load()), 1.0)
+        self.later(name, "load", self.loads(name, self.workers[name].load()), 1.0)
 
     def share(self, name: str, folder: str, token: str) -> None:
-        self.later(name, "share", self.worker.share(folder, token), 0.1)
+        self.later(name, "share", self.workers[name].share(folder, token), 0.1)
 
     def do(self, name: str, assignment: Assignment) -> None:
         self.handed_out.append((name, assignment.numbers))
-        answer: Answer = self.worker.do(assignment)
+        answer: Answer = self.workers[name].do(assignment)
         if self.now < self.full_until:
             answer = NoRoom("ObjectStoreFullError: no room")
         self.later(name, "do", answer, self.seconds * len(assignment.numbers) * self.slow.get(name, 1.0))
@@ -130,7 +132,7 @@ class FakePool:
 
 def pool_of(errand: Errand, **more: object) -> FakePool:
     """A pool whose workers have an errand."""
-    return FakePool(ClusterWorker(WorkerSetting(errand, str(Path.cwd()), 1)), **more)
+    return FakePool(WorkerSetting(errand, str(Path.cwd()), 1), **more)
 
 
 def pool_for(config: RunConfig, **more: object) -> FakePool:

@@ -257,10 +257,8 @@ def test_workers_that_share_the_folder_store_their_images_themselves(config: Run
 def test_a_machine_without_the_shared_folder_is_left_out(config: RunConfig, whole, tmp_path: Path) -> None:
     config = replace(config, engine="ray", store="shared")
     pool, say = pool_for(config, room=2), Say()
-    share, elsewhere = pool.worker.share, tmp_path / "elsewhere"
-    pool.share = lambda name, folder, claim: pool.later(
-        name, "share", share(str(elsewhere) if name == "worker 2" else folder, claim), 0.1
-    )
+    share, elsewhere = pool.share, tmp_path / "elsewhere"
+    pool.share = lambda name, folder, claim: share(name, str(elsewhere) if name == "worker 2" else folder, claim)
     assert digests(made_by(config, pool, say)) == whole
     told = f"worker 2 (node1, process 101) is left out: {elsewhere} is not the run's folder there; valid: a folder that"
     assert say.lines == [f"{told} all nodes share, or --store driver"]

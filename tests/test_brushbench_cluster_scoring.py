@@ -130,14 +130,16 @@ def test_workers_that_end_freeze_and_join_at_random(seed: int, run: Run, metrics
     assert run.scores_path().read_bytes() == whole
 
 
-def test_a_worker_that_does_not_see_the_run_folder_gets_the_images(run: Run, metrics: list[str], whole: bytes) -> None:
+def test_a_worker_that_does_not_see_the_run_folder_gets_the_images(
+    run: Run, metrics: list[str], whole: bytes, tmp_path: Path
+) -> None:
     given: list[Assignment] = []
 
     def make(errand: object) -> FakePool:
         pool = watched(pool_of(errand, room=2), given)
-        share = pool.worker.share
-        pool.share = lambda name, folder, token: pool.later(
-            name, "share", FolderSeen(False) if name == "worker 2" else share(folder, token), 0.1
+        share = pool.share
+        pool.share = lambda name, folder, token: share(
+            name, str(tmp_path / "elsewhere") if name == "worker 2" else folder, token
         )
         return pool
 
@@ -156,8 +158,8 @@ def test_a_worker_in_another_folder_of_the_same_name_does_not_read_from_it(run: 
 
     def make(errand: object) -> FakePool:
         pool = watched(pool_of(errand, room=1), errands)
-        share = pool.worker.share
-        pool.share = lambda name, _, token: pool.later(name, "share", share(str(tmp_path / "elsewhere"), token), 0.1)
+        share = pool.share
+        pool.share = lambda name, _, token: share(name, str(tmp_path / "elsewhere"), token)
         return pool
 
     scored_by(run, make, metrics=["mse"])
@@ -299,3 +301,71 @@ def test_papercut_has_images_and_scores_of_one_process(
     assert sums(run) == sums(expected)
     assert run.scores_path().read_bytes() == expected.scores_path().read_bytes()
     assert len({name for name, _ in pool.handed_out}) == min(workers, 3 if method == "brushnet" else 7)
+
+
+def test_images_that_end_every_worker_end_scoring_with_their_names(run: Run, metrics: list[str]) -> None:
+    def make(errand: object) -> FakePool:
+        pool = pool_of(errand, room=2)
+        do = pool.do
+
+        def ending(name: str, assignment: Assignment) -> None:
+            do(name, assignment)
+            if 2 in assignment.numbers:
+                pool.end(name)
+
+        pool.do = ending
+        return pool
+
+    with pytest.raises(UserError, match="every worker that scores these samples ends: 000000016, 000000017, "):
+        scored_by(run, make, metrics=metrics)
+    assert not run.scores_path().exists()
+
+
+def test_images_that_find_no_room_are_sent_again(run: Run, metrics: list[str], whole: bytes) -> None:
+    scored_by(run, of(room=2, full_until=9.0), metrics=metrics)
+    assert run.scores_path().read_bytes() == whole
+
+
+def test_an_object_store_that_stays_full_ends_scoring(run: Run, metrics: list[str]) -> None:
+    told = "object store is full: ObjectStoreFullError: no room; valid: more memory, or a run folder that all nodes see"
+    with pytest.raises(UserError, match=told):
+        scored_by(run, of(room=1, full_until=1e9), metrics=metrics)
+
+
+FATAL = """
+import os
+import signal
+from placed import Placed as Sound
+
+class Placed(Sound):
+    def __call__(self, batch, images):
+        try:
+            os.close(os.open(FLAG, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return super().__call__(batch, images)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_worker_of_a_real_cluster_dies_while_it_scores(brushbench, write_bench, metrics, tmp_path: Path) -> None:
+    import ray
+
+    flag = tmp_path / "flag"
+    (tmp_path / "fatal.py").write_text(FATAL.replace("FLAG", repr(str(flag))))
+    asked = ("--metrics", f"psnr,{tmp_path}/fatal.py:Placed")
+    data = ("--dataset", "brushbench", "--root", write_bench(count=20))
+    flag.touch()
+    pictures = tmp_path / "bench" / "images"
+    assert brushbench("score", "--images", pictures, *data, "--output", tmp_path / "whole", *asked)[0] == 0
+    flag.unlink()
+    engine = ("--engine", "ray", "--workers", 2)
+    try:
+        code, _, err = brushbench("score", "--images", pictures, *data, "--output", tmp_path / "runs", *asked, *engine)
+    finally:
+        ray.shutdown()
+    assert code == 0, err
+    assert flag.exists(), "no worker has died"
+    found = [tmp_path / name / "brushbench-inside" / "external" / "scores.parquet" for name in ("whole", "runs")]
+    assert found[0].read_bytes() == found[1].read_bytes()
