@@ -37,9 +37,10 @@ class DiffusionOptions:
     """Use the EMA weights of a `base` that is a single file with both kinds."""
     blend: Blend = "none"
     """How known pixels are put back into the result: not at all, exactly (`paste`), or with the mask's edge blurred.
-    Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.2."""
+    Paper: Ju et al., BrushNet, arXiv:2403.06976, on blending with a blurred mask."""
     blur: int = 21
-    """Kernel size of `blend=blur`; odd. Unit: pixels. Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.2."""
+    """Kernel size of `blend=blur`; odd. Unit: pixels.
+    Paper: Ju et al., BrushNet, arXiv:2403.06976, on blending with a blurred mask."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: keep each model on the GPU only while it is needed, for small GPUs."""
 

@@ -104,7 +104,7 @@ class LPIPS:
     """
 
     net: NetName = "squeeze"
-    """Backbone whose features are compared. Paper: Zhang et al., arXiv:1801.03924, section 3."""
+    """Backbone whose features are compared. Paper: Zhang et al., arXiv:1801.03924, which compares them."""
     backbone: str | None = None
     """A safetensors file or torch checkpoint of torchvision's feature layers; None: torchvision's own weights."""
     region: Region = "known"

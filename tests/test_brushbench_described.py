@@ -128,9 +128,10 @@ def test_all_of_an_option_is_printed(brushbench) -> None:
         "steps Number of denoising steps. Default: 50. With --weights papercut: 12. Values: whole number from 1 to "
         "1000. Unit: steps."
     ) in text
-    assert "Default: none. Values: paste, blur or none. Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.2." in (
-        text
-    )
+    assert (
+        "Default: none. Values: paste, blur or none. Paper: Ju et al., BrushNet, arXiv:2403.06976, on blending with a "
+        "blurred mask."
+    ) in text
 
 
 def test_a_family_without_the_method_replaces_no_default(brushbench) -> None:

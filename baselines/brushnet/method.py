@@ -1,4 +1,4 @@
-"""Inpainting with BrushNet: arXiv:2403.06976, section 3, and the official `evaluate_brushnet.py`."""
+"""Inpainting with BrushNet: arXiv:2403.06976, and the official `evaluate_brushnet.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class BrushNetOptions(ConditioningOptions):
 
     scale: float = 1.0
     """Preservation scale w: factor of the features that the branch adds; 0 turns it off. Unit: factor.
-    Paper: Ju et al., BrushNet, arXiv:2403.06976, section 4.3."""
+    Paper: Ju et al., BrushNet, arXiv:2403.06976, on the preservation scale."""
     brushnet: str | None = None
     """Folder or hub id of another BrushNet branch."""
     lora: str | None = None

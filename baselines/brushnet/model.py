@@ -25,7 +25,7 @@ ATTENTION_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2
 class BrushNetModel(ModelMixin, ConfigMixin):
     """BrushNet's branch for Stable Diffusion 1.5 or SDXL, built from diffusers' blocks.
 
-    Ju et al., arXiv:2403.06976, section 3.2. It reads noisy latents, latents of the masked image and the mask of the
+    Ju et al., arXiv:2403.06976. It reads noisy latents, latents of the masked image and the mask of the
     known pixels, and returns `Residuals` for a `UNet2DConditionModel` of the same widths. Folders of official
     checkpoints load with `from_pretrained`.
 

@@ -97,7 +97,7 @@ def take_residuals(unet: UNet2DConditionModel) -> None:
 def with_residuals(unet: UNet2DConditionModel, residuals: Residuals) -> Iterator[UNet2DConditionModel]:
     """The UNet, with the residuals added to its hidden states while the context is open.
 
-    BrushNet, section 3.2 and equation 2. Each hidden state is changed where it is computed, so the skip connections
+    Ju et al., arXiv:2403.06976. Each hidden state is changed where it is computed, so the skip connections
     carry the residual too; only the skip of the first convolution is taken before.
 
     If the UNet is called with a multiple of the residuals' rows (the halves of the guidance, one after the other), they

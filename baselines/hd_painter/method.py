@@ -44,12 +44,12 @@ class HDPainterOptions(DiffusionOptions):
 
     negative_prompt: str = NEGATIVE
     painta: bool = True
-    """Whether to use Prompt-Aware Introverted Attention. Paper: Manukyan et al., arXiv:2312.14091, section 3.3."""
+    """Whether to use Prompt-Aware Introverted Attention. Paper: Manukyan et al., arXiv:2312.14091, on PAIntA."""
     rasg: bool = True
-    """Whether to use Reweighting Attention Score Guidance. Paper: Manukyan et al., arXiv:2312.14091, section 3.4."""
+    """Whether to use Reweighting Attention Score Guidance. Paper: Manukyan et al., arXiv:2312.14091, on RASG."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.1
     """RASG's eta. It is not DDIM's eta: the official sigma is many times smaller than DDIM's. Unit: factor.
-    Paper: Manukyan et al., arXiv:2312.14091, section 3.4."""
+    Paper: Manukyan et al., arXiv:2312.14091, on RASG."""
     positive_prompt: str = POSITIVE
     """Text that is added to every caption."""
 

@@ -26,7 +26,7 @@ RANDOM: dict[Shape, float] = {"brush": 1.0}
 
 @final
 class BrushNetPart:
-    """Training of BrushNet, Ju et al., arXiv:2403.06976, section 3: only the branch learns."""
+    """Training of BrushNet, Ju et al., arXiv:2403.06976: only the branch learns."""
 
     def __init__(self, name: str, shapes: dict[Shape, float], encoded: EncodedCorpus, output: Path) -> None:
         self.name = name

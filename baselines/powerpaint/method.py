@@ -42,10 +42,10 @@ class PowerPaintOptions(SampledOptions):
     checkpoint: str | None = None
     """Folder or hub id as published: `ppt-v1` for version 1, `PowerPaint_Brushnet` for version 2."""
     task: Task = "text-guided"
-    """What to put into the hole. Paper: Zhuang et al., arXiv:2312.03594, section 3.2."""
+    """What to put into the hole. Paper: Zhuang et al., arXiv:2312.03594, on task prompts."""
     fitting: Annotated[float, Field(ge=0, le=1)] = 1.0
     """How closely a shape-guided object should fit the hole. Unit: share.
-    Paper: Zhuang et al., arXiv:2312.03594, section 3.2."""
+    Paper: Zhuang et al., arXiv:2312.03594, on interpolating task prompts."""
 
 
 @final

@@ -18,10 +18,13 @@ from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Style
+    from brushbench.reports.tables import TableOptions
     from brushbench.runs.folder import Run
 
 TABLE_FORMATS = ("text", "markdown", "latex", "csv", "json", "html")
 TABLES = ("summary", "paper", "ablation")
+COMPONENTS = "components"
+"""The table of variance components, which has formats of its own."""
 FIGURES = ("distributions", "trade-off")
 COMPARISON_FORMATS = ("text", "markdown", "csv", "json")
 SECTIONS = {
@@ -47,7 +50,13 @@ SECTIONS = {
     metavar=choices(TABLE_FORMATS),
     help="Format of the table.",
 )
-@click.option("--table", default="summary", show_default=True, metavar=choices(TABLES), help="Kind of table.")
+@click.option(
+    "--table",
+    default="summary",
+    show_default=True,
+    metavar=choices([*TABLES, COMPONENTS]),
+    help="Kind of table. components: variance between images and seeds.",
+)
 @click.option(
     "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
 )
@@ -104,6 +113,11 @@ def report_command(
 
     found, damaged = given_runs(runs)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
+    if table == COMPONENTS:
+        told = _components(found, wanted, table_format, sheet or figure)
+        before_printing()
+        click.echo(told)
+        return _trouble(found, damaged)
     report = tables.make_report(found, wanted)
     printed = formats.printed(report, table_format)
     if sheet:
@@ -204,6 +218,22 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
     else:
         click.echo(render_votes(found, table_format))
     return 0
+
+
+def _components(runs: "Sequence[Run]", wanted: "TableOptions", table_format: str, drawn: str | None) -> str:
+    """Return the table of variance components. Raises `UserError` for options that it can't have."""
+    if drawn or wanted.by or wanted.significant or wanted.with_published or wanted.strict:
+        told = "--sheet, --figure, --by, --significant, --with-published or --strict"
+        raise UserError(f"--table {COMPONENTS} has no {told}; valid: --format, --rows, --splits, --rename, --decimals")
+    from brushbench.reports.formats import is_terminal
+    from brushbench.reports.variance_tables import render_variances, variances_of
+
+    found = variances_of(runs, wanted.style)
+    if table_format == "text" and is_terminal():
+        from brushbench.reports.formats.variances import terminal_variances
+
+        return terminal_variances(found)
+    return render_variances(found, table_format)
 
 
 def text_table(runs: "Sequence[Run]", style: "Style | None" = None) -> str:
