@@ -31,7 +31,7 @@ START = 10
 """Samples of the runs that show what a command needs to start."""
 MOST_EXPONENT, MOST_OF_COMPARE = 1.1, 1024
 """The limits: of every exponent, and MiB of `compare`."""
-CLEAR = {"seconds": 0.5, "memory": 32.0}
+CLEAR = {"seconds": 1.5, "memory": 40.0}
 """What a command must need beside its start, in seconds and MiB, at the smaller of two sizes for an exponent."""
 DATA = ("--dataset", "folder", "--root", "{place}/data", "--batch-size", "4", "--device", "cpu")
 NO_NETWORKS = ("--metrics", "psnr,mse,ssim,seam")
@@ -74,6 +74,9 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "gallery, again": ("gallery", RUNS, "--output", "{place}/gallery", "-q"),
 }
 """Each with its arguments; `{place}` is the folder of its runs, `{work}` one for what it writes."""
+ALIKE = ("report, JSON", "report, HTML", "report, paper, LaTeX", "report, by*", "report, trade-off", "compare, JSON")
+MOST_ALIKE = 10_000
+"""These do nearly what another command does, so that they aren't measured with more samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def main() -> int:
         for size in (START, *sizes):
             runs = made(place, size)
             for name in names:
+                if size > MOST_ALIKE and any(fnmatch(name, pattern) for pattern in ALIKE):
+                    continue
                 found[name][size] = used(COMMANDS[name], runs, place)
                 print(f"{size:7} {name:24} {told(found[name][size])}", file=sys.stderr, flush=True)
     finally:
@@ -150,6 +155,8 @@ def environment() -> dict[str, str]:
 
 def exponent(found: Mapping[int, Used], small: int, large: int, what: str) -> float:
     """Return the slope between two sizes, logarithmic, without what the start needs; NaN if that is nearly all."""
+    if small not in found or large not in found:
+        return math.nan
     low, high = (getattr(found[size], what) - getattr(found[START], what) for size in (small, large))
     if low < CLEAR[what] or high <= 0:
         return math.nan
@@ -189,11 +196,16 @@ def table(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int], what: s
     heads = ["command", f"{START}", *map(str, sizes), *(f"{small} to {large}" for small, large in pairs(sizes))]
     rows = [heads]
     for name, own in found.items():
-        numbers = [f"{getattr(own[size], what):.{1 if what == 'seconds' else 0}f}" for size in (START, *sizes)]
+        numbers = [cell(getattr(own.get(size), what, math.nan), what) for size in (START, *sizes)]
         slopes = [exponent(own, small, large, what) for small, large in pairs(sizes)]
-        rows.append([name, *numbers, *("-" if math.isnan(slope) else f"{slope:.2f}" for slope in slopes)])
+        rows.append([name, *numbers, *(cell(slope, "slope") for slope in slopes)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|---" + "|---:" * (len(heads) - 1) + "|", *lines[1:]]
+
+
+def cell(value: float, what: str) -> str:
+    """Return a number for a table."""
+    return "-" if math.isnan(value) else f"{value:.{ {'seconds': 1, 'memory': 0, 'slope': 2}[what] }f}"
 
 
 def pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from brushbench.reports.comparison_tables import ends
 from brushbench.reports.pairing import RunPair
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import LedgerEntry
+from brushbench.runs.ledger import LedgerEntry, entries
 
 SIDE = 144
 """The longer side of the thumbnails, pixels."""
@@ -33,12 +33,12 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
     title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
     wanted = {str(name) for _, own in shown for name in own.index}
-    painted = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    stored = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
     parts = [
         table(
             f"{name} for B. {title}",
             (*SOURCE_AND_INPUT, f"A: {pair.label_a}", f"B: {pair.label_b}"),
-            [_row(str(sample), float(change), painted, dataset) for sample, change in own.items()],
+            [_row(str(sample), float(change), stored, dataset) for sample, change in own.items()],
         )
         for name, own in shown
     ]
@@ -49,17 +49,18 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
 
 
 def _entries(run: Run, wanted: Container[str]) -> Entries:
-    return {name: entry for name, entry in run.ledger().items() if name in wanted}
+    lines = entries(run.ledger_path(), run.record.fingerprint)
+    return {entry.id: entry for entry in lines if entry.id in wanted}
 
 
-def _row(name: str, change: float, painted: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
+def _row(name: str, change: float, stored: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
     """Grey pictures for what can't be read any more."""
     about = f"{change:+.4g} {name}"
     try:
         sample = dataset[dataset.ids.index(name)]
     except SampleError as error:
         return [_missing()] * 4, f"{about}: {error}"
-    images = [_painted(run, entries.get(name)) for run, entries in painted]
+    images = [_painted(run, own.get(name)) for run, own in stored]
     return [*source_and_input(sample, SIDE), *images], f"{about}: {sample.caption}"
 
 
