@@ -15,7 +15,7 @@ from brushbench.reports.comparison_tables import ends
 from brushbench.reports.pairing import RunPair
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
-from brushbench.runs.ledger import LedgerEntry, entries
+from brushbench.runs.ledger import LedgerEntry
 
 SIDE = 144
 """The longer side of the thumbnails, pixels."""
@@ -28,12 +28,13 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
 
     Raises `UserError` if the data set is missing or has changed.
     """
-    dataset = dataset_of(pair.a)
     best, worst = ends(improvements(pair, metric), count)
-    title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
     wanted = {str(name) for _, own in shown for name in own.index}
+    # Ledgers and data set are large, so what is needed of the former is read before the latter is in memory.
     stored = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    dataset = dataset_of(pair.a)
+    title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     parts = [
         table(
             f"{name} for B. {title}",
@@ -49,8 +50,7 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
 
 
 def _entries(run: Run, wanted: Container[str]) -> Entries:
-    lines = entries(run.ledger_path(), run.record.fingerprint)
-    return {entry.id: entry for entry in lines if entry.id in wanted}
+    return {name: entry for name, entry in run.ledger().items() if name in wanted}
 
 
 def _row(name: str, change: float, stored: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
