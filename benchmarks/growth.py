@@ -11,6 +11,7 @@ needs more memory than it may.
 """
 
 import argparse
+import json
 import math
 import os
 import platform
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
@@ -31,7 +32,7 @@ START = 10
 """Samples of the runs that show what a command needs to start."""
 MOST_EXPONENT, MOST_OF_COMPARE = 1.1, 1024
 """The limits: of every exponent, and MiB of `compare`."""
-CLEAR = {"seconds": 0.5, "memory": 32.0}
+CLEAR = {"seconds": 1.5, "memory": 40.0}
 """What a command must need beside its start, in seconds and MiB, at the smaller of two sizes for an exponent."""
 DATA = ("--dataset", "folder", "--root", "{place}/data", "--batch-size", "4", "--device", "cpu")
 NO_NETWORKS = ("--metrics", "psnr,mse,ssim,seam")
@@ -74,6 +75,9 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "gallery, again": ("gallery", RUNS, "--output", "{place}/gallery", "-q"),
 }
 """Each with its arguments; `{place}` is the folder of its runs, `{work}` one for what it writes."""
+ALIKE = ("report, JSON", "report, HTML", "report, paper, LaTeX", "report, by*", "report, trade-off", "compare, JSON")
+MOST_ALIKE = 10_000
+"""These do nearly what another command does, so that they aren't measured with more samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,40 @@ class Used:
     """Peak of resident memory, MiB."""
 
 
+class Measured:
+    """What is measured already, in a file: a call that is stopped, or measures something else, is carried on."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._found: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
+
+    def lacks(self, name: str, size: int) -> bool:
+        """Tell whether a command is still to be measured."""
+        alike = size > MOST_ALIKE and any(fnmatch(name, pattern) for pattern in ALIKE)
+        return not alike and f"{name}/{size}" not in self._found
+
+    def add(self, name: str, size: int, used: Used) -> None:
+        """Store a measurement, and print it on stderr."""
+        self._found[f"{name}/{size}"] = asdict(used)
+        self._file.write_text(json.dumps(self._found, indent=1))
+        print(f"{size:7} {name:24} {used.seconds:.1f} s, {used.memory:.0f} MiB", file=sys.stderr, flush=True)
+
+    def by_size(self, name: str) -> dict[int, Used]:
+        """Return what is known of a command, by the number of samples."""
+        return {
+            int(size): Used(**used)
+            for key, used in self._found.items()
+            for own, size in [key.split("/")]
+            if own == name
+        }
+
+
 def main() -> int:
     """Print the table; return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000,100000", help="numbers of samples, each ten times the last")
     parser.add_argument("--only", default="*", help="names of commands, with * for any text, separated by /")
-    parser.add_argument("--keep", metavar="DIR", help="folder for the runs, which are kept and used again")
+    parser.add_argument("--keep", metavar="DIR", help="folder for runs and results, which are kept and used again")
     parser.add_argument("--write", action="store_true", help=f"store the table in {KEPT.relative_to(ROOT)}")
     given = parser.parse_args()
     sizes = [int(size) for size in given.sizes.split(",")]
@@ -99,16 +131,18 @@ def main() -> int:
     place = Path(given.keep or tempfile.mkdtemp())
     place.mkdir(parents=True, exist_ok=True)
     try:
-        found = {name: {} for name in names}
+        found = Measured(place / "used.json")
         for size in (START, *sizes):
-            runs = made(place, size)
             for name in names:
-                found[name][size] = used(COMMANDS[name], runs, place)
-                print(f"{size:7} {name:24} {told(found[name][size])}", file=sys.stderr, flush=True)
+                if found.lacks(name, size):
+                    runs = made(place, size)
+                    if name == "gallery":
+                        shutil.rmtree(runs / name, ignore_errors=True)
+                    found.add(name, size, used(COMMANDS[name], runs, place))
     finally:
         if not given.keep:
             shutil.rmtree(place)
-    text, excess = described(found, sizes)
+    text, excess = described({name: found.by_size(name) for name in names}, sizes)
     print(text)
     if given.write:
         KEPT.write_text(f"{text}\n", encoding="utf-8")
@@ -150,15 +184,12 @@ def environment() -> dict[str, str]:
 
 def exponent(found: Mapping[int, Used], small: int, large: int, what: str) -> float:
     """Return the slope between two sizes, logarithmic, without what the start needs; NaN if that is nearly all."""
+    if not {START, small, large} <= found.keys():
+        return math.nan
     low, high = (getattr(found[size], what) - getattr(found[START], what) for size in (small, large))
     if low < CLEAR[what] or high <= 0:
         return math.nan
     return math.log(high / low) / math.log(large / small)
-
-
-def told(found: Used) -> str:
-    """Return the time and the memory in words."""
-    return f"{found.seconds:.1f} s, {found.memory:.0f} MiB"
 
 
 def described(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int]) -> tuple[str, list[str]]:
@@ -173,7 +204,8 @@ def described(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int]) -> 
     excess += [
         f"{name}: {most:.0f} MiB"
         for name, own in found.items()
-        if name.startswith("compare") and (most := max(each.memory for each in own.values())) > MOST_OF_COMPARE
+        if name.startswith("compare")
+        and (most := max((each.memory for each in own.values()), default=0.0)) > MOST_OF_COMPARE
     ]
     date = time.strftime("%Y-%m-%d", time.gmtime())
     machine = f"{os.cpu_count()} cores of {platform.machine()}, Python {platform.python_version()}"
@@ -189,11 +221,16 @@ def table(found: Mapping[str, Mapping[int, Used]], sizes: Sequence[int], what: s
     heads = ["command", f"{START}", *map(str, sizes), *(f"{small} to {large}" for small, large in pairs(sizes))]
     rows = [heads]
     for name, own in found.items():
-        numbers = [f"{getattr(own[size], what):.{1 if what == 'seconds' else 0}f}" for size in (START, *sizes)]
+        numbers = [cell(getattr(own.get(size), what, math.nan), what) for size in (START, *sizes)]
         slopes = [exponent(own, small, large, what) for small, large in pairs(sizes)]
-        rows.append([name, *numbers, *("-" if math.isnan(slope) else f"{slope:.2f}" for slope in slopes)])
+        rows.append([name, *numbers, *(cell(slope, "slope") for slope in slopes)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|---" + "|---:" * (len(heads) - 1) + "|", *lines[1:]]
+
+
+def cell(value: float, what: str) -> str:
+    """Return a number for a table."""
+    return "-" if math.isnan(value) else f"{value:.{ {'seconds': 1, 'memory': 0, 'slope': 2}[what] }f}"
 
 
 def pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """The entry point of `python -m brushbench` and of the command `brushbench`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from pathlib import Path
 def main() -> None:
     """Run the command line without importing modules from the working folder."""
     _leave_out_the_working_folder()
+    # Arrow's own allocators keep memory that is free; this must be said before it is loaded, and the user may say more.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from brushbench.cli.main import main as command_line
 
     command_line()

@@ -28,17 +28,18 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
 
     Raises `UserError` if the data set is missing or has changed.
     """
-    dataset = dataset_of(pair.a)
     best, worst = ends(improvements(pair, metric), count)
-    title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
     wanted = {str(name) for _, own in shown for name in own.index}
-    painted = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    # Ledgers and data set are large, so what is needed of the former is read before the latter is in memory.
+    stored = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    dataset = dataset_of(pair.a)
+    title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     parts = [
         table(
             f"{name} for B. {title}",
             (*SOURCE_AND_INPUT, f"A: {pair.label_a}", f"B: {pair.label_b}"),
-            [_row(str(sample), float(change), painted, dataset) for sample, change in own.items()],
+            [_row(str(sample), float(change), stored, dataset) for sample, change in own.items()],
         )
         for name, own in shown
     ]
@@ -52,14 +53,14 @@ def _entries(run: Run, wanted: Container[str]) -> Entries:
     return {name: entry for name, entry in run.ledger().items() if name in wanted}
 
 
-def _row(name: str, change: float, painted: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
+def _row(name: str, change: float, stored: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:
     """Grey pictures for what can't be read any more."""
     about = f"{change:+.4g} {name}"
     try:
         sample = dataset[dataset.ids.index(name)]
     except SampleError as error:
         return [_missing()] * 4, f"{about}: {error}"
-    images = [_painted(run, entries.get(name)) for run, entries in painted]
+    images = [_painted(run, own.get(name)) for run, own in stored]
     return [*source_and_input(sample, SIDE), *images], f"{about}: {sample.caption}"
 
 

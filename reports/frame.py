@@ -41,24 +41,32 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
 
 
 def frame_of(
-    runs: Sequence[Run], scores: Sequence[Scores | None] | None = None, *, over_seeds: bool = False
+    runs: Sequence[Run],
+    scores: Sequence[Scores | None] | None = None,
+    *,
+    over_seeds: bool = False,
+    described: bool = True,
 ) -> pd.DataFrame:
     """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already.
 
-    Unlike in `frame`, the column `run` is categorical, as the paths of folders would fill most of the memory.
-    With `over_seeds`, runs that differ only in their seed share a method.
+    With `over_seeds`, runs that differ only in their seed share a method. Unless `described`, the columns of tags and
+    mask sizes are left out. Unlike in `frame`, the column `run` is categorical, as a long text in every row would take
+    most of the memory.
     """
     read = scores_of(runs) if scores is None else scores
     places = list(zip(runs, read, labels_of(runs, over_seeds=over_seeds), datasets_of(runs), strict=True))
     folders = pd.CategoricalDtype(list(dict.fromkeys(str(run.path) for run in runs)))
+    scored = [(run, own, label, dataset) for run, own, label, dataset in places if own and own.metrics]
+    if not scored:
+        return pd.DataFrame(columns=list(COLUMNS))
+    filled = [_rows(run, own, label, dataset, folders) for run, own, label, dataset in scored]
+    if not described:
+        return pd.concat(filled, ignore_index=True)
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
     filled = [
-        _rows(run, own, label, dataset, folders).assign(**_descriptions(run, own, dataset, shares))
-        for run, own, label, dataset in places
-        if own and own.metrics
+        rows.assign(**_descriptions(run, own, dataset, shares))
+        for rows, (run, own, _, dataset) in zip(filled, scored, strict=True)
     ]
-    if not filled:
-        return pd.DataFrame(columns=list(COLUMNS))
     tidy = pd.concat(filled, ignore_index=True)
     # Runs may have different tags; the columns of the mask stay last.
     last = [name for name in (MASK_SHARE, MASK_SIZE) if name in tidy]

@@ -152,13 +152,14 @@ def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
         # Images that are identical in both, with a metric that has no ceiling.
         same = np.array([old == new == IDENTICAL for old, new in zip(metric.scores, now, strict=True)])
         pairs[same & ~np.isfinite(pairs).all(axis=1)] = 0.0
-        for sample, old, new, (was, is_now) in zip(before.samples, metric.scores, now, pairs, strict=True):
-            had, has = np.isfinite(was) or old == IDENTICAL, np.isfinite(is_now) or new == IDENTICAL
-            if had and not (np.isfinite(was) and np.isfinite(is_now)):
-                lost[sample] = str(new) if isinstance(new, str) else f"{name} was {old}"
-            elif has and not had:
-                added.add(sample)
-        found = _finding(name, metric, pairs[np.isfinite(pairs).all(axis=1)])
+        finite = np.isfinite(pairs)
+        identical = np.array([[score == IDENTICAL for score in own] for own in (metric.scores, now)]).T
+        had, has = (finite | identical).T
+        for place in np.flatnonzero(had & ~finite.all(axis=1)):
+            old, new = metric.scores[place], now[place]
+            lost[before.samples[place]] = str(new) if isinstance(new, str) else f"{name} was {old}"
+        added |= {before.samples[place] for place in np.flatnonzero(has & ~had)}
+        found = _finding(name, metric, pairs[finite.all(axis=1)])
         counts = tuple(capped(scores, infos[name], key[2]) for scores in (metric.scores, now))
         findings.append(replace(found, capped=(counts[0], counts[1])))
     changed = tuple(changes(before.identity, run.record.identity))

@@ -6,7 +6,7 @@ Pure functions of float64 arrays, like those of `brushbench.reports.statistics`,
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int
 
 AT_ONCE = 1 << 22
 """Most numbers to draw at once: 32 MiB."""
@@ -19,8 +19,14 @@ def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray,
     generator = np.random.default_rng(seed)
     for start in range(0, draws, step := max(1, AT_ONCE // count)):
         rows = min(step, draws - start)
-        chosen = generator.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
-        yield np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
+        yield _counted(generator.integers(0, count, (rows, count))).astype(np.float64)
+
+
+def _counted(chosen: Int[np.ndarray, "draws clusters"]) -> Int[np.ndarray, "draws clusters"]:
+    """Count in each draw how often each cluster was chosen; changes what it is given, which may be large."""
+    rows, count = chosen.shape
+    chosen += np.arange(rows)[:, None] * count
+    return np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
 
 
 def distances(samples: Sequence[tuple[PerCluster, PerCluster]], seed: int, draws: int) -> list[PerDraw]:

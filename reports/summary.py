@@ -10,6 +10,7 @@ from brushbench.core.errors import UserError, unknown
 from brushbench.core.metric_info import IDENTICAL, MetricInfo
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.frame import (
+    COLUMNS,
     datasets_of,
     frame_of,
     labels_of,
@@ -96,7 +97,7 @@ def summarise(
     two runs would share a row, if none is scored, or if there is no such tag, method or split.
     """
     everything, all_scores = runs, scores_of(runs)
-    tidy = frame_of(runs, all_scores, over_seeds=over_seeds)
+    tidy = frame_of(runs, all_scores, over_seeds=over_seeds, described=bool(by))
     if tidy.empty:
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
     places = selected(runs, methods, splits, over_seeds=over_seeds)
@@ -106,6 +107,7 @@ def summarise(
     if tidy.empty:
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
+    tidy = tidy[[*COLUMNS, SECTION, STRATUM]] if by else tidy
     tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs})
     tidy[SEED] = _of_runs(tidy["run"], {str(run.path): run.record.identity.seed for run in runs})
     check_distinct(tidy, [*GROUP, "method", "metric"])
@@ -231,21 +233,32 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
     kept = tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))
-    scored = tidy.loc[kept, [*keys, "method", "sample", STRATUM, ROLE]]
-    column = scored.groupby(keys, sort=False).ngroup().to_numpy()
-    sample = scored.groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
-    place = column * (sample.max(initial=0) + 1) + sample
+    columns = tidy.loc[kept, keys].groupby(keys, sort=False)
+    column = columns.ngroup().to_numpy()
+    sample = tidy.loc[kept, ["sample", STRATUM]].groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
+    method, methods = pd.factorize(tidy.loc[kept, "method"])
+    # Numbers stand for what is compared, as copies of the frame's texts would take most of the memory of a report.
+    samples, order = sample.max(initial=0) + 1, {key: number for number, key in enumerate(columns.size().index)}
+    place = column * samples + sample
     # Without contenders, the rows are compared with each other.
-    competes = (scored[ROLE] == "contender").to_numpy()
+    competes = (tidy.loc[kept, ROLE] == "contender").to_numpy()
     competes = competes | ~np.isin(column, column[competes])
-    first = scored.assign(place=place)[competes].drop_duplicates("place")
-    everything = first.groupby(keys, sort=False).size().to_dict()
+    first = np.unique(place[competes])
+    everything = np.bincount(first // samples, minlength=len(order))
     # A sample that is scored under several seeds is one sample.
-    each = scored.assign(place=place, shared=np.isin(place, first["place"])).drop_duplicates(["method", "place"])
-    own = each.groupby([*keys, "method"], sort=False)["shared"].sum().to_dict()
-    places = rows[[*keys, "method"]].itertuples(index=False, name=None)
-    # A row without any score has no mean.
-    return [key in own and own[key] < everything[key[:-1]] for key in places]
+    total = len(order) * samples
+    each = np.unique(method * total + place)
+    cells = len(order) * len(methods)
+    scored = np.bincount(each // samples, minlength=cells)
+    shared = np.bincount(each[np.isin(each % total, first)] // samples, minlength=cells)
+    of_method = {name: number * len(order) for number, name in enumerate(methods)}
+    found = []
+    for *key, name in rows[[*keys, "method"]].itertuples(index=False, name=None):
+        number = order.get(tuple(key), -1)
+        cell = of_method[name] + number if number >= 0 and name in of_method else -1
+        # A row without any score has no mean.
+        found.append(cell >= 0 and scored[cell] > 0 and bool(shared[cell] < everything[number]))
+    return found
 
 
 def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int]) -> dict[str, float | str]:

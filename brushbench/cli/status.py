@@ -18,7 +18,9 @@ from brushbench.core.columns import columns
 from brushbench.core.errors import UserError, one_line, unknown
 
 if TYPE_CHECKING:
-    from brushbench.runs.status import RunStatus, WorkerStatus
+    from pathlib import Path
+
+    from brushbench.runs.status import RunStatus, Watched, WorkerStatus
 
 FORMATS = ("text", "json")
 HEADS = ("run", "done", "failed", "missing", "per min", "left", "processes", "scored")
@@ -62,12 +64,13 @@ def status_command(runs: tuple[str, ...], chosen: str, watch: float | None) -> i
     return 0 if all(run.is_complete for run in found) and not unreadable else SOME_FAILED
 
 
-def _look(paths: Sequence[str]) -> Look:
-    """Read the status of every run. Raises `UserError` if none can be read."""
+def _look(paths: Sequence[str], known: "dict[Path, Watched] | None" = None) -> Look:
+    """Read the status of every run; of those that are `known`, only what is new. Raises `UserError` if none is read."""
     from brushbench.runs.folders import run_folders
-    from brushbench.runs.status import status_of
+    from brushbench.runs.status import Watched
 
-    found = [capture(status_of, folder) for folder in run_folders(paths)]
+    known = {} if known is None else known
+    found = [capture(known.setdefault(folder, Watched(folder)).status) for folder in run_folders(paths)]
     unreadable = [each.error for each in found if isinstance(each, Failure)]
     readable = [each for each in found if not isinstance(each, Failure)]
     if not readable:
@@ -87,8 +90,9 @@ def _watched(paths: Sequence[str], seconds: float) -> Look:
 
 
 def _until_nothing_is_missing(paths: Sequence[str], seconds: float, show: Callable[[str], None]) -> Look:
+    known: dict[Path, Watched] = {}
     while True:
-        found, unreadable = _look(paths)
+        found, unreadable = _look(paths, known)
         show(f"{datetime.now().astimezone():%H:%M:%S}\n{_text(found)}")
         working = any(each.state == "at work" for run in found for each in run.workers)
         if not working and not any(run.missing for run in found):

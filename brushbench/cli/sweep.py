@@ -21,6 +21,7 @@ from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
+from brushbench.runs.looking import looking_once
 
 if TYPE_CHECKING:
     from brushbench.cli.progress import Display
@@ -69,9 +70,10 @@ def sweep_command(
 
     with showing_progress(loading_line(asked)) as display:
         runs, planned, template = _made(variations, figure, asked, display)
-    code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
-    style = by_name(FIGURE_STYLE)(width or "", font, not no_title)
-    _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs), style)
+    with looking_once():
+        code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
+        style = by_name(FIGURE_STYLE)(width or "", font, not no_title)
+        _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs), style)
     return code
 
 

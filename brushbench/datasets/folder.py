@@ -55,6 +55,9 @@ class CaptionRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+Texts = Mapping[str, CaptionRecord]
+
+
 @final
 class Folder:
     """Images, masks of the same stem, and captions; `outside` inpaints the complement of the masks.
@@ -150,15 +153,17 @@ def read_folder(root: Path, splits: Collection[str], report: Report) -> tuple[Da
     images, masks = (images_in(root / name, report) for name in ("images", "masks"))
     left_out = _left_out(root, {"images": images, "masks": masks}, report)
     file, texts = _read_captions(root, images, report)
-    samples = [_sample(path, split, masks.get(name), file, texts) for name, path in images.items()]
+    samples = [_sample(root, path.name, split, masks.get(name), (file, texts)) for name, path in images.items()]
     listing = DataListing([file] if file else [], samples, partial(_further, root, images, masks, texts))
     return listing, left_out
 
 
 def _sample(
-    image: Path, split: str, mask: Path | None, file: Path | None, texts: Mapping[str, CaptionRecord] | None
+    root: Path, image: str, split: str, mask: Path | None, captions: tuple[Path | None, Texts | None]
 ) -> ListedSample:
-    name = one_form(image.stem)
+    """List a sample; all share the path of the folder, as one of its own would take most of its memory."""
+    file, texts = captions
+    name = one_form(Path(image).stem)
     text = (texts or {}).get(name)
     defects = []
     if mask is None:
@@ -168,7 +173,7 @@ def _sample(
         defects.append(DataFinding("missing-caption", name, failure=why))
     masks = {split: MaskFile(f"masks/{mask.name}", inverted=split == OUTSIDE)} if mask else {}
     caption, tags = (text.caption, text.tags) if text else (None, {})
-    return ListedSample(name, image.parent.parent, f"images/{image.name}", caption, masks, tags, defects)
+    return ListedSample(name, root, f"images/{image}", caption, masks, tags, defects)
 
 
 def _further(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import final
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -216,14 +217,16 @@ class Scoring:
             for name, info in stored.metrics.items()
             if name not in self._metrics or self._metrics[name].info.same_numbers(info)
         }
-        digests = stored.table["sha256"].fillna("").to_dict()
-        for name, row in stored.table.iterrows():
-            entry = entries.get(str(name))
-            if entry is not None and entry.sha256 is not None and entry.sha256 == digests[name]:
-                kept[str(name)] = {
-                    metric: Score(None if status else float(row[metric]), status, row.get(note_column(metric), ""))
-                    for metric in same
-                    if (status := row[status_column(metric)]) in HOLDING
+        # A row of a frame takes a hundred times as long to read as the same place in a list for each column.
+        columns = {metric: _column(stored.table, metric) for metric in same}
+        digests = stored.table["sha256"].fillna("").tolist()
+        for place, (name, digest) in enumerate(zip(map(str, stored.table.index), digests, strict=True)):
+            entry = entries.get(name)
+            if entry is not None and entry.sha256 is not None and entry.sha256 == digest:
+                kept[name] = {
+                    metric: Score(None if status else values[place], status, notes[place] if notes else "")
+                    for metric, (values, statuses, notes) in columns.items()
+                    if (status := statuses[place]) in HOLDING
                 }
         return kept, same
 
@@ -294,3 +297,10 @@ def _table(
     table = pd.DataFrame(columns)
     table.index = pd.Index(list(entries), name="id", dtype="string")
     return table
+
+
+def _column(table: pd.DataFrame, metric: str) -> tuple[list[float], list[str], list[str]]:
+    """The values, statuses and notes of a metric, by sample; no notes if no sample has one. A missing value is NaN."""
+    values = table[metric].to_numpy(np.float64, na_value=np.nan)
+    notes = table[name].tolist() if (name := note_column(metric)) in table else []
+    return values.tolist(), table[status_column(metric)].tolist(), notes

@@ -1,7 +1,7 @@
 """The lines of samples.jsonl: how each sample of a run ended."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +38,12 @@ class LedgerEntry(BaseModel, extra="forbid", frozen=True):
 
 def entries(file: Path, fingerprint: str) -> Iterator[LedgerEntry]:
     """The entries of this run in order, without those of other runs. Raises `UserError` for a damaged line."""
-    lines = io.BytesIO(read_bytes(file) if file.exists() else b"")
-    for number, line in enumerate(lines, start=1):
+    return parsed(io.BytesIO(read_bytes(file) if file.exists() else b""), file, fingerprint)
+
+
+def parsed(lines: Iterable[bytes], file: Path, fingerprint: str, first: int = 1) -> Iterator[LedgerEntry]:
+    """Yield the entries in these lines of a ledger, of which the first one has this number; see `entries`."""
+    for number, line in enumerate(lines, start=first):
         # What has no line break was written only in part.
         if not line.endswith(b"\n"):
             return

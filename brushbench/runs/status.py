@@ -9,20 +9,20 @@ import json
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 import psutil
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.files import check_file
 from brushbench.core.metric_info import HOLDING
-from brushbench.runs import ledger
 from brushbench.runs.config import Shard
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
+from brushbench.runs.following import FollowedLedger
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.owners import BEAT_SECONDS, Present, present
 from brushbench.runs.workers import NAME, Worker, read_workers
@@ -93,28 +93,57 @@ class RunStatus:
 
 def status_of(folder: Path) -> RunStatus:
     """The status of the run in a folder. Raises `UserError` if its record or its ledger can't be read."""
-    run = Run.open(folder)
-    recent: deque[LedgerEntry] = deque(maxlen=MOST_RECENT)
-    entries: dict[str, LedgerEntry] = {}
-    for entry in ledger.entries(run.ledger_path(), run.record.fingerprint):
-        entries[entry.id] = entry
-        recent.append(entry)
-    done = sum(entry.status == "done" for entry in entries.values())
-    here = present(folder)
-    newest = _newest(run, here)
-    workers = _workers(read_workers(folder), here, newest)
-    working = {one.worker.driver or (one.worker.host, one.worker.pid) for one in workers if one.state == "at work"}
-    starts = [one.began for one in here if (one.owner.host, one.owner.pid) in working]
-    return RunStatus(
-        path=folder,
-        requested=run.record.asked,
-        done=done,
-        failed=len(entries) - done,
-        missing=max(0, run.record.asked - len(entries)),
-        per_minute=_per_minute(run, recent, min(starts), newest) if starts else None,
-        workers=workers,
-        metrics=_metrics(run, entries),
-    )
+    return Watched(folder).status()
+
+
+@final
+class Watched:
+    """A run whose status is read again and again: each time only what was appended to its ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fingerprint = ""
+        self._ledger: FollowedLedger | None = None
+        self._digests: dict[str, str | None] = {}
+        """The digest of each sample's image; None for a sample that failed."""
+        self._recent: deque[LedgerEntry] = deque(maxlen=MOST_RECENT)
+
+    def status(self) -> RunStatus:
+        """The status now. Raises `UserError` if the record or the ledger can't be read."""
+        run = Run.open(self._folder)
+        self._read(run)
+        failed = sum(digest is None for digest in self._digests.values())
+        here = present(self._folder)
+        newest = _newest(run, here)
+        workers = _workers(read_workers(self._folder), here, newest)
+        working = {one.worker.driver or (one.worker.host, one.worker.pid) for one in workers if one.state == "at work"}
+        starts = [one.began for one in here if (one.owner.host, one.owner.pid) in working]
+        return RunStatus(
+            path=self._folder,
+            requested=run.record.asked,
+            done=len(self._digests) - failed,
+            failed=failed,
+            missing=max(0, run.record.asked - len(self._digests)),
+            per_minute=_per_minute(run, self._recent, min(starts), newest) if starts else None,
+            workers=workers,
+            metrics=_metrics(run, self._digests),
+        )
+
+    def _read(self, run: Run) -> None:
+        if self._ledger is None or self._fingerprint != run.record.fingerprint:
+            self._ledger = FollowedLedger(run.ledger_path(), run.record.fingerprint)
+            self._fingerprint = run.record.fingerprint
+            self._forget()
+        anew, entries = self._ledger.appended()
+        if anew:
+            self._forget()
+        # Entries take much more memory than what is counted of them.
+        self._digests |= {one.id: (one.sha256 or "") if one.status == "done" else None for one in entries}
+        self._recent.extend(entries)
+
+    def _forget(self) -> None:
+        self._digests.clear()
+        self._recent.clear()
 
 
 def _newest(run: Run, here: Sequence[Present]) -> float:
@@ -187,28 +216,28 @@ def _per_minute(run: Run, recent: Sequence[LedgerEntry], began: float, newest: f
     return count / (now - first) * 60 if count and now > first else None
 
 
-def _metrics(run: Run, entries: dict[str, LedgerEntry]) -> dict[str, int]:
+def _metrics(run: Run, digests: Mapping[str, str | None]) -> dict[str, int]:
     """The number of samples that each metric has scored as they are now; empty if there are no readable scores."""
-    found = capture(_scored, run.scores_path(), entries) if run.scores_path().exists() else {}
+    found = capture(_scored, run.scores_path(), digests) if run.scores_path().exists() else {}
     return {} if isinstance(found, Failure) else found
 
 
-def _scored(file: Path, entries: dict[str, LedgerEntry]) -> dict[str, int]:
+def _scored(file: Path, digests: Mapping[str, str | None]) -> dict[str, int]:
     # Not by `read_scores`, which loads pandas and reads every image to see whether it has changed.
     import pyarrow.parquet as pq
 
     check_file(file)
     stored = pq.ParquetFile(file)
     metrics = list(json.loads(stored.schema_arrow.metadata[METRICS]))
-    table = stored.read(["id", "sha256", *(f"{metric}{STATUS}" for metric in metrics)], use_threads=False)
-    digests = zip(table["id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
-    holds = [digest is not None and _digest(entries, name) == digest for name, digest in digests]
-    found = {metric: table[f"{metric}{STATUS}"].to_pylist() for metric in metrics}
-    return {
-        metric: sum(same and (status or "") in HOLDING for same, status in zip(holds, statuses, strict=True))
-        for metric, statuses in found.items()
-    }
-
-
-def _digest(entries: dict[str, LedgerEntry], name: str) -> str | None:
-    return entry.sha256 if (entry := entries.get(name)) else None
+    counts = dict.fromkeys(metrics, 0)
+    columns = ["id", "sha256", *(f"{metric}{STATUS}" for metric in metrics)]
+    for number in range(stored.num_row_groups):
+        group = stored.read_row_group(number, columns, use_threads=False)
+        scored = zip(group["id"].to_pylist(), group["sha256"].to_pylist(), strict=True)
+        holds = [digest is not None and digests.get(name) == digest for name, digest in scored]
+        for metric in metrics:
+            statuses = group[f"{metric}{STATUS}"].to_pylist()
+            counts[metric] += sum(
+                same and (status or "") in HOLDING for same, status in zip(holds, statuses, strict=True)
+            )
+    return counts
