@@ -14,6 +14,7 @@ from support import assert_one_line, run_on
 from brushbench.core.errors import UserError
 from brushbench.evaluation.cluster.messages import Assignment, FolderSeen, Loaded, WorkerError
 from brushbench.evaluation.cluster.scoring import ScoringIdentity
+from brushbench.evaluation.cluster.scoring_work import ScoringWork
 from brushbench.evaluation.evaluate import generate, score
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -229,6 +230,14 @@ def test_ctrl_c_lets_other_processes_score_and_leaves_nothing_behind(run: Run, m
         scored_by(run, of(room=1, plan=[(2.5, interrupts)]), metrics=metrics)
     assert not list(run.path.glob(".scoring-*"))
     assert score(run, metrics).scores_path().read_bytes() == whole
+
+
+def test_what_a_killed_process_leaves_behind_is_tidied_up(run: Run, monkeypatch) -> None:
+    monkeypatch.setattr(ScoringWork, "release", lambda _work: None)
+    scored_by(run, of(room=1), metrics=["mse"])
+    assert len(list(run.path.glob(".scoring-*"))) == 1
+    run.tidy()
+    assert not list(run.path.glob(".scoring-*"))
 
 
 def test_a_complete_run_needs_no_cluster(brushbench, run: Run, write_bench, tmp_path: Path, monkeypatch) -> None:

@@ -67,7 +67,8 @@ class ScoringWork:
         """Metrics of a group share weights. The lock for scores is held until `release`."""
         self.run = run
         self.identity = loaded.identity
-        self.token = f".scoring-{uuid.uuid4().hex}"
+        # A name that `tidy` removes, should this process be killed.
+        self.token = f".scoring-{uuid.uuid4().hex}.partial"
         self._scoring = scoring
         self._blind: set[str] = set()
         """The workers that don't see the run folder."""
