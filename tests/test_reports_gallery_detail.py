@@ -111,6 +111,19 @@ def test_the_difference_is_that_of_the_pixels(visit, papercut_gallery: Path, gai
     assert np.abs(seen.astype(int) - expected).max() <= gain // 2 + 1
 
 
+@pytest.mark.parametrize("part", ["known", "painted", "border"])
+def test_the_edge_of_a_region_is_no_difference(visit, part: str) -> None:
+    """What is the same in both pictures is black, also where the cut is smooth."""
+    from PIL import Image
+
+    page = opened(visit, f"&mode=difference&a=copy&b=telea&gain=16&part={part}").page
+    until(page, "[...document.querySelectorAll('.world img')].every((img) => img.complete)")
+    page.mouse.move(0, 0)
+    shot = np.array(Image.open(io.BytesIO(page.locator(".pane-view").first.screenshot())))[..., :3]
+    # Without the round corners of the pane.
+    assert shot[8:-8, 8:-8].max() == 0
+
+
 def test_regions_cut_the_pictures(visit) -> None:
     page = opened(visit).page
     for part, style in (("known", "clipPath"), ("painted", "clipPath"), ("border", "maskImage")):

@@ -303,7 +303,7 @@ def test_mistakes_in_a_file_are_one_line(
         (("--decimals", "psnr=9"), ["--decimals psnr=9", "whole number from 0 to 8"]),
         (("--decimals", "pnsr=1"), ["unknown metric of --decimals 'pnsr': did you mean 'psnr'?"]),
         (("--label", "a{b"), ["--label: 'a{b'"]),
-        (("--width", "page"), ["'page' is not one of 'column', 'text'"]),
+        (("--width", "page"), ["width 'page'; valid: column, text, or a length from 144pt to 1440pt"]),
         (("--notes", "few"), ["'few' is not one of 'brief', 'full', 'none'"]),
     ],
 )

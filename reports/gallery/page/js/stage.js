@@ -93,15 +93,19 @@
   /** A world with a picture, or with the reason why there is none. */
   function world(column, ...classes) {
     const { width, height } = size();
-    const { full, reason, status } = Gallery.cells.contentOf(row, column);
-    const made = el("div", { class: ["world", ...classes].join(" ") });
+    const made = el("div", { class: ["world", ...classes].join(" ") }, picture(column));
     made.style.width = `${width}px`;
     made.style.height = `${height}px`;
-    if (full) made.append(el("img", { src: full, alt: `${titleOf(column)}, ${row.id}`, draggable: "false", width, height }));
-    else made.append(el("div", { class: `tile ${status}` }, el("strong", { text: status === "failed" ? "failed" : "no image" }), el("span", { text: reason })));
-    if (column === "masked" && full) made.append(overlay("black"));
+    if (column === "masked" && Gallery.cells.contentOf(row, column).full) made.append(overlay("black"));
     worlds.push(made);
     return made;
+  }
+
+  function picture(column) {
+    const { width, height } = size();
+    const { full, reason, status } = Gallery.cells.contentOf(row, column);
+    if (full) return el("img", { src: full, alt: `${titleOf(column)}, ${row.id}`, draggable: "false", width, height });
+    return el("div", { class: `tile ${status}` }, el("strong", { text: status === "failed" ? "failed" : "no image" }), el("span", { text: reason }));
   }
 
   /** The mask drawn over a picture. */
@@ -159,7 +163,10 @@
     },
     difference({ a, b, gain }) {
       const difference = (column, other) => {
-        const stack = el("div", { class: `layer below blended ${partClass()}` }, world(column), world(other, "difference"));
+        // Both pictures are cut as one, else the smooth edge of the cut would itself be a difference.
+        const both = world(column, partClass());
+        both.append(el("div", { class: "difference" }, picture(other)));
+        const stack = el("div", { class: "layer below blended" }, both);
         stack.style.setProperty("--gain", gain);
         const cut = el("div", { class: "layer" }, stack);
         if (state.now.overlay !== "none") {
