@@ -11,9 +11,7 @@ task while the grid is scrolled from end to end. To see whether memory grows, a 
 import argparse
 import csv
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+from usage import usage_of
 
 from brushbench.core.registry import metric_info
 from brushbench.datasets.open import open_dataset
@@ -151,13 +150,8 @@ def mask(index: int, side: int) -> Image.Image:
 
 def built(runs: Path, gallery: Path) -> tuple[float, int]:
     """Build a gallery in a process of its own; return its CPU seconds and its peak of memory in MiB."""
-    command = [sys.executable, "-m", "brushbench", "gallery", str(runs), "-o", str(gallery)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} has failed")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss // 1024 * (1024 if sys.platform == "darwin" else 1)
+    used = usage_of([sys.executable, "-m", "brushbench", "gallery", runs, "-o", gallery])
+    return used.seconds, round(used.memory)
 
 
 OBSERVE = """

@@ -27,6 +27,7 @@ import torch
 from on_gpu.batch_sizes import rows_of, usable, write_table
 from on_gpu.checks import papercut, same
 from on_gpu.columns import BATCHES
+from on_gpu.growth import growth_section
 from on_gpu.inside import steps, what_if
 from on_gpu.machine import machine, models
 from on_gpu.models import METHODS
@@ -128,7 +129,9 @@ def _add(results: Results, budget: Budget, part: str, record: Record) -> None:
 
 def write_page() -> None:
     """Write docs/speed.md from the stored results."""
-    PAGE.write_text(page([Results.read(file) for file in sorted(KEPT.glob("gpu-*.json"))]), encoding="utf-8")
+    parts = [page([Results.read(file) for file in sorted(KEPT.glob("gpu-*.json"))])]
+    parts += [f"{section}\n" for section in [growth_section(KEPT / "growth.txt")] if section]
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 
 def write_batch_sizes(file: Path) -> int:

@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
+
+from usage import Used, usage_of
 
 ROOT = Path(__file__).parent.parent
 KEPT = Path(__file__).parent / "results" / "growth.txt"
@@ -78,16 +80,6 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 ALIKE = ("report, JSON", "report, HTML", "report, paper, LaTeX", "report, by*", "report, trade-off", "compare, JSON")
 MOST_ALIKE = 10_000
 """These do nearly what another command does, so that they aren't measured with more samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a command needed."""
-
-    seconds: float
-    """CPU time of all threads, with that of the system."""
-    memory: float
-    """Peak of resident memory, MiB."""
 
 
 class Measured:
@@ -161,20 +153,13 @@ def made(place: Path, count: int) -> Path:
 
 
 def used(arguments: Sequence[str], runs: Path, place: Path) -> Used:
-    """Run a command in a process of its own; this one is small, as a child's peak begins at that of its parent."""
+    """Run a command in a process of its own."""
     work = place / "work"
     work.mkdir(exist_ok=True)
     filled = [each.replace("{place}", str(runs)).replace("{work}", str(work)) for each in arguments]
-    command = [sys.executable, *([] if filled[0] == "-c" else ["-m", "brushbench"]), *filled]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment(), cwd=work)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()[-2000:]}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Used(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**20)
+    return usage_of(
+        [sys.executable, *([] if filled[0] == "-c" else ["-m", "brushbench"]), *filled], environment(), work
+    )
 
 
 def environment() -> dict[str, str]:

@@ -1,13 +1,16 @@
 """A ledger that is followed: every line is read once, a half-written one later, and another file from its beginning."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from report_runs import Made
 
 from brushbench.core.errors import UserError
 from brushbench.runs import following
 from brushbench.runs.following import FollowedLedger
 from brushbench.runs.ledger import LedgerEntry, entries
+from brushbench.runs.status import Watched
 
 
 def line(name: str, fingerprint: str = "mine") -> bytes:
@@ -130,3 +133,45 @@ def test_a_damaged_line_is_named_by_its_number(file: Path, followed: FollowedLed
     for _ in range(2):
         with pytest.raises(UserError, match="line 4 is damaged"):
             followed.appended()
+
+
+def counts(watched: Watched) -> tuple[int, int, int]:
+    found = watched.status()
+    return found.done, found.failed, found.missing
+
+
+def test_a_watched_run_counts_what_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Made("zeta", {"psnr": [20.0] * 5}).write(tmp_path / "run")
+    given: list[bytes] = []
+    parsed = following.parsed
+
+    def counting(lines: list[bytes], *more: object) -> object:
+        given.extend(lines)
+        return parsed(lines, *more)
+
+    monkeypatch.setattr(following, "parsed", counting)
+    watched = Watched(run.path)
+    assert counts(watched) == (0, 0, 5)
+    run.append(LedgerEntry(id="000000000", status="done", image="000000000.png", sha256="0" * 64))
+    run.append(LedgerEntry(id="000000001", status="failed", error="no"))
+    assert counts(watched) == (1, 1, 3)
+    run.append(LedgerEntry(id="000000001", status="done", image="000000001.png", sha256="0" * 64))
+    assert counts(watched) == (2, 0, 3)
+    assert watched.status().metrics == {"psnr": 2}
+    assert len(given) == 3
+
+
+def test_a_watched_run_that_starts_over_is_counted_anew(tmp_path: Path) -> None:
+    made = Made("zeta", {"psnr": [20.0] * 3}, suffix=".png")
+    run = made.write(tmp_path / "run")
+    watched = Watched(run.path)
+    assert counts(watched) == (3, 0, 0)
+    run.ledger_path().write_bytes(b"")
+    assert counts(watched) == (0, 0, 3)
+    run.append(LedgerEntry(id="000000000", status="failed", error="no"))
+    assert counts(watched) == (0, 1, 2)
+    shutil.rmtree(run.path)
+    other = Made("zeta", {"psnr": [20.0] * 3}, seed=2).write(tmp_path / "run")
+    assert counts(watched) == (0, 0, 3)
+    other.append(LedgerEntry(id="000000002", status="done", image="000000002.png", sha256="0" * 64))
+    assert counts(watched) == (1, 0, 2)

@@ -1,4 +1,4 @@
-"""The file of a run's scores is read once, and again when it has changed."""
+"""The file of a run's scores is read once, and again when it has changed; a large table is written in groups."""
 
 import math
 import time
@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from report_runs import Made
 
-from brushbench.runs.scores import read_scores
+from brushbench.runs import scores as scores_file
+from brushbench.runs.scores import ROWS, read_scores
+from brushbench.runs.status import status_of
 
 
 @pytest.fixture
@@ -71,3 +73,42 @@ def test_what_a_reader_does_with_its_scores_changes_no_others(tmp_path: Path, re
     assert list(second.metrics) == ["psnr"]
     assert not second.unscored
     assert reads == ["run"]
+
+
+def test_a_large_table_is_read_back_from_its_groups(tmp_path: Path) -> None:
+    rows = 2 * ROWS + 3
+    values = [math.inf, *(float(number) for number in range(rows - 1))]
+    tags = {"subject": [None if number % 3 else f"{number % 7}" for number in range(rows)]}
+    run = Made("zeta", {"psnr": values, "mse": [*values[1:], None]}, tags=tags).write(tmp_path / "run")
+    file = pq.ParquetFile(run.scores_path())
+    assert [file.metadata.row_group(group).num_rows for group in range(3)] == [ROWS, ROWS, 3]
+    scores = read_scores(run)
+    assert scores
+    assert scores.table["psnr"].isna().tolist() == [True] + [False] * (rows - 1)
+    assert scores.table["psnr"].dropna().tolist() == values[1:]
+    assert scores.table["psnr.status"].tolist() == ["identical"] + [""] * (rows - 1)
+    assert scores.table["mse.status"].tolist() == [""] * (rows - 1) + ["failed"]
+    assert scores.table["tag.subject"].astype(object).where(scores.table["tag.subject"].notna(), None).tolist() == [
+        *tags["subject"]
+    ]
+    assert scores.table.index.tolist() == [f"{number:09d}" for number in range(rows)]
+
+
+@pytest.mark.parametrize("rows", [1, 1000, ROWS])
+def test_a_table_of_one_group_has_the_bytes_that_it_has_without_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    made = Made("zeta", {"psnr": [float(number) for number in range(rows)]})
+    content = made.write(tmp_path / "groups").scores_path().read_bytes()
+    monkeypatch.setattr(scores_file, "ROWS", None)
+    assert made.write(tmp_path / "whole").scores_path().read_bytes() == content
+
+
+def test_status_counts_the_scores_of_all_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores_file, "ROWS", 2)
+    made = Made(
+        "zeta", {"psnr": [20.0, None, math.inf, 30.0, 31.0], "mse": [None, None, 0.0, 0.1, None]}, suffix=".png"
+    )
+    run = made.write(tmp_path / "run")
+    assert pq.ParquetFile(run.scores_path()).num_row_groups == 3
+    assert status_of(run.path).metrics == {"psnr": 4, "mse": 2}

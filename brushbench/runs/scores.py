@@ -40,6 +40,8 @@ from brushbench.runs.folders import run_folders
 from brushbench.runs.looking import changed_images
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
+ROWS = 1 << 14
+"""Rows of a group in the file: what counts scores needs no more of a large table in memory at once."""
 ADDED = ("ceiling", "lowest", "highest", "compared")
 """The fields of `MetricInfo` that files of older versions lack."""
 _METADATA, _UNSCORED = b"brushbench.metrics", b"brushbench.unscored"
@@ -200,5 +202,5 @@ def write_scores(run: Run, scores: Scores) -> None:
     added = {_METADATA: metadata.encode(), _UNSCORED: json.dumps(scores.unscored).encode()}
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **added})
     buffer = io.BytesIO()
-    pq.write_table(arrow, buffer)
+    pq.write_table(arrow, buffer, row_group_size=ROWS)
     run.write_scores(buffer.getvalue())

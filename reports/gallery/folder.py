@@ -44,6 +44,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._earlier: dict[str, list[Path]] | None = None
+        """Scripts of earlier builds, by what their names begin with."""
         self._used = array("q")
         """Hashes of names, 8 bytes each, as there are many; if two are equal, a file of no use is kept."""
 
@@ -80,7 +82,12 @@ class Folder:
 
     def earlier(self, kind: str, place: str) -> Iterator[Json]:
         """Yield what earlier builds wrote in this place, if it can be read."""
-        for file in sorted((self.path / DATA).glob(f"{kind}-{place}-*.js")):
+        if self._earlier is None:
+            # Not for each part anew: the more samples, the more parts, and the more files to look through.
+            self._earlier = {}
+            for file in sorted((self.path / DATA).glob("*-*.js")):
+                self._earlier.setdefault(file.name.rpartition("-")[0], []).append(file)
+        for file in self._earlier.get(f"{kind}-{place}", ()):
             found = _CALL.match(file.read_text(encoding="utf-8", errors="replace"))
             try:
                 content = json.loads(found[2]) if found else None
