@@ -154,7 +154,7 @@ def both_splits(summary: Summary) -> Summary:
     tidy = summary.tidy[summary.tidy["split"].isin(["inside", "outside"])]
     keys = ["dataset", "protocol", SECTION, "method", "metric"]
     records = []
-    for key, scores in tidy.groupby(keys, sort=False):
+    for key, scores in tidy.groupby(keys, sort=False, observed=True):
         if scores["split"].nunique() == 2:
             found = sample_means(scores)
             # One row alone has no mean of both.
@@ -167,7 +167,12 @@ def both_splits(summary: Summary) -> Summary:
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     left_out = [method for method in summary.tidy["method"].unique() if method not in set(rows["method"])]
     notes = summary.notes[summary.notes["split"].isin(["inside", "outside"])]
-    together = notes.assign(split=BOTH).groupby([*GROUP, "metric", "note"], sort=False)["count"].sum().reset_index()
+    together = (
+        notes.assign(split=BOTH)
+        .groupby([*GROUP, "metric", "note"], sort=False, observed=True)["count"]
+        .sum()
+        .reset_index()
+    )
     tidy = tidy.assign(split=BOTH)
     rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
     return replace(summary, rows=rows, tidy=tidy, notes=together, left_out=tuple(map(str, left_out)))
@@ -205,7 +210,7 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
     statuses = tidy["status"].fillna("").to_numpy(object)
     # Each group is a copy of its rows, so they have only the columns that are needed here, and in `_means`.
     keys = tidy[["metric", "protocol"]].reset_index(drop=True)
-    for (metric, protocol), rows in keys.groupby(["metric", "protocol"], sort=False):
+    for (metric, protocol), rows in keys.groupby(["metric", "protocol"], sort=False, observed=True):
         places = rows.index.to_numpy()
         given = values[places], statuses[places], metrics[str(metric)], str(protocol)
         values[places], capped[places] = counted(*given), is_capped(*given)
@@ -214,7 +219,7 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
 
 def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], by: str) -> pd.DataFrame:
     records = []
-    for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False):
+    for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False, observed=True):
         place = dict(zip(KEYS, map(str, key), strict=True))
         values = sample_means(scores)["value"].to_numpy(np.float64)
         estimate = table_interval(values, None, metrics[place["metric"]], place["protocol"])
@@ -234,9 +239,11 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
     kept = tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))
-    columns = tidy.loc[kept, keys].groupby(keys, sort=False)
+    columns = tidy.loc[kept, keys].groupby(keys, sort=False, observed=True)
     column = columns.ngroup().to_numpy()
-    sample = tidy.loc[kept, ["sample", STRATUM]].groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
+    sample = (
+        tidy.loc[kept, ["sample", STRATUM]].groupby(["sample", STRATUM], sort=False, observed=True).ngroup().to_numpy()
+    )
     method, methods = pd.factorize(tidy.loc[kept, "method"])
     # Numbers stand for what is compared, as copies of the frame's texts would take most of the memory of a report.
     samples, order = sample.max(initial=0) + 1, {key: number for number, key in enumerate(columns.size().index)}
@@ -281,4 +288,4 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
 
 def _notes(tidy: pd.DataFrame) -> pd.DataFrame:
     noted = tidy[tidy["note"].fillna("") != ""]
-    return noted.groupby([*GROUP, "metric", "note"], sort=False).size().rename("count").reset_index()
+    return noted.groupby([*GROUP, "metric", "note"], sort=False, observed=True).size().rename("count").reset_index()
