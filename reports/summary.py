@@ -265,7 +265,7 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
         number = order.get(tuple(key), -1)
         cell = of_method[name] + number if number >= 0 and name in of_method else -1
         # A row without any score has no mean.
-        found.append(cell >= 0 and scored[cell] > 0 and bool(shared[cell] < everything[number]))
+        found.append(cell >= 0 and bool(scored[cell]) and bool(shared[cell] < everything[number]))
     return found
 
 
