@@ -12,6 +12,8 @@ AT_ONCE = 1 << 22
 """Most numbers to draw at once: 32 MiB."""
 PerCluster = Float64[np.ndarray, " clusters"]
 PerDraw = Float64[np.ndarray, " draws"]
+Sample = tuple[Float64[np.ndarray, " _"], Float64[np.ndarray, " _"]]
+"""The deviations of a sample's clusters from the mean, and their sizes; samples differ in their number."""
 
 
 def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
@@ -29,11 +31,10 @@ def _counted(chosen: Int[np.ndarray, "draws clusters"]) -> Int[np.ndarray, "draw
     return np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
 
 
-def distances(samples: Sequence[tuple[PerCluster, PerCluster]], seed: int, draws: int) -> list[PerDraw]:
+def distances(samples: Sequence[Sample], seed: int, draws: int) -> list[PerDraw]:
     """Return, for each sample, |t| of every draw: how far the drawn mean is from the sample's own, in standard errors.
 
-    A sample is given by its clusters' deviations from the mean and their sizes. Samples with the same number of
-    clusters share the draws, which take longer than everything that is computed from them.
+    Samples with the same number of clusters share the draws, which take longer than what is computed from them.
     """
     found: list[list[PerDraw]] = [[] for _ in samples]
     for count in dict.fromkeys(len(sizes) for _, sizes in samples):
