@@ -108,7 +108,7 @@ def summarise(
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy = tidy[[*COLUMNS, SECTION, STRATUM]] if by else tidy
-    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs})
+    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs}, "category")
     tidy[SEED] = _of_runs(tidy["run"], {str(run.path): run.record.identity.seed for run in runs})
     check_distinct(tidy, [*GROUP, "method", "metric"])
     metrics, labels = metrics_of(runs, scores), set(tidy["method"])
@@ -188,7 +188,9 @@ def _not_scored(runs: Sequence[Run], places: Sequence[int], scores: Sequence[Sco
 
 def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     if not by:
-        return pd.Series("", tidy.index)
+        return pd.Series(
+            pd.Categorical.from_codes(np.zeros(len(tidy), dtype=np.int64), dtype=pd.CategoricalDtype([""])), tidy.index
+        )
     column = by.replace("-", "_") if by.replace("-", "_") == MASK_SIZE else by
     if column not in tags_of(tidy):
         valid = [tag.replace("_", "-") if tag == MASK_SIZE else tag for tag in tags_of(tidy)]
@@ -198,10 +200,10 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     return tidy[column].fillna(UNKNOWN).astype("str")
 
 
-def _of_runs(column: pd.Series, facts: Mapping[str, str | int]) -> pd.Series:
+def _of_runs(column: pd.Series, facts: Mapping[str, str | int], kind: str | None = None) -> pd.Series:
     """Return what belongs to the run of each row; a run is compared once, as its folder is a long text."""
     own = column.cat.remove_unused_categories().cat
-    known = pd.Series([facts[str(run)] for run in own.categories])
+    known = pd.Series([facts[str(run)] for run in own.categories], dtype=kind)
     return known.take(own.codes.to_numpy()).set_axis(column.index)
 
 
