@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 AT_ONCE = 1 << 22
-"""Most numbers to draw at once: 32 MiB."""
+"""Most numbers in a block: 32 MiB."""
+PARTS = 8
+"""Parts of a block that are drawn one after the other."""
 PerCluster = Float64[np.ndarray, " clusters"]
 PerDraw = Float64[np.ndarray, " draws"]
 Sample = tuple[Float64[np.ndarray, " _"], Float64[np.ndarray, " _"]]
@@ -21,11 +23,17 @@ def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray,
     generator = np.random.default_rng(seed)
     for start in range(0, draws, step := max(1, AT_ONCE // count)):
         rows = min(step, draws - start)
-        yield _counted(generator.integers(0, count, (rows, count))).astype(np.float64)
+        block = np.empty((rows, count))
+        # The block is filled bit by bit, as integers would take as much memory again, twice.
+        for part in np.array_split(block, min(rows, PARTS)):
+            part[:] = _counted(generator.integers(0, count, part.shape))
+        yield block
+        # What has taken it may forget it before the next one is made.
+        del block, part
 
 
 def _counted(chosen: Int[np.ndarray, "draws clusters"]) -> Int[np.ndarray, "draws clusters"]:
-    """Count in each draw how often each cluster was chosen; changes what it is given, which may be large."""
+    """Count in each draw how often each cluster was chosen; the array that it is given is changed."""
     rows, count = chosen.shape
     chosen += np.arange(rows)[:, None] * count
     return np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
@@ -43,6 +51,7 @@ def distances(samples: Sequence[Sample], seed: int, draws: int) -> list[PerDraw]
         for times in resampled(count, seed, draws):
             for place, moments in own.items():
                 found[place].append(_distance(times @ moments, tiny[place]))
+            del times
     return [np.concatenate(blocks) for blocks in found]
 
 
