@@ -25,6 +25,7 @@ from brushbench.reports.baseline import (
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.statistics import difference_interval
 from brushbench.runs.folder import Run
+from brushbench.runs.looking import changed_images
 from brushbench.runs.record import WEIGHTS
 from brushbench.runs.scores import read_scores, status_column
 
@@ -46,7 +47,11 @@ def scores_by_metric(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[s
     scores = read_scores(run)
     if scores is None or not scores.metrics:
         raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
-    intact = {name: entry.sha256 for name, entry in run.intact().items()}
+    # What `check` has found out about the images before isn't looked at again.
+    changed = changed_images(run) if run.images.folder.is_dir() else run.statuses()
+    intact = {
+        name: entry.sha256 for name, entry in run.ledger().items() if entry.status == "done" and name not in changed
+    }
     samples = [str(name) for name in scores.table.index]
     hashes = scores.table["sha256"].fillna("")
     whole = [intact.get(name) == digest for name, digest in zip(samples, hashes, strict=True)]

@@ -92,8 +92,8 @@ def _of_columns(style: FigureStyle) -> FigureStyle:
 
 def _group(title: str, rows: pd.DataFrame, shown: Shown) -> _Group:
     present = set(rows["metric"])
-    samples = rows.groupby("method")["sample"].nunique().max()
-    seeds = rows.groupby("method")[SEED].nunique().max()
+    samples = rows.groupby("method", observed=True)["sample"].nunique().max()
+    seeds = rows.groupby("method", observed=True)[SEED].nunique().max()
     told = f"{samples} samples{f' x {seeds} seeds' if seeds > 1 else ''}"
     return _Group(
         f"{title}, {told}" if title else "",

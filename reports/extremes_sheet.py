@@ -1,6 +1,6 @@
 """Draw the samples that changed most between two runs: source, masked input, A and B as thumbnails."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -31,8 +31,7 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
     best, worst = ends(improvements(pair, metric), count)
     shown = [(name, own) for name, own in (("best", best), ("worst", worst)) if len(own)]
     wanted = {str(name) for _, own in shown for name in own.index}
-    # Ledgers and data set are large, so what is needed of the former is read before the latter is in memory.
-    stored = [(run, _entries(run, wanted)) for run in (pair.a, pair.b)]
+    stored = [(run, run.entries_of(wanted)) for run in (pair.a, pair.b)]
     dataset = dataset_of(pair.a)
     title = f"{metric}: {pair.label_a} (A) to {pair.label_b} (B), {dataset.name}/{dataset.split}"
     parts = [
@@ -47,10 +46,6 @@ def write_extremes(pair: RunPair, metric: str, file: Path, count: int) -> bool:
         file.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(file, png(beside(parts)))
     return bool(parts)
-
-
-def _entries(run: Run, wanted: Container[str]) -> Entries:
-    return {name: entry for name, entry in run.ledger().items() if name in wanted}
 
 
 def _row(name: str, change: float, stored: Sequence[tuple[Run, Entries]], dataset: Dataset) -> Row:

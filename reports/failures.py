@@ -8,6 +8,7 @@ from brushbench.core.errors import one_line
 from brushbench.core.files import read_text
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
+from brushbench.runs.ledger import LedgerEntry
 
 SHOWN = 10
 """Most failures named for each run."""
@@ -17,9 +18,7 @@ def failure_lines(runs: Sequence[Run]) -> Iterator[str]:
     """Yield a heading, then the failures of each run by file; nothing if there are none or no ledger can be read."""
     told = False
     for run in runs:
-        ledger = capture(run.ledger)
-        entries = [] if isinstance(ledger, Failure) else list(ledger.values())
-        failed = [entry for entry in entries if entry.status == "failed"]
+        failed = _failed(run)
         if failed and not told:
             yield "Failures: samples without an image, each with the file that says why."
         told = told or bool(failed)
@@ -27,6 +26,16 @@ def failure_lines(runs: Sequence[Run]) -> Iterator[str]:
             yield f"  {one_line(f'{error_file(run, entry.id)}: {entry.error}', 1000)}"
         if len(failed) > SHOWN:
             yield f"  {one_line(str(run.path / 'errors'), 1000)}: and {len(failed) - SHOWN} more"
+
+
+def _failed(run: Run) -> list[LedgerEntry]:
+    """Return the entries of failed samples; none if the ledger can't be read."""
+    # Most runs have none, and statuses take a tenth of the memory of entries.
+    statuses = capture(run.statuses)
+    if isinstance(statuses, Failure) or "failed" not in statuses.values():
+        return []
+    ledger = capture(run.ledger)
+    return [] if isinstance(ledger, Failure) else [one for one in ledger.values() if one.status == "failed"]
 
 
 def error_file(run: Run, sample: str) -> Path:

@@ -113,7 +113,8 @@ class Shown:
 
     def groups(self) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
         """Return data set, split and protocol of each group of rows, with the rows."""
-        return [((str(a), str(b), str(c)), rows) for (a, b, c), rows in self.tidy.groupby(GROUP, sort=False)]
+        found = self.tidy.groupby(GROUP, sort=False, observed=True)
+        return [((str(a), str(b), str(c)), rows) for (a, b, c), rows in found]
 
 
 def shown_of(runs: Sequence[Run], style: FigureStyle) -> Shown:
@@ -127,8 +128,9 @@ def shown_of(runs: Sequence[Run], style: FigureStyle) -> Shown:
     order = {method: place for place, method in enumerate(dict.fromkeys(look.ordered(summary.rows)["method"]))}
     splits = separated(style.table.splits) or ["inside", "outside"]
     tidy = summary.tidy[summary.tidy["metric"].isin(wanted)]
-    rank = tidy["split"].map({split: place for place, split in enumerate(splits)}).fillna(len(splits))
-    tidy = tidy.assign(_split=rank, _method=tidy["method"].map(order)).sort_values(["_split", "_method"], kind="stable")
+    rank = tidy["split"].astype(object).map({split: place for place, split in enumerate(splits)}).fillna(len(splits))
+    method = tidy["method"].astype(object).map(order)
+    tidy = tidy.assign(_split=rank, _method=method).sort_values(["_split", "_method"], kind="stable")
     if tidy.empty:
         raise UserError("none of these metrics is scored in these runs")
     infos = {name: metrics[name] for name in wanted}

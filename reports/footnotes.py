@@ -125,8 +125,8 @@ def _differ(summary: Summary, rows: pd.DataFrame) -> bool:
     """Tell whether the methods were run on different samples."""
     samples = summary.tidy[[*GROUP, SECTION, "method", "sample"]].drop_duplicates()
     samples = samples.merge(rows[[*GROUP, SECTION]].drop_duplicates(), on=[*GROUP, SECTION])
-    by_method = samples.groupby([*GROUP, SECTION, "method"])["sample"].agg(frozenset)
-    return bool((by_method.groupby([*GROUP, SECTION]).nunique() > 1).any())
+    by_method = samples.groupby([*GROUP, SECTION, "method"], observed=True)["sample"].agg(frozenset)
+    return bool((by_method.groupby([*GROUP, SECTION], observed=True).nunique() > 1).any())
 
 
 def _count(rows: pd.DataFrame) -> str:
@@ -180,7 +180,7 @@ def _official(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
         if metric.partition("@")[0] == "psnr":
             own = tidy[tidy["metric"] == metric].merge(rows[[*GROUP, SECTION, "method"]].drop_duplicates())
             if len(own):
-                found = own.groupby(["split", "method"], sort=False).size().rename("count").reset_index()
+                found = own.groupby(["split", "method"], sort=False, observed=True).size().rename("count").reset_index()
                 told = _by_method(found, "count")
                 yield f"{metric}: no pixel differs in {told}; each counts as {OFFICIAL:g} dB, as in the official script"
 
@@ -196,7 +196,7 @@ def _derived(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
 def _by_method(rows: pd.DataFrame, count: str) -> str:
     """Say how many samples of each method, and of which split if there are several."""
     several = rows["split"].nunique() > 1
-    totals = rows.groupby(["split", "method"], sort=False)[count].sum().reset_index()
+    totals = rows.groupby(["split", "method"], sort=False, observed=True)[count].sum().reset_index()
     return ", ".join(
         f"{row[count]} of {row['method']}{' ' + row['split'] if several else ''}" for row in totals.to_dict("records")
     )

@@ -1,7 +1,7 @@
 """Turn runs into one tidy frame."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_sc
 
 DIGEST = "@"
 """Suffix of the name of whatever a digest identifies."""
+REPEATED = ("run", "dataset", "split", "protocol", "method", "metric")
+"""Columns of few different texts, each in very many rows."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
 
 
@@ -37,7 +39,7 @@ def frame(runs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> pd
     Raises `UserError` for a folder without runs, and for a run that cannot be read.
     """
     tidy = frame_of(expand([runs] if isinstance(runs, str | os.PathLike) else runs))
-    return tidy.astype({"run": "str"})
+    return tidy.astype(dict.fromkeys(REPEATED, "str"))
 
 
 def frame_of(
@@ -50,16 +52,18 @@ def frame_of(
     """Return the tidy frame of opened runs; `scores` are their scores, if they have been read already.
 
     With `over_seeds`, runs that differ only in their seed share a method. Unless `described`, the columns of tags and
-    mask sizes are left out. Unlike in `frame`, the column `run` is categorical, as a long text in every row would take
+    mask sizes are left out. Unlike in `frame`, the columns of `REPEATED` are categorical: texts in every row would take
     most of the memory.
     """
     read = scores_of(runs) if scores is None else scores
     places = list(zip(runs, read, labels_of(runs, over_seeds=over_seeds), datasets_of(runs), strict=True))
-    folders = pd.CategoricalDtype(list(dict.fromkeys(str(run.path) for run in runs)))
     scored = [(run, own, label, dataset) for run, own, label, dataset in places if own and own.metrics]
     if not scored:
         return pd.DataFrame(columns=list(COLUMNS))
-    filled = [_rows(run, own, label, dataset, folders) for run, own, label, dataset in scored]
+    facts = [_facts_of_rows(run, label, dataset) for run, _, label, dataset in scored]
+    kinds = {name: pd.CategoricalDtype(list(dict.fromkeys(own[name] for own in facts))) for name in facts[0]}
+    kinds["metric"] = pd.CategoricalDtype(list(dict.fromkeys(name for _, own, _, _ in scored for name in own.metrics)))
+    filled = [_rows(own, its, kinds) for (_, own, _, _), its in zip(scored, facts, strict=True)]
     if not described:
         return pd.concat(filled, ignore_index=True)
     shares = MaskShares.of([(run, dataset, own) for run, own, _, dataset in places if own])
@@ -109,24 +113,34 @@ def unscored_of(scores: Sequence[Scores | None]) -> dict[str, str]:
     return {name: reason for name, reason in reasons.items() if name not in scored}
 
 
-def _rows(run: Run, scores: Scores, method: str, dataset: str, folders: pd.CategoricalDtype) -> pd.DataFrame:
-    identity, table = run.record.identity, scores.table
-    names, count = list(scores.metrics), len(table)
-    values = table[names].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
-    empty, place = pd.Series("", table.index), list(folders.categories).index(str(run.path))
-    columns = {
-        "run": pd.Categorical.from_codes(np.full(count * len(names), place), dtype=folders),
+def _facts_of_rows(run: Run, method: str, dataset: str) -> dict[str, str]:
+    """Return what is the same in all rows of a run."""
+    identity = run.record.identity
+    return {
+        "run": str(run.path),
         "dataset": dataset,
         "split": identity.dataset.split,
         "protocol": identity.protocol,
         "method": method,
+    }
+
+
+def _rows(scores: Scores, facts: Mapping[str, str], kinds: Mapping[str, pd.CategoricalDtype]) -> pd.DataFrame:
+    table, names = scores.table, list(scores.metrics)
+    count = len(table)
+    values = table[names].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
+    empty = pd.Series("", table.index)
+    places = {name: np.full(len(names) * count, list(kinds[name].categories).index(own)) for name, own in facts.items()}
+    places["metric"] = np.repeat(kinds["metric"].categories.get_indexer(pd.Index(names)), count)
+    repeated = {name: pd.Categorical.from_codes(own, dtype=kinds[name]) for name, own in places.items()}
+    columns = {
+        **repeated,
         "sample": np.tile(table.index.to_numpy(dtype=object), len(names)),
-        "metric": np.repeat(np.array(names, dtype=object), count),
         "value": values.T.ravel(),
         "status": np.concatenate([table[status_column(name)].to_numpy(dtype=object) for name in names]),
         "note": np.concatenate([table.get(note_column(name), empty).to_numpy(dtype=object) for name in names]),
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
 def _descriptions(run: Run, scores: Scores, dataset: str, shares: MaskShares) -> dict[str, pd.Series]:

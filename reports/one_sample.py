@@ -81,7 +81,7 @@ def _ids(runs: Sequence[Run], data: Dataset | Failure) -> dict[str, None]:
     """The ids of a data set; if it can't be read, those that its runs have images, failures or scores of."""
     if not isinstance(data, Failure):
         return dict.fromkeys(data.ids)
-    found = dict.fromkeys(name for run in runs for name in run.ledger())
+    found = dict.fromkeys(name for run in runs for name in run.statuses())
     return found | dict.fromkeys(str(name) for run in runs for name in sample_scores(run).values.index)
 
 
@@ -115,7 +115,7 @@ def _described(sample: Sample) -> Iterator[str]:
 
 
 def _shown(run: Run, label: str, sample: str, data: Dataset | Failure) -> SampleInRun:
-    entry = run.ledger().get(sample)
+    entry = run.entries_of({sample}).get(sample)
     total = None if isinstance(data, Failure) else len(data)
     made = again(run, total or 1)
     place = None if isinstance(data, Failure) else data.ids.index(sample) + 1

@@ -9,9 +9,13 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 AT_ONCE = 1 << 22
-"""Most numbers to draw at once: 32 MiB."""
+"""Most numbers in a block: 32 MiB."""
+PARTS = 8
+"""Parts of a block that are drawn one after the other."""
 PerCluster = Float64[np.ndarray, " clusters"]
 PerDraw = Float64[np.ndarray, " draws"]
+Sample = tuple[Float64[np.ndarray, " _"], Float64[np.ndarray, " _"]]
+"""The deviations of a sample's clusters from the mean, and their sizes; samples differ in their number."""
 
 
 def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray, "draws clusters"]]:
@@ -19,21 +23,26 @@ def resampled(count: int, seed: int, draws: int) -> Iterator[Float64[np.ndarray,
     generator = np.random.default_rng(seed)
     for start in range(0, draws, step := max(1, AT_ONCE // count)):
         rows = min(step, draws - start)
-        yield _counted(generator.integers(0, count, (rows, count))).astype(np.float64)
+        block = np.empty((rows, count))
+        # The block is filled bit by bit, as integers would take as much memory again, twice.
+        for part in np.array_split(block, min(rows, PARTS)):
+            part[:] = _counted(generator.integers(0, count, part.shape))
+        yield block
+        # What has taken it may forget it before the next one is made.
+        del block, part
 
 
 def _counted(chosen: Int[np.ndarray, "draws clusters"]) -> Int[np.ndarray, "draws clusters"]:
-    """Count in each draw how often each cluster was chosen; changes what it is given, which may be large."""
+    """Count in each draw how often each cluster was chosen; the array that it is given is changed."""
     rows, count = chosen.shape
     chosen += np.arange(rows)[:, None] * count
     return np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
 
 
-def distances(samples: Sequence[tuple[PerCluster, PerCluster]], seed: int, draws: int) -> list[PerDraw]:
+def distances(samples: Sequence[Sample], seed: int, draws: int) -> list[PerDraw]:
     """Return, for each sample, |t| of every draw: how far the drawn mean is from the sample's own, in standard errors.
 
-    A sample is given by its clusters' deviations from the mean and their sizes. Samples with the same number of
-    clusters share the draws, which take longer than everything that is computed from them.
+    Samples with the same number of clusters share the draws, which take longer than what is computed from them.
     """
     found: list[list[PerDraw]] = [[] for _ in samples]
     for count in dict.fromkeys(len(sizes) for _, sizes in samples):
@@ -42,6 +51,7 @@ def distances(samples: Sequence[tuple[PerCluster, PerCluster]], seed: int, draws
         for times in resampled(count, seed, draws):
             for place, moments in own.items():
                 found[place].append(_distance(times @ moments, tiny[place]))
+            del times
     return [np.concatenate(blocks) for blocks in found]
 
 

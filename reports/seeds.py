@@ -48,7 +48,7 @@ def sample_means(scores: pd.DataFrame) -> pd.DataFrame:
     known = scores[["sample", STRATUM, "value"]].dropna(subset="value")
     if not known.duplicated(["sample", STRATUM]).any():
         return known
-    return known.groupby(["sample", STRATUM], sort=False)["value"].mean().reset_index()
+    return known.groupby(["sample", STRATUM], sort=False, observed=True)["value"].mean().reset_index()
 
 
 def sample_values(scores: pd.DataFrame) -> Values:

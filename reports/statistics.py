@@ -140,7 +140,11 @@ def paired_bootstrap(
 
 
 def paired_bootstraps(
-    tests: Sequence[tuple[Values, Clusters | None]], *, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+    tests: Sequence[tuple[Float64[np.ndarray, " _"], Shaped[np.ndarray, " _"] | None]],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> list[tuple[float, Estimate]]:
     """Return what `paired_bootstrap` returns for each pair of differences and clusters.
 

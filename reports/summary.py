@@ -108,7 +108,7 @@ def summarise(
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy = tidy[[*COLUMNS, SECTION, STRATUM]] if by else tidy
-    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs})
+    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs}, "category")
     tidy[SEED] = _of_runs(tidy["run"], {str(run.path): run.record.identity.seed for run in runs})
     check_distinct(tidy, [*GROUP, "method", "metric"])
     metrics, labels = metrics_of(runs, scores), set(tidy["method"])
@@ -154,7 +154,7 @@ def both_splits(summary: Summary) -> Summary:
     tidy = summary.tidy[summary.tidy["split"].isin(["inside", "outside"])]
     keys = ["dataset", "protocol", SECTION, "method", "metric"]
     records = []
-    for key, scores in tidy.groupby(keys, sort=False):
+    for key, scores in tidy.groupby(keys, sort=False, observed=True):
         if scores["split"].nunique() == 2:
             found = sample_means(scores)
             # One row alone has no mean of both.
@@ -167,7 +167,12 @@ def both_splits(summary: Summary) -> Summary:
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     left_out = [method for method in summary.tidy["method"].unique() if method not in set(rows["method"])]
     notes = summary.notes[summary.notes["split"].isin(["inside", "outside"])]
-    together = notes.assign(split=BOTH).groupby([*GROUP, "metric", "note"], sort=False)["count"].sum().reset_index()
+    together = (
+        notes.assign(split=BOTH)
+        .groupby([*GROUP, "metric", "note"], sort=False, observed=True)["count"]
+        .sum()
+        .reset_index()
+    )
     tidy = tidy.assign(split=BOTH)
     rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
     return replace(summary, rows=rows, tidy=tidy, notes=together, left_out=tuple(map(str, left_out)))
@@ -183,7 +188,9 @@ def _not_scored(runs: Sequence[Run], places: Sequence[int], scores: Sequence[Sco
 
 def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     if not by:
-        return pd.Series("", tidy.index)
+        return pd.Series(
+            pd.Categorical.from_codes(np.zeros(len(tidy), dtype=np.int64), dtype=pd.CategoricalDtype([""])), tidy.index
+        )
     column = by.replace("-", "_") if by.replace("-", "_") == MASK_SIZE else by
     if column not in tags_of(tidy):
         valid = [tag.replace("_", "-") if tag == MASK_SIZE else tag for tag in tags_of(tidy)]
@@ -193,10 +200,10 @@ def _sections(tidy: pd.DataFrame, by: str) -> pd.Series:
     return tidy[column].fillna(UNKNOWN).astype("str")
 
 
-def _of_runs(column: pd.Series, facts: Mapping[str, str | int]) -> pd.Series:
+def _of_runs(column: pd.Series, facts: Mapping[str, str | int], kind: str | None = None) -> pd.Series:
     """Return what belongs to the run of each row; a run is compared once, as its folder is a long text."""
     own = column.cat.remove_unused_categories().cat
-    known = pd.Series([facts[str(run)] for run in own.categories])
+    known = pd.Series([facts[str(run)] for run in own.categories], dtype=kind)
     return known.take(own.codes.to_numpy()).set_axis(column.index)
 
 
@@ -205,7 +212,7 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
     statuses = tidy["status"].fillna("").to_numpy(object)
     # Each group is a copy of its rows, so they have only the columns that are needed here, and in `_means`.
     keys = tidy[["metric", "protocol"]].reset_index(drop=True)
-    for (metric, protocol), rows in keys.groupby(["metric", "protocol"], sort=False):
+    for (metric, protocol), rows in keys.groupby(["metric", "protocol"], sort=False, observed=True):
         places = rows.index.to_numpy()
         given = values[places], statuses[places], metrics[str(metric)], str(protocol)
         values[places], capped[places] = counted(*given), is_capped(*given)
@@ -214,7 +221,7 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
 
 def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], by: str) -> pd.DataFrame:
     records = []
-    for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False):
+    for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False, observed=True):
         place = dict(zip(KEYS, map(str, key), strict=True))
         estimate = table_interval(sample_values(scores), None, metrics[place["metric"]], place["protocol"])
         records.append({**place, **_numbers(scores, estimate, asked)})
@@ -233,9 +240,11 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
     kept = tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))
-    columns = tidy.loc[kept, keys].groupby(keys, sort=False)
+    columns = tidy.loc[kept, keys].groupby(keys, sort=False, observed=True)
     column = columns.ngroup().to_numpy()
-    sample = tidy.loc[kept, ["sample", STRATUM]].groupby(["sample", STRATUM], sort=False).ngroup().to_numpy()
+    sample = (
+        tidy.loc[kept, ["sample", STRATUM]].groupby(["sample", STRATUM], sort=False, observed=True).ngroup().to_numpy()
+    )
     method, methods = pd.factorize(tidy.loc[kept, "method"])
     # Numbers stand for what is compared, as copies of the frame's texts would take most of the memory of a report.
     samples, order = sample.max(initial=0) + 1, {key: number for number, key in enumerate(columns.size().index)}
@@ -257,7 +266,7 @@ def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
         number = order.get(tuple(key), -1)
         cell = of_method[name] + number if number >= 0 and name in of_method else -1
         # A row without any score has no mean.
-        found.append(cell >= 0 and scored[cell] > 0 and bool(shared[cell] < everything[number]))
+        found.append(cell >= 0 and bool(scored[cell]) and bool(shared[cell] < everything[number]))
     return found
 
 
@@ -280,4 +289,4 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
 
 def _notes(tidy: pd.DataFrame) -> pd.DataFrame:
     noted = tidy[tidy["note"].fillna("") != ""]
-    return noted.groupby([*GROUP, "metric", "note"], sort=False).size().rename("count").reset_index()
+    return noted.groupby([*GROUP, "metric", "note"], sort=False, observed=True).size().rename("count").reset_index()

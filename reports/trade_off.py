@@ -100,7 +100,7 @@ def _points(
     rows: pd.DataFrame, infos: tuple[MetricInfo, MetricInfo], names: Mapping[str, CurvePoint] | None
 ) -> list[TradeOffPoint]:
     points = []
-    for method, own in rows.groupby("method", sort=False):
+    for method, own in rows.groupby("method", sort=False, observed=True):
         (kept, capped), (aligned, _) = (_mean(own[own["metric"] == info.name], info) for info in infos)
         if kept.count and aligned.count:
             named = names[str(own["run"].iloc[0])] if names is not None else CurvePoint(str(method))

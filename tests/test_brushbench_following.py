@@ -1,6 +1,8 @@
 """A ledger that is followed: every line is read once, a half-written one later, and another file from its beginning."""
 
 import shutil
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,12 @@ def new(followed: FollowedLedger) -> list[str]:
     return [entry.id for entry in found]
 
 
+def counted(lines: Iterator[bytes], given: list[bytes]) -> Iterator[bytes]:
+    for each in lines:
+        given.append(each)
+        yield each
+
+
 def test_each_line_is_read_once(file: Path, followed: FollowedLedger) -> None:
     assert new(followed) == []
     append(file, line("a"), line("b"))
@@ -56,9 +64,8 @@ def test_only_what_is_new_is_parsed(file: Path, followed: FollowedLedger, monkey
     given: list[bytes] = []
     parsed = following.parsed
 
-    def counting(lines: list[bytes], *more: object) -> object:
-        given.extend(lines)
-        return parsed(lines, *more)
+    def counting(lines: Iterator[bytes], *more: object) -> object:
+        return parsed(counted(lines, given), *more)
 
     monkeypatch.setattr(following, "parsed", counting)
     append(file, line("last"))
@@ -114,7 +121,8 @@ def test_a_removed_file_is_empty_until_there_is_another(file: Path, followed: Fo
     append(file, line("a"))
     new(followed)
     file.unlink()
-    assert followed.appended() == (True, [])
+    anew, found = followed.appended()
+    assert (anew, list(found)) == (True, [])
     assert new(followed) == []
     append(file, line("b"))
     assert new(followed) == ["b"]
@@ -132,7 +140,7 @@ def test_a_damaged_line_is_named_by_its_number(file: Path, followed: FollowedLed
     append(file, line("c"), b"no entry\n")
     for _ in range(2):
         with pytest.raises(UserError, match="line 4 is damaged"):
-            followed.appended()
+            new(followed)
 
 
 def counts(watched: Watched) -> tuple[int, int, int]:
@@ -145,9 +153,8 @@ def test_a_watched_run_counts_what_is_appended(tmp_path: Path, monkeypatch: pyte
     given: list[bytes] = []
     parsed = following.parsed
 
-    def counting(lines: list[bytes], *more: object) -> object:
-        given.extend(lines)
-        return parsed(lines, *more)
+    def counting(lines: Iterator[bytes], *more: object) -> object:
+        return parsed(counted(lines, given), *more)
 
     monkeypatch.setattr(following, "parsed", counting)
     watched = Watched(run.path)
@@ -175,3 +182,20 @@ def test_a_watched_run_that_starts_over_is_counted_anew(tmp_path: Path) -> None:
     assert counts(watched) == (0, 0, 3)
     other.append(LedgerEntry(id="000000002", status="done", image="000000002.png", sha256="0" * 64))
     assert counts(watched) == (1, 0, 2)
+
+
+def test_memory_does_not_grow_with_the_lines(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        file = tmp_path / f"{count}"
+        # Of different texts, pydantic remembers some thousands.
+        append(file, line("same") * count)
+        followed = FollowedLedger(file, "mine")
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in followed.appended()[1]) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    assert peak(4000) < peak(400) + 100 * len(line("same"))

@@ -11,7 +11,7 @@ from brushbench.reports.multiple_comparisons import beaten
 from brushbench.reports.resampling import distances, resampled
 from brushbench.reports.statistics import paired_bootstrap, paired_bootstraps
 
-COUNT, DRAWS = 50, 199
+COUNT, DRAWS = 51, 199
 BLOCKS = [1, 2 * COUNT, 7 * COUNT + 3, DRAWS * COUNT, 10**9]
 """Numbers drawn at once: a draw each, two, seven, and all of them."""
 
@@ -93,7 +93,7 @@ def test_memory_is_that_of_a_block_however_many_draws(monkeypatch: pytest.Monkey
     few, many = (peak(lambda draws=draws: paired_bootstraps(values, draws=draws)) for draws in (99, 1999))
     # Of every further draw, only the |t| of each test is kept: 8 bytes, twice while the blocks are put together.
     assert many - few <= 3 * 8 * 1900 * tests
-    assert few < 6 * 8 * block + tests * 20 * 8 * count
+    assert few < 2 * 8 * block + tests * 20 * 8 * count
 
 
 def test_the_best_of_many_images_need_no_matrix_of_images_by_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,11 @@ class Run:
         """The last status for each id; takes less memory than the entries. Raises `UserError` as `ledger` does."""
         return {entry.id: entry.status for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
 
+    def entries_of(self, names: Container[str]) -> dict[str, LedgerEntry]:
+        """The last entries of some samples; few take little memory. Raises `UserError` as `ledger` does."""
+        lines = ledger.entries(self.ledger_path(), self.record.fingerprint)
+        return {entry.id: entry for entry in lines if entry.id in names}
+
     def intact(self, names: Container[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries that are done and whose image hasn't changed since it was stored; of all samples, or of some."""
         entries = self.ledger()

@@ -1,6 +1,6 @@
 """Read a ledger again and again while others append to it: each time only what is new."""
 
-import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
@@ -19,33 +19,37 @@ class FollowedLedger:
         """The file may not exist yet; lines of runs with another fingerprint are skipped."""
         self._file = file
         self._fingerprint = fingerprint
-        self._inode = self._offset = self._lines = 0
+        self._inode = self._offset = self._count = 0
         self._end = b""
 
-    def appended(self) -> tuple[bool, list[LedgerEntry]]:
+    def appended(self) -> tuple[bool, Iterator[LedgerEntry]]:
         """Return whether everything must be read anew, and the entries since the last call, or all of them.
 
         A ledger must be read anew if it was replaced, cut off or removed since. A last line without a line break is
-        left for the next call, as it may have been written only in part. Raises `UserError` for a damaged line.
+        left for the next call, as it may have been written only in part. An entry that isn't taken is left, too. Taking
+        a damaged one raises `UserError`.
         """
         anew = not self._is_continued()
         if anew:
             self._begin_again()
+        return anew, parsed(self._lines(), self._file, self._fingerprint, self._count + 1)
+
+    def _lines(self) -> Iterator[bytes]:
         if not self._file.exists():
-            return anew, []
+            return
         self._inode = check_file(self._file).st_ino
         with self._file.open("rb") as opened:
             opened.seek(self._offset)
-            text = opened.read()
-        lines = list(io.BytesIO(text[: text.rfind(b"\n") + 1]))
-        found = list(parsed(lines, self._file, self._fingerprint, self._lines + 1))
-        self._lines += len(lines)
-        self._offset += sum(map(len, lines))
-        self._end = (self._end + b"".join(lines[-2:]))[-KEPT:]
-        return anew, found
+            for line in opened:
+                if not line.endswith(b"\n"):
+                    return
+                yield line
+                self._offset += len(line)
+                self._count += 1
+                self._end = (self._end + line)[-KEPT:]
 
     def _begin_again(self) -> None:
-        self._inode = self._offset = self._lines = 0
+        self._inode = self._offset = self._count = 0
         self._end = b""
 
     def _is_continued(self) -> bool:

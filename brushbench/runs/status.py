@@ -138,8 +138,9 @@ class Watched:
         if anew:
             self._forget()
         # Entries take much more memory than what is counted of them.
-        self._digests |= {one.id: (one.sha256 or "") if one.status == "done" else None for one in entries}
-        self._recent.extend(entries)
+        for entry in entries:
+            self._digests[entry.id] = (entry.sha256 or "") if entry.status == "done" else None
+            self._recent.append(entry)
 
     def _forget(self) -> None:
         self._digests.clear()
