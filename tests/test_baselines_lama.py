@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import brushbench
-from brushbench.baselines.lama import Generator, LaMa
+from brushbench.baselines.lama import LaMa, LaMaGenerator
 from brushbench.baselines.lama.generator import inverse_spectrum
 from brushbench.baselines.lama.method import composite, generator_input
 from brushbench.core.protocol import protocol_named
@@ -57,13 +57,13 @@ def batch_of(*samples: tuple[Tensor, Tensor]) -> Batch:
 def test_big_lama_has_the_names_and_shapes_of_the_published_checkpoint_in_its_order() -> None:
     published = json.loads((FOLDER / "big_lama.json").read_text())
     with torch.device("meta"):
-        generator = Generator()
+        generator = LaMaGenerator()
     made = generator.state_dict()
     assert [(name, list(tensor.shape)) for name, tensor in made.items()] == [*published.items()]
     assert len(published) == 989
     assert sum(parameter.numel() for parameter in generator.parameters()) == 50_975_875
     with torch.device("meta"):
-        assert sum(parameter.numel() for parameter in Generator(blocks=9).parameters()) == 27_048_835
+        assert sum(parameter.numel() for parameter in LaMaGenerator(blocks=9).parameters()) == 27_048_835
     whole = {name for name, tensor in made.items() if tensor.dtype == torch.int64}
     assert whole == {name for name in made if name.endswith("num_batches_tracked")}
 
@@ -233,7 +233,7 @@ def test_tf32_is_off_while_it_computes_and_as_before_afterwards(lama: LaMa) -> N
 
 
 def test_pixels_that_are_not_finite_never_become_a_picture() -> None:
-    generator = Generator(8, 2)
+    generator = LaMaGenerator(8, 2)
     generator.load_state_dict(load_file(TINY))
     generator.model[18].bias.data.fill_(float("nan"))
     broken = LaMa(generator.eval(), torch.device("cpu"))

@@ -189,6 +189,8 @@ def damaged(tensors: dict[str, Tensor], how: str) -> dict[str, Tensor]:
         changed["model.5.conv1.ffc.convg2g.lfu.bn.weight"] = torch.zeros(48)
     elif how == "block":
         changed |= {name.replace("model.5.", "model.99."): tensor for name, tensor in tensors.items()}
+    elif how == "short name":
+        changed["model.x"] = torch.zeros(1)
     elif how == "two":
         changed = prefixed(tensors, "a.generator.") | prefixed(tensors, "b.generator.")
     else:
@@ -202,6 +204,7 @@ DAMAGES = {
     "first shape": f"{FIRST} has shape [8, 3, 7, 7], must be [8, 4, 7, 7]",
     "no picture": f"{FIRST} has shape [8], must be [64, 4, 7, 7]; valid: big-lama or lama-fourier as safetensors",
     "unknown": "the checkpoint has unknown model.5.conv1.ffc.convg2g.lfu.bn.weight (1 in all)",
+    "short name": "the checkpoint has unknown model.x (1 in all)",
     "block": "the checkpoint lacks model.",
     "two": "it contains several generators (a.generator., b.generator.)",
     "another network": f"it has no tensor {FIRST}, with or without a prefix that ends in generator.; valid: big-lama",

@@ -1,5 +1,6 @@
 """Read LaMa's generator from a file as published: safetensors, or the official training checkpoint."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brushbench.baselines.lama.generator import Generator
+from brushbench.baselines.lama.generator import LaMaGenerator
 from brushbench.core.capture import capture
 from brushbench.core.errors import UserError, one_line
 from brushbench.weights.tensors import load_checked, read_tensors
@@ -16,6 +17,8 @@ VALID = "valid: big-lama or lama-fourier as safetensors, or the official best.ck
 _FIRST = "model.1.ffc.convl2l.weight"
 """The generator's first tensor. Its first dimension is the width of the network."""
 _PREFIX = "generator."
+_BLOCK = re.compile(r"model\.(\d+)\.conv1\.")
+"""How the names of a residual block's tensors begin."""
 _NAMED = (
     *("builtins.dict", "builtins.int", "builtins.list", "typing.Any"),
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
@@ -44,7 +47,7 @@ _INERT: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 ]
 
 
-def load_generator(file: Path) -> Generator:
+def load_generator(file: Path) -> LaMaGenerator:
     """Build the generator that a file contains, with as many blocks as the file has, frozen and in float32.
 
     Its tensors may have any prefix that ends in `generator.`; tensors of other networks, such as the metrics that the
@@ -54,8 +57,9 @@ def load_generator(file: Path) -> Generator:
     tensors that are missing, unknown or of the wrong shape.
     """
     tensors = _of_generator(_read(file), file)
+    blocks = {match[1] for name in tensors if (match := _BLOCK.match(name))}
     with torch.device("meta"):
-        generator = Generator(_width(tensors, file), len({name.split(".")[1] for name in tensors if ".conv1." in name}))
+        generator = LaMaGenerator(_width(tensors, file), len(blocks))
     return load_checked(generator, tensors, file, assign=True)
 
 
@@ -66,7 +70,7 @@ def _read(file: Path) -> dict[str, Tensor]:
             return read_tensors(file, mapped=True)
         except UserError as error:
             others = capture(torch.serialization.get_unsafe_globals_in_checkpoint, file)
-            if isinstance(others, list) and others and "TorchScript" not in str(error):
+            if isinstance(others, list) and others:
                 reason = f"it holds a Python object ({min(others)}), which could run any code when loaded"
                 raise UserError(one_line(f"{file}: can't be loaded: {reason}, so it is refused; {VALID}")) from error
             raise UserError(one_line(f"{error}; {VALID}", 1000)) from error

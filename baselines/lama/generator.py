@@ -189,7 +189,7 @@ class Joining(nn.Module):
 
 
 @final
-class Generator(nn.Module):
+class LaMaGenerator(nn.Module):
     """The whole network, `big-lama` by default; `lama-fourier` is the same with 9 blocks."""
 
     def __init__(self, width: int = 64, blocks: int = 18) -> None:

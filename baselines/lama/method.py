@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from brushbench.baselines.lama.checkpoint import load_generator
-from brushbench.baselines.lama.generator import MULTIPLE, Generator
+from brushbench.baselines.lama.generator import MULTIPLE, LaMaGenerator
 from brushbench.baselines.transfer import to_device
 from brushbench.core.compute import PLAIN
 from brushbench.core.errors import NotFiniteError, SampleError
@@ -40,7 +40,7 @@ class LaMa:
     """
 
     Options: ClassVar = LaMaOptions
-    generator: Generator
+    generator: LaMaGenerator
     device: torch.device
 
     @classmethod
