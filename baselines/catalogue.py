@@ -62,6 +62,12 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
         MethodInfo(published="HDP"),
     ),
     Registered(
+        "lama",
+        "brushbench.baselines.lama:LaMa",
+        "LaMa, arXiv:2109.07161: one pass with Fourier convolutions, without captions",
+        MethodInfo(process_wide=True),
+    ),
+    Registered(
         "mean-fill",
         "brushbench.baselines.classical:MeanFill",
         "the mean colour of the known pixels",

@@ -159,6 +159,7 @@ def tiny_sources(golden: Path, sd: Path, inpainting: Path, sdxl: Path, root: Pat
         **_powerpaint(golden / "powerpaint", golden / "brushnet" / "weights" / "tokenizer", root, index),
         "stabilityai/stable-diffusion-xl-base-1.0": {"": xl},
         "Regulus0725/random_mask_brushnet_ckpt_sdxl_regulus_v1": {"": sdxl / "brushnet"},
+        "michaelgold/big-lama": {"": _lama(golden, root / "lama")},
         **_metrics(golden, root),
     }
 
@@ -176,6 +177,12 @@ def _with(folder: Path, target: Path, files: Mapping[str, object]) -> Path:
     for name, content in files.items():
         (target / name).write_text(json.dumps(content))
     return target
+
+
+def _lama(golden: Path, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    shutil.copyfile(golden / "lama" / "tiny_generator.safetensors", folder / "big-lama.safetensors")
+    return folder
 
 
 def _controlnet(sd: Path, folder: Path) -> Path:

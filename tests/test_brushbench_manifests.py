@@ -141,7 +141,7 @@ def test_a_hub_that_is_as_the_manifests_say(start, brushbench: Brushbench, tmp_p
     hub = start({})
     code, found = told(brushbench)
     assert (code, set(found.values())) == (0, {"matches its manifest"})
-    assert len(found) == 21
+    assert len(found) == 22
     assert all(path.startswith("api/models/") for path in hub.asked)
     assert not (tmp_path / "hub").exists()
 

@@ -19,6 +19,7 @@ from brushbench.weights.sources import Local, Source
 BASE = "base"
 MODEL = "model"
 DEFAULT_FAMILY = "sd15"
+"""The family of every method that it supports, and of any method that no family supports."""
 FAMILIES = Path(__file__).parent.parent / "baselines" / "weights"
 SINGLE_FILES = (".safetensors", ".ckpt")
 
@@ -100,6 +101,12 @@ class Family(BaseModel, extra="forbid"):
 def families() -> dict[str, Path]:
     """Return the files of the suite's own families, by name."""
     return {path.stem: path for path in sorted(FAMILIES.glob("*.toml"))}
+
+
+def default_family(method: str) -> str:
+    """Name the family that a method uses by default: `DEFAULT_FAMILY`, unless only another one supports it."""
+    supporting = [name for name, path in families().items() if method in read_family(path).methods]
+    return supporting[0] if supporting and DEFAULT_FAMILY not in supporting else DEFAULT_FAMILY
 
 
 def read_family(path: Path) -> Family:

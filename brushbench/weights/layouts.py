@@ -112,6 +112,17 @@ def lora(listing: Listing, request: Request) -> list[str]:
     return _files(listing, request, "lora")
 
 
+def lama(listing: Listing, request: Request) -> list[str]:
+    """Choose the one file with LaMa's generator: safetensors, or the authors' checkpoint where they put it."""
+    names = _inside(listing, request)
+    found = next((name for name in LAMA if name in names), None)
+    if found is None:
+        raise UserError(one_line(f"{_lacks(request)} {' or '.join(LAMA)}"))
+    return [_at(request, found)]
+
+
+LAMA = ("big-lama.safetensors", "model.safetensors", "models/best.ckpt", "best.ckpt")
+"""The files that may hold LaMa's generator; the first that exists is read."""
 _FILES = {
     "powerpaint": (("unet/unet",), ("text_encoder/text_encoder",)),
     "powerpaint_v2": (("diffusion_pytorch_model",), ("pytorch_model", "model")),
@@ -131,6 +142,7 @@ _PARTS: Mapping[str, Reads] = {
     "powerpaint_v2": powerpaint_v2,
     "ip_adapter": ip_adapter,
     "lora": lora,
+    "lama": lama,
     "model": pipeline,
     "prior": pipeline,
 }

@@ -20,12 +20,24 @@ from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import file_digest
 from brushbench.core.options import Value
 from brushbench.weights import layouts, lock
-from brushbench.weights.family import BASE, DEFAULT_FAMILY, MODEL, Family, families, is_single_file, read_family
+from brushbench.weights.family import (
+    BASE,
+    MODEL,
+    SINGLE_FILES,
+    Family,
+    default_family,
+    families,
+    is_single_file,
+    read_family,
+)
 from brushbench.weights.formats import HALF
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import Request, reads_of
+from brushbench.weights.repository import Cached
 from brushbench.weights.sources import HUB_ID, Local, Source, digest_of, got, named
 
+_CHECKPOINTS = (*SINGLE_FILES, ".bin", ".pt", ".pth")
+"""How the names of files with tensors end, which aren't hub ids even where they look like one."""
 _WHOLE = (BASE, MODEL)
 """Prefixes of the parts that are a whole diffusion model; the other parts are named like their folder."""
 
@@ -70,12 +82,14 @@ class Weights:
         self._halved: list[str] = []
         self._wanted_variant: str | None = None
         self._remarks: list[str] = []
-        self.name = str(DEFAULT_FAMILY if source is None else source)
+        self.name = str(default_family(method) if source is None else source)
         self._method = method
         self._masks = masks
         self._folder: Path | None = None
         self._family: Family | None = None
         self._used: list[str] = []
+        self._replaced: set[str] = set()
+        """The parts for which the user gave something else than a component of the family."""
         name = self.name
         if name in families():
             self._family = read_family(families()[name])
@@ -109,7 +123,7 @@ class Weights:
         """Where the method's parts come from, for a message. Raises `UserError` as `settle` does."""
         self.settle()
         ends = "".join(f"; {remark}" for remark in dict.fromkeys([*self._in_half(), *self._remarks, *self._unlocked]))
-        if self._family is None or not self._parts():
+        if self._family is None or self._replaced.issuperset(self._parts()):
             return f"{', '.join(dict.fromkeys(self._used)) or self.name}{ends}"
         places = [self._family.components[name].on_hub.place for name in self._parts().values()]
         return f"{self.name} ({', '.join(dict.fromkeys(places))}){ends}"
@@ -161,7 +175,7 @@ class Weights:
             raise UserError(one_line(f"revision={revision} has no effect here; valid only with -o {option}=owner/name"))
         instead = f"-o {option}=FOLDER or --weights FOLDER"
         if override is not None and override not in known:
-            self._used.append(override)
+            self._given_instead(part, override)
             hub = HubFolder(override, revision, request, reads_of(part))
             return self._got(_given(override, option, hub), part, instead)
         if self._folder is not None:
@@ -188,6 +202,7 @@ class Weights:
         if not Path(source).is_file():
             raise UserError(one_line(f"{part}: no such file: {source}"))
         self._used.append(source)
+        self._replaced |= {part} if override is not None and override not in known else set()
         return self._got(Local(Path(source)), part)
 
     def configs(self, part: str, override: str | None) -> Path:
@@ -213,6 +228,22 @@ class Weights:
             return folder / name
         wanted = " or ".join(f"{stem}.safetensors" for stem in stems)
         raise UserError(one_line(f"{folder} has no {wanted}; valid: a folder with that file, or the file itself"))
+
+    def one_file(self, part: str, override: str | None, *, option: str) -> Path:
+        """Return the only file of a part that one file holds: `override` if it is a file, or else the folder's.
+
+        `override` and `option` are as in `folder`. Raises `UserError` as `folder` does, and for a folder without it.
+        """
+        if override is not None and (Path(override).is_file() or override.endswith(_CHECKPOINTS)):
+            if not Path(override).is_file():
+                raise UserError(one_line(f"{option}={override}: no such file"))
+            self._given_instead(part, override)
+            return self._got(Local(Path(override)), part)
+        folder = self.folder(part, override, option=option)
+        try:
+            return folder / reads_of(part)(Cached(folder), Request())[0]
+        except UserError as error:
+            raise UserError(one_line(f"{folder} can't be used as {part}: {error}; valid: -o {option}=FILE")) from error
 
     def replacement(self, part: str) -> Path | None:
         """Return the folder of the family's replacement for a component of this method's base, None if it has none."""
@@ -278,6 +309,10 @@ class Weights:
             lock.check_locked(component)
         return digest, component
 
+    def _given_instead(self, part: str, given: str) -> None:
+        self._used.append(given)
+        self._replaced.add(part)
+
     def _parts(self) -> Mapping[str, str]:
         return self._family.parts(self._method, self._masks) if self._family else {}
 
@@ -299,9 +334,11 @@ class Weights:
 
     def _nothing_for(self, part: str, option: str) -> UserError:
         methods = ", ".join(self._family.methods) if self._family else ""
+        others = [name for name, path in families().items() if part in read_family(path).methods.get(self._method, {})]
+        *ways, last = (f"-o {option}=FOLDER", "a hub id", *(f"--weights {name}" for name in others))
         return UserError(
             one_line(
-                f"the weights {self.name} have no {part!r} for {self._method}; valid: -o {option}=FOLDER, or a hub id; "
+                f"the weights {self.name} have no {part!r} for {self._method}; valid: {', '.join(ways)}, or {last}; "
                 f"these weights support {methods or 'no method yet'}"
             )
         )
