@@ -104,7 +104,7 @@ def _rows(run: Run, scores: Scores, method: str, dataset: str) -> pd.DataFrame:
     values = table[names].astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
     empty = pd.Series("", table.index)
     columns = {
-        "run": str(run.path),
+        "run": run.place,
         "dataset": dataset,
         "split": identity.dataset.split,
         "protocol": identity.protocol,
@@ -139,7 +139,7 @@ def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             best[run.record.fingerprint] = run
     kept = [run for run in runs if best[run.record.fingerprint] is run]
     others = [run for run in runs if best[run.record.fingerprint] is not run]
-    return kept, [f"{run.path} has the same images as {best[run.record.fingerprint].path}" for run in others]
+    return kept, [f"{run.place} has the same images as {best[run.record.fingerprint].place}" for run in others]
 
 
 def labels_of(runs: Sequence[Run], *, over_seeds: bool = False) -> list[str]:

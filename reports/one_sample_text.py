@@ -83,7 +83,7 @@ def _cut(label: str) -> str:
 
 def _of_run(shown: SampleInRun, metrics: dict[str, MetricInfo]) -> Iterator[str]:
     yield one_line(f"{shown.label}: {shown.status}", 1000)
-    yield f"  {one_line(f'run: {shown.run.path}', 1000)}"
+    yield f"  {one_line(f'run: {shown.run.place}', 1000)}"
     for fact in shown.facts:
         yield f"  {fact}"
     if not shown.scores.metrics:

@@ -13,6 +13,8 @@ from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import WEIGHTS, Identity
+from brushbench.storage.places import url_for
+from brushbench.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,12 @@ def resolve(config: RunConfig, *, scored: bool = True) -> Job:
 
 
 def task_of(config: RunConfig, *, scored: bool = True) -> Task:
-    """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them."""
+    """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them.
+
+    An output folder in an object store is looked up first, so that a wrong bucket is reported at once.
+    """
+    if url := url_for(config.output):
+        Store(url).check()
     with hearing() as notes:
         opened = open_dataset(config.dataset, config.root, config.split, config.dataset_options)
         selection = _selected(config, opened) if scored else None

@@ -11,34 +11,39 @@
     .lock, .scores.lock   held while the ledger or the scores are written, so that shards can share a folder
     .owners/        the processes that are at work
 
+In an object store, which can't append, samples.jsonl, workers.jsonl and the notes are in parts: see
+`brushbench.runs.parts`.
+
 A file gets its name only when it is complete and on the disk, and a batch's ledger lines are written after all of its
 images. A run that is killed at any moment and resumed therefore ends with the same bytes as an uninterrupted run.
 """
 
 import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import final
 
 from filelock import FileLock
-from pydantic import ValidationError
 
 from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import one_by_one
 from brushbench.core.errors import UserError, doing, one_line
-from brushbench.core.files import read_bytes, refuse_links
+from brushbench.core.files import refuse_links
 from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
 from brushbench.core.notes import hearing
-from brushbench.runs import ledger, owners
+from brushbench.runs import ledger, owners, parts
+from brushbench.runs.lease import leased
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.record import Identity, RunRecord, differences
-from brushbench.runs.stored_images import StoredImages
+from brushbench.runs.mirror import mirror_of
+from brushbench.runs.record import NAME, NOTES, Identity, RunRecord, differences, note_line, read_record
+from brushbench.runs.stored_images import MD5, StoredImages
+from brushbench.storage.places import local, spoken
 
-FOLDERS = ("images", "errors", ".partial", ".owners")
+FOLDERS = ("images", "errors", ".partial", ".owners", *parts.FOLDERS)
 """The folders in a run folder."""
 REMEDY = "Use another --output, or --fresh to start over"
 
@@ -51,6 +56,7 @@ class Run:
         self.path = path
         self.record = record
         self.images = StoredImages(path)
+        self._mirror = mirror_of(path)
         self._lock = FileLock(path / ".lock")
         self._heard: list[str] = []
         self._claim: owners.Claim | None = None
@@ -60,7 +66,7 @@ class Run:
     @classmethod
     def start(
         cls,
-        path: Path,
+        path: str | os.PathLike[str],
         identity: Identity,
         asked: int,
         provenance: Mapping[str, str],
@@ -73,8 +79,12 @@ class Run:
         With `claim`, other processes see that this one is at work, until `release`. Raises `UserError` if the folder
         has images of a run with another fingerprint, with the differences, or if a process is at work on another run.
         """
+        path = local(path)
+        mirror = mirror_of(path)
         with doing("making the run folder", path):
             path.mkdir(parents=True, exist_ok=True)
+        if mirror:
+            mirror.refresh()
         refuse_links(path, FOLDERS)
         record = RunRecord(
             fingerprint=identity.fingerprint(),
@@ -83,43 +93,57 @@ class Run:
             provenance=dict(provenance),
             role=role,
         )
-        with FileLock(path / ".lock"):
-            if (path / "run.json").exists():
-                there = cls.open(path)
-                if not there.record.is_continued_by(record):
-                    check_nobody_at_work(path)
-                record = there._continued(record)
-                there._give_up_unless(record)
-            elif any(not child.name.startswith(".") for child in path.iterdir()):
-                raise UserError(one_line(f"{path} is not empty but contains no run; use another --output"))
-            run = cls(path, record)
-            run._write_record(record)
+        with FileLock(path / ".lock"), ExitStack() as stack:
+            own = None
+            if claim and mirror:
+                # Another machine sees no lock: whoever finds the record there must find the claim on it, too.
+                own = owners.Claim(path, record.fingerprint)
+                stack.callback(own.release)
+            run = cls._settled(path, record, own)
             run.images.folder.mkdir(exist_ok=True)
             ledger.mend(run.ledger_path())
-            run._claim = owners.Claim(path, record.fingerprint) if claim else None
+            run._claim = own or (owners.Claim(path, record.fingerprint) if claim else None)
+            stack.pop_all()
             return run
+
+    @classmethod
+    def _settled(cls, path: Path, record: RunRecord, own: owners.Claim | None) -> "Run":
+        """The run with its record written, if nothing in the folder speaks against it."""
+        mirror = mirror_of(path)
+        if (path / NAME).exists():
+            there = cls(path, read_record(path))
+            if not there.record.is_continued_by(record):
+                check_nobody_at_work(path, own)
+            continued = there._continued(record)
+            there._give_up_unless(continued)
+            run = cls(path, continued)
+            if not mirror or continued != there.record:
+                run._write_record(continued)
+            return run
+        if any(not child.name.startswith(".") for child in path.iterdir()) or (mirror and not mirror.is_empty()):
+            raise UserError(one_line(f"{spoken(path)} is not empty but contains no run; use another --output"))
+        run = cls(path, record)
+        if mirror and not mirror.publish_first(NAME, _as_json(record)):
+            # Another process was faster.
+            mirror.refresh()
+            return cls._settled(path, record, own)
+        run._write_record(record)
+        return run
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Open a run. Raises `UserError` if the folder has no run, or one that this version can't read."""
-        folder = Path(path)
+        folder = local(path)
+        mirror = mirror_of(folder)
+        if mirror:
+            mirror.refresh()
         refuse_links(folder, FOLDERS)
-        if not os.path.lexists(folder / "run.json"):
-            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json"))
-        try:
-            record = RunRecord.model_validate_json(read_bytes(folder / "run.json"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UserError(one_line(f"{folder / 'run.json'}: {where}: {first['msg']}")) from error
-        if record.fingerprint != record.identity.fingerprint():
-            raise UserError(
-                one_line(
-                    f"{folder / 'run.json'} was changed by hand: its fingerprint doesn't match; restore the file, or "
-                    "generate the run again"
-                )
-            )
-        return cls(folder, record)
+        return cls(folder, read_record(folder))
+
+    @property
+    def place(self) -> str:
+        """Where the run is, in words: its folder, or its URL."""
+        return spoken(self.path)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -131,6 +155,9 @@ class Run:
     def others_at_work(self) -> list[owners.Owner]:
         """The other processes that are making images of this run."""
         with self._lock:
+            if self._mirror:
+                self._mirror.refresh()
+                return list(owners.heard_of(self.path, self._claim))
             return list(owners.live(self.path, self._claim))
 
     @property
@@ -149,7 +176,7 @@ class Run:
     def append_line(self, name: str, line: str) -> None:
         """Append a line to a file of the run; it is on the disk when this returns."""
         with self._lock:
-            _append(self.path / name, [line])
+            self._add(name.removesuffix(parts.SUFFIX), [line])
 
     def ledger_path(self) -> Path:
         """The path of samples.jsonl, which may not exist."""
@@ -158,7 +185,7 @@ class Run:
     def __repr__(self) -> str:
         identity = self.record.identity
         where = f"{identity.method.name} on {identity.dataset.name}/{identity.dataset.split}"
-        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {str(self.path)!r}>", 1000)
+        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {self.place!r}>", 1000)
 
     def _repr_html_(self) -> str:
         """The run as an HTML table, for notebooks."""
@@ -171,7 +198,7 @@ class Run:
             "protocol": identity.protocol,
             "seed": str(identity.seed),
             "device": ", ".join(filter(None, [self.record.provenance.get("device"), identity.dtype])),
-            "folder": str(self.path),
+            "folder": self.place,
             "notes": "; ".join(self.record.notes),
         }
         title = f"Run of {identity.method.name}"
@@ -179,11 +206,11 @@ class Run:
 
     def ledger(self) -> dict[str, LedgerEntry]:
         """The last entry for each id. Raises `UserError` for a damaged line."""
-        return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+        return {entry.id: entry for entry in ledger.all_entries(self.path, self.record.fingerprint)}
 
     def statuses(self) -> dict[str, str]:
         """The last status for each id; takes less memory than the entries. Raises `UserError` as `ledger` does."""
-        return {entry.id: entry.status for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+        return {entry.id: entry.status for entry in ledger.all_entries(self.path, self.record.fingerprint)}
 
     def intact(self, names: Container[str] | None = None) -> dict[str, LedgerEntry]:
         """The entries that are done and whose image hasn't changed since it was stored; of all samples, or of some."""
@@ -199,12 +226,12 @@ class Run:
 
         Empty if the whole folder images/ is gone, which counts as removed on purpose.
         """
-        if not self.images.folder.is_dir():
+        if not self.images.exist():
             return {}
         # Entries take much more memory than what is compared.
         last = {
             entry.id: (entry.image, entry.sha256) if entry.status == "done" else None
-            for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)
+            for entry in ledger.all_entries(self.path, self.record.fingerprint)
         }
         images = {name: (self.images.path_of(name, found[0]).name, found[1]) for name, found in last.items() if found}
         damages = one_by_one(lambda name: self.images.damage(*images[name]), images)
@@ -221,9 +248,14 @@ class Run:
 
     def write_error(self, name: str, text: str) -> None:
         """Store atomically why a sample failed."""
-        path = self.error_path(name)
-        path.parent.mkdir(exist_ok=True)
-        atomic.write(path, text.encode(errors="replace"))
+        self.error_path(name).parent.mkdir(exist_ok=True)
+        self._write(f"errors/{name}.txt", text.encode(errors="replace"))
+
+    def remove_error(self, name: str) -> None:
+        """Remove the explanation of a failure, which may not exist."""
+        if self._mirror and self.error_path(name).exists():
+            self._mirror.remove(f"errors/{name}.txt")
+        self.error_path(name).unlink(missing_ok=True)
 
     def append(self, *entries: LedgerEntry) -> None:
         """Append lines to the ledger, whose images must already be stored. All are on the disk when this returns.
@@ -238,13 +270,25 @@ class Run:
         lines = [entry.model_copy(update=ours).model_dump_json(exclude_none=True) for entry in entries]
         sums = [f"{entry.sha256}  images/{entry.image}" for entry in entries if entry.image and entry.sha256]
         with self._lock:
+            if self._mirror:
+                self._mirror.reread(NAME)
             self._check_still_ours()
-            _append(self.images.sums_path, sums)
-            _append(self.ledger_path(), lines)
+            if not self._mirror:
+                _append(self.images.sums_path, sums)
+            self._add(ledger.NAME, lines, self.images.md5_lines(entry.sha256 or "" for entry in entries))
 
     def image_path(self, entry: LedgerEntry) -> Path:
-        """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
-        return self.images.path_of(entry.id, entry.image)
+        """The path of a finished sample's image, read from its store. Raises `UserError` if the entry has no image."""
+        path = self.images.path_of(entry.id, entry.image)
+        self.images.fetch([path.name])
+        return path
+
+    def fetch_images(self, names: Iterable[str] | None = None) -> None:
+        """Read the images of samples, or of all, from an object store at once, rather than each when it is needed."""
+        if self._mirror:
+            entries = self.ledger()
+            wanted = (entries.get(name) for name in names) if names is not None else entries.values()
+            self.images.fetch([entry.image for entry in wanted if entry and entry.image])
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -260,13 +304,19 @@ class Run:
         if set(notes) <= set(self.record.notes):
             return
         with self._lock:
-            now = Run.open(self.path).record
-            self.record = now.model_copy(update={"notes": tuple(dict.fromkeys([*now.notes, *notes]))})
-            self._write_record(self.record)
+            now = read_record(self.path)
+            new = [note for note in dict.fromkeys(notes) if note not in now.notes]
+            self.record = now.model_copy(update={"notes": (*now.notes, *new)})
+            if not self._mirror:
+                self._write_record(self.record)
+            elif new:
+                self._add(NOTES, [note_line(note) for note in new])
 
-    def scoring(self) -> FileLock:
-        """The lock to hold while scores are read, extended and written back. It doesn't lock the ledger."""
-        return FileLock(self.path / ".scores.lock")
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Lock the scores while they are read, extended and written back. The ledger isn't locked."""
+        with FileLock(self.path / ".scores.lock"), leased(self._mirror, ".scores.lease"):
+            yield
 
     def scores_path(self) -> Path:
         """The path of scores.parquet, which may not exist."""
@@ -274,18 +324,18 @@ class Run:
 
     def write_scores(self, content: bytes) -> None:
         """Replace scores.parquet atomically."""
-        atomic.write(self.scores_path(), content)
+        self._write(self.scores_path().name, content)
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Store a file about the run atomically and return its path; several shards may do so at the same time."""
         with self._lock:
-            atomic.write(self.path / name, content)
+            self._write(name, content)
         return self.path / name
 
     def tidy(self) -> None:
         """Remove leftovers of interrupted writes unless another process is at work; call this after the run."""
         with self._lock:
-            if list(owners.live(self.path, self._claim)):
+            if not self._mirror and list(owners.live(self.path, self._claim)):
                 return
             partial = self.path / ".partial"
             for leftover in (*partial.glob("*"), *self.path.glob(".*.partial")):
@@ -304,10 +354,27 @@ class Run:
     def _is_intact(self, entry: LedgerEntry) -> bool:
         if entry.status != "done":
             return False
-        return not self.images.damage(self.image_path(entry).name, entry.sha256)
+        return not self.images.damage(self.images.path_of(entry.id, entry.image).name, entry.sha256)
 
     def _write_record(self, record: RunRecord) -> None:
-        atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
+        self._write(NAME, _as_json(record))
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a file as a whole."""
+        if self._mirror:
+            self._mirror.publish(name, content)
+        else:
+            atomic.write(self.path / name, content)
+
+    def _add(self, name: str, lines: Sequence[str], md5: str = "") -> None:
+        """Add lines to a file, or as a part where it has parts; first the MD5 of its images, if there are any."""
+        if not self._mirror and not parts.is_in_parts(self.path, name):
+            _append(self.path / f"{name}{parts.SUFFIX}", lines)
+            return
+        part = parts.next_part(self.path, name)
+        if md5:
+            self._write(part.removesuffix(parts.SUFFIX) + MD5, md5.encode())
+        self._write(part, "".join(f"{line}\n" for line in lines).encode())
 
     def _continued(self, asked: RunRecord) -> RunRecord:
         """The record to continue with: this run's, or the requested one if this is another run without any image."""
@@ -319,14 +386,18 @@ class Run:
         lost = not entries and self.scores_path().exists()
         if any(entry.status == "done" for entry in entries.values()) or self.images.sums() or lost:
             changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
-            raise UserError(one_line(f"{self.path} already contains another run: {changed}. {REMEDY}", 2000))
+            raise UserError(one_line(f"{self.place} already contains another run: {changed}. {REMEDY}", 2000))
         return asked
 
     def _give_up_unless(self, record: RunRecord) -> None:
         """Remove the files of this run, which has no image, if the record belongs to another run."""
         if record.fingerprint != self.record.fingerprint:
-            for file in (self.ledger_path(), self.images.sums_path, self.scores_path()):
-                file.unlink(missing_ok=True)
+            names = [path.name for path in (self.ledger_path(), self.images.sums_path, self.scores_path())]
+            names += [f"{ledger.NAME}/{file.name}" for file in (self.path / ledger.NAME).glob("*")]
+            for name in names:
+                if self._mirror:
+                    self._mirror.remove(name)
+                (self.path / name).unlink(missing_ok=True)
 
     def begun(self) -> datetime:
         """When the run was started, or for older runs, which don't record it, when run.json was last written."""
@@ -334,25 +405,37 @@ class Run:
         try:
             return datetime.fromisoformat(str(begun))
         except ValueError:
-            return datetime.fromtimestamp((self.path / "run.json").stat().st_mtime).astimezone()
+            return datetime.fromtimestamp((self.path / NAME).stat().st_mtime).astimezone()
 
     def _check_still_ours(self) -> None:
         """Raise `UserError` if run.json now belongs to another run."""
-        found = (self.path / "run.json").stat()
+        found = (self.path / NAME).stat()
         if self._seen == (found.st_ino, found.st_mtime_ns):
             return
-        now = Run.open(self.path).record
+        now = read_record(self.path)
         if now.fingerprint != self.record.fingerprint:
             raise UserError(
-                one_line(f"{self.path} now contains another run, which was started in the meantime. {REMEDY}")
+                one_line(f"{self.place} now contains another run, which was started in the meantime. {REMEDY}")
             )
         self._seen = found.st_ino, found.st_mtime_ns
 
 
-def check_nobody_at_work(path: Path) -> None:
-    """Raise `UserError` if a process is making the run in this folder. The caller holds the lock."""
-    for owner in owners.live(path):
-        raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))
+def has_run(path: Path) -> bool:
+    """Tell whether there is a run in a folder, or in the store that it stands for."""
+    if mirror := mirror_of(path):
+        mirror.refresh()
+    return (path / NAME).exists()
+
+
+def check_nobody_at_work(path: Path, but: owners.Claim | None = None) -> None:
+    """Raise `UserError` if a process, except `but`'s, is making the run in this folder. The caller holds the lock."""
+    for owner in owners.heard_of(path, but) if mirror_of(path) else owners.live(path, but):
+        told = f"{spoken(path)} is in use by another run: {owner.text}. Use another --output, or wait"
+        raise UserError(one_line(told))
+
+
+def _as_json(record: RunRecord) -> bytes:
+    return (record.model_dump_json(indent=2) + "\n").encode()
 
 
 def _append(file: Path, lines: Sequence[str]) -> None:

@@ -10,6 +10,9 @@ from filelock import FileLock, Timeout
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run, check_nobody_at_work
+from brushbench.storage.places import local, spoken, url_of
+from brushbench.storage.store import Store
+from brushbench.storage.urls import Url
 
 ASIDE = ".aside"
 """The folder in the output folder for runs that `--fresh` moved out of the way."""
@@ -26,10 +29,12 @@ def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     Raises `UserError` for a folder without any run.
     """
     found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        folders = [path] if (path / "run.json").exists() else _inside(path)
+    for place in paths:
+        path = local(place)
+        url = url_of(path)
+        folders = _in_store(url) if url else [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
-            raise UserError(one_line(f"no runs found in {path}"))
+            raise UserError(one_line(f"no runs found in {spoken(path)}"))
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
     if not found:
@@ -63,6 +68,13 @@ def set_aside(path: Path) -> Path | None:
 def _suffixes() -> Iterator[str]:
     yield ""
     yield from (f"-{number}" for number in count(2))
+
+
+def _in_store(url: Url) -> list[Path]:
+    """The mirrors of the runs at a URL, at any depth except below hidden names."""
+    store = Store(url)
+    store.check()
+    return [local(f"{url}/{folder}" if folder else str(url)) for folder in sorted(store.folders_with("run.json"))]
 
 
 def _inside(folder: Path) -> list[Path]:

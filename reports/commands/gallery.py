@@ -10,6 +10,7 @@ from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
+from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Names
@@ -35,6 +36,7 @@ def gallery_command(
     """
     from brushbench.cli.progress import showing_progress
 
+    folder = folder_here("--output", output)
     with showing_progress(one_line(f"loading PyTorch, to build a gallery of {', '.join(runs)}", 200)) as watch:
         from brushbench.reports.gallery.build import GalleryOptions, build
 
@@ -42,7 +44,7 @@ def gallery_command(
         found, damaged = given_runs(runs)
         for problem in damaged:
             tell(one_line(f"left out: {problem}"))
-        page = build(found, Path(output), options, damaged, watch)
+        page = build(found, folder, options, damaged, watch)
     click.echo(f"gallery: {page}")
     return SOME_FAILED if damaged else 0
 

@@ -19,7 +19,7 @@ from brushbench.evaluation.recording import Ended, Recorder
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.adoption import adopt
 from brushbench.runs.config import WHOLE
-from brushbench.runs.folder import Run
+from brushbench.runs.folder import Run, has_run
 from brushbench.runs.record import Identity
 from brushbench.runs.workers import began, ended, now
 
@@ -106,7 +106,7 @@ class Work:
 
 def found_in(path: Path) -> tuple[Identity | None, int]:
     """The identity of the run in a folder, None if it has no image yet, and its number of images."""
-    if not (path / "run.json").exists():
+    if not has_run(path):
         return None, 0
     run = Run.open(path)
     done = list(run.statuses().values()).count("done")
