@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from errno import EIO
 from typing import Any, TypeVar, final
 
 from brushbench.core.errors import UserError, one_line
@@ -21,6 +22,8 @@ from brushbench.storage.urls import EXTRAS, Url
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 """Seconds before a request is repeated."""
+LONGEST_SECONDS = 180.0
+"""Time after which a request is given up, as the libraries wait without end for some answers."""
 PATIENCE_SECONDS = 90.0
 """No request is repeated after this time, as the libraries' own repetitions can take long."""
 CHECK = "check the bucket's name, the credentials and the endpoint"
@@ -63,25 +66,27 @@ class Store:
         """Raises `UserError` if the library for the store isn't installed."""
         self.url = url
         self._files = _file_system(url)
+        # Files in memory know no limit.
+        self._limit = {"timeout": LONGEST_SECONDS} if self._files.async_impl else {}
         self._root = str(self._files._strip_protocol(str(url))).rstrip("/")
 
     def check(self) -> None:
         """Raise `UserError` or `StoreError` if the bucket doesn't exist or can't be read."""
         try:
-            self._repeated("listing", "", lambda: self._files.ls(self._root))
+            self._repeated("listing", "", lambda: self._files.ls(self._root, **self._limit))
         except FileNotFoundError:
             bucket = Url(self.url.scheme, self.url.parts[:1])
             if self.url.scheme == "memory":
                 return
             try:
-                self._repeated("listing", "", lambda: self._files.ls(self._root.partition("/")[0]))
+                self._repeated("listing", "", lambda: self._files.ls(self._root.partition("/")[0], **self._limit))
             except FileNotFoundError as error:
                 raise UserError(one_line(f"{self.url}: no such bucket: {bucket}; {CHECK}")) from error
 
     def top(self) -> dict[str, Entry | None]:
         """The objects directly below the URL by name, and None for each folder; empty if there is nothing."""
         try:
-            found = self._repeated("listing", "", lambda: self._files.ls(self._root, detail=True))
+            found = self._repeated("listing", "", lambda: self._files.ls(self._root, detail=True, **self._limit))
         except FileNotFoundError:
             return {}
         return {
@@ -93,7 +98,9 @@ class Store:
     def within(self, folder: str) -> dict[str, Entry]:
         """All objects in a folder at any depth, by their names below the URL; an empty name stands for the URL."""
         try:
-            found = self._repeated("listing", folder, lambda: self._files.find(self._key(folder), detail=True))
+            found = self._repeated(
+                "listing", folder, lambda: self._files.find(self._key(folder), detail=True, **self._limit)
+            )
         except FileNotFoundError:
             return {}
         return {self._name(name): _entry(info) for name, info in found.items() if info["type"] != "directory"}
@@ -113,17 +120,17 @@ class Store:
 
     def read(self, name: str) -> bytes:
         """The content of an object. Raises `FileNotFoundError` if it doesn't exist."""
-        return self._repeated("reading", name, lambda: bytes(self._files.cat_file(self._key(name))))
+        return self._repeated("reading", name, lambda: bytes(self._files.cat_file(self._key(name), **self._limit)))
 
     def version(self, name: str) -> str:
         """The version of an object. Raises `FileNotFoundError` if it doesn't exist."""
-        return _entry(self._repeated("reading", name, lambda: self._files.info(self._key(name)))).version
+        return _entry(self._repeated("reading", name, lambda: self._files.info(self._key(name), **self._limit))).version
 
     def write(self, name: str, content: bytes) -> Entry:
         """Store an object as a whole, replacing an earlier one, and check that the store has all of it."""
 
         def put() -> Entry:
-            self._files.pipe_file(self._key(name), content)
+            self._files.pipe_file(self._key(name), content, **self._limit)
             return self._checked(name, content)
 
         return self._there(name, put)
@@ -136,10 +143,10 @@ class Store:
 
         def put() -> bool:
             try:
-                self._files.pipe_file(self._key(name), content, mode="create")
+                self._files.pipe_file(self._key(name), content, mode="create", **self._limit)
             except FileExistsError:
                 # The answer to an earlier try may have been lost.
-                return bytes(self._files.cat_file(self._key(name))) == content
+                return bytes(self._files.cat_file(self._key(name), **self._limit)) == content
             return True
 
         return self._there(name, put)
@@ -147,7 +154,7 @@ class Store:
     def remove(self, name: str) -> None:
         """Delete an object, which may not exist."""
         try:
-            self._repeated("deleting", name, lambda: self._files.rm_file(self._key(name)))
+            self._repeated("deleting", name, lambda: self._files.rm_file(self._key(name), **self._limit))
         except FileNotFoundError:
             return
 
@@ -158,7 +165,7 @@ class Store:
             raise UserError(one_line(f"writing {self._named(name)}: {error}; {CHECK}")) from error
 
     def _checked(self, name: str, content: bytes) -> Entry:
-        entry = _entry(self._files.info(self._key(name)))
+        entry = _entry(self._files.info(self._key(name), **self._limit))
         if entry.size != len(content) or entry.md5 not in ("", hashlib.md5(content, usedforsecurity=False).hexdigest()):
             raise OSError(f"the store has other content than was sent ({entry.size} of {len(content)} bytes)")
         return entry
@@ -171,11 +178,13 @@ class Store:
             except FileNotFoundError:
                 raise
             except _errors() as error:
-                reason = one_line(f"{doing} {self._named(name)}: {_text(error)}")
+                step = one_line(f"{doing} {self._named(name)}")
                 if _is_final(error):
-                    raise UserError(one_line(f"{reason}; {CHECK}", 1000)) from error
+                    raise UserError(one_line(f"{step}: {_text(error)}; {CHECK}", 1000)) from error
                 if pause is None or time.monotonic() - began > PATIENCE_SECONDS:
-                    raise StoreError(None, one_line(f"{reason}; {CHECK}, or wait", 1000), None) from error
+                    failed = StoreError(EIO, f"{_text(error)}; {CHECK}, or wait")
+                    failed.add_note(step)
+                    raise failed from error
             time.sleep(pause)
         raise AssertionError
 
@@ -204,8 +213,10 @@ def _file_system(url: Url) -> Any:
 
 
 def _errors() -> tuple[type[Exception], ...]:
+    # A setting of fsspec that its library doesn't know is a `TypeError`.
     return (
         OSError,
+        TypeError,
         ValueError,
         *(getattr(sys.modules[module], name) for module, name in _RAISED if module in sys.modules),
     )
@@ -213,14 +224,14 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _is_final(error: Exception) -> bool:
     """Tell whether a repetition of the request would fail, too."""
-    if isinstance(error, PermissionError | ValueError) or _UNFIT.search(type(error).__name__):
+    if isinstance(error, PermissionError | TypeError | ValueError) or _UNFIT.search(type(error).__name__):
         return True
     code = str(getattr(error, "code", ""))
     return code.isdecimal() and 400 <= int(code) < 500 and code not in ("408", "429")
 
 
 def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return one_line(getattr(error, "strerror", None) or str(error)) or type(error).__name__
 
 
 # Any: what fsspec says of an object, which each store says in its own way.
