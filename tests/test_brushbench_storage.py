@@ -196,6 +196,30 @@ def test_a_damaged_cache_is_not_believed(bucket: Bucket, make: Make, here: Run, 
     assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
 
 
+def test_cached_images_are_kept_for_a_month(bucket: Bucket, make: Make, here: Run, tmp_path: Path) -> None:
+    make(f"{bucket.url}/results")
+    folder = tmp_path / "cache" / "brushbench" / "stores"
+    old, *recent = [file for file in (folder / "images").rglob("*") if file.is_file()]
+    for file, days in ((old, 31), *((file, 29) for file in recent)):
+        os.utime(file, (time.time() - days * 86400,) * 2)
+    elsewhere()
+    Run.open(f"{bucket.url}/{RUN}")
+    assert [file for file in (folder / "images").rglob("*") if file.is_file()] == recent
+
+
+def test_the_folder_of_a_killed_process_is_removed(bucket: Bucket, make: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "brushbench" / "stores"
+    left = folder / f"{socket.gethostname()}-1-00000000"
+    other = folder / "node7-1-00000000"
+    for place in (left, other):
+        (place / "s3").mkdir(parents=True)
+        place.with_name(f"{place.name}.lock").touch()
+    local(f"{bucket.url}/results")
+    assert not left.exists()
+    assert not left.with_name(f"{left.name}.lock").exists()
+    assert other.exists()
+
+
 def test_scores_are_added_to_a_run_in_a_store(bucket: Bucket, make: Make, brushbench) -> None:
     make(f"{bucket.url}/results", "--metrics", "psnr")
     elsewhere()
@@ -466,3 +490,36 @@ def assert_one_line(found: tuple[int, str, str], told: str) -> None:
     assert code == 2, err
     assert told in err
     assert err.count("\n") == 1, err
+
+
+@pytest.mark.slow
+def test_two_shards_at_the_same_time(bucket: Bucket, bench: Path, here: Run, forked) -> None:
+    """Whichever scores last has the scores of both, as one waits for the other."""
+    for _ in range(3):
+        command = ("run", *METHOD, "--root", bench, "--allow-partial", "--output", f"{bucket.url}/results")
+        shards = [forked(*command, "--shard", f"{number}/2") for number in (1, 2)]
+        ends = [shard.result() for shard in shards]
+        assert [code for code, _, _ in ends] == [0, 0], ends
+        elsewhere()
+        assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
+        for key in bucket.files():
+            bucket.delete(key)
+
+
+@pytest.mark.slow
+def test_of_two_runs_at_the_same_time_exactly_one_wins(bucket: Bucket, bench: Path, forked) -> None:
+    for _ in range(3):
+        command = ("run", *METHOD, "--root", bench, "--output", f"{bucket.url}/results")
+        both = [forked(*command, "--seed", str(seed)) for seed in (1, 2)]
+        ends = [each.result() for each in both]
+        won = [seed for seed, (code, _, _) in enumerate(ends, 1) if code == 0]
+        assert len(won) == 1, ends
+        code, _, err = ends[2 - won[0]]
+        assert code == 2
+        assert len([line for line in err.splitlines() if line.startswith("brushbench: ")]) == 1
+        elsewhere()
+        run = Run.open(f"{bucket.url}/{RUN}")
+        assert run.record.identity.seed == won[0]
+        assert len(run.intact()) == 5
+        for key in bucket.files():
+            bucket.delete(key)

@@ -97,6 +97,7 @@ class Run:
             own = None
             if claim and mirror:
                 # Another machine sees no lock: whoever finds the record there must find the claim on it, too.
+                owners.remove_dead(path, mirror)
                 own = owners.Claim(path, record.fingerprint)
                 stack.callback(own.release)
             run = cls._settled(path, record, own)
@@ -120,7 +121,7 @@ class Run:
             if not mirror or continued != there.record:
                 run._write_record(continued)
             return run
-        if any(not child.name.startswith(".") for child in path.iterdir()) or (mirror and not mirror.is_empty()):
+        if any(not child.name.startswith(".") for child in path.iterdir()) or (mirror and mirror.is_foreign()):
             raise UserError(one_line(f"{spoken(path)} is not empty but contains no run; use another --output"))
         run = cls(path, record)
         if mirror and not mirror.publish_first(NAME, _as_json(record)):

@@ -59,9 +59,10 @@ class Mirror:
                     self._forget(name)
             self._own, self._images = {}, None
 
-    def is_empty(self) -> bool:
-        """Tell whether the store has nothing there, apart from hidden names."""
-        return all(name.startswith(".") for name in self.store.top())
+    def is_foreign(self) -> bool:
+        """Tell whether the store has something there, apart from hidden names, but no run now."""
+        top = self.store.top()
+        return "run.json" not in top and not all(name.startswith(".") for name in top)
 
     def publish(self, name: str, content: bytes) -> None:
         """Store a file, and keep a copy of it."""
@@ -87,7 +88,7 @@ class Mirror:
         except FileNotFoundError as error:
             raise UserError(one_line(f"{self.store.url}/{name} was deleted in the meantime")) from error
         if content != (self.folder / name).read_bytes():
-            atomic.write(self.folder / name, content)
+            atomic.write(self.folder / name, content, durable=False)
             self._known.pop(name, None)
 
     def image_names(self) -> list[str]:
@@ -111,8 +112,9 @@ class Mirror:
                 self._read(name, entry)
 
     def fetch_all(self, images: Iterable[str]) -> None:
-        """Read many images, several at a time."""
-        for _ in one_by_one(self.fetch, images):
+        """Read images, several at a time."""
+        names = list(images)
+        for _ in one_by_one(self.fetch, names) if len(names) > 1 else map(self.fetch, names):
             continue
 
     def _listed(self) -> Mapping[str, Entry]:
@@ -131,7 +133,8 @@ class Mirror:
     def _keep(self, name: str, content: bytes, entry: Entry) -> None:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(file, content)
+        # What is lost with this machine is still in the store.
+        atomic.write(file, content, durable=False)
         self._known[name] = entry.version
         if name.startswith(IMAGES):
             cache.keep(file, entry)

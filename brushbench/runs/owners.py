@@ -35,6 +35,8 @@ SILENT_SECONDS = 4 * BEAT_SECONDS
 """Time without a sign of life after which a process counts as silent, by the file system's clock."""
 SKEW_SECONDS = 300.0
 """The same by this machine's clock, which may differ from the file system's."""
+FORGOTTEN_SECONDS = 86400.0
+"""Time after which the entry of a silent process is removed from an object store."""
 
 
 class Owner(BaseModel, extra="forbid", frozen=True):
@@ -149,6 +151,13 @@ def heard_of(run: Path, but: Claim | None = None) -> Iterator[Owner]:
         own = but is not None and one.name == but.name
         if not own and not silence(one, newest, time.time())[0] and is_possible(one):
             yield one.owner
+
+
+def remove_dead(run: Path, mirror: Mirror) -> None:
+    """Remove the entries of processes that were killed from an object store."""
+    for one in present(run):
+        if not is_possible(one) or time.time() - one.beat > FORGOTTEN_SECONDS:
+            mirror.remove(*(f"{FOLDER}/{one.name}{suffix}" for suffix in (".json", ".beat")))
 
 
 def silence(entry: Present, newest: float, now: float) -> tuple[float, bool]:

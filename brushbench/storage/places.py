@@ -4,18 +4,11 @@ Such a folder begins empty and ends with the process, so it can't be out of date
 the images of a run may be too large for the folder of temporary files.
 """
 
-import atexit
 import os
-import shutil
-import socket
-import uuid
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
-
-from brushbench.core.errors import UserError, doing, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.storage.urls import Url, folder_in, url_in
 
 
@@ -53,39 +46,17 @@ def spoken(path: Path) -> str:
 
 def cache_folder() -> Path:
     """The folder for what is read from stores."""
+    from platformdirs import user_cache_path
+
     return user_cache_path("brushbench") / "stores"
 
 
 @lru_cache(maxsize=1)
 def _root(process: int) -> Path:
     """Make the folder of this process, and remove those of processes that were killed."""
-    host = socket.gethostname()
-    parent = cache_folder()
-    own = parent / f"{host}-{process}-{uuid.uuid4().hex[:8]}"
-    lock = FileLock(own.with_suffix(".lock"))
-    with doing("making a folder for what is read from the store", own):
-        parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        own.mkdir()
-    atexit.register(_remove, own, lock, process)
-    for left in parent.glob(f"{host}-*.lock"):
-        _remove_unless_in_use(left, own)
-    return own
+    # Imported only for a URL, as the commands' help imports this file.
+    from brushbench.storage.cache import prune
+    from brushbench.storage.own_folder import make_own_folder
 
-
-def _remove_unless_in_use(file: Path, own: Path) -> None:
-    if file == own.with_suffix(".lock"):
-        return
-    lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return
-    _remove(file.with_suffix(""), lock, os.getpid())
-
-
-def _remove(folder: Path, lock: FileLock, process: int) -> None:
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+    prune()
+    return make_own_folder(cache_folder(), process)

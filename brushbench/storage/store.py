@@ -145,8 +145,7 @@ class Store:
             try:
                 self._files.pipe_file(self._key(name), content, mode="create", **self._limit)
             except FileExistsError:
-                # The answer to an earlier try may have been lost.
-                return bytes(self._files.cat_file(self._key(name), **self._limit)) == content
+                return self._is(name, content)
             return True
 
         return self._there(name, put)
@@ -157,6 +156,13 @@ class Store:
             self._repeated("deleting", name, lambda: self._files.rm_file(self._key(name), **self._limit))
         except FileNotFoundError:
             return
+
+    def _is(self, name: str, content: bytes) -> bool:
+        """Tell whether an object that exists already is from an earlier try, whose answer was lost."""
+        try:
+            return bytes(self._files.cat_file(self._key(name), **self._limit)) == content
+        except FileNotFoundError:
+            return False
 
     def _there(self, name: str, put: Callable[[], T]) -> T:
         try:
