@@ -523,3 +523,32 @@ def test_of_two_runs_at_the_same_time_exactly_one_wins(bucket: Bucket, bench: Pa
         assert len(run.intact()) == 5
         for key in bucket.files():
             bucket.delete(key)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_the_driver_of_a_cluster_stores_the_run(bucket: Bucket, make: Make, here: Run, request) -> None:
+    request.getfixturevalue("cluster")
+    assert make(f"{bucket.url}/results", "--engine", "ray", "--limit", "3")[0] == 0
+    elsewhere()
+    assert make(f"{bucket.url}/results", "--engine", "ray")[0] == 0
+    elsewhere()
+    assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
+
+
+@pytest.mark.slow
+def test_a_sweep_and_a_study_make_their_runs_in_a_store(bucket: Bucket, bench: Path, brushbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = ("--dataset", "brushbench", "--root", bench, "--metrics", "psnr", "--output", f"{bucket.url}/results")
+    code, out, err = brushbench("sweep", "--method", "telea", "--vary", "radius=1,3", *data)
+    assert code == 0, err
+    assert f"images and scores: {bucket.url}/results/sweep/radius=3.0/brushbench-inside/telea" in out
+    (tmp_path / "study.toml").write_text(
+        f'[run]\nmethod = ["mean-fill"]\ndataset = "brushbench"\nroot = "{bench}"\noutput = "{bucket.url}/study"\n'
+        '[[table]]\nfile = "table.md"\n'
+    )
+    code, out, err = brushbench("run", tmp_path / "study.toml", "--metrics", "psnr")
+    assert code == 0, err
+    assert "mean-fill" in (tmp_path / "table.md").read_text()
+    elsewhere()
+    assert len(set(suite.frame([bucket.url])["run"])) == 3
