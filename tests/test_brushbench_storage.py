@@ -76,6 +76,7 @@ def test_a_run_in_a_bucket_is_the_run_in_a_folder(bucket: Bucket, make: Make, he
     assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
 
 
+@pytest.mark.slow
 def test_what_the_store_contains_is_a_run_folder(bucket: Bucket, make: Make, here: Run, tmp_path: Path) -> None:
     make(f"{bucket.url}/results")
     for key, content in bucket.files().items():
@@ -88,6 +89,7 @@ def test_what_the_store_contains_is_a_run_folder(bucket: Bucket, make: Make, her
     assert [each.state for each in status_of(synced).workers] == ["finished"]
 
 
+@pytest.mark.slow
 def test_and_a_downloaded_one_is_resumed(bucket: Bucket, make: Make, here: Run, tmp_path: Path) -> None:
     make(f"{bucket.url}/results", "--limit", "3", "--allow-partial")
     for key, content in bucket.files().items():
@@ -97,6 +99,7 @@ def test_and_a_downloaded_one_is_resumed(bucket: Bucket, make: Make, here: Run, 
     assert_equal(Run.open(tmp_path / "synced" / RUN), here)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_uploaded_is_resumed_in_the_store(bucket: Bucket, make: Make, here: Run, tmp_path) -> None:
     make(tmp_path / "begun", "--limit", "3")
     folder = tmp_path / "begun" / "brushbench-inside" / "mean-fill"
@@ -142,6 +145,7 @@ def test_reports_read_runs_below_a_prefix(bucket: Bucket, make: Make, brushbench
     assert f"image: {bucket.url}/{RUN}/images/000000001.png" in out
 
 
+@pytest.mark.slow
 def test_a_gallery_of_a_bucket_is_that_of_a_folder(bucket: Bucket, make: Make, here: Run, brushbench, tmp_path) -> None:
     make(f"{bucket.url}/results")
     elsewhere()
@@ -152,6 +156,7 @@ def test_a_gallery_of_a_bucket_is_that_of_a_folder(bucket: Bucket, make: Make, h
     assert_one_line(brushbench("gallery", f"{bucket.url}/results", "--link", "-o", tmp_path / "link"), "without --link")
 
 
+@pytest.mark.slow
 def test_images_are_read_once(bucket: Bucket, make: Make, brushbench, tmp_path: Path, monkeypatch) -> None:
     make(f"{bucket.url}/results")
     read: list[str] = []
@@ -186,6 +191,7 @@ def test_a_changed_and_a_deleted_image_are_noticed_and_made_again(bucket: Bucket
     assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_not_believed(bucket: Bucket, make: Make, here: Run, tmp_path: Path) -> None:
     make(f"{bucket.url}/results")
     cached = [file for file in (tmp_path / "cache" / "brushbench" / "stores" / "images").rglob("*") if file.is_file()]
@@ -196,6 +202,7 @@ def test_a_damaged_cache_is_not_believed(bucket: Bucket, make: Make, here: Run, 
     assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
 
 
+@pytest.mark.slow
 def test_cached_images_are_kept_for_a_month(bucket: Bucket, make: Make, here: Run, tmp_path: Path) -> None:
     make(f"{bucket.url}/results")
     folder = tmp_path / "cache" / "brushbench" / "stores"
@@ -220,6 +227,7 @@ def test_the_folder_of_a_killed_process_is_removed(bucket: Bucket, make: Make, t
     assert other.exists()
 
 
+@pytest.mark.slow
 def test_scores_are_added_to_a_run_in_a_store(bucket: Bucket, make: Make, brushbench) -> None:
     make(f"{bucket.url}/results", "--metrics", "psnr")
     elsewhere()
@@ -262,6 +270,7 @@ def test_a_file_url_is_a_folder(make: Make, here: Run, tmp_path: Path, brushbenc
     assert brushbench("report", f"file://{tmp_path}/near")[0] == 0
 
 
+@pytest.mark.slow
 def test_captions_and_ids_of_any_language(bucket: Bucket, write_bench, brushbench, tmp_path: Path) -> None:
     root = write_bench(count=1)
     mapping = json.loads((root / "mapping_file.json").read_text())
@@ -292,6 +301,7 @@ def test_a_prefix_with_something_else_is_left_alone(bucket: Bucket, make: Make) 
     assert bucket.files() == {f"{RUN}/thesis.tex": b"precious"}
 
 
+@pytest.mark.slow
 def test_another_run_at_the_same_place_is_refused(bucket: Bucket, make: Make) -> None:
     make(f"{bucket.url}/results")
     before = bucket.files()
@@ -354,6 +364,7 @@ def test_shards_on_two_machines_make_one_run(bucket: Bucket, make: Make, here: R
     assert_equal(Run.open(f"{bucket.url}/{RUN}"), here)
 
 
+@pytest.mark.slow
 def test_notes_of_several_writers_are_kept(bucket: Bucket, make: Make) -> None:
     make(f"{bucket.url}/results", "--limit", "1")
     one = Run.open(f"{bucket.url}/{RUN}")
@@ -365,6 +376,7 @@ def test_notes_of_several_writers_are_kept(bucket: Bucket, make: Make) -> None:
     assert Run.open(f"{bucket.url}/{RUN}").record.notes == ("first", "second", "zwei\nLinien")
 
 
+@pytest.mark.slow
 def test_failures_are_stored_and_removed(bucket: Bucket, bench: Path, brushbench, tmp_path: Path) -> None:
     (tmp_path / "fragile.py").write_text(
         "import os\nfrom brushbench.baselines.classical import MeanFill\n\n\nclass Fragile:\n"
@@ -411,6 +423,7 @@ def _began(shard: str) -> dict[str, object]:
     return {"worker": f"{host}-x", "began": now, "host": host, "pid": os.getpid(), "command": "run", "shard": shard}
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_equal_bytes(bucket: Bucket, bench: Path, brushbench, forked, tmp_path: Path) -> None:
     (tmp_path / "grey.py").write_text(
         "import time\nfrom pathlib import Path\n\n\nclass Grey:\n    def __call__(self, batch, seeds):\n"
