@@ -19,18 +19,17 @@ images. A run that is killed at any moment and resumed therefore ends with the s
 """
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import final
 
 from filelock import FileLock
 
-from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import one_by_one
-from brushbench.core.errors import UserError, doing, one_line
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import refuse_links
 from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
@@ -38,9 +37,9 @@ from brushbench.core.notes import hearing
 from brushbench.runs import ledger, owners, parts
 from brushbench.runs.lease import leased
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.mirror import mirror_of
-from brushbench.runs.record import NAME, NOTES, Identity, RunRecord, differences, note_line, read_record
-from brushbench.runs.stored_images import MD5, StoredImages
+from brushbench.runs.record import NAME, NOTES, Identity, RunRecord, note_line, read_record
+from brushbench.runs.run_files import RunFiles, append
+from brushbench.runs.stored_images import StoredImages
 from brushbench.storage.places import local, spoken
 
 FOLDERS = ("images", "errors", ".partial", ".owners", *parts.FOLDERS)
@@ -52,14 +51,15 @@ REMEDY = "Use another --output, or --fresh to start over"
 class Run:
     """An existing run folder."""
 
-    def __init__(self, path: Path, record: RunRecord) -> None:
+    def __init__(self, path: Path, record: RunRecord, claim: owners.Claim | None = None) -> None:
+        """`claim` is this process's claim on the run, if it has made one."""
         self.path = path
         self.record = record
         self.images = StoredImages(path)
-        self._mirror = mirror_of(path)
+        self._files = RunFiles(path)
         self._lock = FileLock(path / ".lock")
         self._heard: list[str] = []
-        self._claim: owners.Claim | None = None
+        self._claim = claim
         self._seen: tuple[int, int] | None = None
         """Inode and time of the run.json that was last found to belong to this run."""
 
@@ -79,13 +79,8 @@ class Run:
         With `claim`, other processes see that this one is at work, until `release`. Raises `UserError` if the folder
         has images of a run with another fingerprint, with the differences, or if a process is at work on another run.
         """
-        path = local(path)
-        mirror = mirror_of(path)
-        with doing("making the run folder", path):
-            path.mkdir(parents=True, exist_ok=True)
-        if mirror:
-            mirror.refresh()
-        refuse_links(path, FOLDERS)
+        from brushbench.runs.starting import start_run
+
         record = RunRecord(
             fingerprint=identity.fingerprint(),
             identity=identity,
@@ -93,51 +88,13 @@ class Run:
             provenance=dict(provenance),
             role=role,
         )
-        with FileLock(path / ".lock"), ExitStack() as stack:
-            own = None
-            if claim and mirror:
-                # Another machine sees no lock: whoever finds the record there must find the claim on it, too.
-                owners.remove_dead(path, mirror)
-                own = owners.Claim(path, record.fingerprint)
-                stack.callback(own.release)
-            run = cls._settled(path, record, own)
-            run.images.folder.mkdir(exist_ok=True)
-            ledger.mend(run.ledger_path())
-            run._claim = own or (owners.Claim(path, record.fingerprint) if claim else None)
-            stack.pop_all()
-            return run
-
-    @classmethod
-    def _settled(cls, path: Path, record: RunRecord, own: owners.Claim | None) -> "Run":
-        """The run with its record written, if nothing in the folder speaks against it."""
-        mirror = mirror_of(path)
-        if (path / NAME).exists():
-            there = cls(path, read_record(path))
-            if not there.record.is_continued_by(record):
-                check_nobody_at_work(path, own)
-            continued = there._continued(record)
-            there._give_up_unless(continued)
-            run = cls(path, continued)
-            if not mirror or continued != there.record:
-                run._write_record(continued)
-            return run
-        if any(not child.name.startswith(".") for child in path.iterdir()) or (mirror and mirror.is_foreign()):
-            raise UserError(one_line(f"{spoken(path)} is not empty but contains no run; use another --output"))
-        run = cls(path, record)
-        if mirror and not mirror.publish_first(NAME, _as_json(record)):
-            # Another process was faster.
-            mirror.refresh()
-            return cls._settled(path, record, own)
-        run._write_record(record)
-        return run
+        return start_run(path, record, claim=claim)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Open a run. Raises `UserError` if the folder has no run, or one that this version can't read."""
         folder = local(path)
-        mirror = mirror_of(folder)
-        if mirror:
-            mirror.refresh()
+        RunFiles(folder).refresh()
         refuse_links(folder, FOLDERS)
         return cls(folder, read_record(folder))
 
@@ -156,10 +113,8 @@ class Run:
     def others_at_work(self) -> list[owners.Owner]:
         """The other processes that are making images of this run."""
         with self._lock:
-            if self._mirror:
-                self._mirror.refresh()
-                return list(owners.heard_of(self.path, self._claim))
-            return list(owners.live(self.path, self._claim))
+            self._files.refresh()
+            return self._files.at_work(self._claim)
 
     @property
     def claim(self) -> str | None:
@@ -177,7 +132,7 @@ class Run:
     def append_line(self, name: str, line: str) -> None:
         """Append a line to a file of the run; it is on the disk when this returns."""
         with self._lock:
-            self._add(name.removesuffix(parts.SUFFIX), [line])
+            self._files.add(name.removesuffix(parts.SUFFIX), [line])
 
     def ledger_path(self) -> Path:
         """The path of samples.jsonl, which may not exist."""
@@ -250,13 +205,11 @@ class Run:
     def write_error(self, name: str, text: str) -> None:
         """Store atomically why a sample failed."""
         self.error_path(name).parent.mkdir(exist_ok=True)
-        self._write(f"errors/{name}.txt", text.encode(errors="replace"))
+        self._files.write(f"errors/{name}.txt", text.encode(errors="replace"))
 
     def remove_error(self, name: str) -> None:
         """Remove the explanation of a failure, which may not exist."""
-        if self._mirror and self.error_path(name).exists():
-            self._mirror.remove(f"errors/{name}.txt")
-        self.error_path(name).unlink(missing_ok=True)
+        self._files.remove(f"errors/{name}.txt")
 
     def append(self, *entries: LedgerEntry) -> None:
         """Append lines to the ledger, whose images must already be stored. All are on the disk when this returns.
@@ -271,12 +224,12 @@ class Run:
         lines = [entry.model_copy(update=ours).model_dump_json(exclude_none=True) for entry in entries]
         sums = [f"{entry.sha256}  images/{entry.image}" for entry in entries if entry.image and entry.sha256]
         with self._lock:
-            if self._mirror:
-                self._mirror.reread(NAME)
+            if mirror := self._files.mirror:
+                mirror.reread(NAME)
             self._check_still_ours()
-            if not self._mirror:
-                _append(self.images.sums_path, sums)
-            self._add(ledger.NAME, lines, self.images.md5_lines(entry.sha256 or "" for entry in entries))
+            if not mirror:
+                append(self.images.sums_path, sums)
+            self._files.add(ledger.NAME, lines, self.images.md5_lines(entry.sha256 or "" for entry in entries))
 
     def image_path(self, entry: LedgerEntry) -> Path:
         """The path of a finished sample's image, read from its store. Raises `UserError` if the entry has no image."""
@@ -286,7 +239,7 @@ class Run:
 
     def fetch_images(self, names: Iterable[str] | None = None) -> None:
         """Read the images of samples, or of all, from an object store at once, rather than each when it is needed."""
-        if self._mirror:
+        if self._files.mirror:
             entries = self.ledger()
             wanted = (entries.get(name) for name in names) if names is not None else entries.values()
             self.images.fetch([entry.image for entry in wanted if entry and entry.image])
@@ -308,15 +261,15 @@ class Run:
             now = read_record(self.path)
             new = [note for note in dict.fromkeys(notes) if note not in now.notes]
             self.record = now.model_copy(update={"notes": (*now.notes, *new)})
-            if not self._mirror:
-                self._write_record(self.record)
+            if not self._files.mirror:
+                self._files.write(NAME, self.record.as_json())
             elif new:
-                self._add(NOTES, [note_line(note) for note in new])
+                self._files.add(NOTES, [note_line(note) for note in new])
 
     @contextmanager
     def scoring(self) -> Iterator[None]:
         """Lock the scores while they are read, extended and written back. The ledger isn't locked."""
-        with FileLock(self.path / ".scores.lock"), leased(self._mirror, ".scores.lease"):
+        with FileLock(self.path / ".scores.lock"), leased(self._files.mirror, ".scores.lease"):
             yield
 
     def scores_path(self) -> Path:
@@ -325,18 +278,18 @@ class Run:
 
     def write_scores(self, content: bytes) -> None:
         """Replace scores.parquet atomically."""
-        self._write(self.scores_path().name, content)
+        self._files.write(self.scores_path().name, content)
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Store a file about the run atomically and return its path; several shards may do so at the same time."""
         with self._lock:
-            self._write(name, content)
+            self._files.write(name, content)
         return self.path / name
 
     def tidy(self) -> None:
         """Remove leftovers of interrupted writes unless another process is at work; call this after the run."""
         with self._lock:
-            if not self._mirror and list(owners.live(self.path, self._claim)):
+            if not self._files.mirror and self._files.at_work(self._claim):
                 return
             partial = self.path / ".partial"
             for leftover in (*partial.glob("*"), *self.path.glob(".*.partial")):
@@ -357,49 +310,6 @@ class Run:
             return False
         return not self.images.damage(self.images.path_of(entry.id, entry.image).name, entry.sha256)
 
-    def _write_record(self, record: RunRecord) -> None:
-        self._write(NAME, _as_json(record))
-
-    def _write(self, name: str, content: bytes) -> None:
-        """Write a file as a whole."""
-        if self._mirror:
-            self._mirror.publish(name, content)
-        else:
-            atomic.write(self.path / name, content)
-
-    def _add(self, name: str, lines: Sequence[str], md5: str = "") -> None:
-        """Add lines to a file, or as a part where it has parts; first the MD5 of its images, if there are any."""
-        if not self._mirror and not parts.is_in_parts(self.path, name):
-            _append(self.path / f"{name}{parts.SUFFIX}", lines)
-            return
-        part = parts.next_part(self.path, name)
-        if md5:
-            self._write(part.removesuffix(parts.SUFFIX) + MD5, md5.encode())
-        self._write(part, "".join(f"{line}\n" for line in lines).encode())
-
-    def _continued(self, asked: RunRecord) -> RunRecord:
-        """The record to continue with: this run's, or the requested one if this is another run without any image."""
-        if self.record.is_continued_by(asked):
-            role = asked.role or self.record.role
-            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
-        # If the ledger is lost, the digests and the scores still show that images were made.
-        entries = self.ledger()
-        lost = not entries and self.scores_path().exists()
-        if any(entry.status == "done" for entry in entries.values()) or self.images.sums() or lost:
-            changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
-            raise UserError(one_line(f"{self.place} already contains another run: {changed}. {REMEDY}", 2000))
-        return asked
-
-    def _give_up_unless(self, record: RunRecord) -> None:
-        """Remove the files of this run, which has no image, if the record belongs to another run."""
-        if record.fingerprint != self.record.fingerprint:
-            names = [path.name for path in (self.ledger_path(), self.images.sums_path, self.scores_path())]
-            names += [f"{ledger.NAME}/{file.name}" for file in (self.path / ledger.NAME).glob("*")]
-            for name in names:
-                if self._mirror:
-                    self._mirror.remove(name)
-                (self.path / name).unlink(missing_ok=True)
-
     def begun(self) -> datetime:
         """When the run was started, or for older runs, which don't record it, when run.json was last written."""
         begun = self.record.provenance.get("begun")
@@ -419,30 +329,3 @@ class Run:
                 one_line(f"{self.place} now contains another run, which was started in the meantime. {REMEDY}")
             )
         self._seen = found.st_ino, found.st_mtime_ns
-
-
-def has_run(path: Path) -> bool:
-    """Tell whether there is a run in a folder, or in the store that it stands for."""
-    if mirror := mirror_of(path):
-        mirror.refresh()
-    return (path / NAME).exists()
-
-
-def check_nobody_at_work(path: Path, but: owners.Claim | None = None) -> None:
-    """Raise `UserError` if a process, except `but`'s, is making the run in this folder. The caller holds the lock."""
-    for owner in owners.heard_of(path, but) if mirror_of(path) else owners.live(path, but):
-        told = f"{spoken(path)} is in use by another run: {owner.text}. Use another --output, or wait"
-        raise UserError(one_line(told))
-
-
-def _as_json(record: RunRecord) -> bytes:
-    return (record.model_dump_json(indent=2) + "\n").encode()
-
-
-def _append(file: Path, lines: Sequence[str]) -> None:
-    if not lines:
-        return
-    with doing("writing", file), file.open("ab") as opened:
-        opened.write("".join(f"{line}\n" for line in lines).encode())
-        opened.flush()
-        os.fsync(opened.fileno())

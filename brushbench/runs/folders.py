@@ -9,7 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from brushbench.core.errors import UserError, one_line
-from brushbench.runs.folder import Run, check_nobody_at_work
+from brushbench.runs.folder import Run
+from brushbench.runs.run_files import RunFiles
+from brushbench.runs.starting import check_nobody_at_work
 from brushbench.storage.places import local, spoken, url_of
 from brushbench.storage.store import Store
 from brushbench.storage.urls import Url
@@ -50,7 +52,7 @@ def set_aside(path: Path) -> Path | None:
     if not (path / "run.json").exists():
         return None
     with FileLock(path / ".lock"):
-        check_nobody_at_work(path)
+        check_nobody_at_work(RunFiles(path))
     try:
         FileLock(path / ".scores.lock").acquire(timeout=0).lock.release()
     except Timeout as error:

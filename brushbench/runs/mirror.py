@@ -72,8 +72,13 @@ class Mirror:
         self._keep(name, content, entry)
 
     def publish_first(self, name: str, content: bytes) -> bool:
-        """Store a file if the store has none of this name yet, and tell whether that was so."""
-        return self.store.create(name, content)
+        """Store a file if the store has none of this name yet, and tell whether the store has this one now."""
+        if not self.store.create(name, content):
+            return False
+        # A store that ignores the condition may have another process's by now.
+        self.refresh()
+        file = self.folder / name
+        return file.exists() and file.read_bytes() == content
 
     def remove(self, *names: str) -> None:
         """Delete files."""
@@ -106,7 +111,7 @@ class Mirror:
         if entry is None:
             self._forget(name)
         elif self._known.get(name) != entry.version:
-            if content := cache.read(entry):
+            if content := cache.cached(entry):
                 self._keep(name, content, entry)
             else:
                 self._read(name, entry)

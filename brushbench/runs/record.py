@@ -111,6 +111,10 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
         same = old.fingerprint() == self.fingerprint and self.identity.batch_size is None
         return same and then in (None, str(asked.identity.batch_size))
 
+    def as_json(self) -> bytes:
+        """The content of run.json."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
     @property
     def weights(self) -> dict[str, str]:
         """The source of each of the method's components; empty for a run that doesn't record them."""

@@ -13,7 +13,7 @@ KEPT_SECONDS = 30 * 86400.0
 """Time after its last use when an image is deleted."""
 
 
-def read(entry: Entry) -> bytes:
+def cached(entry: Entry) -> bytes:
     """The content of an object if it is here; empty if it isn't."""
     file = _file(entry)
     try:

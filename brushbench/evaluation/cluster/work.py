@@ -19,8 +19,9 @@ from brushbench.evaluation.recording import Ended, Recorder
 from brushbench.evaluation.resolve import Task
 from brushbench.runs.adoption import adopt
 from brushbench.runs.config import WHOLE
-from brushbench.runs.folder import Run, has_run
+from brushbench.runs.folder import Run
 from brushbench.runs.record import Identity
+from brushbench.runs.starting import has_run
 from brushbench.runs.workers import began, ended, now
 
 
