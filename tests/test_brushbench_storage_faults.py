@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from conftest import elsewhere
 from object_store import FAULTS, Bucket, at_random, proxy
 from test_brushbench_storage import assert_equal, assert_one_line
 
+from brushbench.core.errors import UserError
 from brushbench.evaluation.evaluate import run as run_all
 from brushbench.runs.config import RunConfig
 from brushbench.runs.folder import Run
@@ -165,3 +167,36 @@ def test_tags_that_are_no_md5_cost_reading_only(bucket: Bucket, config, whole: R
     bucket.write(f"{RUN}/images/000000001.png", bucket.read(f"{RUN}/images/000000002.png"))
     elsewhere()
     assert list(Run.open(f"{bucket.url}/{RUN}").changed_images()) == ["000000001"]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        # As s3fs and gcsfs say it, by their sources.
+        {"size": 5, "ETag": '"5d41402abc4b2a76b9719d911017c592"', "LastModified": datetime(2026, 12, 1, tzinfo=UTC)},
+        {"size": 5, "etag": "CKih16GjycIC", "md5Hash": "XUFAKrxLKna5cZ2REBfFkg==", "updated": "2026-12-01T00:00:00Z"},
+        {"size": 5, "ETag": '"5d41402abc4b2a76b9719d911017c592-2"', "LastModified": datetime(2026, 12, 1, tzinfo=UTC)},
+    ],
+)
+def test_what_stores_say_of_an_object(info: dict[str, object]) -> None:
+    entry = store._entry(info)
+    assert (entry.size, entry.modified) == (5, datetime(2026, 12, 1, tzinfo=UTC).timestamp())
+    assert entry.version
+    assert entry.md5 in ({""} if "-2" in str(info) else {"5d41402abc4b2a76b9719d911017c592"})
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError("no"), OSError("Forbidden: https://storage\nno access"), ValueError("Invalid endpoint")]
+)
+def test_a_request_that_cannot_succeed_is_made_once(bucket: Bucket, monkeypatch, error: Exception) -> None:
+    tried = []
+
+    def listing(*_: object, **__: object) -> None:
+        tried.append(1)
+        raise error
+
+    own = Store(Url("s3", (bucket.name,)))
+    monkeypatch.setattr(own._files, "ls", listing)
+    with pytest.raises(UserError, match=r"listing s3://.*check the bucket's name, the credentials and the endpoint$"):
+        own.top()
+    assert tried == [1]

@@ -32,11 +32,15 @@ _RAISED = (
     ("botocore.exceptions", "ClientError"),
     ("aiohttp", "ClientError"),
     ("gcsfs.retry", "HttpError"),
+    ("gcsfs.retry", "ChecksumError"),
+    ("google.api_core.exceptions", "GoogleAPIError"),
     ("google.auth.exceptions", "GoogleAuthError"),
 )
 """What libraries raise besides `OSError`, by module."""
 _UNFIT = re.compile("Credential|Profile|Token|ParamValidation|NoRegion|UnknownEndpoint|UnauthorizedSSO|GoogleAuth")
 """In the names of errors that no repetition ends."""
+_FORBIDDEN = "Forbidden: "
+"""How gcsfs begins the text of an error for what isn't permitted."""
 _IS_MD5 = re.compile(r"[0-9a-f]{32}").fullmatch
 T = TypeVar("T")
 
@@ -226,6 +230,8 @@ def _file_system(url: Url) -> Any:
             f"{url.scheme}:// needs a library that isn't installed: pip install 'brushbench[{extra}]'; valid without "
             "it: a folder"
         ) from error
+    except _errors() as error:
+        raise UserError(one_line(f"connecting to {url}: {_text(error)}; {CHECK}", 1000)) from error
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -241,6 +247,8 @@ def _errors() -> tuple[type[Exception], ...]:
 def _is_final(error: Exception) -> bool:
     """Tell whether a repetition of the request would fail, too."""
     if isinstance(error, PermissionError | TypeError | ValueError) or _UNFIT.search(type(error).__name__):
+        return True
+    if str(error).startswith(_FORBIDDEN):
         return True
     code = str(getattr(error, "code", ""))
     return code.isdecimal() and 400 <= int(code) < 500 and code not in ("408", "429")
