@@ -49,6 +49,10 @@ class StoreError(OSError):
     """An object store failed for longer than it was waited for."""
 
 
+class _DamagedError(OSError):
+    """An object isn't what was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An object as a listing describes it."""
@@ -146,11 +150,23 @@ class Store:
         A store that can't do this replaces the object.
         """
 
+        created = False
+
         def put() -> bool:
+            nonlocal created
             try:
                 self._files.pipe_file(self._key(name), content, mode="create", **self._limit)
+                created = True
             except FileExistsError:
-                return self._is(name, content)
+                if not created:
+                    return self._is(name, content)
+            try:
+                self._checked(name, content)
+            except _DamagedError:
+                # It is this process's own, so it may be stored again.
+                self._files.rm_file(self._key(name), **self._limit)
+                created = False
+                raise
             return True
 
         return self._there(name, put)
@@ -187,7 +203,7 @@ class Store:
             same = bytes(self._files.cat_file(self._key(name), **self._limit)) == content
             self._tags_are_md5 = not same
         if not same:
-            raise OSError(f"the store has other content than was sent ({entry.size} of {len(content)} bytes)")
+            raise _DamagedError(f"the store has other content than was sent ({entry.size} of {len(content)} bytes)")
         return entry
 
     def _repeated(self, doing: str, name: str, request: Callable[[], T]) -> T:
