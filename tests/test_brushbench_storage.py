@@ -138,8 +138,12 @@ def test_reports_read_runs_below_a_prefix(bucket: Bucket, make: Make, brushbench
     assert code == 0
     assert "mean-fill" in out
     assert str(tmp_path) not in out
-    code, out, _ = brushbench("compare", f"{bucket.url}/{RUN}", bucket.url, "--output", tmp_path / "pictures")
-    assert code == 2 or str(tmp_path / "cache") not in out
+    pair = ("compare", f"{bucket.url}/{RUN}", f"{bucket.url}/{RUN.replace('mean-fill', 'copy')}")
+    code, out, err = brushbench(*pair, "--metric", "mse", "--output", tmp_path / "pictures")
+    assert code == 0, err
+    assert "mean-fill" in out
+    assert brushbench("check", bucket.url, "--write", tmp_path / "baseline.json")[0] == 0
+    assert brushbench("check", bucket.url, "--against", tmp_path / "baseline.json")[0] in (0, 4)
     code, out, _ = brushbench("show", f"{bucket.url}/results", "000000001")
     assert code == 0
     assert f"image: {bucket.url}/{RUN}/images/000000001.png" in out

@@ -124,7 +124,7 @@ def test_a_refusal_is_told_at_once(bucket: Bucket, config, monkeypatch, brushben
 
 
 def test_a_store_that_is_not_there(bucket: Bucket, brushbench, monkeypatch) -> None:
-    monkeypatch.setattr(store, "PAUSES", ())
+    monkeypatch.setattr(store, "PAUSES", (1000.0,))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     elsewhere()
     found = brushbench("report", f"{bucket.url}/results")

@@ -39,6 +39,8 @@ _RAISED = (
 """What libraries raise besides `OSError`, by module."""
 _UNFIT = re.compile("Credential|Profile|Token|ParamValidation|NoRegion|UnknownEndpoint|UnauthorizedSSO|GoogleAuth")
 """In the names of errors that no repetition ends."""
+_NOWHERE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError")
+"""Names of the errors for a server that doesn't answer at all."""
 _FORBIDDEN = "Forbidden: "
 """How gcsfs begins the text of an error for what isn't permitted."""
 _IS_MD5 = re.compile(r"[0-9a-f]{32}").fullmatch
@@ -75,6 +77,7 @@ class Store:
         self.url = url
         self._files = _file_system(url)
         self._tags_are_md5 = True
+        self._was_reached = False
         # Files in memory know no limit.
         self._limit = {"timeout": LONGEST_SECONDS} if self._files.async_impl else {}
         self._root = str(self._files._strip_protocol(str(url))).rstrip("/")
@@ -210,19 +213,25 @@ class Store:
         began = time.monotonic()
         for pause in (*PAUSES, None):
             try:
-                return request()
+                return self._reached(request())
             except FileNotFoundError:
                 raise
             except _errors() as error:
                 step = one_line(f"{doing} {self._named(name)}")
                 if _is_final(error):
                     raise UserError(one_line(f"{step}: {_text(error)}; {CHECK}", 1000)) from error
-                if pause is None or time.monotonic() - began > PATIENCE_SECONDS:
+                # Where nothing ever answered, the address is probably wrong.
+                is_nowhere = not self._was_reached and type(error).__name__ in _NOWHERE
+                if pause is None or is_nowhere or time.monotonic() - began > PATIENCE_SECONDS:
                     failed = StoreError(EIO, f"{_text(error)}; {CHECK}, or wait")
                     failed.add_note(step)
                     raise failed from error
             time.sleep(pause)
         raise AssertionError
+
+    def _reached(self, answer: T) -> T:
+        self._was_reached = True
+        return answer
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
