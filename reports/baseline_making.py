@@ -46,9 +46,9 @@ def scores_by_metric(run: Run) -> tuple[list[str], dict[str, MetricInfo], dict[s
     """
     scores = read_scores(run)
     if scores is None or not scores.metrics:
-        raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
+        raise UserError(one_line(f"{run.place} is not scored; run `brushbench score {run.place}` first"))
     # What `check` has found out about the images before isn't looked at again.
-    changed = changed_images(run) if run.images.folder.is_dir() else run.statuses()
+    changed = changed_images(run) if run.images.exist() else run.statuses()
     intact = {
         name: entry.sha256 for name, entry in run.ledger().items() if entry.status == "done" and name not in changed
     }
@@ -114,7 +114,7 @@ def baseline_of(
     repeated: dict[RunKey, list[Run]] = {}
     for rerun in reruns:
         if (key := key_of(rerun.record.identity)) not in chosen:
-            raise UserError(one_line(f"{rerun.path} is not a rerun of any of the runs: it is {described_key(key)}"))
+            raise UserError(one_line(f"{rerun.place} is not a rerun of any of the runs: it is {described_key(key)}"))
         repeated.setdefault(key, []).append(rerun)
     found = Baseline(runs=[_run_baseline(same, repeated.get(key, []), metrics) for key, same in chosen.items()])
     return with_margins(found, margins) if margins else found
@@ -130,7 +130,7 @@ def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
             if first.seed == second.seed or first != second.model_copy(update={"seed": first.seed}):
                 raise UserError(
                     one_line(
-                        f"two runs are {described_key(key_of(first))}: {other.path} and {run.path}; "
+                        f"two runs are {described_key(key_of(first))}: {other.place} and {run.place}; "
                         "give one of them, or runs that differ only in their seeds"
                     )
                 )
@@ -148,11 +148,11 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
         _check_alike(first, samples, run, others)
         for name in wanted or infos:
             if name not in other_infos:
-                raise unknown(f"metric of {run.path}", name, other_infos)
+                raise unknown(f"metric of {run.place}", name, other_infos)
             if not other_infos[name].same_numbers(infos[name]):
-                raise UserError(one_line(f"{name} has different versions in {run.path} and {first.path}"))
+                raise UserError(one_line(f"{name} has different versions in {run.place} and {first.place}"))
     if not any(np.isfinite(numbers(column, infos[name], protocol)).any() for name, column in columns.items()):
-        raise UserError(one_line(f"{first.path} has no score at all, so it cannot be a baseline"))
+        raise UserError(one_line(f"{first.place} has no score at all, so it cannot be a baseline"))
     repeats = [scores_by_metric(rerun) for rerun in reruns]
     metrics = {}
     for name in wanted or infos:
@@ -192,14 +192,14 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
 
 def _check_alike(first: Run, samples: Sequence[str], run: Run, others: Sequence[str]) -> None:
     if list(others) != list(samples):
-        raise UserError(one_line(f"{run.path} has other samples than {first.path}; give runs of the same samples"))
+        raise UserError(one_line(f"{run.place} has other samples than {first.place}; give runs of the same samples"))
 
 
 def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray, *, requested: bool) -> bool:
     """Tell whether later scores can be compared with any; raises `UserError` if not and the metric is requested."""
     if np.isfinite(table).any() or IDENTICAL in scores:
         return True
-    why = one_line(f"{run.path} has no score for {name} at all: {scores[0]}")
+    why = one_line(f"{run.place} has no score for {name} at all: {scores[0]}")
     if requested:
         raise UserError(f"{why}; it cannot be part of a baseline")
     _LOG.warning("%s; the metric is left out of the baseline", why)

@@ -9,6 +9,7 @@ from brushbench.core.files import read_text
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.storage.places import spoken
 
 SHOWN = 10
 """Most failures named for each run."""
@@ -23,9 +24,9 @@ def failure_lines(runs: Sequence[Run]) -> Iterator[str]:
             yield "Failures: samples without an image, each with the file that says why."
         told = told or bool(failed)
         for entry in failed[:SHOWN]:
-            yield f"  {one_line(f'{error_file(run, entry.id)}: {entry.error}', 1000)}"
+            yield f"  {one_line(f'{spoken(error_file(run, entry.id))}: {entry.error}', 1000)}"
         if len(failed) > SHOWN:
-            yield f"  {one_line(str(run.path / 'errors'), 1000)}: and {len(failed) - SHOWN} more"
+            yield f"  {one_line(f'{run.place}/errors', 1000)}: and {len(failed) - SHOWN} more"
 
 
 def _failed(run: Run) -> list[LedgerEntry]:

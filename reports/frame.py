@@ -117,7 +117,7 @@ def _facts_of_rows(run: Run, method: str, dataset: str) -> dict[str, str]:
     """Return what is the same in all rows of a run."""
     identity = run.record.identity
     return {
-        "run": str(run.path),
+        "run": run.place,
         "dataset": dataset,
         "split": identity.dataset.split,
         "protocol": identity.protocol,
@@ -164,7 +164,7 @@ def distinct(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
             best[run.record.fingerprint] = run
     kept = [run for run in runs if best[run.record.fingerprint] is run]
     others = [run for run in runs if best[run.record.fingerprint] is not run]
-    return kept, [f"{run.path} has the same images as {best[run.record.fingerprint].path}" for run in others]
+    return kept, [f"{run.place} has the same images as {best[run.record.fingerprint].place}" for run in others]
 
 
 def labels_of(runs: Sequence[Run], *, over_seeds: bool = False) -> list[str]:

@@ -16,6 +16,7 @@ from brushbench.reports.sample_scores import SampleScores, sample_scores
 from brushbench.runs.data import dataset_of
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.storage.places import spoken
 
 NOT_GENERATED = "not generated yet"
 NEAR = 3
@@ -138,12 +139,12 @@ def _status(run: Run, entry: LedgerEntry | None) -> str:
         return NOT_GENERATED
     if entry.status == "failed":
         return one_line(f"failed: {entry.error}")
-    return run.images.damage(run.image_path(entry).name, entry.sha256) or "done"
+    return run.images.damage(run.images.path_of(entry.id, entry.image).name, entry.sha256) or "done"
 
 
 def _facts(run: Run, sample: str, entry: LedgerEntry | None) -> Iterator[str]:
     if entry and entry.image:
-        yield one_line(f"image: {run.image_path(entry)}", 1000)
+        yield one_line(f"image: {spoken(run.images.path_of(entry.id, entry.image))}", 1000)
     if entry and entry.seconds is not None:
         yield f"seconds: {entry.seconds:g}"
     if entry and entry.padded:

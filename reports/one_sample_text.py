@@ -100,7 +100,7 @@ def _headline(shown: SampleInRun) -> Text:
 
 
 def _of_run(shown: SampleInRun, metrics: dict[str, MetricInfo]) -> Iterator[str]:
-    yield f"  {one_line(f'run: {shown.run.path}', 1000)}"
+    yield f"  {one_line(f'run: {shown.run.place}', 1000)}"
     for fact in shown.facts:
         yield f"  {fact}"
     if not shown.scores.metrics:

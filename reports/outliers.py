@@ -67,7 +67,7 @@ def outlier_lines(runs: Sequence[Run]) -> Iterator[str]:
             yield RULE
         told = told or bool(found)
         if found:
-            yield f"  {one_line(str(run.path), 1000)}: {len(found)} of {len(scores.values)} samples"
+            yield f"  {one_line(run.place, 1000)}: {len(found)} of {len(scores.values)} samples"
         yield from (f"    {one_line(_named(each, scores.metrics), 1000)}" for each in found[:SHOWN])
         if len(found) > SHOWN:
             yield f"    and {len(found) - SHOWN} more"

@@ -84,7 +84,7 @@ def paired_scores(run: Run) -> Scores:
     """Read the scores of a run. Raises `UserError` if it is not scored."""
     scores = read_scores(run)
     if scores is None:
-        raise UserError(one_line(f"{run.path} is not scored; run `brushbench score {run.path}` first"))
+        raise UserError(one_line(f"{run.place} is not scored; run `brushbench score {run.place}` first"))
     return scores
 
 

@@ -114,7 +114,7 @@ def _by_key(runs: Sequence[Run]) -> dict[RunKey, Run]:
         key = key_of(run.record.identity)
         if key in found:
             raise UserError(
-                one_line(f"two runs are {described_key(key)}: {found[key].path} and {run.path}; give one of them")
+                one_line(f"two runs are {described_key(key)}: {found[key].place} and {run.place}; give one of them")
             )
         found[key] = run
     return found

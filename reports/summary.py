@@ -103,17 +103,17 @@ def summarise(
     places = selected(runs, methods, splits, over_seeds=over_seeds)
     runs, scores = [everything[place] for place in places], [all_scores[place] for place in places]
     if len(runs) < len(everything):
-        tidy = tidy[tidy["run"].isin([str(run.path) for run in runs])].reset_index(drop=True)
+        tidy = tidy[tidy["run"].isin([run.place for run in runs])].reset_index(drop=True)
     if tidy.empty:
         raise UserError("none of these rows is scored; run `brushbench score RUN` first")
     tidy[SECTION], tidy[STRATUM] = _sections(tidy, by), tidy["split"]
     tidy = tidy[[*COLUMNS, SECTION, STRATUM]] if by else tidy
-    tidy[ROLE] = _of_runs(tidy["run"], {str(run.path): role_of(run) for run in runs}, "category")
-    tidy[SEED] = _of_runs(tidy["run"], {str(run.path): run.record.identity.seed for run in runs})
+    tidy[ROLE] = _of_runs(tidy["run"], {run.place: role_of(run) for run in runs}, "category")
+    tidy[SEED] = _of_runs(tidy["run"], {run.place: run.record.identity.seed for run in runs})
     check_distinct(tidy, [*GROUP, "method", "metric"])
     metrics, labels = metrics_of(runs, scores), set(tidy["method"])
     tidy = _as_counted(tidy, metrics)
-    asked = {str(run.path): run.record.asked for run in runs} if not by else {}
+    asked = {run.place: run.record.asked for run in runs} if not by else {}
     places_of = _by_place(everything, labels_of(everything, over_seeds=over_seeds), labels)
     rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, by), metrics)
     return Summary(

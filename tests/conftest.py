@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from browser import Visit
+    from object_store import Bucket
     from playwright.sync_api import Browser
     from published import Publication
     from tiny_pipelines import Folders
@@ -295,6 +297,58 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., R
 def script(tmp_path: Path) -> Callable[[str], tuple[int, str, str]]:
     """Run a script in a process of its own, where shapes and types aren't checked: exit code, stdout, stderr."""
     return lambda code: scripted(code, tmp_path).result()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on this machine, which lives as long as the tests of this process."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    # It would print a line for each request.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Bucket]":
+    """An empty bucket, with the environment that makes it reachable, and nothing else."""
+    import boto3
+    import fsspec
+    from object_store import SETTINGS, Bucket
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    keys = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    own = {"AWS_ENDPOINT_URL": s3_server, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in (keys | own | {"XDG_CACHE_HOME": str(tmp_path / "cache")}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(fsspec.config.conf, "s3", SETTINGS)
+    monkeypatch.setattr("brushbench.storage.store.PAUSES", (0.01,) * 20)
+    client = boto3.client("s3", endpoint_url=s3_server)
+    name = f"runs-{uuid.uuid4().hex[:8]}"
+    client.create_bucket(Bucket=name)
+    elsewhere()
+    yield Bucket(name, s3_server, client)
+    elsewhere()
+    client.close()
+
+
+def elsewhere() -> None:
+    """From here on, this process is as one on another machine: it knows nothing of stores."""
+    import s3fs
+
+    from brushbench.runs import mirror
+    from brushbench.storage import places
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    mirror._mirror.cache_clear()
+    places._root.cache_clear()
 
 
 @pytest.fixture(scope="session")

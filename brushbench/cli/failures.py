@@ -27,9 +27,9 @@ def failure_summary(runs: "Sequence[Run]") -> Iterator[str]:
         failed = failed or bool(kinds)
         for first, *others in list(kinds.values())[:MOST_KINDS]:
             more = f" (and {len(others)} more like it)" if others else ""
-            yield one_line(f"failed: {first.id} in {run.path}: {first.error}", 500) + more
+            yield one_line(f"failed: {first.id} in {run.place}: {first.error}", 500) + more
         if len(kinds) > MOST_KINDS:
-            yield one_line(f"failed: {len(kinds) - MOST_KINDS} more kinds of failures in {run.path}")
+            yield one_line(f"failed: {len(kinds) - MOST_KINDS} more kinds of failures in {run.place}")
     if failed:
         yield "tracebacks: in the folder errors/ of each run, or with `brushbench show RUN ID`"
 

@@ -35,7 +35,13 @@ data_options = _stack(
         metavar="[strict|paper]",
         help="Correct numbers, or those of the official script.",
     ),
-    _output("--output", default="runs", show_default=True, metavar="DIR", help="Parent folder of run folders."),
+    _output(
+        "--output",
+        default="runs",
+        show_default=True,
+        metavar="DIR|URL",
+        help="Parent of run folders: a folder, or s3://BUCKET/PREFIX.",
+    ),
 )
 partial_option = _output(
     "--allow-partial", is_flag=True, help="Exit with code 0, not 3, if some samples were never generated."

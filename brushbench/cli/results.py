@@ -11,6 +11,7 @@ from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
 from brushbench.runs.looking import changed_images, looking_once
+from brushbench.storage.places import spoken
 
 if TYPE_CHECKING:
     from brushbench.core.options import Value
@@ -85,13 +86,13 @@ def tables(
     if table:
         click.echo(by_name(TABLE)(runs, style) + "\n")
     for run in runs:
-        click.echo(f"images and scores: {run.path}")
+        click.echo(f"images and scores: {run.place}")
         if (run.path / sheet).exists():
-            click.echo(f"contact sheet: {run.path / sheet}")
+            click.echo(f"contact sheet: {spoken(run.path / sheet)}")
     # A table has this among its notes.
     for run in () if table else runs:
         if count := sum(entry.padded is not None for entry in run.ledger().values()):
-            told = f"{count} sample{'s' * (count > 1)} of {run.path} padded by reflection for the method, then cropped"
+            told = f"{count} sample{'s' * (count > 1)} of {run.place} padded by reflection for the method, then cropped"
             click.echo(one_line(told), err=True)
     for line in failures:
         click.echo(line, err=True)
@@ -112,7 +113,7 @@ def print_changed(runs: "Sequence[Run]") -> bool:
         if changed := changed_images(run):
             name, what = next(iter(changed.items()))
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-            tell(one_line(f"not scored: {name} in {run.path}: {what}{more}"))
+            tell(one_line(f"not scored: {name} in {run.place}: {what}{more}"))
             found = True
     return found
 
@@ -121,7 +122,7 @@ def _not_made(run: "Run") -> Iterator[str]:
     """Yield a line if samples are missing from a run that nobody is working on."""
     if (missing := run.not_made()) and not run.others_at_work():
         yield one_line(
-            f"not generated: {missing} of {run.record.asked} samples in {run.path}; they belong to other shards, or "
+            f"not generated: {missing} of {run.record.asked} samples in {run.place}; they belong to other shards, or "
             "the run was stopped. Use --allow-partial to accept this"
         )
 
@@ -141,4 +142,4 @@ def _without_score(run: "Run", names: Sequence[str]) -> Iterator[str]:
             statuses = scores.table[status_column(column)]
             if not statuses.isin(["", IDENTICAL]).any():
                 reason = statuses.value_counts().idxmax()
-                yield f"no score: {column} for any of {len(statuses)} samples in {run.path}: {reason}"
+                yield f"no score: {column} for any of {len(statuses)} samples in {run.place}: {reason}"

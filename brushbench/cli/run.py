@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +22,7 @@ from brushbench.cli.study_file import StudyFile, load_study
 from brushbench.cli.tracking import Tracking, tracking_to
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
+from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
     from brushbench.cli.progress import Display
@@ -76,6 +76,7 @@ def generate_command(**asked: Any) -> int:
 def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> int:
     from brushbench.cli.progress import showing_progress
 
+    page = folder_here("--gallery with --output", asked["output"]) / GALLERY if gallery else None
     with showing_progress(loading_line(asked)) as display:
         from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
 
@@ -84,8 +85,8 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> 
         runs = all_done(jobs, display, lenient=ALL in names, scored=scored, log_to=asked["log_to"])
     requested = named_metrics(template) if scored else ()
     code = tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
-    if gallery:
-        add_gallery(runs, Path(asked["output"]) / GALLERY)
+    if page:
+        add_gallery(runs, page)
     return code
 
 
@@ -114,7 +115,7 @@ def all_done(
     from brushbench.evaluation.evaluate import preflight
     from brushbench.evaluation.resolve import task_of
 
-    with tracking_to(log_to, Path(jobs[0][0].output)) as tracking, hearing() as notes:
+    with tracking_to(log_to, jobs[0][0].output) as tracking, hearing() as notes:
         display.loading(one_line(f"opening {jobs[0][0].dataset or 'the data set'}"))
         # All groups have the same splits of the same data.
         opened = {config.split: task_of(config, scored=scored) for config in jobs[0]}

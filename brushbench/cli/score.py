@@ -42,7 +42,7 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
         names = split_names(asked["metrics"]) if asked["metrics"] else None
         return _score_runs(runs, names, asked, log_to, allow_partial)
     loading = one_line(f"loading PyTorch, to score {images}", 200)
-    with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
+    with showing_progress(loading) as watch, tracking_to(log_to, asked["output"]) as tracking:
         from brushbench.evaluation.evaluate import score_images
         from brushbench.runs.config import RunConfig
 
@@ -75,7 +75,7 @@ def _score_runs(
     options = asked["metric_options"]
     engine = Engine(asked["engine"], asked["workers"], asked["fetch"])
     loading = one_line(f"loading PyTorch, to score {', '.join(runs)}", 200)
-    with showing_progress(loading) as watch, tracking_to(log_to, Path(asked["output"])) as tracking:
+    with showing_progress(loading) as watch, tracking_to(log_to, asked["output"]) as tracking:
         from brushbench.evaluation.evaluate import score as score_run
         from brushbench.runs.folders import expand
 

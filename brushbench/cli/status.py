@@ -111,7 +111,7 @@ def _details(run: "RunStatus", *, alone: bool) -> Iterator[str]:
     rows = list(_worker_rows(run))
     if not (rows or partial or alone):
         return
-    yield one_line(f"{run.path}:")
+    yield one_line(f"{run.place}:")
     yield f"scored: {', '.join(whole) or 'none'}{'; in part: ' * bool(partial)}{', '.join(partial)}"
     if rows:
         yield _fitted([WORKER_HEADS, *rows])
@@ -130,7 +130,7 @@ def _row(run: "RunStatus") -> tuple[str, ...]:
     states = [each.state for each in _latest(run)]
     present = [state for state in ("at work", "silent", "died") if state in states]
     return (
-        one_line(str(run.path)),
+        one_line(run.place),
         f"{run.done}/{run.requested}",
         str(run.failed),
         str(run.missing),
@@ -194,7 +194,7 @@ def _state(each: "WorkerStatus") -> str:
 
 def _record(run: "RunStatus") -> dict[str, object]:
     return {
-        "run": str(run.path),
+        "run": run.place,
         "requested": run.requested,
         "done": run.done,
         "failed": run.failed,

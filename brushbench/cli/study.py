@@ -1,7 +1,6 @@
 """Run a study: all its rows, then its tables, figures and gallery."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from brushbench.cli.run import all_done, loading_line
 from brushbench.cli.study_file import StudyFile, naming
 from brushbench.core.registry import by_name
 from brushbench.runs.config import split_names
+from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
     from brushbench.evaluation.study import StudyRow
@@ -31,6 +31,7 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
 
     given = _given(asked)
     asked = _merged(study, asked, given)
+    page = folder_here("--gallery with --output", asked["output"]) / GALLERY if gallery else None
     with showing_progress(loading_line(asked)) as display:
         from brushbench.evaluation.study import Study, plan_study
 
@@ -47,8 +48,8 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
     over_seeds = study.content.style.get("seeds") != "rows"
     code = tables(runs, **told, style=outputs.printed_style(runs, planned, over_seeds=over_seeds))
     outputs.write(runs, planned)
-    if gallery:
-        add_gallery(runs, Path(asked["output"]) / GALLERY, outputs.names(runs, planned))
+    if page:
+        add_gallery(runs, page, outputs.names(runs, planned))
     return code
 
 

@@ -13,6 +13,8 @@ from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import read_toml
 from brushbench.core.plugins.files import plugin_file
 from brushbench.runs.config import split_names
+from brushbench.storage.places import folder_here
+from brushbench.storage.urls import url_in
 
 ON_COMMAND_LINE = ("fresh", "shard", "gallery")
 """Options of `run` for one call: with `fresh` in the file, it would start over each time."""
@@ -82,7 +84,7 @@ class StudyFile(_Part):
         """Return a path in the file as it is meant: relative to the file's folder."""
         if not path.isprintable():
             raise UserError(one_line(f"{self.file}: {path!r} can't be a path; valid: printable characters"))
-        own = Path(path)
+        own = folder_here(f"{self.file}:", path)
         return self.file.parent / (Path.home() / Path(*own.parts[1:]) if own.parts[:1] == ("~",) else own)
 
     def methods(self) -> list[str]:
@@ -197,6 +199,8 @@ def _plain(key: str, value: object) -> object:
 
 def _placed(study: StudyFile, key: str, value: object) -> object:
     """Return a value of the command with the paths in it relative to the file's folder."""
+    if key == "output" and url_in(str(value)):
+        return str(value)
     if key in ("root", "output"):
         return str(study.beside(str(value)))
     if key == "weights":

@@ -22,6 +22,7 @@ from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
 from brushbench.runs.looking import looking_once
+from brushbench.storage.places import url_for
 
 if TYPE_CHECKING:
     from brushbench.cli.progress import Display
@@ -109,7 +110,7 @@ def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path, style
     for run, made in zip(runs, owners, strict=True):
         (option, value), *others = made.setting.items()
         series = [short_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
-        names[str(run.path)] = by_name(POINT)(" ".join(series), value)
+        names[run.place] = by_name(POINT)(" ".join(series), value)
     try:
         by_name(TRADE_OFF)(runs, file, names, style)
     except UserError as error:
@@ -124,4 +125,6 @@ def _default_file(planned: "Sequence[Planned]", runs: "Sequence[Run]") -> Path:
     methods = list(dict.fromkeys(short_name(made.method) for made in planned))
     identity = runs[0].record.identity
     name = "-".join([identity.dataset.name, *methods, *planned[0].setting])
-    return Path(planned[0].configs[0].output).parent / f"{name[:120]}.png"
+    output = Path(planned[0].configs[0].output)
+    # A figure is a file of this machine, even if the runs aren't.
+    return (Path() if url_for(output) else output.parent) / f"{name[:120]}.png"

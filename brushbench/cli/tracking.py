@@ -154,15 +154,19 @@ class _Following:
 
 
 @contextmanager
-def tracking_to(names: str | None, output: Path) -> Iterator[Tracking]:
-    """Log inside to these trackers, separated by commas. Raises `UserError` as `open_trackers` does."""
+def tracking_to(names: str | None, output: str | Path) -> Iterator[Tracking]:
+    """Log inside to these trackers, separated by commas. Raises `UserError` as `open_trackers` does.
+
+    Trackers that keep files keep them in the output folder; if it is in an object store, in the folder `runs` here.
+    """
     if names is None:
         yield Tracking({})
         return
     from brushbench.cli.trackers import open_trackers
     from brushbench.runs.config import split_names
+    from brushbench.storage.places import local, url_for
 
-    tracking = Tracking(open_trackers(split_names(names), output))
+    tracking = Tracking(open_trackers(split_names(names), Path("runs") if url_for(output) else local(output)))
     seconds = INTERRUPTED_SECONDS
     try:
         yield tracking

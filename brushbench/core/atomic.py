@@ -7,10 +7,11 @@ from pathlib import Path
 from brushbench.core.errors import doing
 
 
-def write(path: Path, content: bytes, folder: Path | None = None) -> None:
+def write(path: Path, content: bytes, folder: Path | None = None, *, durable: bool = True) -> None:
     """Write to a temporary file on the same file system, sync it, rename it, and sync the folder.
 
     The temporary file is hidden and beside the target, or in `folder`. Its name is unique to this process and thread.
+    A file that needn't outlive a power cut isn't synced.
     """
     folder = folder or path.parent
     own = f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial"
@@ -20,9 +21,11 @@ def write(path: Path, content: bytes, folder: Path | None = None) -> None:
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
 
 
 def sync(path: Path) -> None:

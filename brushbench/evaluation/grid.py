@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from brushbench.core.capture import Failure, capture
@@ -16,6 +15,7 @@ from brushbench.core.method_options import check_options, loads_weights, option_
 from brushbench.core.options import Value
 from brushbench.core.registry import is_built_in, load_class, registered
 from brushbench.runs.config import RunConfig
+from brushbench.storage.places import local
 
 ALL = "all"
 FOLDER = "sweep"
@@ -182,7 +182,7 @@ def _planned(template: RunConfig, method: str, splits: Sequence[str], variations
             options={**given, **varied},
             steps=None,
             guidance=None,
-            output=Path(template.output) / FOLDER / folder,
+            output=local(template.output) / FOLDER / folder,
         )
         planned[folder] = Planned(method, setting, tuple(expand_jobs(config, [method], splits)[0]))
     return list(planned.values())

@@ -16,6 +16,7 @@ from brushbench.datasets.open import OpenedDataset
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import DATASET_FILE, DatasetIdentity, Identity, MethodIdentity
+from brushbench.storage.places import local
 
 
 def identity_of(
@@ -72,4 +73,4 @@ def provenance_of(opened: OpenedDataset, device: str) -> dict[str, str]:
 
 def run_path(config: RunConfig, dataset: Dataset, method: str) -> Path:
     """The run folder of a method on a data set."""
-    return Path(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)
+    return local(config.output) / f"{dataset.name}-{dataset.split}" / short_name(method)

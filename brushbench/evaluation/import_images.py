@@ -156,4 +156,4 @@ def _record(run: Run, old: LedgerEntry | None, entry: LedgerEntry) -> None:
         return
     run.append(entry)
     if old is not None and old.image not in (None, entry.image):
-        run.image_path(old).unlink(missing_ok=True)
+        run.images.remove(run.images.path_of(old.id, old.image).name)

@@ -55,7 +55,7 @@ class Recorder:
             self.failures[entry.id] = failure
             self._run.write_error(error_name(entry.id), f"{entry.id}: {failure.error}\n\n{failure.traceback}")
         elif entry.id in self._ledger:
-            self._run.error_path(error_name(entry.id)).unlink(missing_ok=True)
+            self._run.remove_error(error_name(entry.id))
 
     def _append(self, entries: Sequence[LedgerEntry]) -> None:
         # A sample that fails again with the same error needs no second line.

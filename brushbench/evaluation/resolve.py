@@ -14,6 +14,8 @@ from brushbench.evaluation.methods import FoundMethod, LoadedMethod, find_method
 from brushbench.evaluation.select_metrics import Selection, Setting, select
 from brushbench.runs.config import RunConfig
 from brushbench.runs.record import WEIGHTS, Identity
+from brushbench.storage.places import url_for
+from brushbench.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,11 @@ def resolve(config: RunConfig, *, scored: bool = True, fetch: bool = False) -> J
 def task_of(config: RunConfig, *, scored: bool = True, fetch: bool = False) -> Task:
     """Open the configured data set and choose the metrics. Raises `UserError` if anything is wrong with them.
 
-    With `fetch`, or if the configuration says so, what this machine lacks is downloaded.
+    An output folder in an object store is looked up first, so that a wrong bucket is reported at once. With `fetch`, or
+    if the configuration says so, what this machine lacks is downloaded.
     """
+    if url := url_for(config.output):
+        Store(url).check()
     fetch = fetch or config.fetch
     with hearing() as notes:
         opened = open_or_fetch(config.dataset, config.root, config.split, config.dataset_options, fetch=fetch)

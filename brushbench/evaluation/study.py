@@ -12,6 +12,7 @@ from brushbench.core.options import Value, parameters
 from brushbench.core.registry import load_class, short_name
 from brushbench.evaluation.grid import expand_jobs, safe
 from brushbench.runs.config import RunConfig
+from brushbench.storage.places import local
 
 FOLDER = "study"
 """Subfolder of the output folder, for rows with options of their own and for seeds."""
@@ -105,7 +106,7 @@ def _configured(base: RunConfig, row: StudyRow, study: Study) -> tuple[RunConfig
 def _output(template: RunConfig, setting: Mapping[str, str], seed: int | None) -> Path:
     parts = ({} if seed is None else {"seed": str(seed)}) | dict(setting)
     folder = ",".join(f"{safe(key)}={safe(value)}" for key, value in parts.items())
-    return Path(template.output) / FOLDER / folder if parts else Path(template.output)
+    return local(template.output) / FOLDER / folder if parts else local(template.output)
 
 
 # Any: values of the types of a method's options.

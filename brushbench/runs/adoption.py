@@ -4,6 +4,7 @@ from brushbench.core.errors import UserError, one_line
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.runs.scores import stored_digests
+from brushbench.storage.places import spoken
 
 
 def adopt(run: Run) -> int:
@@ -23,8 +24,8 @@ def check_ledger(run: Run) -> None:
     if lost:
         raise UserError(
             one_line(
-                f"{run.ledger_path()} is missing or damaged: it lacks {len(lost)} finished samples, for example "
-                f"{_id_of(min(lost))}; rerun the command that made the run, which keeps the existing images"
+                f"{spoken(run.ledger_path())} is missing or damaged: it lacks {len(lost)} finished samples, for "
+                f"example {_id_of(min(lost))}; rerun the command that made the run, which keeps the existing images"
             )
         )
 
@@ -32,8 +33,9 @@ def check_ledger(run: Run) -> None:
 def _without_line(run: Run) -> dict[str, str]:
     """The digests of images that aren't in the ledger, by file name."""
     known = run.ledger()
-    suffixes = {file.stem: file.name for file in run.images.folder.glob("*") if not file.name.startswith(".")}
-    scored = {suffixes.get(name, f"{name}.png"): digest for name, digest in stored_digests(run).items()}
+    scores = stored_digests(run)
+    suffixes = {_id_of(name): name for name in run.images.names()} if scores else {}
+    scored = {suffixes.get(name, f"{name}.png"): digest for name, digest in scores.items()}
     return {name: digest for name, digest in (scored | run.images.sums()).items() if _id_of(name) not in known}
 
 

@@ -11,6 +11,7 @@ from brushbench.core.metric_info import parted
 from brushbench.core.options import Value
 from brushbench.core.protocol import protocol_named
 from brushbench.core.registry import check_name
+from brushbench.storage.places import url_for
 
 ENGINES = ("local", "ray")
 STORES = ("driver", "shared")
@@ -107,6 +108,7 @@ class RunConfig:
     compute: str = PLAIN
     """How models compute: `plain`, or the faster recipe `fast`, whose images differ by a few levels."""
     output: str | Path = "runs"
+    """The parent folder of run folders, or a URL: s3://BUCKET/PREFIX or gs://BUCKET/PREFIX."""
     engine: str = "local"
     """`local`, or `ray`, where the workers of a Ray cluster share the samples."""
     workers: int | None = None
@@ -134,6 +136,7 @@ class RunConfig:
             raise UserError(one_line(f"dtype {self.dtype!r}; valid: {', '.join(DTYPES)}"))
         recipe_named(self.compute)
         self._check_engine()
+        self._check_output()
         if self.metric_names() == []:
             raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
         self.part()
@@ -147,6 +150,22 @@ class RunConfig:
             raise UserError("fresh would move the other shards' images away; valid: fresh or a shard, not both")
         if self.max_failures is not None and self.max_failures < 0:
             raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
+
+    def _check_output(self) -> None:
+        if (url := url_for(self.output)) is None:
+            return
+        if self.fresh:
+            raise UserError(
+                one_line(
+                    f"fresh can't move a run away in {url.scheme}://; valid: another output, or delete the run there"
+                )
+            )
+        if self.store == "shared":
+            raise UserError(
+                one_line(
+                    f"store shared needs an output folder that all nodes see, not {url}; valid with it: store driver"
+                )
+            )
 
     def _check_engine(self) -> None:
         if self.store not in STORES:

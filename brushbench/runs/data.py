@@ -28,6 +28,6 @@ def opened_of(run: Run, root: str | Path | None = None) -> OpenedDataset:
     opened = open_dataset(name, folder, stored.split, options)
     if opened.data.digest() != stored.digest:
         raise UserError(
-            one_line(f"{run.path} was made with another data set than the one found; pass its folder with --root DIR")
+            one_line(f"{run.place} was made with another data set than the one found; pass its folder with --root DIR")
         )
     return opened

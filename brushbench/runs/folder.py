@@ -11,34 +11,38 @@
     .lock, .scores.lock   held while the ledger or the scores are written, so that shards can share a folder
     .owners/        the processes that are at work
 
+In an object store, which can't append, samples.jsonl, workers.jsonl and the notes are in parts: see
+`brushbench.runs.parts`.
+
 A file gets its name only when it is complete and on the disk, and a batch's ledger lines are written after all of its
 images. A run that is killed at any moment and resumed therefore ends with the same bytes as an uninterrupted run.
 """
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import final
 
 from filelock import FileLock
-from pydantic import ValidationError
 
-from brushbench.core import atomic
 from brushbench.core.capture import Failure, capture
 from brushbench.core.concurrency import one_by_one
-from brushbench.core.errors import UserError, doing, one_line
-from brushbench.core.files import read_bytes, refuse_links
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import refuse_links
 from brushbench.core.method_info import Role
 from brushbench.core.notebook import html_of
 from brushbench.core.notes import hearing
-from brushbench.runs import ledger, owners
+from brushbench.runs import ledger, owners, parts
+from brushbench.runs.lease import leased
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.record import Identity, RunRecord, differences
+from brushbench.runs.record import NAME, NOTES, Identity, RunRecord, note_line, read_record
+from brushbench.runs.run_files import RunFiles, append
 from brushbench.runs.stored_images import StoredImages
+from brushbench.storage.places import local, spoken
 
-FOLDERS = ("images", "errors", ".partial", ".owners")
+FOLDERS = ("images", "errors", ".partial", ".owners", *parts.FOLDERS)
 """The folders in a run folder."""
 REMEDY = "Use another --output, or --fresh to start over"
 
@@ -47,20 +51,22 @@ REMEDY = "Use another --output, or --fresh to start over"
 class Run:
     """An existing run folder."""
 
-    def __init__(self, path: Path, record: RunRecord) -> None:
+    def __init__(self, path: Path, record: RunRecord, claim: owners.Claim | None = None) -> None:
+        """`claim` is this process's claim on the run, if it has made one."""
         self.path = path
         self.record = record
         self.images = StoredImages(path)
+        self._files = RunFiles(path)
         self._lock = FileLock(path / ".lock")
         self._heard: list[str] = []
-        self._claim: owners.Claim | None = None
+        self._claim = claim
         self._seen: tuple[int, int] | None = None
         """Inode and time of the run.json that was last found to belong to this run."""
 
     @classmethod
     def start(
         cls,
-        path: Path,
+        path: str | os.PathLike[str],
         identity: Identity,
         asked: int,
         provenance: Mapping[str, str],
@@ -73,9 +79,8 @@ class Run:
         With `claim`, other processes see that this one is at work, until `release`. Raises `UserError` if the folder
         has images of a run with another fingerprint, with the differences, or if a process is at work on another run.
         """
-        with doing("making the run folder", path):
-            path.mkdir(parents=True, exist_ok=True)
-        refuse_links(path, FOLDERS)
+        from brushbench.runs.starting import start_run
+
         record = RunRecord(
             fingerprint=identity.fingerprint(),
             identity=identity,
@@ -83,43 +88,20 @@ class Run:
             provenance=dict(provenance),
             role=role,
         )
-        with FileLock(path / ".lock"):
-            if (path / "run.json").exists():
-                there = cls.open(path)
-                if not there.record.is_continued_by(record):
-                    check_nobody_at_work(path)
-                record = there._continued(record)
-                there._give_up_unless(record)
-            elif any(not child.name.startswith(".") for child in path.iterdir()):
-                raise UserError(one_line(f"{path} is not empty but contains no run; use another --output"))
-            run = cls(path, record)
-            run._write_record(record)
-            run.images.folder.mkdir(exist_ok=True)
-            ledger.mend(run.ledger_path())
-            run._claim = owners.Claim(path, record.fingerprint) if claim else None
-            return run
+        return start_run(path, record, claim=claim)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Open a run. Raises `UserError` if the folder has no run, or one that this version can't read."""
-        folder = Path(path)
+        folder = local(path)
+        RunFiles(folder).refresh()
         refuse_links(folder, FOLDERS)
-        if not os.path.lexists(folder / "run.json"):
-            raise UserError(one_line(f"{folder} is not a run folder: it has no run.json"))
-        try:
-            record = RunRecord.model_validate_json(read_bytes(folder / "run.json"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UserError(one_line(f"{folder / 'run.json'}: {where}: {first['msg']}")) from error
-        if record.fingerprint != record.identity.fingerprint():
-            raise UserError(
-                one_line(
-                    f"{folder / 'run.json'} was changed by hand: its fingerprint doesn't match; restore the file, or "
-                    "generate the run again"
-                )
-            )
-        return cls(folder, record)
+        return cls(folder, read_record(folder))
+
+    @property
+    def place(self) -> str:
+        """Where the run is, in words: its folder, or its URL."""
+        return spoken(self.path)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -131,7 +113,8 @@ class Run:
     def others_at_work(self) -> list[owners.Owner]:
         """The other processes that are making images of this run."""
         with self._lock:
-            return list(owners.live(self.path, self._claim))
+            self._files.refresh()
+            return self._files.at_work(self._claim)
 
     @property
     def claim(self) -> str | None:
@@ -149,7 +132,7 @@ class Run:
     def append_line(self, name: str, line: str) -> None:
         """Append a line to a file of the run; it is on the disk when this returns."""
         with self._lock:
-            _append(self.path / name, [line])
+            self._files.add(name.removesuffix(parts.SUFFIX), [line])
 
     def ledger_path(self) -> Path:
         """The path of samples.jsonl, which may not exist."""
@@ -158,7 +141,7 @@ class Run:
     def __repr__(self) -> str:
         identity = self.record.identity
         where = f"{identity.method.name} on {identity.dataset.name}/{identity.dataset.split}"
-        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {str(self.path)!r}>", 1000)
+        return one_line(f"<Run of {where}, {self._state()}, {identity.protocol}, in {self.place!r}>", 1000)
 
     def _repr_html_(self) -> str:
         """The run as an HTML table, for notebooks."""
@@ -171,7 +154,7 @@ class Run:
             "protocol": identity.protocol,
             "seed": str(identity.seed),
             "device": ", ".join(filter(None, [self.record.provenance.get("device"), identity.dtype])),
-            "folder": str(self.path),
+            "folder": self.place,
             "notes": "; ".join(self.record.notes),
         }
         title = f"Run of {identity.method.name}"
@@ -179,11 +162,11 @@ class Run:
 
     def ledger(self) -> dict[str, LedgerEntry]:
         """The last entry for each id. Raises `UserError` for a damaged line."""
-        return {entry.id: entry for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+        return {entry.id: entry for entry in ledger.all_entries(self.path, self.record.fingerprint)}
 
     def statuses(self) -> dict[str, str]:
         """The last status for each id; takes less memory than the entries. Raises `UserError` as `ledger` does."""
-        return {entry.id: entry.status for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)}
+        return {entry.id: entry.status for entry in ledger.all_entries(self.path, self.record.fingerprint)}
 
     def entries_of(self, names: Container[str]) -> dict[str, LedgerEntry]:
         """The last entries of some samples; few take little memory. Raises `UserError` as `ledger` does."""
@@ -204,12 +187,12 @@ class Run:
 
         Empty if the whole folder images/ is gone, which counts as removed on purpose.
         """
-        if not self.images.folder.is_dir():
+        if not self.images.exist():
             return {}
         # Entries take much more memory than what is compared.
         last = {
             entry.id: (entry.image, entry.sha256) if entry.status == "done" else None
-            for entry in ledger.entries(self.ledger_path(), self.record.fingerprint)
+            for entry in ledger.all_entries(self.path, self.record.fingerprint)
         }
         images = {name: (self.images.path_of(name, found[0]).name, found[1]) for name, found in last.items() if found}
         damages = one_by_one(lambda name: self.images.damage(*images[name]), images)
@@ -226,9 +209,12 @@ class Run:
 
     def write_error(self, name: str, text: str) -> None:
         """Store atomically why a sample failed."""
-        path = self.error_path(name)
-        path.parent.mkdir(exist_ok=True)
-        atomic.write(path, text.encode(errors="replace"))
+        self.error_path(name).parent.mkdir(exist_ok=True)
+        self._files.write(f"errors/{name}.txt", text.encode(errors="replace"))
+
+    def remove_error(self, name: str) -> None:
+        """Remove the explanation of a failure, which may not exist."""
+        self._files.remove(f"errors/{name}.txt")
 
     def append(self, *entries: LedgerEntry) -> None:
         """Append lines to the ledger, whose images must already be stored. All are on the disk when this returns.
@@ -243,13 +229,25 @@ class Run:
         lines = [entry.model_copy(update=ours).model_dump_json(exclude_none=True) for entry in entries]
         sums = [f"{entry.sha256}  images/{entry.image}" for entry in entries if entry.image and entry.sha256]
         with self._lock:
+            if mirror := self._files.mirror:
+                mirror.reread(NAME)
             self._check_still_ours()
-            _append(self.images.sums_path, sums)
-            _append(self.ledger_path(), lines)
+            if not mirror:
+                append(self.images.sums_path, sums)
+            self._files.add(ledger.NAME, lines, self.images.md5_lines(entry.sha256 or "" for entry in entries))
 
     def image_path(self, entry: LedgerEntry) -> Path:
-        """The path of a finished sample's image. Raises `UserError` if the entry has no image."""
-        return self.images.path_of(entry.id, entry.image)
+        """The path of a finished sample's image, read from its store. Raises `UserError` if the entry has no image."""
+        path = self.images.path_of(entry.id, entry.image)
+        self.images.fetch([path.name])
+        return path
+
+    def fetch_images(self, names: Iterable[str] | None = None) -> None:
+        """Read the images of samples, or of all, from an object store at once, rather than each when it is needed."""
+        if self._files.mirror:
+            entries = self.ledger()
+            wanted = (entries.get(name) for name in names) if names is not None else entries.values()
+            self.images.fetch([entry.image for entry in wanted if entry and entry.image])
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -265,13 +263,19 @@ class Run:
         if set(notes) <= set(self.record.notes):
             return
         with self._lock:
-            now = Run.open(self.path).record
-            self.record = now.model_copy(update={"notes": tuple(dict.fromkeys([*now.notes, *notes]))})
-            self._write_record(self.record)
+            now = read_record(self.path)
+            new = [note for note in dict.fromkeys(notes) if note not in now.notes]
+            self.record = now.model_copy(update={"notes": (*now.notes, *new)})
+            if not self._files.mirror:
+                self._files.write(NAME, self.record.as_json())
+            elif new:
+                self._files.add(NOTES, [note_line(note) for note in new])
 
-    def scoring(self) -> FileLock:
-        """The lock to hold while scores are read, extended and written back. It doesn't lock the ledger."""
-        return FileLock(self.path / ".scores.lock")
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Lock the scores while they are read, extended and written back. The ledger isn't locked."""
+        with FileLock(self.path / ".scores.lock"), leased(self._files.mirror, ".scores.lease"):
+            yield
 
     def scores_path(self) -> Path:
         """The path of scores.parquet, which may not exist."""
@@ -279,18 +283,18 @@ class Run:
 
     def write_scores(self, content: bytes) -> None:
         """Replace scores.parquet atomically."""
-        atomic.write(self.scores_path(), content)
+        self._files.write(self.scores_path().name, content)
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Store a file about the run atomically and return its path; several shards may do so at the same time."""
         with self._lock:
-            atomic.write(self.path / name, content)
+            self._files.write(name, content)
         return self.path / name
 
     def tidy(self) -> None:
         """Remove leftovers of interrupted writes unless another process is at work; call this after the run."""
         with self._lock:
-            if list(owners.live(self.path, self._claim)):
+            if not self._files.mirror and self._files.at_work(self._claim):
                 return
             partial = self.path / ".partial"
             for leftover in (*partial.glob("*"), *self.path.glob(".*.partial")):
@@ -309,29 +313,7 @@ class Run:
     def _is_intact(self, entry: LedgerEntry) -> bool:
         if entry.status != "done":
             return False
-        return not self.images.damage(self.image_path(entry).name, entry.sha256)
-
-    def _write_record(self, record: RunRecord) -> None:
-        atomic.write(self.path / "run.json", (record.model_dump_json(indent=2) + "\n").encode())
-
-    def _continued(self, asked: RunRecord) -> RunRecord:
-        """The record to continue with: this run's, or the requested one if this is another run without any image."""
-        if self.record.is_continued_by(asked):
-            role = asked.role or self.record.role
-            return self.record.model_copy(update={"asked": max(self.record.asked, asked.asked), "role": role})
-        # If the ledger is lost, the digests and the scores still show that images were made.
-        entries = self.ledger()
-        lost = not entries and self.scores_path().exists()
-        if any(entry.status == "done" for entry in entries.values()) or self.images.sums() or lost:
-            changed = "; ".join(differences(self.record.identity, asked.identity, self.begun()))
-            raise UserError(one_line(f"{self.path} already contains another run: {changed}. {REMEDY}", 2000))
-        return asked
-
-    def _give_up_unless(self, record: RunRecord) -> None:
-        """Remove the files of this run, which has no image, if the record belongs to another run."""
-        if record.fingerprint != self.record.fingerprint:
-            for file in (self.ledger_path(), self.images.sums_path, self.scores_path()):
-                file.unlink(missing_ok=True)
+        return not self.images.damage(self.images.path_of(entry.id, entry.image).name, entry.sha256)
 
     def begun(self) -> datetime:
         """When the run was started, or for older runs, which don't record it, when run.json was last written."""
@@ -339,31 +321,16 @@ class Run:
         try:
             return datetime.fromisoformat(str(begun))
         except ValueError:
-            return datetime.fromtimestamp((self.path / "run.json").stat().st_mtime).astimezone()
+            return datetime.fromtimestamp((self.path / NAME).stat().st_mtime).astimezone()
 
     def _check_still_ours(self) -> None:
         """Raise `UserError` if run.json now belongs to another run."""
-        found = (self.path / "run.json").stat()
+        found = (self.path / NAME).stat()
         if self._seen == (found.st_ino, found.st_mtime_ns):
             return
-        now = Run.open(self.path).record
+        now = read_record(self.path)
         if now.fingerprint != self.record.fingerprint:
             raise UserError(
-                one_line(f"{self.path} now contains another run, which was started in the meantime. {REMEDY}")
+                one_line(f"{self.place} now contains another run, which was started in the meantime. {REMEDY}")
             )
         self._seen = found.st_ino, found.st_mtime_ns
-
-
-def check_nobody_at_work(path: Path) -> None:
-    """Raise `UserError` if a process is making the run in this folder. The caller holds the lock."""
-    for owner in owners.live(path):
-        raise UserError(one_line(f"{path} is in use by another run: {owner.text}. Use another --output, or wait"))
-
-
-def _append(file: Path, lines: Sequence[str]) -> None:
-    if not lines:
-        return
-    with doing("writing", file), file.open("ab") as opened:
-        opened.write("".join(f"{line}\n" for line in lines).encode())
-        opened.flush()
-        os.fsync(opened.fileno())

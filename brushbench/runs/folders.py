@@ -9,7 +9,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from brushbench.core.errors import UserError, one_line
-from brushbench.runs.folder import Run, check_nobody_at_work
+from brushbench.runs.folder import Run
+from brushbench.runs.run_files import RunFiles
+from brushbench.runs.starting import check_nobody_at_work
+from brushbench.storage.places import local, spoken, url_of
+from brushbench.storage.store import Store
+from brushbench.storage.urls import Url
 
 ASIDE = ".aside"
 """The folder in the output folder for runs that `--fresh` moved out of the way."""
@@ -26,10 +31,12 @@ def run_folders(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     Raises `UserError` for a folder without any run.
     """
     found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        folders = [path] if (path / "run.json").exists() else _inside(path)
+    for place in paths:
+        path = local(place)
+        url = url_of(path)
+        folders = _in_store(url) if url else [path] if (path / "run.json").exists() else _inside(path)
         if not folders:
-            raise UserError(one_line(f"no runs found in {path}"))
+            raise UserError(one_line(f"no runs found in {spoken(path)}"))
         for folder in folders:
             found.setdefault(folder.resolve(), folder)
     if not found:
@@ -45,7 +52,7 @@ def set_aside(path: Path) -> Path | None:
     if not (path / "run.json").exists():
         return None
     with FileLock(path / ".lock"):
-        check_nobody_at_work(path)
+        check_nobody_at_work(RunFiles(path))
     try:
         FileLock(path / ".scores.lock").acquire(timeout=0).lock.release()
     except Timeout as error:
@@ -63,6 +70,13 @@ def set_aside(path: Path) -> Path | None:
 def _suffixes() -> Iterator[str]:
     yield ""
     yield from (f"-{number}" for number in count(2))
+
+
+def _in_store(url: Url) -> list[Path]:
+    """The mirrors of the runs at a URL, at any depth except below hidden names."""
+    store = Store(url)
+    store.check()
+    return [local(f"{url}/{folder}" if folder else str(url)) for folder in sorted(store.folders_with("run.json"))]
 
 
 def _inside(folder: Path) -> list[Path]:

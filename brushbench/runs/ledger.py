@@ -1,4 +1,4 @@
-"""The lines of samples.jsonl: how each sample of a run ended."""
+"""The lines of samples.jsonl and of the parts in samples/: how each sample of a run ended."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -9,6 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_bytes
+from brushbench.runs import parts
+from brushbench.storage.places import spoken
+
+NAME = "samples"
 
 
 class LedgerEntry(BaseModel, extra="forbid", frozen=True):
@@ -36,6 +40,12 @@ class LedgerEntry(BaseModel, extra="forbid", frozen=True):
         return other is not None and self.model_dump(exclude=apart) == other.model_dump(exclude=apart)
 
 
+def all_entries(folder: Path, fingerprint: str) -> Iterator[LedgerEntry]:
+    """The entries of the run in a folder, in order. Raises `UserError` for a damaged line."""
+    for file in parts.files(folder, NAME):
+        yield from entries(file, fingerprint)
+
+
 def entries(file: Path, fingerprint: str) -> Iterator[LedgerEntry]:
     """The entries of this run in order, without those of other runs. Raises `UserError` for a damaged line."""
     return parsed(io.BytesIO(read_bytes(file) if file.exists() else b""), file, fingerprint)
@@ -54,7 +64,10 @@ def parsed(lines: Iterable[bytes], file: Path, fingerprint: str, first: int = 1)
             entry = LedgerEntry.model_validate_json(text)
         except ValidationError as error:
             raise UserError(
-                one_line(f"{file}: line {number} is damaged; remove it and resume the run to generate its sample again")
+                one_line(
+                    f"{spoken(file)}: line {number} is damaged; remove it and resume the run to generate its sample "
+                    "again"
+                )
             ) from error
         if entry.fingerprint in (None, fingerprint):
             yield entry

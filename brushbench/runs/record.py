@@ -2,17 +2,25 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from brushbench.core.compute import PLAIN
+from brushbench.core.errors import UserError, one_line
+from brushbench.core.files import read_bytes
 from brushbench.core.method_info import Role
 from brushbench.core.protocol import ProtocolName
+from brushbench.runs import parts
+from brushbench.storage.places import spoken
 
 SCHEMA_VERSION: Literal[1] = 1
+NAME, NOTES = "run.json", "notes"
+"""The file with the record, and the folder with notes that were added where run.json can't be rewritten."""
 WEIGHTS = "weights."
 """The prefix, in the provenance, of a method's component whose source is recorded."""
 
@@ -21,6 +29,9 @@ DATASET_FILE = "dataset"
 """The key, in the provenance, for the file and class of a data set that was given as a file."""
 FILE = "file"
 """The key, in the digests, for the file of a method that was given as a file."""
+
+
+_NOTE = TypeAdapter(str)
 
 
 class DatasetIdentity(BaseModel, extra="forbid", frozen=True):
@@ -100,12 +111,47 @@ class RunRecord(BaseModel, extra="forbid", frozen=True):
         same = old.fingerprint() == self.fingerprint and self.identity.batch_size is None
         return same and then in (None, str(asked.identity.batch_size))
 
+    def as_json(self) -> bytes:
+        """The content of run.json."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
     @property
     def weights(self) -> dict[str, str]:
         """The source of each of the method's components; empty for a run that doesn't record them."""
         return {
             name.removeprefix(WEIGHTS): place for name, place in self.provenance.items() if name.startswith(WEIGHTS)
         }
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of the run in a folder. Raises `UserError` if there is none, or none that can be read."""
+    file, told = folder / NAME, spoken(folder)
+    if not os.path.lexists(file):
+        raise UserError(one_line(f"{told} is not a run folder: it has no {NAME}"))
+    try:
+        record = RunRecord.model_validate_json(read_bytes(file))
+        added = [_NOTE.validate_json(line) for part in parts.files(folder, NOTES) for line in _lines(part)]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(one_line(f"{told}/{NAME}: {where}: {first['msg']}")) from error
+    if record.fingerprint != record.identity.fingerprint():
+        raise UserError(
+            one_line(
+                f"{told}/{NAME} was changed by hand: its fingerprint doesn't match; restore the file, or "
+                "generate the run again"
+            )
+        )
+    return record.model_copy(update={"notes": tuple(dict.fromkeys([*record.notes, *added]))}) if added else record
+
+
+def note_line(note: str) -> str:
+    """A note as a line of a part."""
+    return _NOTE.dump_json(note).decode()
+
+
+def _lines(part: Path) -> list[bytes]:
+    return [line for line in read_bytes(part).split(b"\n") if line]
 
 
 def differences(stored: Identity, asked: Identity, since: datetime) -> Iterator[str]:

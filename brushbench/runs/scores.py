@@ -38,6 +38,7 @@ from brushbench.core.registry import metric_info
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import run_folders
 from brushbench.runs.looking import changed_images
+from brushbench.storage.places import spoken
 
 MASK_SHARE, SIZE, TAG = "mask_share", "size", "tag."
 ROWS = 1 << 14
@@ -140,7 +141,7 @@ def _stored(run: Run) -> Scores | None:
     read = _read if is_settled(found) else _read.__wrapped__
     scores = capture(read, path.resolve(), file_version(found))
     if isinstance(scores, Failure):
-        raise UserError(one_line(f"{path}: damaged ({scores.error}); remove it and score again"))
+        raise UserError(one_line(f"{spoken(path)}: damaged ({scores.error}); remove it and score again"))
     # The next reader gets them as they are in the file, whatever this one does with its own.
     return Scores(scores.table.copy(), dict(scores.metrics), dict(scores.unscored))
 

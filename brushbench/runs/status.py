@@ -6,32 +6,27 @@ minutes of tolerance, as it may be wrong.
 """
 
 import json
-import socket
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
-import psutil
-
 from brushbench.core.capture import Failure, capture
 from brushbench.core.files import check_file
 from brushbench.core.metric_info import HOLDING
+from brushbench.runs import ledger, parts
 from brushbench.runs.config import Shard
 from brushbench.runs.error_files import error_name
 from brushbench.runs.folder import Run
 from brushbench.runs.following import FollowedLedger
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.owners import BEAT_SECONDS, Present, present
-from brushbench.runs.workers import NAME, Worker, read_workers
+from brushbench.runs.owners import Present, is_possible, present, silence
+from brushbench.runs.workers import Worker, read_workers
+from brushbench.storage.places import spoken
 
 State = Literal["at work", "silent", "died", "finished", "stopped", "ended"]
-SILENT_SECONDS = 4 * BEAT_SECONDS
-"""Time without a sign of life after which a process counts as silent, by the file system's clock."""
-SKEW_SECONDS = 300.0
-"""The same by this machine's clock, which may differ from the file system's."""
 WINDOW_SECONDS = 600.0
 """The last minutes, over which the rate is taken."""
 MOST_RECENT = 1000
@@ -67,6 +62,11 @@ class RunStatus:
     """All processes, in the order in which they began."""
     metrics: dict[str, int] = field(default_factory=dict)
     """The metrics with scores, each with the number of samples with a score, or a lasting reason for having none."""
+
+    @property
+    def place(self) -> str:
+        """Where the run is, in words: its folder, or its URL."""
+        return spoken(self.path)
 
     @property
     def is_complete(self) -> bool:
@@ -134,13 +134,20 @@ class Watched:
             self._ledger = FollowedLedger(run.ledger_path(), run.record.fingerprint)
             self._fingerprint = run.record.fingerprint
             self._forget()
-        anew, entries = self._ledger.appended()
+        anew, entries = self._appended(run)
         if anew:
             self._forget()
         # Entries take much more memory than what is counted of them.
         for entry in entries:
             self._digests[entry.id] = (entry.sha256 or "") if entry.status == "done" else None
             self._recent.append(entry)
+
+    def _appended(self, run: Run) -> tuple[bool, Iterable[LedgerEntry]]:
+        """Whether the entries are all there are, and those to read; of a ledger in parts, that is always all."""
+        assert self._ledger is not None
+        if parts.is_in_parts(self._folder, ledger.NAME):
+            return True, ledger.all_entries(self._folder, run.record.fingerprint)
+        return self._ledger.appended()
 
     def _forget(self) -> None:
         self._digests.clear()
@@ -149,7 +156,8 @@ class Watched:
 
 def _newest(run: Run, here: Sequence[Present]) -> float:
     """The time of the file of the run that was written last, by the file system's clock."""
-    files = (run.ledger_path(), run.path / NAME, run.path / "run.json")
+    names = ("samples", "workers")
+    files = [*(file for name in names for file in parts.files(run.path, name)), run.path / "run.json"]
     return max([*(one.beat for one in here), *(time for file in files if (time := _time_of(file)) is not None)])
 
 
@@ -185,36 +193,28 @@ def _with_entry(worker: Worker, entry: Present | None, newest: float) -> WorkerS
 
 def _present(worker: Worker, entry: Present, newest: float) -> WorkerStatus:
     """The status of a process that has entered itself and has not said that it has ended."""
-    if entry.owner.host == socket.gethostname() and not _is_alive(entry):
+    if not is_possible(entry):
         return WorkerStatus(worker, "died")
-    by_files, by_clock = newest - entry.beat, time.time() - entry.beat
-    if by_files > SILENT_SECONDS:
-        return WorkerStatus(worker, "silent", by_files)
-    if by_clock > SKEW_SECONDS:
-        return WorkerStatus(worker, "silent", by_clock, by_this_clock=True)
-    return WorkerStatus(worker, "at work")
-
-
-def _is_alive(entry: Present) -> bool:
-    """Tell whether a process of this machine lives; a later one with its number is another process."""
-    try:
-        return psutil.Process(entry.owner.pid).create_time() <= entry.owner.since.timestamp() + 1
-    except psutil.NoSuchProcess:
-        return False
+    seconds, by_this_clock = silence(entry, newest, time.time())
+    return WorkerStatus(worker, "silent", seconds, by_this_clock) if seconds else WorkerStatus(worker, "at work")
 
 
 def _per_minute(run: Run, recent: Sequence[LedgerEntry], began: float, newest: float) -> float | None:
     """Samples per minute, from the times of the files of those that ended last."""
-    files = (
-        run.image_path(entry) if entry.status == "done" else run.error_path(error_name(entry.id)) for entry in recent
-    )
-    times = sorted(time for file in files if (time := _time_of(file)) is not None)
+    times = sorted(time for entry in recent if (time := _stored_at(run, entry)) is not None)
     now = max([newest, *times[-1:]])
     first = max(now - WINDOW_SECONDS, began)
     if len(recent) == MOST_RECENT and times:
         first = max(first, times[0])
     count = sum(time > first for time in times)
     return count / (now - first) * 60 if count and now > first else None
+
+
+def _stored_at(run: Run, entry: LedgerEntry) -> float | None:
+    """When a sample's image was stored, or else why it failed; None if there is no file."""
+    if entry.status == "done":
+        return run.images.time_of(run.images.path_of(entry.id, entry.image).name)
+    return _time_of(run.error_path(error_name(entry.id)))
 
 
 def _metrics(run: Run, digests: Mapping[str, str | None]) -> dict[str, int]:

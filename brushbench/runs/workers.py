@@ -26,6 +26,7 @@ from typing import Any
 from brushbench.core.capture import capture
 from brushbench.core.errors import UserError
 from brushbench.core.files import read_bytes
+from brushbench.runs import parts
 from brushbench.runs.config import WHOLE, Shard
 from brushbench.runs.folder import Run
 
@@ -82,8 +83,8 @@ def ended(run: Run, worker: str, seconds: int | float, images: int, *, finished:
 
 def read_workers(folder: Path) -> list[Worker]:
     """The processes that made the run in a folder, in the order in which they began. Damaged lines are skipped."""
-    file = folder / NAME
-    lines = read_bytes(file).split(b"\n")[:-1] if file.exists() else []
+    files = parts.files(folder, NAME.removesuffix(parts.SUFFIX))
+    lines = [line for file in files for line in read_bytes(file).split(b"\n")[:-1]]
     said: dict[str, dict[str, object]] = {}
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):

@@ -12,6 +12,7 @@ from brushbench.cli.screen import tell, verbosity_options
 from brushbench.core.errors import one_line
 from brushbench.reports.commands.given_runs import given_runs
 from brushbench.runs.looking import looking_once
+from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Names, Style
@@ -56,6 +57,7 @@ def gallery_command(
     """
     from brushbench.cli.progress import showing_progress
 
+    folder = folder_here("--output", output)
     with showing_progress(one_line(f"loading PyTorch, to build a gallery of {', '.join(runs)}", 200)) as watch:
         from brushbench.reports.gallery.build import GalleryOptions, build
         from brushbench.reports.gallery.presented import presented
@@ -66,7 +68,7 @@ def gallery_command(
         found, names = presented(found, style)
         for problem in damaged:
             tell(one_line(f"left out: {problem}"))
-        page = build(found, Path(output), replace(options, names=names), damaged, watch)
+        page = build(found, folder, replace(options, names=names), damaged, watch)
     click.echo(f"gallery: {page}")
     return SOME_FAILED if damaged else 0
 

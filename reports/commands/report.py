@@ -15,6 +15,7 @@ from brushbench.reports.commands.given_runs import given_runs
 from brushbench.reports.commands.sheet_options import sheet_options, wanted_samples
 from brushbench.reports.commands.style_options import figure_style, style_options, table_style
 from brushbench.runs.looking import looking_once
+from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
     from brushbench.reports.style import Style
@@ -107,6 +108,9 @@ def report_command(
         return _print_votes(runs, votes, table_format)
     if not runs:
         raise click.UsageError("Missing argument 'RUN...'.")
+    pictures = {
+        option: folder_here(option, file) for option, file in (("--sheet", sheet), ("--figure", figure)) if file
+    }
     wanted_in_sheet = wanted_samples(sheet, samples, ids, worst, metric, crop)
     before_printing = while_reading(runs)
     from brushbench.reports import formats, tables
@@ -123,15 +127,15 @@ def report_command(
     if sheet:
         from brushbench.reports.table_sheet import write_table_sheet
 
-        write_table_sheet(found, report, wanted.style, Path(sheet), wanted_in_sheet, crop or "")
+        write_table_sheet(found, report, wanted.style, pictures["--sheet"], wanted_in_sheet, crop or "")
     if figure and kind == "trade-off":
         from brushbench.reports.trade_off import write_trade_off
 
-        write_trade_off(found, Path(figure), style=figure_style(chosen))
+        write_trade_off(found, pictures["--figure"], style=figure_style(chosen))
     elif figure:
         from brushbench.reports.distributions import write_distributions
 
-        write_distributions(found, Path(figure), figure_style(chosen))
+        write_distributions(found, pictures["--figure"], figure_style(chosen))
     before_printing()
     click.echo(printed)
     print_details(found)
@@ -169,6 +173,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     Prints paired differences with intervals and tests, and draws the samples that changed most to
     DIR/<data>-<split>-<A>-to-<B>-<metric>.png.
     """
+    folder = folder_here("--output", output)
     before_printing = while_reading([a, b])
     from brushbench.reports import comparison
     from brushbench.reports.comparison_tables import extremes, file_name, render_comparison
@@ -191,7 +196,7 @@ def compare_command(a: str, b: str, table_format: str, metric: str | None, sampl
     click.echo(table)
     told = table_format in ("text", "markdown")
     for pair, name, lines in ranked:
-        file = Path(output) / file_name(pair, name)
+        file = folder / file_name(pair, name)
         if told:
             click.echo(f"\n{folded(lines) if in_terminal else lines}")
         try:

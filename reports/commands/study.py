@@ -38,6 +38,7 @@ from brushbench.reports.style import LATEX, Names, Style, checked_key, checked_l
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.reports.trade_off import write_trade_off
 from brushbench.runs.folder import Run
+from brushbench.storage.places import local
 
 FILE, STYLE, MEAN = "file", "style", "mean"
 SUFFIXES = {
@@ -158,7 +159,7 @@ def _named(style: Style, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> 
 
 def row_names(runs: Sequence[Run], planned: Sequence[PlannedRow], *, over_seeds: bool) -> dict[str, str]:
     """Return the names of the study by the labels of the rows, which have a seed if every seed has a row."""
-    rows = {(Path(config.output), short_name(config.method)): made.row for made in planned for config in made.configs}
+    rows = {(local(config.output), short_name(config.method)): made.row for made in planned for config in made.configs}
     found: dict[str, str] = {}
     has_seed = not over_seeds and len({run.record.identity.seed for run in runs}) > 1
     for run, label in zip(runs, labels_of(runs, over_seeds=over_seeds), strict=True):

@@ -9,6 +9,7 @@ from brushbench.core.capture import Failure, capture
 from brushbench.core.compute import PLAIN
 from brushbench.core.files import read_text
 from brushbench.core.registry import short_name
+from brushbench.runs import parts
 from brushbench.runs.folder import Run
 from brushbench.runs.record import DATASET_FILE
 from brushbench.runs.workers import NAME as WORKERS
@@ -56,9 +57,8 @@ def _pair(flag: str, key: str, value: object) -> Iterator[str]:
 
 def _made_by(run: Run) -> list[str]:
     """Return the words of the command that made the run; empty if none is recorded."""
-    file = run.path / WORKERS
-    text = capture(read_text, file) if file.is_file() else ""
-    for line in [] if isinstance(text, Failure) else text.splitlines():
+    texts = [capture(read_text, file) for file in parts.files(run.path, WORKERS.removesuffix(parts.SUFFIX))]
+    for line in [line for text in texts if isinstance(text, str) for line in text.splitlines()]:
         found = capture(_command, line)
         if found and not isinstance(found, Failure):
             return found

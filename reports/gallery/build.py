@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brushbench.core.errors import UserError
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, silent
 from brushbench.reports.comparison import USUAL
 from brushbench.reports.frame import metrics_of, scores_of
@@ -20,6 +20,7 @@ from brushbench.reports.layout import Column, heading
 from brushbench.reports.mask_sizes import MASK_SIZES
 from brushbench.reports.style import Names
 from brushbench.runs.folder import Run
+from brushbench.storage.places import url_of
 
 STAGE = "gallery"
 SMALLEST = 16
@@ -61,6 +62,8 @@ def build(
 
     Raises `UserError` for a folder that contains other files, and for a data set that is missing or has changed.
     """
+    if options.link and (far := [run.place for run in runs if url_of(run.path)]):
+        raise UserError(one_line(f"--link: a page can't refer to the images in {far[0]}; valid: without --link"))
     places = places_of(runs, options.root, options.names)
     tables, reason = tables_of(runs, options.names)
     with opened(target) as folder:

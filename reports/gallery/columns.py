@@ -53,7 +53,7 @@ def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Call
         "place": place.key,
         "method": label,
         "role": role_of(run),
-        "path": str(run.path),
+        "path": run.place,
         "asked": run.record.asked,
         "done": counts["done"],
         "failures": counts["failed"],
@@ -75,6 +75,7 @@ def _all_shown(
     The ledger, which has much more of each sample, leaves the memory when this returns.
     """
     ledger = run.ledger()
+    run.fetch_images(place.ids)
     shown: list[Shown] = []
     for name in place.ids:
         shown.append(_shown(run, ledger.get(name), pictures))

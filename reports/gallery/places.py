@@ -63,7 +63,7 @@ def _place(dataset: str, protocol: str, own: Sequence[tuple[str, Run]], root: st
     labels: dict[str, Run] = {}
     for label, run in own:
         if label in labels:
-            raise UserError(one_line(f"two runs are {label} on {dataset}: {labels[label].path} and {run.path}"))
+            raise UserError(one_line(f"two runs are {label} on {dataset}: {labels[label].place} and {run.place}"))
         labels[label] = run
     opened = _opened(own[0][1], root)
     begun = {name for _, run in own for name in run.statuses()}

@@ -29,6 +29,7 @@ from brushbench.runs.adoption import adopt
 from brushbench.runs.config import WHOLE
 from brushbench.runs.folder import Run
 from brushbench.runs.record import Identity
+from brushbench.runs.starting import has_run
 from brushbench.runs.workers import began, ended, now
 
 
@@ -144,7 +145,7 @@ class GenerationWork:
 
 def found_in(path: Path) -> tuple[Identity | None, int]:
     """The identity of the run in a folder, None if it has no image yet, and its number of images."""
-    if not (path / "run.json").exists():
+    if not has_run(path):
         return None, 0
     run = Run.open(path)
     done = list(run.statuses().values()).count("done")

@@ -22,6 +22,7 @@ from brushbench.evaluation.score import Scoring
 from brushbench.evaluation.select_metrics import Selection
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.storage.places import url_of
 
 MOST_BYTES = 64 << 20
 """The most bytes of images in one message to a worker that doesn't see the run folder."""
@@ -67,21 +68,24 @@ class ScoringWork:
         """Metrics of a group share weights. The lock for scores is held until `release`."""
         self.run = run
         self.identity = loaded.identity
-        # A name that `tidy` removes, should this process be killed.
-        self.token = f".scoring-{uuid.uuid4().hex}.partial"
+        # A name that `tidy` removes, should this process be killed. No worker sees the files of a run in a store here.
+        self.token = "" if url_of(run.path) else f".scoring-{uuid.uuid4().hex}.partial"
         self._scoring = scoring
         self._blind: set[str] = set()
         """The workers that don't see the run folder."""
         with ExitStack() as stack:
             stack.enter_context(run.scoring())
-            (run.path / self.token).touch()
-            stack.callback(self._remove_token)
+            if self.token:
+                (run.path / self.token).touch()
+                stack.callback(self._remove_token)
             self._missing = scoring.missing(loaded.batch_size)
             self._pieces = dict(enumerate(_pieces(self._missing.parts, groups)))
             self.schedule = Schedule(self._pieces, {number: group for number, (_, group, _) in self._pieces.items()})
             self._left = Counter(place for place, _, _ in self._pieces.values())
             """The number of pieces to do of each part."""
             self._scores: dict[int, dict[str, Score]] = {}
+            if not self.token:
+                self._keep_messages_small()
             self._advance = scoring.begin(self._missing, watch)
             self._release = stack.pop_all()
 
@@ -89,12 +93,12 @@ class ScoringWork:
         """Take note whether a worker sees the run folder; from now on, messages with images are small."""
         if not yes:
             self._blind.add(name)
-            self.schedule.limit(MOST_BYTES // max(1, self._bytes_of_a_part()))
+            self._keep_messages_small()
 
     def assignment(self, name: str, batches: Iterable[int]) -> Assignment:
         """The pieces for a worker, with their images if it doesn't see the run folder."""
         parts = {number: self._pieces[number][2] for number in batches}
-        if name not in self._blind:
+        if self.token and name not in self._blind:
             return Assignment(parts=parts)
         entries = {entry.id: entry for part in parts.values() for entry in part.entries.values() if entry}
         found = {name: capture(self._content, entry) for name, entry in entries.items() if entry.status == "done"}
@@ -139,6 +143,9 @@ class ScoringWork:
         """Let other processes score the run."""
         self._release.close()
 
+    def _keep_messages_small(self) -> None:
+        self.schedule.limit(MOST_BYTES // max(1, self._bytes_of_a_part()))
+
     def _remove_token(self) -> None:
         with suppress(OSError):
             (self.run.path / self.token).unlink()
@@ -149,7 +156,7 @@ class ScoringWork:
 
     def _bytes_of_a_part(self) -> int:
         """About as many bytes as the images of a part have."""
-        part = next(iter(self._missing.parts))
+        part = next(iter(self._missing.parts), Part({}, ()))
         found = [capture(self._content, entry) for entry in part.entries.values() if entry and entry.image]
         return sum(len(content) for content in found if isinstance(content, bytes))
 
