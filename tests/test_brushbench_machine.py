@@ -116,7 +116,7 @@ def test_what_the_machine_refuses(
     def refuse(*_arguments: object, **_keywords: object) -> None:
         raise error
 
-    monkeypatch.setattr("brushbench.evaluation.resolve.open_dataset", refuse)
+    monkeypatch.setattr("brushbench.evaluation.fetch.open_dataset", refuse)
     result = brushbench(*run_on(write_bench(), tmp_path / "runs"))
     assert_one_line(result, *parts)
     assert "kept" not in result[2]

@@ -246,9 +246,9 @@ def test_what_diffusers_says_of_a_checkpoint_stands_below_the_table(
 def test_what_is_heard_of_metrics_is_a_note_of_the_run_too(
     write_bench: Callable[..., Path], tmp_path: Path, brushbench: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def loading(*arguments: object) -> Selection:
+    def loading(*arguments: object, **named: object) -> Selection:
         warnings.warn("while a metric was loaded", stacklevel=1)
-        return select(*arguments)
+        return select(*arguments, **named)
 
     def scoring(*arguments: object) -> Tensor:
         warnings.warn("while a metric scored", stacklevel=1)

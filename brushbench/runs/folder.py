@@ -170,7 +170,7 @@ class Run:
 
     def entries_of(self, names: Container[str]) -> dict[str, LedgerEntry]:
         """The last entries of some samples; few take little memory. Raises `UserError` as `ledger` does."""
-        lines = ledger.entries(self.ledger_path(), self.record.fingerprint)
+        lines = ledger.all_entries(self.path, self.record.fingerprint)
         return {entry.id: entry for entry in lines if entry.id in names}
 
     def intact(self, names: Container[str] | None = None) -> dict[str, LedgerEntry]:
