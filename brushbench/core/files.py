@@ -108,7 +108,7 @@ def file_digest(path: Path) -> str:
     """
     try:
         found = check_file(path)
-        return _digest_once(path.resolve(), file_version(found)) if is_settled(found) else _digest_now(path)
+        return _digest_once(path, file_version(found)) if is_settled(found) else _digest_now(path)
     except OSError as error:
         raise UserError(one_line(f"{path}: can't be read ({error.strerror})")) from error
 
@@ -128,7 +128,8 @@ def is_settled(found: os.stat_result) -> bool:
 
 def _digest_once(path: Path, version: tuple[int, ...]) -> str:
     """The digest; a thread that needs what another one is about to find out waits for it."""
-    key = hashlib.sha256(os.fsencode(path) + b"\0" + repr(version).encode()).digest()[:16]
+    # The version tells files apart, whatever their paths; to resolve a path takes longer than to hash a small file.
+    key = hashlib.sha256(repr(version).encode()).digest()[:16]
     try:
         with _AT_WORK.setdefault(key, Lock()):
             if not (digest := _DIGESTS.get(key)):

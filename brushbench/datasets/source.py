@@ -164,10 +164,11 @@ def unread_in(folder: Path) -> str:
 
 def _files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     try:
-        files = sorted(folder.iterdir(), key=lambda path: (one_form(path.name), path.name))
+        found = (path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+        names = [path.name for path in found if not path.name.startswith(".")]
     except OSError as error:
         raise UserError(one_line(f"{folder}: can't be read ({error.strerror})")) from error
-    return [path for path in files if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    return [folder / name for name in sorted(names, key=lambda name: (one_form(name), name))]
 
 
 def _said_two(first: Path, other: Path) -> str:
