@@ -127,6 +127,7 @@ class DiffusersPipeline:
             raise UserError(one_line(f"controlnet={options.controlnet}: {pipeline_class.__name__} has none"))
         edition = Edition(options.variant, options.sampler, control)
         pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
+        _fill_in(pipeline, call)
         _check_guidance(pipeline, options)
         check_schedulers(pipeline)
         if call.mask is None:
@@ -211,7 +212,13 @@ def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, objec
     return {usable[key]: value for key, value in given.items()} | call_of(cls).modes(options.control_mode)
 
 
-# Any: a pipeline of diffusers.
+# Any: a pipeline of diffusers, here and below.
+def _fill_in(pipeline: Any, call: Call) -> None:
+    for part, settings in call.facts.lacking.items():
+        model = pipeline.components[part]
+        model.register_to_config(**{name: value for name, value in settings.items() if name not in model.config})
+
+
 def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
     transformer = pipeline.components.get("transformer")
     if options.guidance is None or type(transformer).__name__ not in _DISTILLED:

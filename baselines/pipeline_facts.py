@@ -1,7 +1,7 @@
 """Facts about pipelines of diffusers that their signatures don't show, from their own docstrings and code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Blank = Literal["black", "minus one"]
@@ -24,12 +24,16 @@ class Facts:
     """The kind of picture that a ControlNet of many kinds reads; its pictures and kinds are lists."""
     prompt_key: str = ""
     """The key of the caption in a JSON object, for a pipeline whose prompt is one."""
+    lacking: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Settings that its call reads, by component and name, although a component's class may lack them."""
     needs: str = ""
     """Why it can't inpaint although its signature looks like it; empty for a pipeline that can."""
 
 
 FACTS: Mapping[str, Facts] = {
     "BriaFiboEditPipeline": Facts(prompt_key="edit_instruction"),
+    # In diffusers 0.42 its call reads FLUX's setting, which Chroma's transformer doesn't have; the value has no effect.
+    "ChromaInpaintPipeline": Facts(lacking={"transformer": {"guidance_embeds": False}}),
     "FluxFillPipeline": Facts(batched=True),
     "FluxInpaintPipeline": Facts(batched=True),
     "FluxKontextPipeline": Facts(edits=True),
@@ -40,6 +44,8 @@ FACTS: Mapping[str, Facts] = {
     "JoyImageEditPlusPipeline": Facts(edits=True),
     # About a megapixel.
     "LongCatImageEditPipeline": Facts(edits=True, own_size=True),
+    # About a megapixel, whatever height and width it is given.
+    "QwenImageEditInpaintPipeline": Facts(own_size=True),
     "QwenImageEditPipeline": Facts(edits=True),
     "QwenImageEditPlusPipeline": Facts(edits=True),
     "StableDiffusion3InpaintPipeline": Facts(batched=True),
