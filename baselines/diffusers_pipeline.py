@@ -129,6 +129,7 @@ class DiffusersPipeline:
         pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
         _fill_in(pipeline, call)
         _check_guidance(pipeline, options)
+        _check_mode(pipeline, arguments)
         check_schedulers(pipeline)
         if call.mask is None:
             note(f"{pipeline_class.__name__} takes no mask: it edited whole images, and only the metrics use the masks")
@@ -227,6 +228,15 @@ def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
         has = "true_cfg_scale" in parameters_of(type(pipeline).__call__)
         valid = "true_cfg_scale" if has else "no guidance option"
         raise UserError(f"guidance={options.guidance:g}: this model has no guidance input; valid: {valid}")
+
+
+def _check_mode(pipeline: Any, arguments: Mapping[str, object]) -> None:
+    modes = arguments.get("control_mode")
+    if isinstance(modes, list) and max(modes) >= (kinds := pipeline.controlnet.config.num_control_type):
+        raise UserError(
+            f"control_mode={max(modes)}: this ControlNet reads {kinds} kinds of pictures; valid: -o control_mode=0 to "
+            f"{kinds - 1}, or a ControlNet that reads masked images"
+        )
 
 
 def _to_image(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:

@@ -100,14 +100,14 @@ def why_not(cls: PipelineClass, *, without_mask: bool | None = None) -> str:
     to edit images so.
     """
     name, parameters, facts = cls.__name__, parameters_of(cls.__call__), facts_of(cls.__name__)
+    if facts.needs:
+        return f"{name} needs {facts.needs}"
     for medium in (_MEDIA[each] for each in parameters if each in _MEDIA):
         return f"{name} makes {medium}"
     call, edits = call_of(cls), facts.edits if without_mask is None else without_mask
     wanted = {"image": call.image, "mask_image": call.mask or edits, PROMPT: PROMPT in parameters}
     if lacking := [each for each, found in wanted.items() if not found]:
         return f"{name} takes no {' and no '.join(lacking)}"
-    if facts.needs:
-        return f"{name} needs {facts.needs}"
     required = {each for each, default in parameters.items() if default is inspect.Parameter.empty}
     given = {PROMPT, call.image, call.mask, call.control}
     if beyond := sorted(required - given | _OUT_OF_REACH & parameters.keys()):

@@ -11,6 +11,7 @@ from brushbench.weights.layouts import INDEX
 
 _ENDINGS = ("InpaintPipeline", "InpaintingPipeline")
 _UNION = "ControlNetUnion"
+_VALID = "a pipeline that takes an image, a mask and a prompt, see docs/pipelines.md"
 
 
 def inpainting_class(index: Index, chosen: str | None = None, control: str | None = None) -> PipelineClass:
@@ -34,7 +35,8 @@ def inpainting_class(index: Index, chosen: str | None = None, control: str | Non
                 return cls
     if not candidates:
         raise UserError(one_line(f"{index.folder}: diffusers has no {control} for inpainting with {named.__name__}"))
-    raise UserError(one_line(f"{index.folder}: {index.class_name} can't inpaint: {why_not(candidates[-1])}"))
+    reason = f"{index.class_name} can't inpaint: {why_not(candidates[-1])}"
+    raise UserError(one_line(f"{index.folder}: {reason}; valid: {_VALID}"))
 
 
 def _chosen(name: str) -> PipelineClass:
@@ -43,8 +45,7 @@ def _chosen(name: str) -> PipelineClass:
         valid = "the name of a class such as FluxKontextPipeline"
         raise UserError(one_line(f"option pipeline={name!r} is not a pipeline of diffusers; valid: {valid}"))
     if reason := why_not(cls, without_mask=True):
-        valid = "a class that takes an image and a prompt, and makes an image"
-        raise UserError(one_line(f"option pipeline={name!r} can't inpaint: {reason}; valid: {valid}"))
+        raise UserError(one_line(f"option pipeline={name!r} can't inpaint: {reason}; valid: {_VALID}"))
     return cls
 
 

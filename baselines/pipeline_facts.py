@@ -58,8 +58,12 @@ FACTS: Mapping[str, Facts] = {
     # Kind 7 of the published ControlNet is repainting, with black masked pixels.
     "StableDiffusionXLControlNetUnionInpaintPipeline": Facts(control_mode=7),
     "StableDiffusionXLInpaintPipeline": Facts(batched=True),
-    "StableDiffusionDiffEditPipeline": Facts(needs="latents inverted from the image, which are made by another call"),
+    "BriaFibo2Pipeline": Facts(needs="a structured caption or edit in JSON, which a caption of a data set isn't"),
+    "ChronoEditPipeline": Facts(needs="a model of videos, in whose last frame the edit is"),
     "IFInpaintingSuperResolutionPipeline": Facts(needs="the small result of IFInpaintingPipeline as its image"),
+    "LEditsPPPipelineStableDiffusion": Facts(needs="the image inverted by a call of its method `invert` before"),
+    "LEditsPPPipelineStableDiffusionXL": Facts(needs="the image inverted by a call of its method `invert` before"),
+    "StableDiffusionDiffEditPipeline": Facts(needs="the image inverted by a call of its method `invert` before"),
 }
 """The exceptions by class; every other pipeline is called as its parameters' names say."""
 BATCHED = frozenset(name for name, facts in FACTS.items() if facts.batched)

@@ -107,7 +107,8 @@ def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition
         wanted = parameters_of(cls.__init__)
         arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
         if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
-            raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
+            valid = f"; valid: -o {CONTROLNET}=FOLDER" if lost[0] == CONTROLNET else ""
+            raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs{valid}"))
         pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(resting.device))
     if runtime.offload and runtime.device.type != "cpu":
         pipeline.enable_model_cpu_offload(device=runtime.device)

@@ -39,15 +39,15 @@ CASES = {
     ),
     "ChromaInpaintPipeline": Case("chroma", arguments={"strength": 1.0}),
     "Flux2KleinInpaintPipeline": Case("flux2-klein", named=True, arguments={"strength": 1.0}, slow=True),
-    "FluxControlInpaintPipeline": Case("flux-control", blank="black", arguments={"strength": 1.0}),
+    "FluxControlInpaintPipeline": Case("flux-control", blank="black", arguments={"strength": 1.0}, slow=True),
     "FluxControlNetInpaintPipeline": Case(
         "flux", blank="black", controlnet="flux-controlnet", arguments={"strength": 1.0}
     ),
     "FluxFillPipeline": Case("flux-fill", arguments={"strength": 1.0}, slow=True),
     "FluxInpaintPipeline": Case("flux", arguments={"strength": 1.0}, slow=True),
-    "FluxKontextInpaintPipeline": Case("flux-kontext", named=True, arguments={"strength": 1.0} | KONTEXT),
+    "FluxKontextInpaintPipeline": Case("flux-kontext", named=True, arguments={"strength": 1.0} | KONTEXT, slow=True),
     "FluxKontextPipeline": Case("flux-kontext", mask="", arguments=KONTEXT),
-    "IFInpaintingPipeline": Case("if", own_size=True, without_sides=True, arguments={"strength": 1.0}),
+    "IFInpaintingPipeline": Case("if", own_size=True, without_sides=True, arguments={"strength": 1.0}, slow=True),
     "JoyImageEditPipeline": Case("joy", mask="", own_size=True, slow=True),
     "JoyImageEditPlusPipeline": Case("joy-plus", image="images", mask="", slow=True),
     "KandinskyInpaintCombinedPipeline": Case("kandinsky-1", prior="kandinsky-1-prior", slow=True),
@@ -59,7 +59,7 @@ CASES = {
     "QwenImageEditInpaintPipeline": Case("qwen-edit", own_size=True, arguments={"strength": 1.0}, slow=True),
     "QwenImageEditPipeline": Case("qwen-edit", mask="", named=True, slow=True),
     "QwenImageEditPlusPipeline": Case("qwen-edit-plus", mask="", slow=True),
-    "QwenImageInpaintPipeline": Case("qwen", arguments={"strength": 1.0}),
+    "QwenImageInpaintPipeline": Case("qwen", arguments={"strength": 1.0}, slow=True),
     "StableDiffusion3ControlNetInpaintingPipeline": Case(
         "sd3", image="control_image", mask="control_mask", controlnet="sd3-controlnet"
     ),
@@ -73,15 +73,19 @@ CASES = {
     "StableDiffusionInpaintPipeline": Case("sd-inpainting", arguments={"strength": 1.0}, slow=True),
     "StableDiffusionInpaintPipelineLegacy": Case("sd", named=True, without_sides=True, arguments={"strength": 1.0}),
     "StableDiffusionInstructPix2PixPipeline": Case("sd-pix2pix", mask="", without_sides=True, slow=True),
-    "StableDiffusionPAGInpaintPipeline": Case("sd", named=True, arguments={"strength": 1.0}),
+    "StableDiffusionPAGInpaintPipeline": Case("sd", named=True, arguments={"strength": 1.0}, slow=True),
     "StableDiffusionXLControlNetInpaintPipeline": Case(
         "sdxl", blank="minus one", controlnet="sdxl-controlnet", arguments={"strength": 1.0}, slow=True
     ),
     "StableDiffusionXLControlNetUnionInpaintPipeline": Case(
-        "sdxl", blank="black in a list", controlnet="sdxl-union", arguments={"strength": 1.0, "control_mode": [7]}
+        "sdxl",
+        blank="black in a list",
+        controlnet="sdxl-union",
+        arguments={"strength": 1.0, "control_mode": [7]},
+        slow=True,
     ),
     "StableDiffusionXLInpaintPipeline": Case("sdxl", arguments={"strength": 1.0}, slow=True),
-    "StableDiffusionXLPAGInpaintPipeline": Case("sdxl", named=True, arguments={"strength": 1.0}),
+    "StableDiffusionXLPAGInpaintPipeline": Case("sdxl", named=True, arguments={"strength": 1.0}, slow=True),
     "ZImageControlNetInpaintPipeline": Case("z-image", blank="black", controlnet="z-image-controlnet"),
-    "ZImageInpaintPipeline": Case("z-image", arguments={"strength": 1.0}),
+    "ZImageInpaintPipeline": Case("z-image", arguments={"strength": 1.0}, slow=True),
 }
