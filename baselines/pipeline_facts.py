@@ -58,7 +58,6 @@ FACTS: Mapping[str, Facts] = {
     # Kind 7 of the published ControlNet is repainting, with black masked pixels.
     "StableDiffusionXLControlNetUnionInpaintPipeline": Facts(control_mode=7),
     "StableDiffusionXLInpaintPipeline": Facts(batched=True),
-    "BriaFibo2Pipeline": Facts(needs="a structured caption or edit in JSON, which a caption of a data set isn't"),
     "ChronoEditPipeline": Facts(needs="a model of videos, in whose last frame the edit is"),
     "IFInpaintingSuperResolutionPipeline": Facts(needs="the small result of IFInpaintingPipeline as its image"),
     "LEditsPPPipelineStableDiffusion": Facts(needs="the image inverted by a call of its method `invert` before"),

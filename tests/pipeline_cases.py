@@ -30,6 +30,7 @@ class Case:
 KONTEXT = {"max_area": 64 * 64, "_auto_resize": False}
 CASES = {
     "AmusedInpaintPipeline": Case("amused", named=True, without_sides=True, arguments={"strength": 1.0}, slow=True),
+    "BriaFibo2Pipeline": Case("bria-2", mask="mask", slow=True),
     "BriaFiboEditPipeline": Case(
         "bria",
         mask="mask",

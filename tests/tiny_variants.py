@@ -7,6 +7,7 @@ from diffusers import (
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     AutoencoderKLWan,
+    BriaFibo2Transformer2DModel,
     BriaFiboTransformer2DModel,
     ChromaTransformer2DModel,
     DDPMScheduler,
@@ -322,21 +323,25 @@ def longcat(clip: CLIPTokenizer) -> Parts:
     }
 
 
-def joy_image(clip: CLIPTokenizer, cls: type = JoyImageEditTransformer3DModel) -> Parts:
-    tokenizer = qwen_tokenizer(clip)
+def qwen3_vision_language(layers: int = 2) -> Qwen3VLForConditionalGeneration:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
     vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": WIDTH}
     config = Qwen3VLConfig(
-        text_config={**LANGUAGE, "rope_parameters": rope},
+        text_config={**LANGUAGE, "num_hidden_layers": layers, "rope_parameters": rope},
         vision_config={**vision, "patch_size": 14, "deepstack_visual_indexes": [0], "num_position_embeddings": 16},
         **_vision_tokens(),
     )
+    return Qwen3VLForConditionalGeneration(config).eval()
+
+
+def joy_image(clip: CLIPTokenizer, cls: type = JoyImageEditTransformer3DModel) -> Parts:
+    tokenizer = qwen_tokenizer(clip)
     transformer = cls(
         in_channels=4, hidden_size=16, num_attention_heads=1, text_dim=WIDTH, num_layers=1, rope_dim_list=[4, 6, 6]
     )
     return {
         "vae": video_vae(AutoencoderKLWan),
-        "text_encoder": Qwen3VLForConditionalGeneration(config).eval(),
+        "text_encoder": qwen3_vision_language(),
         "tokenizer": tokenizer,
         "processor": qwen_processor(tokenizer, Qwen3VLProcessor),
         "transformer": awake(transformer),
@@ -363,6 +368,33 @@ def bria_fibo(clip: CLIPTokenizer) -> Parts:
         "text_encoder": SmolLM3ForCausalLM(SmolLM3Config(**LANGUAGE)).eval(),
         "tokenizer": qwen_tokenizer(clip),
         "transformer": transformer.eval(),
+        "scheduler": shifted(),
+    }
+
+
+def bria_fibo2(clip: CLIPTokenizer) -> Parts:
+    transformer = BriaFibo2Transformer2DModel(
+        in_channels=4,
+        dim=96,
+        n_layers=6,
+        n_refiner_layers=1,
+        n_heads=6,
+        # The texts of three layers, side by side, for the five layers that read them, and for the gist.
+        cap_feat_dim=3 * WIDTH,
+        injection_layer_ids=(1, 2, 3, 4, 5),
+        perceiver_num_layers=1,
+        min_num_gist_tokens=4,
+        max_num_gist_tokens=8,
+        gist_step=4,
+        axes_dims=(4, 6, 6),
+        axes_lens=(2048, 64, 64),
+    )
+    return {
+        "vae": AutoencoderKLFlux2(**VAE_BLOCKS | VAE_TYPES).eval(),
+        # The last layer that is read is 35.
+        "text_encoder": qwen3_vision_language(layers=36),
+        "processor": qwen_processor(qwen_tokenizer(clip), Qwen3VLProcessor),
+        "transformer": awake(transformer),
         "scheduler": shifted(),
     }
 
@@ -488,6 +520,7 @@ VARIANTS: dict[str, Callable[[CLIPTokenizer], tuple[str, Parts]]] = {
     "joy": lambda clip: ("JoyImageEditPipeline", joy_image(clip)),
     "joy-plus": lambda clip: ("JoyImageEditPlusPipeline", joy_image(clip, JoyImageEditPlusTransformer3DModel)),
     "bria": lambda clip: ("BriaFiboEditPipeline", bria_fibo(clip)),
+    "bria-2": lambda clip: ("BriaFibo2Pipeline", bria_fibo2(clip)),
     "amused": lambda clip: ("AmusedPipeline", amused(clip)),
     "if": lambda _clip: ("IFPipeline", deepfloyd_if()),
     "kandinsky-1": lambda clip: ("KandinskyInpaintPipeline", kandinsky_first(clip)),
