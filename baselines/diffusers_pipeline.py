@@ -188,6 +188,13 @@ class DiffusersPipeline:
             raise UserError(f"{height}x{width}: {name} needs sides that are multiples of {factor}")
 
 
+def _controlnet(options: DiffusersOptions, runtime: Runtime) -> Path | None:
+    """The folder of the ControlNet, if one is given."""
+    if options.controlnet is None:
+        return None
+    return runtime.weights.folder(CONTROLNET, options.controlnet, variant=options.variant)
+
+
 def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, object]:
     """The arguments of the pipeline's call.
 
@@ -244,10 +251,3 @@ def _to_image(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:
     if not np.isfinite(pixels).all():
         raise NotFiniteError("the pipeline's pixels aren't finite; valid: --dtype float32 or bfloat16")
     return torch.from_numpy((pixels * 255).round().astype(np.uint8)).permute(2, 0, 1)
-
-
-def _controlnet(options: DiffusersOptions, runtime: Runtime) -> Path | None:
-    """The folder of the ControlNet."""
-    if options.controlnet is None:
-        return None
-    return runtime.weights.folder(CONTROLNET, options.controlnet)

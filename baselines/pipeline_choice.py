@@ -5,6 +5,7 @@ from diffusers import DiffusionPipeline
 from diffusers.pipelines.auto_pipeline import AUTO_INPAINT_PIPELINES_MAPPING, _get_task_class
 
 from brushbench.baselines.pipeline_call import PipelineClass, why_not
+from brushbench.baselines.pipeline_facts import facts_of
 from brushbench.baselines.pipeline_folder import Index
 from brushbench.core.errors import UserError, one_line
 from brushbench.weights.layouts import INDEX
@@ -36,7 +37,8 @@ def inpainting_class(index: Index, chosen: str | None = None, control: str | Non
     if not candidates:
         raise UserError(one_line(f"{index.folder}: diffusers has no {control} for inpainting with {named.__name__}"))
     reason = f"{index.class_name} can't inpaint: {why_not(candidates[-1])}"
-    raise UserError(one_line(f"{index.folder}: {reason}; valid: {_VALID}"))
+    alone = "" if why_not(named, without_mask=True) else f"; or -o pipeline={index.class_name}, which gets no mask"
+    raise UserError(one_line(f"{index.folder}: {reason}; valid: {_VALID}{alone}"))
 
 
 def _chosen(name: str) -> PipelineClass:
@@ -55,11 +57,14 @@ def _class_named(name: str) -> PipelineClass | None:
 
 
 def _relatives(cls: PipelineClass) -> list[PipelineClass]:
-    """Inpainting pipelines for the same model; for a ControlNet also those that only their names relate."""
+    """Inpainting pipelines for the same model: diffusers' choice, and one that is named after it.
+
+    A class that is known to edit by its prompt alone is used as it is, unless diffusers has a choice.
+    """
     # AutoPipelineForInpainting's own table; its public interface would load all weights first.
     mapped = _get_task_class(AUTO_INPAINT_PIPELINES_MAPPING, cls.__name__, throw_error_if_not_exist=False)
     stem = cls.__name__.removesuffix("Pipeline")
-    named = [_class_named(stem + ending) for ending in _ENDINGS] if "ControlNet" in stem else []
+    named = [] if facts_of(cls.__name__).edits else [_class_named(stem + ending) for ending in _ENDINGS]
     return [each for each in (mapped, *named) if each is not None]
 
 

@@ -29,7 +29,7 @@ class Case:
 
 KONTEXT = {"max_area": 64 * 64, "_auto_resize": False}
 CASES = {
-    "AmusedInpaintPipeline": Case("amused", named=True, without_sides=True, arguments={"strength": 1.0}, slow=True),
+    "AmusedInpaintPipeline": Case("amused", without_sides=True, arguments={"strength": 1.0}, slow=True),
     "BriaFibo2Pipeline": Case("bria-2", mask="mask", slow=True),
     "BriaFiboEditPipeline": Case(
         "bria",
@@ -39,7 +39,7 @@ CASES = {
         arguments={"guidance_scale": 1.0},
     ),
     "ChromaInpaintPipeline": Case("chroma", arguments={"strength": 1.0}),
-    "Flux2KleinInpaintPipeline": Case("flux2-klein", named=True, arguments={"strength": 1.0}, slow=True),
+    "Flux2KleinInpaintPipeline": Case("flux2-klein", arguments={"strength": 1.0}, slow=True),
     "FluxControlInpaintPipeline": Case("flux-control", blank="black", arguments={"strength": 1.0}, slow=True),
     "FluxControlNetInpaintPipeline": Case(
         "flux", blank="black", controlnet="flux-controlnet", arguments={"strength": 1.0}

@@ -17,6 +17,8 @@ from tiny_pipelines import Folders
 
 import brushbench as suite
 from brushbench.baselines.pipeline_call import call_of
+from brushbench.baselines.pipeline_choice import inpainting_class
+from brushbench.baselines.pipeline_folder import Index
 from brushbench.core.notes import collecting
 from brushbench.core.types import Batch, Sample
 
@@ -76,6 +78,44 @@ def test_a_class_with_other_names_is_refused_in_one_line(
     message = "UnusualPipeline can't inpaint: UnusualPipeline takes no image; valid: a pipeline that takes an image, a"
     with pytest.raises(suite.UserError, match=message):
         opened(folder)
+
+
+CHOICES = {
+    # Class of the folder, class of the ControlNet, and the class that is called.
+    "diffusers' own choice": ("StableDiffusionXLPipeline", None, "StableDiffusionXLInpaintPipeline"),
+    "itself": ("FluxFillPipeline", None, "FluxFillPipeline"),
+    "by its name": ("ChromaPipeline", None, "ChromaInpaintPipeline"),
+    "an editor": ("FluxKontextPipeline", None, "FluxKontextPipeline"),
+    "an editor with a choice": ("QwenImageEditPipeline", None, "QwenImageEditInpaintPipeline"),
+    "control": ("FluxControlPipeline", None, "FluxControlInpaintPipeline"),
+    "controlnet inside": ("ZImageControlNetPipeline", None, "ZImageControlNetInpaintPipeline"),
+    "SD 3": (
+        "StableDiffusion3Pipeline",
+        "SD3ControlNetModel",
+        "StableDiffusion3ControlNetInpaintingPipeline",
+    ),
+    "FLUX": ("FluxInpaintPipeline", "FluxControlNetModel", "FluxControlNetInpaintPipeline"),
+    "Qwen-Image": ("QwenImagePipeline", "QwenImageControlNetModel", "QwenImageControlNetInpaintPipeline"),
+    "another kind of ControlNet": (
+        "StableDiffusionXLControlNetPipeline",
+        "ControlNetUnionModel",
+        "StableDiffusionXLControlNetUnionInpaintPipeline",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", CHOICES)
+def test_the_class_that_a_folder_leads_to(why: str, tmp_path: Path) -> None:
+    named, control, expected = CHOICES[why]
+    assert inpainting_class(Index(tmp_path, named, {}, {}), control=control).__name__ == expected
+
+
+def test_a_class_that_is_not_known_to_edit_is_not_taken_for_one(tmp_path: Path) -> None:
+    valid = "a pipeline that takes an image, .*; or -o pipeline=Flux2Pipeline, which gets no mask$"
+    with pytest.raises(suite.UserError, match=f"Flux2Pipeline takes no mask_image; valid: {valid}"):
+        inpainting_class(Index(tmp_path, "Flux2Pipeline", {}, {}))
+    index = Index(tmp_path, "Flux2Pipeline", {}, {})
+    assert inpainting_class(index, "Flux2Pipeline").__name__ == "Flux2Pipeline"
 
 
 NAMES = {
