@@ -32,6 +32,7 @@ type:
 # Write the pages and pictures that are generated
 pages:
     python docs/checkpoints.py > docs/checkpoints.md
+    python docs/pipelines.py > docs/pipelines.md
     python docs/architecture.py > docs/architecture.svg
     python benchmarks/gpu.py --table
 

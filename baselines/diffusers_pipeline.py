@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
@@ -13,44 +14,41 @@ from pydantic import Field
 from torch import Tensor
 
 from brushbench.baselines.diffusion_options import Guidance, Offload, Steps
+from brushbench.baselines.pipeline_call import Call, PipelineClass, call_of, parameters_of
+from brushbench.baselines.pipeline_choice import inpainting_class
+from brushbench.baselines.pipeline_facts import BATCHED
 from brushbench.baselines.pipeline_folder import (
+    CONTROLNET,
     Edition,
-    PipelineClass,
-    inpainting_class,
+    controlnet_class,
     load_pipeline,
     multiple_of,
     needs_prior,
-    parameters_of,
     read_index,
 )
 from brushbench.baselines.schedulers import Sampler
 from brushbench.baselines.stable_diffusion import generators_of
 from brushbench.baselines.watched import check_schedulers, watched
 from brushbench.core.errors import NotFiniteError, UserError, one_line
-from brushbench.core.method_options import NOT_IN_FINGERPRINT
-from brushbench.core.notes import numbered_from
+from brushbench.core.method_options import ADDED, NOT_IN_FINGERPRINT
+from brushbench.core.notes import note, numbered_from, sample_note
 from brushbench.core.types import Batch
-from brushbench.imaging.pictures import to_picture
+from brushbench.imaging.pictures import resized_image
 from brushbench.weights import MODEL
 from brushbench.weights.runtime import Runtime
 
 Strength = Annotated[float, Field(gt=0, le=1)]
 Variant = Annotated[str, Field(pattern=r"^\w+$")]
-BATCHED = {
-    "FluxFillPipeline",
-    "FluxInpaintPipeline",
-    "StableDiffusion3InpaintPipeline",
-    "StableDiffusionInpaintPipeline",
-    "StableDiffusionXLInpaintPipeline",
-}
-"""Pipelines that treat each sample of a batch by itself. Any other pipeline gets one sample at a time, as not all do
-so: Kandinsky 2.2 blends every sample with the image of the first."""
+ControlMode = Annotated[int, Field(ge=0)]
+__all__ = ["BATCHED", "DiffusersOptions", "DiffusersPipeline"]
 _CALLED = {
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
     "true_cfg_scale": "true_cfg_scale",
     "negative_prompt": "negative_prompt",
     "strength": "strength",
+    "controlnet_scale": "controlnet_conditioning_scale",
+    "control_mode": "control_mode",
 }
 # Networks that take the guidance scale as an input, and only if they were trained with one.
 _DISTILLED = {"FluxTransformer2DModel", "QwenImageTransformer2DModel"}
@@ -83,6 +81,16 @@ class DiffusersOptions:
     """The variant of the weight files, for example `fp16`."""
     prior: str | None = None
     """Folder or hub id of the prior, for a pipeline that needs one: Kandinsky."""
+    pipeline: str | None = field(default=None, metadata={ADDED: True})
+    """Class of diffusers that is called with the folder's components, such as FluxKontextInpaintPipeline. None: the
+    class that the folder names, or diffusers' inpainting pipeline for the same model. A class that takes no mask edits
+    the whole image; only the metrics then use the mask."""
+    controlnet: str | None = field(default=None, metadata={ADDED: True})
+    """Folder or hub id of a ControlNet to inpaint with."""
+    controlnet_scale: float | None = field(default=None, metadata={ADDED: True})
+    """Factor of the features that the ControlNet adds. Unit: factor. Paper: Zhang et al., arXiv:2302.05543."""
+    control_mode: ControlMode | None = field(default=None, metadata={ADDED: True})
+    """Number of the kind of picture, for a ControlNet of many kinds. None: 7, repainting, for SDXL's."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, each model is on it only while it is needed."""
 
@@ -95,6 +103,7 @@ class DiffusersPipeline:
     Options: ClassVar = DiffusersOptions
     # Any: a pipeline of diffusers; they share an interface but no type.
     pipeline: Any
+    call: Call
     arguments: Mapping[str, object]
     """The arguments of every call."""
     runtime: Runtime
@@ -107,17 +116,24 @@ class DiffusersPipeline:
         """
         folder = runtime.weights.folder(MODEL, options.model, revision=options.revision, variant=options.variant)
         index = read_index(folder)
-        pipeline_class = inpainting_class(index)
-        arguments = _arguments(pipeline_class, options)
+        control = _controlnet(options, runtime)
+        pipeline_class = inpainting_class(index, options.pipeline, controlnet_class(control) if control else None)
+        call, arguments = call_of(pipeline_class), _arguments(pipeline_class, options)
         halved = needs_prior(pipeline_class, index)
         if options.prior and not halved:
             raise UserError(one_line(f"prior={options.prior}: {pipeline_class.__name__} in {index.folder} needs none"))
         prior = read_index(runtime.weights.folder("prior", options.prior)) if halved else None
-        edition = Edition(options.variant, options.sampler)
+        if control and CONTROLNET not in parameters_of(pipeline_class.__init__):
+            raise UserError(one_line(f"controlnet={options.controlnet}: {pipeline_class.__name__} has none"))
+        edition = Edition(options.variant, options.sampler, control)
         pipeline = load_pipeline(pipeline_class, index, prior, edition, runtime)
+        _fill_in(pipeline, call)
         _check_guidance(pipeline, options)
+        _check_mode(pipeline, arguments)
         check_schedulers(pipeline)
-        return cls(pipeline, arguments, runtime)
+        if call.mask is None:
+            note(f"{pipeline_class.__name__} takes no mask: it edited whole images, and only the metrics use the masks")
+        return cls(pipeline, call, arguments, runtime)
 
     @property
     def side_multiple(self) -> int:
@@ -132,7 +148,7 @@ class DiffusersPipeline:
         """
         generators = generators_of(seeds, batch)
         self._check_size(batch)
-        together = len(batch) if type(self.pipeline).__name__ in BATCHED else 1
+        together = len(batch) if self.call.facts.batched else 1
         generated = []
         for start in range(0, len(batch), together):
             part = slice(start, start + together)
@@ -141,22 +157,28 @@ class DiffusersPipeline:
 
     def _inpainted(self, batch: Batch, part: slice, generators: list[torch.Generator]) -> list[UInt8[Tensor, "3 h w"]]:
         height, width = batch.images.shape[2:]
-        accepted = parameters_of(type(self.pipeline).__call__)
-        sides = {name: side for name, side in (("height", height), ("width", width)) if name in accepted}
+        inputs = self.call.inputs(batch.captions[part], batch.images[part], batch.masks[part])
         arguments = dict(self.arguments)
-        if "negative_prompt" in arguments:
+        if "negative_prompt" in arguments and self.call.facts.batched:
             arguments["negative_prompt"] = [arguments["negative_prompt"]] * len(generators)
         with self.runtime.computing(), watched(self.pipeline, generators), numbered_from(part.start):
             pixels = self.pipeline(
-                prompt=list(batch.captions[part]),
-                image=[to_picture(image) for image in batch.images[part]],
-                mask_image=[Image.fromarray(mask[0].numpy().astype(np.uint8) * 255) for mask in batch.masks[part]],
                 generator=generators if len(generators) > 1 else generators[0],
                 output_type="np",
-                **sides,
+                **inputs,
                 **arguments,
             ).images
-        return [_to_image(picture, height, width) for picture in pixels]
+            made = [_to_image(picture) for picture in pixels]
+            return [self._sized(image, height, width, place) for place, image in enumerate(made)]
+
+    def _sized(self, image: UInt8[Tensor, "3 h w"], height: int, width: int, place: int) -> UInt8[Tensor, "3 H W"]:
+        made, wanted = tuple(image.shape[1:]), (height, width)
+        if made == wanted:
+            return image
+        if not self.call.facts.own_size:
+            raise UserError(f"the pipeline returned {made[0]}x{made[1]} instead of {height}x{width} pixels")
+        sample_note(place, f"generated at {made[0]}x{made[1]}, then resized to {height}x{width}")
+        return resized_image(image, height, width, Image.Resampling.LANCZOS)
 
     def _check_size(self, batch: Batch) -> None:
         height, width = batch.images.shape[2:]
@@ -164,6 +186,13 @@ class DiffusersPipeline:
         if height % factor or width % factor:
             name = type(self.pipeline).__name__
             raise UserError(f"{height}x{width}: {name} needs sides that are multiples of {factor}")
+
+
+def _controlnet(options: DiffusersOptions, runtime: Runtime) -> Path | None:
+    """The folder of the ControlNet, if one is given."""
+    if options.controlnet is None:
+        return None
+    return runtime.weights.folder(CONTROLNET, options.controlnet, variant=options.variant)
 
 
 def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, object]:
@@ -188,10 +217,16 @@ def _arguments(cls: PipelineClass, options: DiffusersOptions) -> dict[str, objec
     steps = given.get("steps", parameters.get("num_inference_steps"))
     if isinstance(steps, int) and math.floor(steps * options.strength) < 1:
         raise UserError(f"strength={options.strength:g} of steps={steps} is less than one step; valid: more of either")
-    return {usable[key]: value for key, value in given.items()}
+    return {usable[key]: value for key, value in given.items()} | call_of(cls).modes(options.control_mode)
 
 
-# Any: a pipeline of diffusers.
+# Any: a pipeline of diffusers, here and below.
+def _fill_in(pipeline: Any, call: Call) -> None:
+    for part, settings in call.facts.lacking.items():
+        model = pipeline.components[part]
+        model.register_to_config(**{name: value for name, value in settings.items() if name not in model.config})
+
+
 def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
     transformer = pipeline.components.get("transformer")
     if options.guidance is None or type(transformer).__name__ not in _DISTILLED:
@@ -202,10 +237,17 @@ def _check_guidance(pipeline: Any, options: DiffusersOptions) -> None:
         raise UserError(f"guidance={options.guidance:g}: this model has no guidance input; valid: {valid}")
 
 
-def _to_image(pixels: np.ndarray, height: int, width: int) -> UInt8[Tensor, "3 h w"]:
+def _check_mode(pipeline: Any, arguments: Mapping[str, object]) -> None:
+    modes = arguments.get("control_mode")
+    if isinstance(modes, list) and max(modes) >= (kinds := pipeline.controlnet.config.num_control_type):
+        raise UserError(
+            f"control_mode={max(modes)}: this ControlNet reads {kinds} kinds of pictures; valid: -o control_mode=0 to "
+            f"{kinds - 1}, or a ControlNet that reads masked images"
+        )
+
+
+def _to_image(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:
     """Pixels [h, w, 3] on [0, 1] as an 8-bit image, rounded as the pipelines do."""
-    if pixels.shape != (height, width, 3):
-        raise UserError(f"the pipeline returned {pixels.shape[0]}x{pixels.shape[1]} instead of {height}x{width} pixels")
     if not np.isfinite(pixels).all():
         raise NotFiniteError("the pipeline's pixels aren't finite; valid: --dtype float32 or bfloat16")
     return torch.from_numpy((pixels * 255).round().astype(np.uint8)).permute(2, 0, 1)

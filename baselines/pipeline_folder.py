@@ -13,29 +13,24 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin
+from diffusers import ConfigMixin, ModelMixin
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.pipelines.auto_pipeline import AUTO_INPAINT_PIPELINES_MAPPING, _get_task_class
 from transformers import FeatureExtractionMixin, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import ImageProcessingMixin
 
 from brushbench.baselines.checkpoints import load_component, load_settings, load_tokenizer, loaded
+from brushbench.baselines.pipeline_call import PipelineClass, parameters_of
 from brushbench.baselines.schedulers import SAMPLERS, Sampler
 from brushbench.core.capture import capture
 from brushbench.core.errors import UserError, one_line
-from brushbench.weights.layouts import INDEX, LEFT_OUT
+from brushbench.weights.layouts import CONFIG, INDEX, LEFT_OUT
 from brushbench.weights.runtime import Runtime
 
-GIVEN = {"prompt", "image", "mask_image"}
-"""Arguments that every call passes to a pipeline."""
-# A ControlNet's picture, and what only another pipeline can make: optional in Python, but not available here.
-_OUT_OF_REACH = {"control_image", "image_embeds", "original_image"}
 _SWITCHES = {"requires_safety_checker": False, "add_watermarker": False}
 _PRIOR = "prior_"
+CONTROLNET = "controlnet"
+"""The component that is a ControlNet."""
 _SETTINGS = (ConfigMixin, FeatureExtractionMixin, ImageProcessingMixin, PreTrainedTokenizerBase, ProcessorMixin)
-
-# Any: a class of diffusers, which is untyped.
-PipelineClass = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,8 @@ class Edition:
     """The variant of the weight files, for example `fp16`; None: the plain files."""
     sampler: Sampler | None
     """None: the folder's own sampler."""
+    controlnet: Path | None = None
+    """The folder of a ControlNet in place of the pipeline folder's own, if that has one."""
 
 
 def read_index(folder: Path) -> Index:
@@ -81,28 +78,6 @@ def read_index(folder: Path) -> Index:
     )
 
 
-def inpainting_class(index: Index) -> PipelineClass:
-    """The pipeline that the folder names if it inpaints, else diffusers' inpainting pipeline for the same model.
-
-    Raises `UserError` if neither can be called with an image, a mask and a prompt.
-    """
-    named = getattr(diffusers, index.class_name, None)
-    if not isinstance(named, type) or not issubclass(named, DiffusionPipeline):
-        raise UserError(one_line(f"{index.folder / INDEX}: {index.class_name!r} is not a pipeline of diffusers"))
-    # AutoPipelineForInpainting's own table; its public interface would load all weights first.
-    mapped = _get_task_class(AUTO_INPAINT_PIPELINES_MAPPING, index.class_name, throw_error_if_not_exist=False)
-    for candidate in (named, mapped):
-        if candidate is not None and not _why_not(candidate):
-            return candidate
-    raise UserError(one_line(f"{index.folder}: {index.class_name} can't inpaint: {_why_not(mapped or named)}"))
-
-
-def parameters_of(function: Any) -> dict[str, object]:
-    """The named parameters of a pipeline's `__call__` or `__init__`, with their defaults."""
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    return {item.name: item.default for item in parameters if item.kind is not inspect.Parameter.VAR_KEYWORD}
-
-
 def needs_prior(cls: PipelineClass, index: Index) -> bool:
     """Whether the pipeline needs a prior that isn't in its folder, as Kandinsky does."""
     return any(name.startswith(_PRIOR) and name not in index.components for name in parameters_of(cls.__init__))
@@ -124,12 +99,16 @@ def load_pipeline(cls: PipelineClass, index: Index, prior: Index | None, edition
         if prior:
             with runtime.weights.recording(f"{_PRIOR}pipeline", [prior.folder / INDEX]):
                 parts |= _components(prior, _PRIOR, edition.variant, resting)
+        if edition.controlnet:
+            control = getattr(diffusers, controlnet_class(edition.controlnet))
+            parts[CONTROLNET] = load_component(control, edition.controlnet, CONTROLNET, resting, edition.variant)
         if edition.sampler:
             parts["scheduler"] = _sampler(parts["scheduler"], edition.sampler)
         wanted = parameters_of(cls.__init__)
         arguments = wanted | {name: value for name, value in _all(index, parts).items() if name in wanted}
         if lost := [name for name, value in arguments.items() if value is inspect.Parameter.empty]:
-            raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs"))
+            valid = f"; valid: -o {CONTROLNET}=FOLDER" if lost[0] == CONTROLNET else ""
+            raise UserError(one_line(f"{index.folder / INDEX} has no {lost[0]!r}, which {cls.__name__} needs{valid}"))
         pipeline = loaded(index.folder, lambda _path, **_: cls(**arguments).to(resting.device))
     if runtime.offload and runtime.device.type != "cpu":
         pipeline.enable_model_cpu_offload(device=runtime.device)
@@ -152,17 +131,6 @@ def _all(index: Index, parts: Mapping[str, object]) -> dict[str, object]:
     return {**index.settings, **_SWITCHES, **dict.fromkeys(LEFT_OUT), **parts}
 
 
-def _why_not(cls: PipelineClass) -> str:
-    """Why a pipeline can't inpaint; empty for one that can be called with the arguments of every call."""
-    parameters = parameters_of(cls.__call__)
-    if lacking := sorted(GIVEN - parameters.keys()):
-        return f"{cls.__name__} takes no {' and no '.join(lacking)}"
-    required = {name for name, default in parameters.items() if default is inspect.Parameter.empty} - GIVEN
-    if beyond := sorted(required | _OUT_OF_REACH & parameters.keys()):
-        return f"{cls.__name__} needs more than an image, a mask and a prompt: {', '.join(beyond)}"
-    return ""
-
-
 def _components(index: Index, prefix: str, variant: str | None, runtime: Runtime) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for name, pair in index.components.items():
@@ -177,6 +145,16 @@ def _components(index: Index, prefix: str, variant: str | None, runtime: Runtime
         else:
             parts[part] = load_settings(cls, folder, part, runtime)
     return parts
+
+
+def controlnet_class(folder: Path) -> str:
+    """The class of the ControlNet in a folder. Raises `UserError` for a folder with anything else."""
+    config = capture(lambda: json.loads((folder / CONFIG).read_bytes()))
+    name = config.get("_class_name") if isinstance(config, dict) else None
+    cls = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not isinstance(cls, type) or not issubclass(cls, ModelMixin) or "ControlNet" not in cls.__name__:
+        raise UserError(one_line(f"{folder}: its {CONFIG} names no ControlNet of diffusers"))
+    return cls.__name__
 
 
 # Any: a class of diffusers or transformers.

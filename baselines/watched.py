@@ -37,7 +37,7 @@ def check_schedulers(pipeline: Any) -> None:
 
 @contextmanager
 def watched(pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[None]:
-    """Pass the samples' generators to every scheduler step, and decode as the other methods do.
+    """Pass the samples' generators to every draw of a scheduler or an encoder, and decode as the other methods do.
 
     Raises `SampleError` for values that aren't finite, and if noise was drawn from a global generator.
     """
@@ -47,6 +47,7 @@ def watched(pipeline: Any, generators: Sequence[torch.Generator]) -> Iterator[No
             stack.enter_context(_replaced(scheduler, "step", _seeded(scheduler.step, generators)))
         for vae in [pipeline.components[name] for name in VAES if pipeline.components.get(name) is not None]:
             stack.enter_context(_replaced(vae, "decode", _decoding(vae)))
+            stack.enter_context(_replaced(vae, "encode", _encoding(vae, generators)))
         yield
     if any(not torch.equal(*states) for states in zip(before, _global_states(), strict=True)):
         name = type(pipeline).__name__
@@ -59,13 +60,36 @@ def _schedulers(pipeline: Any) -> list[Any]:
 
 def _seeded(step: Callable[..., Any], generators: Sequence[torch.Generator]) -> Callable[..., Any]:
     """A scheduler's step that gets the generators even if the pipeline passes none."""
-    own = list(generators) if len(generators) > 1 else generators[0]
+    own = _as_argument(generators)
 
     @wraps(step)
     def seeded(*arguments: Any, **keywords: Any) -> Any:
         return step(*arguments, **keywords | {"generator": keywords.get("generator") or own})
 
     return seeded
+
+
+def _encoding(vae: Any, generators: Sequence[torch.Generator]) -> Callable[..., Any]:
+    """A VAE's encoder whose latents are drawn with the generators even if the pipeline passes none.
+
+    The ControlNet pipelines of Stable Diffusion 3 and Qwen-Image pass none.
+    """
+    encode, own = vae.encode, _as_argument(generators)
+
+    @wraps(encode)
+    def encoded(*arguments: Any, **keywords: Any) -> Any:
+        made = encode(*arguments, **keywords)
+        distribution = getattr(made, "latent_dist", None)
+        if distribution is not None:
+            sample = distribution.sample
+            distribution.sample = lambda generator=None: sample(generator or own)
+        return made
+
+    return encoded
+
+
+def _as_argument(generators: Sequence[torch.Generator]) -> list[torch.Generator] | torch.Generator:
+    return list(generators) if len(generators) > 1 else generators[0]
 
 
 def _decoding(vae: Any) -> Callable[..., Any]:

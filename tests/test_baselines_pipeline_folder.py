@@ -93,7 +93,16 @@ ENTRIES: dict[str, tuple[dict[str, object], str]] = {
     ),
     "control": (
         {"_class_name": "StableDiffusionControlNetPipeline"},
-        "needs more than an image, a mask and a prompt: control_image",
+        "has no 'controlnet', which StableDiffusionControlNetInpaintPipeline needs; valid: -o controlnet=FOLDER",
+    ),
+    "no mask": (
+        {"_class_name": "SanaSprintImg2ImgPipeline"},
+        "SanaSprintImg2ImgPipeline takes no mask_image; valid: a pipeline that takes an image, a mask and a prompt",
+    ),
+    "videos": ({"_class_name": "WanPipeline"}, "WanPipeline can't inpaint: WanPipeline makes videos; valid:"),
+    "another call before": (
+        {"_class_name": "StableDiffusionDiffEditPipeline"},
+        "StableDiffusionDiffEditPipeline needs the image inverted by a call of its method `invert` before; valid:",
     ),
     "other model": (
         {"_class_name": "StableDiffusionXLPipeline"},

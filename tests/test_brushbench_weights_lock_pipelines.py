@@ -57,6 +57,18 @@ def test_every_component_of_both_halves_is_locked(cache: Path, pipelines: Folder
         (halves[kind] / file).write_bytes(kept)
 
 
+def test_a_controlnet_is_locked_beside_the_pipeline(cache: Path, pipelines: Folders) -> None:
+    put_in_cache(cache, "tiny/sd", pipelines("sd"))
+    folder = put_in_cache(cache, "tiny/controlnet", pipelines("sd-controlnet"))
+    method = opened("tiny/sd", controlnet="tiny/controlnet")
+    entries = locked(cache)
+    assert {name: entry["sha256"] for name, entry in entries.items()} == method.digests
+    assert (entries["controlnet"]["source"], entries["controlnet"]["folder"]) == ("tiny/controlnet", "")
+    spoil(folder / "config.json")
+    with pytest.raises(suite.UserError, match=r"^controlnet: tiny/controlnet.* has changed since its first use"):
+        opened("tiny/sd", controlnet="tiny/controlnet")
+
+
 def test_variants_and_files_in_several_are_locked_apart(cache: Path, pipelines: Folders) -> None:
     folder = put_in_cache(cache, "tiny/sd", pipelines("sd-inpainting"))
     unet, vae = folder / "unet", folder / "vae"

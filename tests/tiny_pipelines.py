@@ -45,11 +45,24 @@ VAE_TYPES = {
 
 
 def make(kind: str, folder: Path, clip_vocabulary: Path) -> Path:
-    """One of `KINDS`."""
+    """One of `KINDS`, or of `VARIANTS`."""
+    from tiny_variants import VARIANTS
+
     torch.manual_seed(0)
-    name, components = KINDS[kind](clip_tokenizer(clip_vocabulary))
-    getattr(diffusers, name)(**components).save_pretrained(folder)
+    name, components = (KINDS | VARIANTS)[kind](clip_tokenizer(clip_vocabulary))
+    made = getattr(diffusers, name)(**components)
+    if isinstance(made, torch.nn.Module):
+        awake(made)
+    made.save_pretrained(folder)
     return folder
+
+
+def awake(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with random numbers in place of the zeros that would leave its input without effect."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
 
 
 def clip_tokenizer(vocabulary: Path) -> CLIPTokenizer:
@@ -125,10 +138,10 @@ def stable_diffusion(tokenizer: CLIPTokenizer, channels: int = 4) -> dict[str, o
     }
 
 
-def sdxl(tokenizer: CLIPTokenizer) -> dict[str, object]:
+def sdxl(tokenizer: CLIPTokenizer, channels: int = 9) -> dict[str, object]:
     projected = text_encoder(CLIPTextModelWithProjection)
-    sizes = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4}
-    wide = unet(in_channels=9, cross_attention_dim=2 * WIDTH, projection_class_embeddings_input_dim=WIDTH + 24, **sizes)
+    sizes = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4, "cross_attention_dim": 2 * WIDTH}
+    wide = unet(in_channels=channels, projection_class_embeddings_input_dim=WIDTH + 24, **sizes)
     return {
         "vae": vae(scaling_factor=0.13025),
         "text_encoder": text_encoder(),
