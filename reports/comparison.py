@@ -202,7 +202,7 @@ class _Tested:
     scores: Mapping[str, Values]
     """The scores of either side as they count, `a` and `b`, of the samples that both have."""
     splits: Shaped[np.ndarray, " n"]
-    """The split of each of these samples."""
+    """The place in `parts` of each of these samples' pair."""
     clusters: Clusters | None
     improved: Values
     """Improvements on the scale of the test."""
@@ -216,11 +216,11 @@ class _Tested:
         """Collect the scores of both sides."""
         info, protocol = parts[0][1].metrics[metric], parts[0][0].place[2]
         table = pd.concat(
-            [shared(a, b, metric, protocol).assign(split=part.place[1]) for part, a, b in parts],
+            [shared(a, b, metric, protocol).assign(split=place) for place, (_, a, b) in enumerate(parts)],
         )
         known_a, known_b, both = table["a"].notna(), table["b"].notna(), table.dropna()
         scores = {side: both[side].to_numpy(np.float64) for side in "ab"}
-        splits = both["split"].to_numpy(str)
+        splits = both["split"].to_numpy(np.int8)
         tested = {side: on_test_scale(values, info, protocol) for side, values in scores.items()}
         return cls(
             parts=parts,
