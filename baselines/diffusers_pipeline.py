@@ -90,7 +90,8 @@ class DiffusersOptions:
     controlnet_scale: float | None = field(default=None, metadata={ADDED: True})
     """Factor of the features that the ControlNet adds. Unit: factor. Paper: Zhang et al., arXiv:2302.05543."""
     control_mode: ControlMode | None = field(default=None, metadata={ADDED: True})
-    """Number of the kind of picture, for a ControlNet of many kinds. None: 7, repainting, for SDXL's."""
+    """Number of the kind of picture, for a ControlNet that reads many kinds. None: 7, repainting, for SDXL's.
+    Unit: kind."""
     offload: Offload = field(default="none", metadata={NOT_IN_FINGERPRINT: True})
     """`model`: for small GPUs, each model is on it only while it is needed."""
 
