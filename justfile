@@ -17,7 +17,7 @@ one FILE *ARGS:
 
 # The tests that take more than half a minute each
 slow *ARGS:
-    {{ pytest }} -m "slow and not compiles" {{ ARGS }}
+    {{ pytest }} -m "slow and not compiles and not pipelines" {{ ARGS }}
 
 # Format, lint, and check which way imports go
 lint:

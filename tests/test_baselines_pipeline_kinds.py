@@ -32,7 +32,10 @@ ABSENT = {"sd3": ("text_encoder_3", "tokenizer_3"), "sd": ("safety_checker", "fe
 
 
 # Those marked slow generate a megapixel, resemble another one here, or are compared in another file too.
-PARAMETERS = [pytest.param(name, marks=[pytest.mark.slow, pytest.mark.pipelines] if case.slow else []) for name, case in CASES.items()]
+PARAMETERS = [
+    pytest.param(name, marks=[pytest.mark.slow, pytest.mark.pipelines] if case.slow else [])
+    for name, case in CASES.items()
+]
 
 
 # diffusers announces the end of this class, and of a part that other classes still use.
