@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "brushbench.reports.commands.report:compare_command",
     "check": "brushbench.reports.commands.check:check_command",
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
+    "export": "brushbench.reports.commands.export:export_command",
     "show": "brushbench.reports.commands.show:show_sample_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
