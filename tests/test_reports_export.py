@@ -32,7 +32,7 @@ def runs(tmp_path: Path) -> Path:
     made = Made(
         "sdi", {"psnr": [25.0, None]}, provenance={"weights.unet": "/home/lovelace/models/unet", "device": "cuda"}
     )
-    failed = made.write(tmp_path / "runs" / "brushbench-inside" / "sdi")
+    failed = made.write(tmp_path / "runs" / "z" / "brushbench-inside" / "sdi")
     failed.append(LedgerEntry(id="000000001", status="failed", error="OSError: /home/lovelace/b.png is gone"))
     failed.write_error("000000001", "Traceback in /home/lovelace/x.py")
     failed.add_notes(["read from ~/secret/folder/w.safetensors"])
@@ -44,7 +44,6 @@ def test_reports_of_an_export_are_those_of_its_runs(runs: Path, tmp_path: Path, 
     code, told, _ = brushbench("export", runs, "-o", out)
     assert (code, told) == (0, f"exported 3 runs to {out}, listed in {out / 'export.json'}\n")
     for options in (["--format", "json"], ["--seeds", "mean"], ["--table", "paper", "--format", "latex"]):
-        options = ["--order", "name", *options]
         code, table, _ = brushbench("report", runs, *options)
         assert brushbench("report", out, *options)[:2] == (code, without_paths(table))
     shutil.rmtree(runs)
@@ -115,7 +114,7 @@ def test_the_bytes_depend_only_on_the_runs(runs: Path, tmp_path: Path, brushbenc
     images = [name for name in digests(tmp_path / "one") if "/images/" in name]
     assert len(images) == 4
     # Exporting again replaces the first, and what was in it only then is gone.
-    brushbench("export", runs / "brushbench-inside", "-o", tmp_path / "one")
+    brushbench("export", runs / "z" / "brushbench-inside", "-o", tmp_path / "one")
     assert list(digests(tmp_path / "one")) == [
         *(f"brushbench-inside/sdi/{name}" for name in ("images.sha256", "run.json", "samples.jsonl", "scores.parquet")),
         "export.json",
@@ -145,7 +144,7 @@ def test_mistakes_are_one_line_and_leave_nothing(runs: Path, tmp_path: Path, bru
 
 
 def test_what_can_t_be_read_is_left_out_and_said(runs: Path, tmp_path: Path, brushbench) -> None:
-    (runs / "brushbench-inside" / "sdi" / "scores.parquet").write_bytes(b"rubbish")
+    (runs / "z" / "brushbench-inside" / "sdi" / "scores.parquet").write_bytes(b"rubbish")
     code, _, told = brushbench("export", runs, "-o", tmp_path / "out")
     assert code == 3
     assert "left out: " in told
