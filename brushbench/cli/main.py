@@ -34,6 +34,7 @@ COMMANDS = {
     "show": "brushbench.reports.commands.show:show_sample_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
+    "published": "brushbench.reports.commands.published:published_command",
     "list": "brushbench.cli.listing:list_command",
     "doctor": "brushbench.cli.doctor:doctor_command",
 }
