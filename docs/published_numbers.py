@@ -1,4 +1,4 @@
-"""Print docs/published.md from the registry of published numbers: python docs/published_numbers.py > docs/published.md"""
+"""Print docs/published.md from the registry: python docs/published_numbers.py > docs/published.md"""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,8 @@ from brushbench.reports.published.setups import groups, setups
 HEAD = """# Published numbers
 
 Papers copy each other's tables, and the same method has several values for the same benchmark and metric. This page is
-printed by `python docs/published_numbers.py` from the registry that `brushbench list published` prints; a test compares them.
-None of these numbers was measured with this suite, and no published table has an interval.
+printed by `python docs/published_numbers.py` from the registry that `brushbench list published` prints; a test compares
+them. None of these numbers was measured with this suite, and no published table has an interval.
 """
 SHOWN = (("BrushBench", "inside", "IR"), ("EditBench", "all", "IR"), ("BrushBench", "inside", "CLIP"))
 """The numbers of BrushNet that are shown side by side."""

@@ -52,9 +52,9 @@ def add_command(file: str) -> int:
     set-up is `paper` for numbers measured as BrushNet's authors did; only these are compared with measured ones. They
     are kept in the file that BRUSHBENCH_PUBLISHED names, or else in published.csv in the user's data folder.
     """
-    from brushbench.reports.published.added import add
+    from brushbench.reports.published.added import add_numbers
 
-    count, target = add(Path(file))
+    count, target = add_numbers(Path(file))
     click.echo(one_line(f"added {count} number{'s' if count > 1 else ''} to {target}", 1000))
     return 0
 

@@ -69,7 +69,7 @@ def faults(file: Path) -> list[str]:
     return found + [f"line {line}: {fault}" if (line := _line(fault, lines)) else fault for fault in wrong]
 
 
-def add(file: Path) -> tuple[int, Path]:
+def add_numbers(file: Path) -> tuple[int, Path]:
     """Add the numbers of a file, all or none, and return how many there are and where they are kept.
 
     Raises `UserError` with the first fault if there is any.
