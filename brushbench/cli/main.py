@@ -32,6 +32,7 @@ COMMANDS = {
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
     "export": "brushbench.reports.commands.export:export_command",
     "show": "brushbench.reports.commands.show:show_sample_command",
+    "cite": "brushbench.reports.commands.cite:cite_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
     "published": "brushbench.reports.commands.published:published_command",
