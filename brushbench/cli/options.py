@@ -27,6 +27,11 @@ data_options = _stack(
     _data("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
     _data("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
     _data("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
+    _data(
+        "--size",
+        metavar="native|N",
+        help="Resize samples to N pixels, or to what the method's models were made for.  [default: as they are]",
+    ),
     _data("--limit", type=int, metavar="N", help="Use only the first N samples."),
     _metric(
         "--protocol",
@@ -143,7 +148,16 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])
     shared["batch_size"] = _batch_size(asked["batch_size"])
+    shared["size"] = size_named(asked["size"])
     return RunConfig(method=expand_methods(names)[0], **shared), names, splits
+
+
+# None, a number or `native`: what RunConfig takes.
+def size_named(text: str | None) -> Any:
+    """Return the size in a text. Raises `UserError` for a text that is none."""
+    if text is not None and text != "native" and not text.isdecimal():
+        raise UserError(one_line(f"size {text!r}; valid: native, or a number of pixels, such as 512"))
+    return int(text) if text and text.isdecimal() else text
 
 
 def _batch_size(text: str) -> int | str:

@@ -7,7 +7,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from brushbench.cli.options import data_options, engine_options, metrics_options, partial_option, tracking_option
+from brushbench.cli.options import (
+    data_options,
+    engine_options,
+    metrics_options,
+    partial_option,
+    size_named,
+    tracking_option,
+)
 from brushbench.cli.results import SOME_FAILED, add_contact_sheet, columns_of, data_line, named_metrics, tables
 from brushbench.cli.screen import verbosity_options
 from brushbench.cli.sections import command
@@ -37,6 +44,7 @@ def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_pa
         _check_only_of_runs()
     asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
     asked["dataset_options"] = parse_pairs(asked["dataset_options"])
+    asked["size"] = size_named(asked["size"])
     log_to: str | None = asked.pop("log_to")
     if images is None:
         names = split_names(asked["metrics"]) if asked["metrics"] else None
