@@ -9,7 +9,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class MethodInfo:
-    """The facts about one of the suite's own methods; a plug-in's class states only its attribute `role`."""
+    """The facts about one of the suite's own methods; a plug-in's class states its attributes `role` and
+    `ignores_seed`."""
 
     role: Role = "contender"
     """`contender`: it competes. `reference`: it shows what can be reached. `floor`: it shows what needs no model."""
@@ -21,6 +22,9 @@ class MethodInfo:
     """The footnote under protocol `paper`. Empty: `footnote`."""
     published: str = ""
     """Its name in the tables of the BrushNet paper."""
+    ignores_seed: bool = False
+    """Whether it draws nothing by chance, so that its images are the same under every seed. A plug-in's class may state
+    an attribute of this name."""
     process_wide: bool = False
     """Whether it changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms.
     Metrics then can't compute in another thread: they could fail, or give other numbers."""
