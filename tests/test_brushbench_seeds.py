@@ -7,38 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from seeded import NOISE
 from support import assert_one_line
 
 from brushbench import UserError
 from brushbench.evaluation.seeds import Seeds, parse_seeds, samples
 from brushbench.runs.folder import Run
 
-NOISE = """
-from pathlib import Path
-import torch
-
-PLACE = Path(__file__).parent
-
-
-class Noise:
-    def __init__(self):
-        self.log("load")
-
-    def log(self, text):
-        with (PLACE / "calls.txt").open("a") as file:
-            file.write(text + chr(10))
-
-    def __call__(self, batch, seeds):
-        made = []
-        for image, seed, name in zip(batch.images, seeds, batch.ids):
-            if (stop := PLACE / "stop").exists() and stop.read_text() == str(seed):
-                stop.unlink()
-                raise KeyboardInterrupt
-            self.log(f"{name} {seed}")
-            drawn = torch.Generator().manual_seed(seed)
-            made.append(torch.randint(0, 256, image.shape, generator=drawn, dtype=torch.uint8))
-        return torch.where(batch.masks, torch.stack(made), batch.images)
-"""
 SAMPLES = 2
 PLACES = {seed: f"seed={seed}/brushbench-inside/Noise" for seed in (1, 2, 3)}
 Call = Callable[..., tuple[int, str, str]]

@@ -97,12 +97,24 @@ def test_the_gallery_has_the_names_of_the_study(study, place: Path) -> None:
         assert "ours%2C+dark" in page
 
 
-def test_the_gallery_names_each_seed(study, place: Path) -> None:
-    style = '[style.rename]\nmean-fill = "Mean"\n'
-    code, _, err = study(SEEDS + style + "[gallery]\n", "--limit", 1)
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {"Mean", "ours, dark"}),
+        ('seeds = "columns"\n', {"Mean", "ours, dark seed=1", "ours, dark seed=2"}),
+    ],
+)
+def test_the_gallery_names_each_row_or_each_seed(study, place: Path, line: str, expected: set[str]) -> None:
+    style = '[style]\nrename = { mean-fill = "Mean" }\n[gallery]\n'
+    code, _, err = study(SEEDS + style + line, "--limit", 1)
     assert code == 0, err
     names = {script["method"] for script in scripts(place / "gallery", "run")}
-    assert {"Mean", "ours, dark seed=1", "ours, dark seed=2"} < names
+    assert expected < names
+    assert {name for name in names - expected if not name.startswith("Shade")} == set()
+
+
+def test_a_gallery_has_its_seeds_in_one_column_or_in_several(study) -> None:
+    assert_one_line(study(SEEDS + '[gallery]\nseeds = "rows"\n'), "study.toml: gallery seeds: ", "'flip' or 'columns'")
 
 
 def test_seeds_of_the_command_line_replace_those_of_the_file(study, place: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,6 +54,7 @@ class GalleryPart(_Part):
     output: Text = "gallery"
     link: bool = False
     max_size: int | None = None
+    seeds: Literal["flip", "columns"] = "flip"
     zip: bool = False
 
 
