@@ -110,7 +110,7 @@ def baseline_of(
     replace the computed ones. Raises `UserError` for unscored runs, for two runs of one method on one split with the
     same seed or with other differences, for reruns of something else, and for metrics that are not scored.
     """
-    chosen = _by_seeds(runs)
+    chosen = by_seeds(runs)
     repeated: dict[RunKey, list[Run]] = {}
     for rerun in reruns:
         if (key := key_of(rerun.record.identity)) not in chosen:
@@ -120,7 +120,7 @@ def baseline_of(
     return with_margins(found, margins) if margins else found
 
 
-def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
+def by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
     """Group the runs by method and split, with one run for each seed."""
     found: dict[RunKey, list[Run]] = {}
     for run in runs:
@@ -167,7 +167,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
             aligned = numbers([again.get(sample, CHANGED) for sample in samples], info, protocol)
             noise.append(_noise(table[0], aligned))
         deviation = _seed_noise(table)
-        scores = _means(by_seed, table)
+        scores = means_over_seeds(by_seed, table)
         metrics[name] = MetricBaseline(
             version=info.version,
             region=info.region,
@@ -206,7 +206,7 @@ def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray
     return False
 
 
-def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
+def means_over_seeds(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
     """Return each sample's mean over the seeds that have a score, or the first seed's reason if none has."""
     if len(by_seed) == 1:
         return list(by_seed[0])
