@@ -26,7 +26,7 @@ from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.statistics import difference_interval
 from brushbench.runs.folder import Run
 from brushbench.runs.looking import changed_images
-from brushbench.runs.record import WEIGHTS
+from brushbench.runs.record import IMPORTED, WEIGHTS, Identity
 from brushbench.runs.scores import read_scores, status_column
 
 SPREAD, RELATIVE = 0.05, 1e-6
@@ -127,7 +127,7 @@ def by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
         same = found.setdefault(key_of(run.record.identity), [])
         for other in same:
             first, second = (each.record.identity for each in (other, run))
-            if first.seed == second.seed or first != second.model_copy(update={"seed": first.seed}):
+            if first.seed == second.seed or first != _under_seed_of(first, second):
                 raise UserError(
                     one_line(
                         f"two runs are {described_key(key_of(first))}: {other.place} and {run.place}; "
@@ -136,6 +136,14 @@ def by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
                 )
         same.append(run)
     return found
+
+
+def _under_seed_of(first: Identity, second: Identity) -> Identity:
+    """Return the second identity with the seed of the first; images made elsewhere have another digest under it."""
+    own, other = first.method.digests, second.method.digests
+    digests = {**other, IMPORTED: own[IMPORTED]} if IMPORTED in own and IMPORTED in other else other
+    method = second.method.model_copy(update={"digests": digests})
+    return second.model_copy(update={"seed": first.seed, "method": method})
 
 
 def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[str] | None) -> RunBaseline:

@@ -1,6 +1,7 @@
 """Several seeds for each sample: `--seeds 1,2,3` and `--samples K`."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -231,3 +232,94 @@ def test_seeds_are_parsed() -> None:
     assert samples(3, 1234) == Seeds((1234, 1235, 1236), first_at_home=True)
     with pytest.raises(UserError, match=r"1001 seeds; valid: up to 1000"):
         parse_seeds(",".join(map(str, range(1001))))
+
+
+def test_a_sweep_has_every_seed_of_every_value_and_a_curve_of_means(brushbench, place: Path) -> None:
+    (place / "noise.py").write_text(
+        NOISE.replace(
+            "def __init__(self):", "def __init__(self, share: float = 1.0):\n        self.share = share"
+        ).replace("torch.stack(made)", "(torch.stack(made) * self.share).to(torch.uint8)")
+    )
+    data = ("--dataset", "papercut", "--limit", 2, "--batch-size", 1, "--metrics", "psnr,papercut-clip")
+    vary = ("--method", "noise.py:Noise", "--vary", "share=0.5,1.0", "--seeds", "1,2", "--figure", "curve.svg")
+    code, out, err = brushbench("sweep", *vary, *data)
+    assert code == 0, err
+    assert sorted(str(file.parent.relative_to(place / "runs")) for file in place.rglob("run.json")) == [
+        f"sweep/share={share}/seed={seed}/papercut-inside/Noise" for share in ("0.5", "1.0") for seed in (1, 2)
+    ]
+    rows = [line.split()[:2] for line in out.splitlines() if line.startswith("Noise")]
+    assert rows == [["Noise", "share=0.5"], ["Noise", "share=1.0"]]
+    assert (place / "curve.svg").exists()
+
+
+def test_status_sums_over_seeds(make: Call, brushbench, place: Path) -> None:
+    assert make("--samples", 2, command="generate")[0] == 0
+    shard = ("--seeds", 7, "--shard", "1/2", "--allow-partial")
+    assert make(*shard, command="generate")[0] == 0
+    code, out, _ = brushbench("status", "runs")
+    assert code == 3
+    assert re.search(r"^runs/seed=\*/brushbench-inside/Noise \(3 seeds\) +5/6 +0 +1 ", out, re.MULTILINE)
+    assert "seeds of runs/seed=*/brushbench-inside/Noise: done: 1234, 1235; not done: 7 (1/2)" in out
+    records = json.loads(brushbench("status", "runs", "--format", "json")[1])
+    assert {record["seed"]: record["done"] for record in records} == {7: 1, 1234: 2, 1235: 2}
+
+
+def test_seeds_are_scored_together(make: Call, brushbench, place: Path) -> None:
+    assert make("--seeds", "1,2", command="generate")[0] == 0
+    code, out, err = brushbench("score", "runs", "--metrics", "mse@painted")
+    assert code == 0, err
+    assert "mean over 2 seeds (1, 2)" in " ".join(out.split())
+    assert len([line for line in out.splitlines() if line.startswith("Noise")]) == 1
+
+
+def test_show_prints_every_seed_of_a_sample(make: Call, brushbench, place: Path) -> None:
+    assert make("--seeds", "1,2")[0] == 0
+    code, out, err = brushbench("show", "runs", "000000000")
+    assert code == 0, err
+    for seed in (1, 2):
+        assert f"Noise seed={seed}: done" in out
+        assert f"--seed {seed} " in out
+
+
+@pytest.fixture
+def made_elsewhere(make: Call, place: Path) -> Path:
+    """Images of two seeds, in a folder for each."""
+    assert make("--seeds", "1,2", "--output", "there")[0] == 0
+    for seed in (1, 2):
+        shutil.copytree(place / "there" / PLACES[seed] / "images", place / "elsewhere" / str(seed))
+    return place / "elsewhere"
+
+
+def test_images_of_several_seeds_are_imported_as_seeds(brushbench, made_elsewhere: Path, place: Path) -> None:
+    score = ("score", "--images", made_elsewhere, "--name", "theirs", "--dataset", "brushbench", "--root", "bench")
+    code, out, err = brushbench(*score, "--metrics", "mse@painted")
+    assert code == 0, err
+    assert "mean over 2 seeds (1, 2)" in " ".join(out.split())
+    for seed in (1, 2):
+        run = Run.open(f"runs/seed={seed}/brushbench-inside/theirs")
+        assert run.record.identity.seed == seed
+        own, there = (pd.read_parquet(path / "scores.parquet") for path in (run.path, place / "there" / PLACES[seed]))
+        assert own["mse@painted"].tolist() == there["mse@painted"].tolist()
+    assert brushbench("check", "runs", "--write", "baseline.json")[0] == 0
+    (made_elsewhere / "2").rename(made_elsewhere / "seed=2")
+    assert brushbench(*score, "--output", "other", "--metrics", "mse@painted")[0] == 0
+    assert (place / "other" / "seed=2" / "brushbench-inside" / "theirs" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("notes/a.png", "has notes beside folders of seeds"),
+        ("a.png", "has a.png beside folders of seeds"),
+        ("3/a.png", "3 has no image for any sample"),
+        ("seed=2/000000000.png", "2 and seed=2 are one seed"),
+    ],
+)
+def test_wrong_folders_of_seeds_leave_nothing(
+    brushbench, made_elsewhere: Path, place: Path, name: str, told: str
+) -> None:
+    (made_elsewhere / name).parent.mkdir(exist_ok=True)
+    shutil.copy(made_elsewhere / "1" / "000000000.png", made_elsewhere / name)
+    result = brushbench("score", "--images", made_elsewhere, "--dataset", "brushbench", "--root", "bench")
+    assert_one_line(result, told)
+    assert not (place / "runs").exists()

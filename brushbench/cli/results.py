@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 TABLE = "brushbench.reports.commands.report:text_table"
+STYLE = "brushbench.reports.style:Style"
 CONTACT_SHEET = "brushbench.reports.contact_sheet:write_contact_sheet"
 GALLERY, GALLERY_OF = "gallery", "brushbench.reports.commands.gallery:gallery_of"
 """The folder in that of the runs, and what builds it."""
@@ -66,6 +67,11 @@ def add_contact_sheet(run: "Run", dataset: "Dataset") -> None:
 def add_gallery(runs: "Sequence[Run]", folder: Path, names: object = None) -> None:
     """Build a page of all samples of these runs, under the `names` of a study, and print where it is."""
     click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder, names)}")
+
+
+def mean_of(seeds: object) -> object:
+    """Return the style of a table with the mean over seeds in one row; None without seeds."""
+    return by_name(STYLE)(seeds="mean") if seeds else None
 
 
 @looking_once()

@@ -16,17 +16,14 @@ from brushbench.cli.options import (
     seeds_asked,
     tracking_option,
 )
-from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
+from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, mean_of, named_metrics, tables
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command, option_in
 from brushbench.cli.study_file import StudyFile, load_study
 from brushbench.cli.tracking import Tracking, tracking_to
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
-from brushbench.core.registry import by_name
 from brushbench.storage.places import folder_here
-
-STYLE = "brushbench.reports.style:Style"
 
 if TYPE_CHECKING:
     from brushbench.cli.progress import Display
@@ -94,11 +91,6 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> 
     if page:
         add_gallery(runs, page)
     return code
-
-
-def mean_of(seeds: "Seeds | None") -> object:
-    """Return the style of a table with the mean over these seeds in one row."""
-    return by_name(STYLE)(seeds="mean") if seeds else None
 
 
 # Any: what click has parsed, by option.

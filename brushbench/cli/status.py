@@ -43,7 +43,8 @@ Look = tuple[list["RunStatus"], list[str]]
 def status_command(runs: tuple[str, ...], chosen: str, watch: float | None) -> int:
     """Say how far runs are and who is at work on them, given run folders or folders that contain them.
 
-    The seeds that `--seeds` or `--samples` gave a method share a row. It only reads, takes no lock and opens no image, so it can be used at any time on any machine that sees the folder.
+    It only reads, takes no lock and opens no image, so it can be used at any time on any machine that sees the folder.
+    The seeds that `--seeds` or `--samples` gave a method share a row.
 
     The rate counts the samples whose files were stored in the last 10 minutes, or since the first of the processes at
     work began, if that is shorter; of more than 1000 samples, the last 1000. The time left is the number of missing

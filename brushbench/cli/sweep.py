@@ -16,8 +16,8 @@ from brushbench.cli.options import (
     seeds_asked,
     tracking_option,
 )
-from brushbench.cli.results import named_metrics, tables
-from brushbench.cli.run import all_done, loading_line, mean_of
+from brushbench.cli.results import mean_of, named_metrics, tables
+from brushbench.cli.run import all_done, loading_line
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line

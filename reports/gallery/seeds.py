@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from brushbench.core.registry import method_info
-from brushbench.reports.gallery.again import IMPORTED
 from brushbench.reports.gallery.places import Place
 from brushbench.runs.folder import Run
+from brushbench.runs.record import IMPORTED
 
 
 def seeds_of(places: Sequence[Place]) -> list[str]:
