@@ -22,6 +22,8 @@ class MethodInfo:
     """The footnote under protocol `paper`. Empty: `footnote`."""
     published: str = ""
     """Its name in the tables of the BrushNet paper."""
+    citation: str = ""
+    """The papers to cite, with arXiv numbers or DOIs."""
     ignores_seed: bool = False
     """Whether it draws nothing by chance, so that its images are the same under every seed. A plug-in's class may state
     an attribute of this name."""
