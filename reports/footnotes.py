@@ -108,6 +108,8 @@ def seeds_note(rows: pd.DataFrame) -> str:
     each = {tuple(map(str, key)): own for key, own in rows.groupby(keys, sort=False)[SEEDS]}
     # A metric may lack a seed.
     seeds = {key: sorted({int(seed) for text in own for seed in text.split(SEPARATOR)}) for key, own in each.items()}
+    # Methods that need one seed alone come last.
+    seeds = dict(sorted(seeds.items(), key=lambda item: -len(item[1])))
     return f"mean over {_briefly({key: _told_seeds(own) for key, own in seeds.items()}, '')}"
 
 

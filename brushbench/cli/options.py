@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from brushbench.cli.sections import Decorated, option_in
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
+    from brushbench.evaluation.seeds import Seeds
     from brushbench.runs.config import RunConfig
 
 
@@ -107,6 +111,8 @@ method_options = _stack(
     method_choice,
     image_options,
     _computing("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    _method("--seeds", metavar="S,S[,...]", help="Generate every sample under each of these seeds, in OUTPUT/seed=S."),
+    _method("--samples", type=int, metavar="K", help="Short for K seeds: --seed and the next ones."),
     engine_options,
     _computing(
         "--store",
@@ -135,6 +141,10 @@ metrics_options = _stack(
 )
 
 
+NOT_OF_RUN = ("method", "split", "allow_partial", "log_to", "seeds", "samples")
+"""Options of the commands that aren't those of a single run."""
+
+
 # Any: what click has parsed, by option.
 def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
     """Return the configuration that all runs share, with the first method; the methods as named; and the splits."""
@@ -143,7 +153,7 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     from brushbench.runs.config import RunConfig, split_names
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])
-    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial", "log_to")}
+    shared = {key: value for key, value in asked.items() if key not in NOT_OF_RUN}
     shared["options"] = parse_pairs(asked["options"])
     shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])
@@ -158,6 +168,25 @@ def size_named(text: str | None) -> Any:
     if text is not None and text != "native" and not text.isdecimal():
         raise UserError(one_line(f"size {text!r}; valid: native, or a number of pixels, such as 512"))
     return int(text) if text and text.isdecimal() else text
+
+
+# Any: what click has parsed, by option.
+def seeds_asked(asked: dict[str, Any]) -> "Seeds | None":
+    """Return the seeds of `--seeds` or `--samples`; None for the single one of `--seed`.
+
+    Raises `UserError` for invalid seeds, and for options that exclude each other.
+    """
+    from brushbench.evaluation.seeds import parse_seeds, samples
+
+    if asked["seeds"] is None:
+        return None if asked["samples"] is None else samples(asked["samples"], asked["seed"])
+    given = click.get_current_context().get_parameter_source("seed") == ParameterSource.COMMANDLINE
+    if given or asked["samples"] is not None:
+        other = "--seed" if given else "--samples"
+        raise UserError(
+            f"--seeds and {other} are both given; valid: --seeds alone, or --samples with or without --seed"
+        )
+    return parse_seeds(asked["seeds"])
 
 
 def _batch_size(text: str) -> int | str:

@@ -19,6 +19,7 @@ STORES = ("driver", "shared")
 CLUSTER_ONLY = "workers, store and fetch are options of a cluster; valid with them: engine ray"
 OFFICIAL_SIZE = 512
 """Pixels of a side of BrushBench's images, for which the official script is written."""
+LARGEST_SEED = 2**63 - 1
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -147,7 +148,7 @@ class RunConfig:
         if self.metric_names() == []:
             raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
         self.part()
-        if not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed <= LARGEST_SEED:
             raise UserError(f"seed={self.seed}; valid: 0 to 2**63 - 1")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit={self.limit}; valid: 1 or more")
