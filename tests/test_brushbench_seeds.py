@@ -115,6 +115,7 @@ def test_more_samples_keep_those_that_exist(make: Call, place: Path) -> None:
     assert sorted(Run.open(run).record.identity.seed for run in runs) == [1234, 1235, 1236, 1237]
 
 
+@pytest.mark.slow
 def test_the_first_of_new_samples_is_the_run_without_them(make: Call, place: Path) -> None:
     assert make("--samples", 2, "--seed", 7)[0] == 0
     calls(place)
@@ -123,6 +124,7 @@ def test_the_first_of_new_samples_is_the_run_without_them(make: Call, place: Pat
     assert not drawn(place)
 
 
+@pytest.mark.slow
 def test_samples_beside_a_run_under_another_seed(make: Call, place: Path) -> None:
     assert make("--seed", 5)[0] == 0
     assert make("--samples", 2)[0] == 0
@@ -140,6 +142,7 @@ def test_an_interrupted_seed_is_resumed(make: Call, place: Path) -> None:
         assert content(place / "runs" / folder) == content(place / "whole" / folder)
 
 
+@pytest.mark.slow
 def test_shards_divide_every_seed(make: Call, place: Path) -> None:
     assert make("--seeds", "1,2,3", "--output", "whole", command="generate")[0] == 0
     for index in (1, 2):
@@ -169,6 +172,7 @@ def test_a_plug_in_may_say_that_it_ignores_seeds(make: Call, place: Path) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_fresh_starts_every_seed_over(make: Call, place: Path) -> None:
     assert make("--seeds", "1,2", command="generate")[0] == 0
     calls(place)
@@ -191,6 +195,7 @@ def test_protocol_paper_has_one_seed_for_all_images_under_each_seed(make: Call, 
     assert [line.split()[1] for line in drawn(place)] == ["1", "1", "2", "2"]
 
 
+@pytest.mark.slow
 def test_one_seed_lost_is_made_again(make: Call, place: Path) -> None:
     assert make("--seeds", "1,2,3")[0] == 0
     before = content(place / "runs" / PLACES[2])
@@ -234,6 +239,7 @@ def test_seeds_are_parsed() -> None:
         parse_seeds(",".join(map(str, range(1001))))
 
 
+@pytest.mark.slow
 def test_a_sweep_has_every_seed_of_every_value_and_a_curve_of_means(brushbench, place: Path) -> None:
     (place / "noise.py").write_text(
         NOISE.replace(
@@ -323,3 +329,16 @@ def test_wrong_folders_of_seeds_leave_nothing(
     result = brushbench("score", "--images", made_elsewhere, "--dataset", "brushbench", "--root", "bench")
     assert_one_line(result, told)
     assert not (place / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_seeds_in_a_store_and_on_a_cluster(make: Call, brushbench, place: Path, engine: str) -> None:
+    output = "memory://seeds/local" if engine == "local" else place / "runs"
+    more = ("--engine", "ray", "--workers", 1) if engine == "ray" else ()
+    assert make("--seeds", "1,2", *more, "--output", output, command="generate")[0] == 0
+    assert len(drawn(place)) == 2 * SAMPLES
+    code, out, err = make("--seeds", "1,2,3", *more, "--output", output)
+    assert code == 0, err
+    assert len(drawn(place)) == SAMPLES
+    assert f"{output}/seed=*/brushbench-inside/Noise (seeds 1, 2, 3)" in out
