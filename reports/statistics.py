@@ -79,15 +79,20 @@ class NonInferiority:
 def mean_interval(values: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
     """Return the mean of scores, its interval corrected for skewness (Hall 1992, eq. 3.1, with Student's quantile)."""
     parts = _Parts.of(values, clusters)
-    quantile = _quantile(parts.freedom, (1 + level) / 2)
-    upper, lower = (_hall(sign * quantile, parts.skewness) for sign in (1, -1))
+    upper, lower = skewed_ends(parts.freedom, parts.skewness, level)
     return parts.estimate(parts.mean - upper * parts.error, parts.mean - lower * parts.error)
+
+
+def skewed_ends(freedom: float, skewness: float, level: float = LEVEL) -> tuple[float, float]:
+    """Return the two t between which a skewed mean is at this level, the upper one first; `skewness` as `asymmetry`."""
+    quantile = student_quantile(freedom, (1 + level) / 2)
+    return _hall(quantile, skewness), _hall(-quantile, skewness)
 
 
 def difference_interval(differences: Values, clusters: Clusters | None = None, level: float = LEVEL) -> Estimate:
     """Return the mean of paired differences with Student's interval."""
     parts = _Parts.of(differences, clusters)
-    half = _quantile(parts.freedom, (1 + level) / 2) * parts.error
+    half = student_quantile(parts.freedom, (1 + level) / 2) * parts.error
     return parts.estimate(parts.mean - half, parts.mean + half)
 
 
@@ -111,7 +116,12 @@ def student_test(differences: Values, clusters: Clusters | None = None) -> float
     parts = _Parts.of(differences, clusters)
     if parts.undetermined:
         return 1.0
-    return 0.0 if parts.error == 0 else float(2 * special.stdtr(parts.freedom, -abs(parts.mean) / parts.error))
+    return 0.0 if parts.error == 0 else student_p(parts.freedom, parts.mean / parts.error)
+
+
+def student_p(freedom: float, t: float) -> float:
+    """Return the two-sided p-value of Student's t."""
+    return float(2 * special.stdtr(freedom, -abs(t)))
 
 
 def bootstrap_test(
@@ -240,7 +250,7 @@ def detectable_difference(estimate: Estimate, alpha: float = ALPHA, power: float
     """
     if np.isnan(estimate.standard_error):
         return float("nan")
-    critical = _quantile(estimate.freedom, 1 - alpha / 2)
+    critical = student_quantile(estimate.freedom, 1 - alpha / 2)
     # A difference of the wrong sign is neglected: it has no weight at any reasonable power.
     return float(special.nctdtrinc(estimate.freedom, 1 - power, critical)) * estimate.standard_error
 
@@ -335,7 +345,8 @@ def _freedom(sizes: Float64[np.ndarray, " clusters"], weights: Float64[np.ndarra
     return float(total**2 / squares)
 
 
-def _quantile(freedom: float, probability: float) -> float:
+def student_quantile(freedom: float, probability: float) -> float:
+    """Return the quantile of Student's t."""
     return float(special.stdtrit(freedom, probability))
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "check": "brushbench.reports.commands.check:check_command",
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
     "export": "brushbench.reports.commands.export:export_command",
+    "plan": "brushbench.reports.commands.plan:plan_command",
     "show": "brushbench.reports.commands.show:show_sample_command",
     "cite": "brushbench.reports.commands.cite:cite_command",
     "data": "brushbench.cli.data:data",

@@ -27,6 +27,8 @@ TABLES = ("summary", "paper", "ablation")
 COMPONENTS = "components"
 """The table of variance components, which has formats of its own."""
 FIGURES = ("distributions", "trade-off")
+EVIDENCE = ("means", "ranks", "pairs", "tails", "best-of-n")
+"""Tables over images and seeds: see `reports.evidence.tables`."""
 COMPARISON_FORMATS = ("text", "markdown", "csv", "json")
 SECTIONS = {
     "Table": ("table_format", "table", "by", "significant", "with_published", "strict"),
@@ -55,8 +57,8 @@ SECTIONS = {
     "--table",
     default="summary",
     show_default=True,
-    metavar=choices([*TABLES, COMPONENTS]),
-    help="Kind of table. components: variance between images and seeds.",
+    metavar=choices([*TABLES, COMPONENTS, *EVIDENCE]),
+    help="Kind of table. components: variance between images and seeds. means to best-of-n: see docs/reports.md.",
 )
 @click.option(
     "--by", default="", metavar="TAG", help="Split the table into sections by a tag of the samples, or by mask-size."
@@ -117,8 +119,8 @@ def report_command(
 
     found, damaged = given_runs(runs)
     wanted = tables.TableOptions(table, by, significant, with_published, strict, table_style(chosen))
-    if table == COMPONENTS:
-        told = _components(found, wanted, table_format, sheet or figure)
+    if table in (COMPONENTS, *EVIDENCE):
+        told = _over_seeds(found, wanted, table_format, sheet or figure)
         before_printing()
         click.echo(told)
         return _trouble(found, damaged)
@@ -225,11 +227,18 @@ def _print_votes(runs: Sequence[str], votes: str, table_format: str) -> int:
     return 0
 
 
-def _components(runs: "Sequence[Run]", wanted: "TableOptions", table_format: str, drawn: str | None) -> str:
-    """Return the table of variance components. Raises `UserError` for options that it can't have."""
+def _over_seeds(runs: "Sequence[Run]", wanted: "TableOptions", table_format: str, drawn: str | None) -> str:
+    """Return a table over images and seeds. Raises `UserError` for options that it can't have."""
     if drawn or wanted.by or wanted.significant or wanted.with_published or wanted.strict:
         told = "--sheet, --figure, --by, --significant, --with-published or --strict"
-        raise UserError(f"--table {COMPONENTS} has no {told}; valid: --format, --rows, --splits, --rename, --decimals")
+        raise UserError(
+            f"--table {wanted.table} has no {told}; valid: --format, --rows, --splits, --rename, --decimals"
+        )
+    if wanted.table != COMPONENTS:
+        from brushbench.reports.evidence.tables import evidence
+        from brushbench.reports.formats.listing import printed_listing
+
+        return printed_listing(evidence(runs, wanted.table, wanted.style), table_format)
     from brushbench.reports.formats import is_terminal
     from brushbench.reports.variance_tables import render_variances, variances_of
 

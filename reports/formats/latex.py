@@ -5,6 +5,7 @@ kernel, by which the file recognises `\input`; that document needs the packages 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from brushbench.reports.formats.escaping import each_word, latex
 from brushbench.reports.layout import AT_LEAST, Cell, CellKind, Mark, Table, TableRow
@@ -52,29 +53,65 @@ def _table(table: Table) -> str:
     columns, form = len(table.columns), "table" if table.dress.is_narrow else "table*"
     # Fourteen columns of numbers fit across a page, seven in one of its two columns.
     small = columns > (5 if table.dress.is_narrow else 10)
-    notes = _notes(table)
-    lines = [
-        rf"\begin{{{form}}}[htbp]",
-        r"\centering",
-        rf"\caption{{{_caption(table)}}}",
-        rf"\label{{{table.dress.label}}}",
-        rf"\{'scriptsize' if small else 'footnotesize'}",
-        rf"\setlength{{\tabcolsep}}{{{3 if small else 4 if table.dress.is_narrow else 6}pt}}",
-        r"\vspace{1ex}",
-        # The notes below need the width of the table, so it is put into a box first.
-        r"\sbox2{%" if notes else FITTED,
-        rf"\begin{{tabular}}{{@{{}}l{'r' * columns}@{{}}}}",
-        r"\toprule",
-        *_spans(table),
-        " & ".join(["Method", *(_typeset(table, text, _heading) for text in table.headings)]) + r" \\",
-        r"\midrule",
-        *_sections(table),
-        r"\bottomrule",
-        r"\end{tabular}}",
-        *(_below(notes) if notes else []),
-        rf"\end{{{form}}}",
-    ]
-    return "\n".join(lines)
+    return fitted_tabular(
+        Tabular(
+            caption=_caption(table),
+            label=table.dress.label,
+            columns="l" + "r" * columns,
+            lines=[
+                *_spans(table),
+                " & ".join(["Method", *(_typeset(table, text, _heading) for text in table.headings)]) + r" \\",
+                r"\midrule",
+                *_sections(table),
+            ],
+            notes=_notes(table),
+            form=form,
+            is_small=small,
+            gap=3 if small else 4 if table.dress.is_narrow else 6,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tabular:
+    """A table with its notes; all texts are LaTeX."""
+
+    caption: str
+    label: str
+    columns: str
+    """The letters of the columns."""
+    lines: Sequence[str]
+    """Those between the outer rules."""
+    notes: Sequence[str]
+    form: str = "table*"
+    """The environment."""
+    is_small: bool = False
+    gap: int = 6
+    """Half the space between two columns, in points."""
+
+
+def fitted_tabular(table: Tabular) -> str:
+    """Return a float with a table that is no wider than its place, and its notes below."""
+    return "\n".join(
+        [
+            rf"\begin{{{table.form}}}[htbp]",
+            r"\centering",
+            rf"\caption{{{table.caption}}}",
+            rf"\label{{{table.label}}}",
+            rf"\{'scriptsize' if table.is_small else 'footnotesize'}",
+            rf"\setlength{{\tabcolsep}}{{{table.gap}pt}}",
+            r"\vspace{1ex}",
+            # The notes below need the width of the table, so it is put into a box first.
+            r"\sbox2{%" if table.notes else FITTED,
+            rf"\begin{{tabular}}{{@{{}}{table.columns}@{{}}}}",
+            r"\toprule",
+            *table.lines,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            *(_below(table.notes) if table.notes else []),
+            rf"\end{{{table.form}}}",
+        ]
+    )
 
 
 def _below(notes: Sequence[str]) -> list[str]:
