@@ -230,7 +230,7 @@ def test_the_examples_are_described(brushbench) -> None:
         ("methods", "mine.py", ["valid: mine.py:NAME"]),
         ("methods", "broken.py:X", ["broken.py can't be read as Python", "SyntaxError"]),
         ("weights", "sd15", ["NAME 'sd15' is not valid here", "methods, metrics, datasets"]),
-        ("published", "BLD", ["NAME 'BLD' is not valid here"]),
+        ("published", "BLT", ["nothing is published for 'BLT'", "valid: BLD, SDI"]),
     ],
 )
 def test_a_wrong_name_is_one_line(kind: str, name: str, parts: list[str], file: Path, brushbench) -> None:

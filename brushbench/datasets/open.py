@@ -117,5 +117,5 @@ def _built_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if hasattr(cls, "Options"):
         return build(name, cls.Options, options)
     if options:
-        raise unknown(f"option of {name}", next(iter(options)), [])
+        raise unknown(f"option of {name}", next(iter(options)), [SIZE])
     return None
