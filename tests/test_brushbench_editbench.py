@@ -184,7 +184,7 @@ def test_options_are_checked(copies) -> None:
     for options in ({"prompt": "rich"}, {"size": 100}, {"size": 0}, {"subset": "none"}, {"close_holes": -1}):
         with pytest.raises(UserError, match=f"option {next(iter(options))}="):
             load(copies("C"), **options)
-    with pytest.raises(UserError, match=r"unknown option of photos 'colour'.*valid: size"):
+    with pytest.raises(UserError, match=r"unknown option of photos 'colour'.*valid: captions, size"):
         brushbench.load_dataset("photos", colour=512)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "inpaint": "brushbench.cli.inpaint:inpaint_command",
     "sweep": "brushbench.cli.sweep:sweep_command",
     "score": "brushbench.cli.score:score_command",
+    "reinpaint": "brushbench.cli.reinpaint:reinpaint_command",
     "status": "brushbench.cli.status:status_command",
     "report": "brushbench.reports.commands.report:report_command",
     "compare": "brushbench.reports.commands.report:compare_command",

@@ -20,7 +20,11 @@ from brushbench.datasets.places import looked_in
 from brushbench.datasets.plug_in import open_plug_in
 from brushbench.datasets.resized import resized
 from brushbench.datasets.source import OnDisk
+from brushbench.datasets.uncaptioned import Uncaptioned
 from brushbench.imaging.images import image_size
+
+CAPTIONS, NONE = "captions", "none"
+"""The option of every data set that leaves out its captions, and its only value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def load_dataset(name: str, *, root: str | Path | None = None, split: str = "ins
     """Open a data set by name or by `path/to/file.py:Class`, with its options as keywords.
 
     If `root` is None, its folder is searched for on this machine. A data set is a class with `open(root, split)` or, if
-    it has options, with a dataclass `Options` and `open(root, split, options)`.
+    it has options, with a dataclass `Options` and `open(root, split, options)`. With `captions="none"`, every
+    caption is empty, unless the data set has an option of this name itself.
 
     Raises `UserError` for an unknown name, split or option, and for files that aren't that data set.
 
@@ -62,9 +67,8 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     """
     found, folder = locate(name, root)
     cls = load_class("dataset", found)
-    size = options.get(SIZE) if resizes(cls) else None
-    options = {key: value for key, value in options.items() if size is None or key != SIZE}
-    built = _built_options(found, cls, options)
+    own, general = _parted(found, cls, options)
+    built = _built_options(found, cls, own)
     if folder is None and dataset_info(found).download:
         raise UserError(
             one_line(f"data set {found!r} needs its folder: --root DIR; it was not found in {looked_in(found)}")
@@ -75,16 +79,12 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     else:
         data = open_plug_in(found, cls, folder, split, built)
         info = data.info
-    stored = _stored(found, cls, built, options)
-    if size is None or _has_already(data, info, checked_size(size)):
-        return OpenedDataset(found, folder, data, info, stored)
-    return OpenedDataset(found, folder, resized(data, checked_size(size)), info, {**stored, SIZE: checked_size(size)})
-
-
-# Any: the class of a data set.
-def resizes(cls: Any) -> bool:
-    """Tell whether the suite resizes the samples of a data set, which has no option `size` of its own."""
-    return not hasattr(cls, "Options") or SIZE not in parameters(cls.__name__, cls.Options)
+    stored = _stored(found, cls, built, own)
+    if SIZE in general and not _has_already(data, info, size := checked_size(general[SIZE])):
+        data, stored = resized(data, size), {**stored, SIZE: size}
+    if CAPTIONS in general:
+        data, stored = Uncaptioned(data), {**stored, CAPTIONS: NONE}
+    return OpenedDataset(found, folder, data, info, stored)
 
 
 def _has_already(data: Dataset, info: DatasetInfo, size: int) -> bool:
@@ -100,7 +100,21 @@ def _has_already(data: Dataset, info: DatasetInfo, size: int) -> bool:
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:
     """All options of a data set in the form in which run.json stores them, including those left at their defaults."""
     cls = load_class("dataset", name)
-    return _stored(name, cls, _built_options(name, cls, options), options)
+    own, _ = _parted(name, cls, options)
+    return _stored(name, cls, _built_options(name, cls, own), own)
+
+
+# Any: the class of a data set.
+def _parted(name: str, cls: Any, options: Mapping[str, Value]) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Part a data set's own options from those that every data set has, unless it has one of this name itself.
+
+    Raises `UserError` for a value that these can't have.
+    """
+    known = parameters(name, cls.Options) if hasattr(cls, "Options") else {}
+    general = {key: value for key, value in options.items() if key in (SIZE, CAPTIONS) and key not in known}
+    if general.get(CAPTIONS, NONE) != NONE:
+        raise UserError(one_line(f"option {CAPTIONS}={general[CAPTIONS]!s} of {name}; valid: {NONE}"))
+    return {key: value for key, value in options.items() if key not in general}, general
 
 
 # Any: the class of a data set, and its options; None if it has none.
@@ -117,5 +131,5 @@ def _built_options(name: str, cls: Any, options: Mapping[str, Value]) -> Any:
     if hasattr(cls, "Options"):
         return build(name, cls.Options, options)
     if options:
-        raise unknown(f"option of {name}", next(iter(options)), [SIZE])
+        raise unknown(f"option of {name}", next(iter(options)), [SIZE, CAPTIONS])
     return None

@@ -1,7 +1,7 @@
 """A part of a run's samples, of which metrics get all images in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import UInt8
@@ -46,6 +46,10 @@ class Part:
                 for index, entry in self.entries.items()
             )
         )
+
+    def first(self, count: int) -> "Part":
+        """Return the part without the samples that aren't among the first `count` of the data set."""
+        return replace(self, entries={index: entry for index, entry in self.entries.items() if index < count})
 
     def failed(self, pairs: Pairs) -> int:
         """The number of samples without a score; an image that isn't generated yet doesn't count as a failure."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import final
 
@@ -105,6 +105,24 @@ class Scoring:
             if missing.parts:
                 self.load_networks()
             return self.finish(missing, self._all_scored(missing.parts, self.begin(missing, watch)))
+
+    def store_in_parts(
+        self, watch: ProgressCallback, size: int, limit: int | None, announce: Callable[[int], None]
+    ) -> None:
+        """Score as a call does, but store the scores after every `size` images, for metrics that take long.
+
+        With a `limit`, only so many samples are scored, from the first. `announce` is called with the number of samples
+        that lack scores before the first is scored.
+        """
+        with self._run.scoring():
+            missing = self.missing(size)
+            parts = [part.first(len(self._dataset) if limit is None else limit) for part in missing.parts]
+            parts = [part for part in parts if part.entries]
+            announce(sum(len(part.entries) for part in parts))
+            advance = self.begin(replace(missing, parts=parts), watch)
+            for part in parts:
+                scored = self._all_scored([part], advance)
+                self.finish(self.missing(size), scored)
 
     def begin(self, missing: Missing, watch: ProgressCallback) -> Advance:
         """Say that scoring begins; returns what to call as it goes on."""
