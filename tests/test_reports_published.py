@@ -104,7 +104,7 @@ def test_list_published(brushbench, tmp_path: Path) -> None:
     code, out, _ = brushbench("list", "published")
     assert code == 0
     assert out.splitlines()[0].split() == [
-        *("benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "note")
+        *("benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "group", "note")
     ]
     assert len(out.splitlines()) == 1 + len(read())
     code, out, _ = brushbench("list", "published", "--lint")

@@ -58,6 +58,8 @@ def _details(found: Description, option: OptionDescription) -> Iterator[str]:
 def _facts(info: MethodInfo | MetricInfo | DatasetInfo | None) -> Iterator[str]:
     if isinstance(info, MethodInfo):
         yield f"Role: {info.role}. Version: {info.version}."
+        if info.citation:
+            yield f"Paper: {info.citation}."
     if isinstance(info, MetricInfo):
         better = "higher" if info.higher_is_better else "lower"
         yield f"Unit: {info.unit or 'none'}. Better: {better}. Region: {info.region}. Version: {info.version}."

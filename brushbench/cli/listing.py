@@ -18,25 +18,31 @@ KINDS: Mapping[str, PluginKind] = {"methods": "method", "metrics": "metric", "da
 @click.argument("kind", type=click.Choice([*KINDS, "weights", "published"]))
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--lint", is_flag=True, help="With `published`: look for numbers that cannot be right.")
+@click.option("--setups", is_flag=True, help="With `published`: list the set-ups that numbers are grouped by.")
+@click.option("--format", "form", type=click.Choice(["text", "csv", "json"]), help="With `published`: format.")
 @click.option("--file", metavar="FILE.csv", help="With `published`: a CSV file to read instead of the built-in one.")
-def list_command(kind: str, names: tuple[str, ...], lint: bool, file: str | None) -> int:
+def list_command(
+    kind: str, names: tuple[str, ...], lint: bool, setups: bool, form: str | None, file: str | None
+) -> int:
     """List what is available; for weights also what is on this machine and how much would be downloaded.
 
     With the NAME of a method, a metric or a data set, also FILE.py:CLASS, list its options: meaning, default, values,
-    unit and, where one defines it, the paper's section. `published` prints the published numbers, each with source and
-    confidence.
+    unit and, where one defines it, the paper's section. `published` prints the published numbers, of all methods or of
+    those whose names contain NAME, each with source, confidence and set-up, and the group within which rows may stand
+    in one table.
 
     \b
     brushbench list methods
     brushbench list methods brushnet telea
+    brushbench list published brushnet
     """
-    if names:
-        return _describe(kind, names, lint or bool(file))
     if kind == "published":
-        code: int = by_name(PUBLISHED)(file, lint=lint)
+        code: int = by_name(PUBLISHED)(file, names, form or "text", lint=lint, setups=setups)
         return code
-    if lint or file:
-        raise UserError("--lint and --file are for `list published`")
+    if lint or file or setups or form:
+        raise UserError("--lint, --setups, --format and --file are for `list published`")
+    if names:
+        return _describe(kind, names)
     if kind == "weights":
         from brushbench.weights.inventory import weights_table
 
@@ -50,8 +56,8 @@ def list_command(kind: str, names: tuple[str, ...], lint: bool, file: str | None
     return 0
 
 
-def _describe(kind: str, names: Sequence[str], of_published: bool) -> int:
-    if kind not in KINDS or of_published:
+def _describe(kind: str, names: Sequence[str]) -> int:
+    if kind not in KINDS:
         raise UserError(one_line(f"NAME {names[0]!r} is not valid here; valid: list {', '.join(KINDS)} NAME"))
     from brushbench.cli.describe import description_lines
 

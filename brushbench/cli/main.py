@@ -30,9 +30,12 @@ COMMANDS = {
     "compare": "brushbench.reports.commands.report:compare_command",
     "check": "brushbench.reports.commands.check:check_command",
     "gallery": "brushbench.reports.commands.gallery:gallery_command",
+    "export": "brushbench.reports.commands.export:export_command",
     "show": "brushbench.reports.commands.show:show_sample_command",
+    "cite": "brushbench.reports.commands.cite:cite_command",
     "data": "brushbench.cli.data:data",
     "validate": "brushbench.cli.validate:validate_command",
+    "published": "brushbench.reports.commands.published:published_command",
     "list": "brushbench.cli.listing:list_command",
     "doctor": "brushbench.cli.doctor:doctor_command",
 }

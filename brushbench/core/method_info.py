@@ -21,6 +21,8 @@ class MethodInfo:
     """The footnote under protocol `paper`. Empty: `footnote`."""
     published: str = ""
     """Its name in the tables of the BrushNet paper."""
+    citation: str = ""
+    """The papers to cite, with arXiv numbers or DOIs."""
     process_wide: bool = False
     """Whether it changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms.
     Metrics then can't compute in another thread: they could fail, or give other numbers."""

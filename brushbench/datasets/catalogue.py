@@ -93,7 +93,7 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
         DatasetInfo(
             splits=_HALVES,
             licence="the licences of scikit-image's pictures, see its data folder",
-            citation="van der Walt et al., 2014",
+            citation="van der Walt et al. 2014, doi:10.7717/peerj.453",
             complement=True,
             embedded=True,
         ),

@@ -1,11 +1,10 @@
 """Read the published numbers, without pandas, so that listing them is fast."""
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from brushbench.core.columns import columns
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.files import read_text
 
@@ -47,6 +46,7 @@ CONFIDENCE = {
     "P": "read in the full text of one paper",
     "B": "read in one third-party copy",
     "C": "derived from other published numbers",
+    "U": "added by the user, with this source",
 }
 SEPARATOR = "; "
 """Separates two sources of one number."""
@@ -76,6 +76,8 @@ class Published:
     note: str
     setup: str = ""
     """The set-up of another paper; empty for the authors' own numbers."""
+    line: int = field(default=0, compare=False)
+    """The line in its file."""
 
     @property
     def row(self) -> PublishedRow:
@@ -98,25 +100,21 @@ def read(files: Sequence[Path] = FILES) -> tuple[Published, ...]:
     return tuple(number for file in files for number in _numbers(file))
 
 
-def published_table(files: Sequence[Path] = FILES) -> list[str]:
-    """Return a table of all numbers, heading first."""
-    heading = "benchmark", "split", "method", "blend", "metric", "value", "confidence", "source", "set-up", "note"
-    cells: list[tuple[str, ...]] = [
-        tuple(
-            one_line(cell)
-            for cell in (
-                *number.row[:4],
-                number.metric,
-                f"{number.value:.2f}",
-                number.confidence,
-                number.source,
-                number.setup,
-                number.note,
-            )
-        )
-        for number in read(files)
-    ]
-    return columns([heading, *cells])
+def number_of(row: Mapping[str, str], line: int) -> Published:
+    """Return the number in a row of a table. Raises `KeyError`, `ValueError` or `TypeError` for a row without one."""
+    return Published(
+        benchmark=row["benchmark"],
+        split=row["split"],
+        method=row["variant"] if "variant" in row else row["method"],
+        blend=row.get("blend") or "",
+        metric=row["metric"],
+        value=float(row["value"]),
+        confidence=row.get("confidence") or "U",
+        source=row["source"],
+        note=row.get("note") or "",
+        setup=row.get("setup") or "",
+        line=line,
+    )
 
 
 def _numbers(file: Path) -> Iterator[Published]:
@@ -126,17 +124,6 @@ def _numbers(file: Path) -> Iterator[Published]:
         raise UserError(one_line(f"{file}: can't be read as CSV ({error})")) from error
     for number, row in enumerate(rows, start=2):
         try:
-            yield Published(
-                benchmark=row["benchmark"],
-                split=row["split"],
-                method=row["variant"] if "variant" in row else row["method"],
-                blend=row.get("blend") or "",
-                metric=row["metric"],
-                value=float(row["value"]),
-                confidence=row["confidence"],
-                source=row["source"],
-                note=row.get("note") or "",
-                setup=row.get("setup") or "",
-            )
+            yield number_of(row, number)
         except (KeyError, ValueError, TypeError) as error:
             raise UserError(one_line(f"{file}: line {number} is not a published number ({error!r})")) from error
