@@ -6,7 +6,7 @@ bootstrap of hundreds of draws stays cheap.
 """
 
 from collections.abc import Mapping
-from typing import Final, Protocol, final
+from typing import Final, Protocol, final, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,6 +20,7 @@ CMMD_SCALE = 1000.0
 """Factor of CMMD, as in its authors' code."""
 
 
+@runtime_checkable
 class Weighted(Protocol):
     """The distance of two prepared sets."""
 
@@ -28,6 +29,7 @@ class Weighted(Protocol):
         ...
 
 
+@runtime_checkable
 class Distance(Protocol):
     """Prepares two sets of features."""
 

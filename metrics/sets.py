@@ -33,6 +33,8 @@ from brushbench.weights.tensors import load_checked, read_tensors
 SetRegion = Literal["whole", "painted"]
 CLIP_336 = "openai/clip-vit-large-patch14-336"
 JUDGE = "papercut-judge"
+SCALES = "feature_scales"
+"""Key of the judge's configuration: the standard deviation of each feature among training scenes."""
 Rows = Float64[np.ndarray, "_ d"]
 Images = UInt8[Tensor, "n 3 h w"]
 
@@ -192,9 +194,9 @@ class PaperCutFD:
     """Frechet distance of the features of PaperCut's second judge, which notices blur and noise; lower is better.
 
     The judge is a small ConvNeXt, trained on clean scenes apart from every other part: see docs/papercut.md. Its 104
-    features are the mean and the standard deviation, over all positions, of each channel of its three stages. They know
-    only PaperCut's scenes. The shorter side is resized to 128 pixels (bicubic, antialiased), and the image is
-    centre-cropped.
+    features are the mean and the standard deviation, over all positions, of each channel of its three stages, in units
+    of their standard deviation among training scenes. They know only PaperCut's scenes. The shorter side is resized to
+    128 pixels (bicubic, antialiased), and the image is centre-cropped.
     """
 
     checkpoint: str | None = None
@@ -219,7 +221,8 @@ class PaperCutFD:
         with torch.inference_mode():
             stages = judge.convnext(_unit(images, judge.config.image_size), output_hidden_states=True).hidden_states[1:]
         parts = [part for stage in stages for part in (stage.mean(dim=(2, 3)), stage.std(dim=(2, 3)))]
-        return torch.cat(parts, dim=1)
+        found = torch.cat(parts, dim=1)
+        return found / torch.tensor(getattr(judge.config, SCALES, None) or [1.0] * found.shape[1])
 
     def labels(self, images: Images) -> Float[Tensor, "n c"]:
         """The logits of the classes that the judge tells, in the order of its configuration."""

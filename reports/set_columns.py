@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pandas as pd
 
+from brushbench.core.capture import Failure, capture
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.set_values import IN_SET, Sets
 from brushbench.runs.features import read_sets
 from brushbench.runs.folder import Run
+from brushbench.runs.looking import changed_images
 from brushbench.runs.scores import Scores, status_column
 
 NO_FEATURES = "not in the set"
@@ -21,6 +23,9 @@ def with_sets(run: Run, scores: Scores | None, sets: Sets) -> Scores | None:
     if scores is None or not found:
         return scores
     table, infos = scores.table.copy(), dict(scores.metrics)
+    looked = capture(changed_images, run)
+    # As for scores: code that needs the ledger reports its damage.
+    changed = {} if isinstance(looked, Failure) else looked
     for name, stored in found.items():
         own = sets.of_run(run.place, name)
         places: Mapping[str, int] = own.features.places() if own else {}
@@ -28,7 +33,9 @@ def with_sets(run: Run, scores: Scores | None, sets: Sets) -> Scores | None:
         reasons = own.features.reasons if own else {}
         scored = table["sha256"].fillna("")
         statuses = [
-            IN_SET
+            changed[each]
+            if each in changed
+            else IN_SET
             if each in places and digests[each] == digest
             else NOTHING
             if each in digests and digests[each] == digest

@@ -27,6 +27,8 @@ from brushbench.runs.folder import Run
 DRAWS = 300
 """Draws of the bootstrap."""
 SEED = 0
+UNBIASED = ("kid",)
+"""Set metrics whose expectation doesn't depend on the number of images."""
 IN_SET = "counts in the set"
 """Status of a sample whose image is in the set: it has no score of its own."""
 BUILT_IN = "brushbench.metrics.distances:DISTANCES"
@@ -97,6 +99,8 @@ class Sets:
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = {run.place: run for run in runs}
         self._known: dict[tuple[str, str], SetOfRun | None] = {}
+        self._fewest: dict[str, int] = {}
+        """The fewest images of a value that was computed, by metric."""
 
     def of_run(self, place: str, metric: str) -> SetOfRun | None:
         """What a metric compares in a run; None if its features are missing."""
@@ -112,11 +116,26 @@ class Sets:
         parts = {place: (self.of_run(place, metric), list(names)) for place, names in samples.items() if len(names)}
         count = sum(len(names) for _, names in parts.values())
         ids = list(dict.fromkeys(name for _, names in parts.values() for name in names))
+        self._fewest[metric] = min([self._fewest.get(metric, count), *(len(names) for _, names in parts.values())])
         if not parts or any(found is None or len(names) < 2 for found, names in parts.values()):
             return SetValue(math.nan, np.zeros(0), count, len(ids))
         prepared = [Prepared.of(cast(SetOfRun, found), names, ids) for found, names in parts.values()]
         value = float(np.mean([one(np.ones(len(ids)), None) for one in prepared]))
         return SetValue(value, drawn(lambda *counts: mean_of(prepared, *counts), prepared, len(ids)), count, len(ids))
+
+    def note(self, metric: str) -> str:
+        """What a reader must know about the values of a metric that were computed so far."""
+        told = f"{metric}: one number for all images of a row; its 95 % interval is that of other images, equally many"
+        fewest = self._fewest.get(metric, 0)
+        widths = [
+            found.features.images.shape[1] for (_, name), found in self._known.items() if found and name == metric
+        ]
+        if parted(metric)[0] in UNBIASED or not widths:
+            return told
+        if fewest > max(widths):
+            return f"{told}; biased upwards, the more the fewer images"
+        few = f"{fewest} images for {max(widths)} features"
+        return f"{told}; {few}: far above the number of a large set, so compare it only on the same images"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class Summary:
     """The tag whose values are the sections; empty for a single section without a name."""
     stored: Mapping[SplitKey, Stored] = field(default_factory=dict)
     """Formats and sizes of each run's images."""
+    set_notes: Mapping[str, str] = field(default_factory=dict)
+    """What a reader must know about each set metric."""
     run_notes: tuple[RunNote, ...] = ()
     """What a reader must know about how the images were made."""
 
@@ -134,6 +136,7 @@ def summarise(
             place: together(stored_of(everything[one], all_scores[one]) for one in own)
             for place, own in places_of.items()
         },
+        set_notes={name: sets.note(name) for name, info in metrics.items() if is_of_set(info)},
         run_notes=tuple(note for note in notes_of(everything, over_seeds=over_seeds) if note.method in labels),
     )
 

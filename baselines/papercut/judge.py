@@ -20,6 +20,8 @@ from brushbench.baselines.papercut.sheets import sheet_of
 from brushbench.baselines.papercut.training import Recipe
 from brushbench.baselines.papercut.world.objects import OBJECTS
 from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, STYLES
+from brushbench.core.types import Batch, Sample
+from brushbench.evaluation.select_metrics import load_set_metric
 from brushbench.imaging.sheets import Sheet
 
 RECIPE = Recipe(steps=2000, batch=32, rate=4e-3, weight_decay=0.05, averaging=0.998, seed=7)
@@ -30,6 +32,8 @@ SIDE = 128
 SHIFT = 12
 """Most pixels by which a scene is shifted."""
 SHOWN = 8
+SCALED = 512
+"""Number of training scenes from which the scales of the features are computed."""
 KINDS: dict[str, list[str]] = {
     "object": list(OBJECTS),
     "colour": list(COLOURS),
@@ -96,13 +100,23 @@ class JudgePart:
         return sheet_of({"scene": images}, told)
 
     def save(self) -> None:
-        """Save `judge/`."""
-        save_model(self._judge, self._output / FOLDER)
+        """Save `judge/`, with the standard deviations of the features of `papercut-fd` among training scenes."""
+        folder = self._output / FOLDER
+        self._judge.config.feature_scales = None
+        save_model(self._judge, folder)
+        shown = Batch.of([_sample(image) for image in self._corpus.images[:SCALED]])
+        features = load_set_metric("papercut-fd", checkpoint=str(folder)).features(shown, shown.images)
+        self._judge.config.feature_scales = [float(f"{scale:.4g}") for scale in features.std(dim=0).tolist()]
+        save_model(self._judge, folder)
 
     def _logits(self, images: UInt8[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _"]]:
         """The logits of each kind."""
         logits: Float[Tensor, "n c"] = self._judge(images.float() / 127.5 - 1).logits
         return list(torch.split(logits, [len(names) for names in KINDS.values()], dim=1))
+
+
+def _sample(image: UInt8[Tensor, "3 h w"]) -> Sample:
+    return Sample("", image, torch.zeros(1, *image.shape[1:], dtype=torch.bool), "")
 
 
 def _moved(images: UInt8[Tensor, "n 3 h w"], draw: torch.Generator) -> UInt8[Tensor, "n 3 h w"]:

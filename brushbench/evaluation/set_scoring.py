@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import final
@@ -33,6 +34,7 @@ from brushbench.runs.features import (
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
 from brushbench.weights.memory import release
+from brushbench.weights.metrics import DIGITS
 
 CHUNK = 32
 """Number of images that a set metric gets in one call."""
@@ -70,8 +72,12 @@ class SetScoring:
     def _stored(self, chosen: ChosenSet) -> StoredSet:
         metric, info = chosen.metric, chosen.metric.info
         network = metric.network if isinstance(metric, Sharing) else f"{info.name} {info.version}, {info.region}"
-        folder = _reference_of(metric)
-        references = f"{network}; folder {_digest_of_folder(folder)}" if folder else ""
+        folder, references = _reference_of(metric), ""
+        if folder:
+            digest = _digest_of_folder(folder)
+            references = f"{network}; folder {digest}"
+            # Distances from different references can't be compared.
+            info = replace(info, version=f"{info.version}, references {digest[:DIGITS]}")
         return StoredSet(
             info=info,
             features=f"{network}; {self._of_data}",
