@@ -62,7 +62,7 @@ class SetValue:
             max(low, lowest),
             min(high, highest),
             float(self.draws.std(ddof=1)),
-            self.clusters - 1,
+            float(self.clusters - 1),
             self.count,
             self.clusters,
         )

@@ -1,75 +1,105 @@
-"""Features of the built-in set metrics, on tiny or random weights."""
+"""The networks of set metrics, and what they make of images."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_metrics import clip_folder
 
+from brushbench.baselines.papercut.quality import SHIPPED
 from brushbench.core.errors import UserError
-from brushbench.core.types import Batch, Sample
-from brushbench.evaluation.select_metrics import load_set_metric
+from brushbench.core.types import Batch
+from brushbench.datasets.open import load_dataset
+from brushbench.evaluation.select_metrics import load_metric, load_set_metric
+from brushbench.metrics.alignment import bounding_crop
+from brushbench.metrics.distances import Frechet, plain
 
 
-def scenes(count: int, side: int = 96) -> Batch:
-    draw = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=draw)
-    masks = torch.zeros(count, 1, side, side, dtype=torch.bool)
-    masks[0, :, 10:40, 20:40] = True
-    masks[1] = True
-    return Batch.of(
-        [Sample(str(place), image, mask, "") for place, (image, mask) in enumerate(zip(images, masks, strict=True))]
-    )
+def scenes(count: int = 4) -> Batch:
+    data = load_dataset("papercut", split="inside")
+    return Batch.of([data[place] for place in range(count)])
 
 
-def test_cmmd_sees_unit_features_of_a_square(golden: Path, tmp_path: Path) -> None:
-    metric = load_set_metric("cmmd", model=str(clip_folder(golden, tmp_path)))
+def test_each_kind_is_loaded_by_its_own_function() -> None:
+    with pytest.raises(UserError, match="load_set_metric"):
+        load_metric("papercut-fd")
+    with pytest.raises(UserError, match="load_metric"):
+        load_set_metric("psnr")
+
+
+def test_the_second_judge_sees_each_image_alone() -> None:
+    batch = scenes()
+    metric = load_set_metric("papercut-fd")
+    together = metric.features(batch, batch.images)
+    assert together.shape == (4, 104)
+    alone = torch.cat([metric.features(batch.take([place]), batch.images[place : place + 1]) for place in range(4)])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_the_second_judge_notices_what_the_clip_does_not() -> None:
+    """Blur moves the distance beyond what a change of all pixels by one level does."""
+    batch = scenes(24)
+    metric = load_set_metric("papercut-fd")
+    seen = metric.features(batch, batch.images).double().numpy()
+    blurred = torch.nn.functional.avg_pool2d(batch.images.float(), 5, 1, 2).round().to(torch.uint8)
+    brighter = (batch.images.int() + 1).clamp(max=255).to(torch.uint8)
+    far, near = (plain(Frechet, seen, metric.features(batch, own).double().numpy()) for own in (blurred, brighter))
+    assert far > 20 * near
+
+
+def test_painted_features_are_those_of_the_crop(tiny_clip: Path) -> None:
+    batch = scenes()
+    painted, whole = (load_set_metric(name, model=str(tiny_clip)) for name in ("cmmd@painted", "cmmd"))
+    found = painted.features(batch, batch.images)
+    for place in range(len(batch)):
+        crop = bounding_crop(batch.images[place], batch.masks[place])
+        assert crop is not None
+        one = batch.take([place])
+        torch.testing.assert_close(found[place : place + 1], whole.features(one, crop[None]))
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
+    empty = Batch(batch.ids, batch.images, torch.zeros_like(batch.masks), batch.captions)
+    assert painted.features(empty, batch.images).isnan().all()
+
+
+@pytest.fixture
+def tiny_clip() -> Path:
+    return SHIPPED / "clip"
+
+
+def test_fid_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brushbench.metrics.inception.PACKAGE", "package_that_nobody_has")
     batch = scenes(2)
-    found = metric.features(batch, batch.images)
-    assert found.double().norm(dim=1) == pytest.approx([1, 1], abs=1e-6)
-    wide = torch.cat([torch.zeros(2, 3, 96, 10, dtype=torch.uint8), batch.images, batch.images[..., :10]], dim=3)
-    masks = torch.zeros(2, 1, 96, 116, dtype=torch.bool)
-    cropped = metric.features(Batch(batch.ids, wide, masks, batch.captions), wide)
-    assert cropped == pytest.approx(found, abs=1e-6), "the centre crop is the square in the middle"
-
-
-def test_a_region_leaves_out_what_has_no_crop(golden: Path, tmp_path: Path) -> None:
-    metric = load_set_metric("cmmd@painted", model=str(clip_folder(golden, tmp_path)))
-    batch = scenes(3)
-    found = metric.features(batch, batch.images).isfinite().all(dim=1)
-    assert found.tolist() == [True, False, False], "all of the second is painted, and nothing of the third"
-
-
-def test_without_torch_fidelity_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    metric = load_set_metric("fid", weights_of=str(tmp_path / "any.pth"))
-    with pytest.raises(
-        UserError, match=r'FID and KID need the package torch-fidelity: pip install "brushbench\[fid\]"'
-    ):
-        metric.load_network()
+    with pytest.raises(UserError, match="pip install"):
+        load_set_metric("fid").features(batch, batch.images)
 
 
 @pytest.mark.slow
-def test_fid_is_torch_fidelitys_on_the_same_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
-    official = importlib.import_module("torch_fidelity.metric_fid")
-    extractor = module.FeatureExtractorInceptionV3
-    torch.save({}, tmp_path / "nothing.pth")
-    with monkeypatch.context() as patched, torch.random.fork_rng():
+def test_fid_and_kid_are_torch_fidelitys_on_its_own_network(tmp_path: Path) -> None:
+    """Inception with random weights: the features of its own extractor, and the distances of its own functions."""
+    from torch_fidelity import feature_extractor_inceptionv3 as inception
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
         torch.manual_seed(0)
-        patched.setattr(extractor, "load_state_dict", lambda self, state: None)
-        network = extractor("inception", ["2048"], str(tmp_path / "nothing.pth")).eval()
-    torch.save(network.state_dict(), tmp_path / "random.pth")
-    metric = load_set_metric("fid", weights_of=str(tmp_path / "random.pth"), device="cpu")
+        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda *_, **__: None)
+        network = inception.FeatureExtractorInceptionV3("inception", ["2048"])
+    file = tmp_path / "inception.pth"
+    torch.save(network.state_dict(), file)
     batch = scenes(6)
-    other = 255 - batch.images // 2
-    found = [metric.features(batch, images) for images in (batch.images, other)]
-    expected = [network(images)[0] for images in (batch.images, other)]
-    for own, theirs in zip(found, expected, strict=True):
-        assert own == pytest.approx(theirs, abs=1e-6)
-    statistics = [official.fid_features_to_statistics(features) for features in expected]
-    theirs = official.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
-    ours = metric.distance(*(np.asarray(features, dtype=np.float64) for features in found))
-    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
+    painted = 255 - batch.images
+    fid = load_set_metric("fid", weights_of=str(file), device="cpu")
+    kid = load_set_metric("kid", weights_of=str(file), device="cpu")
+    own, official = fid.features(batch, painted), network(painted)[0]
+    torch.testing.assert_close(own, official)
+    references = fid.features(batch, batch.images)
+    statistics = [fid_features_to_statistics(rows) for rows in (references, own)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    rows = [each.double().numpy() for each in (references, own)]
+    assert fid.distance(*rows) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    official_kid = kid_features_to_metric(references, own, kid_subsets=1, kid_subset_size=6, rng_seed=0, verbose=False)[
+        "kernel_inception_distance_mean"
+    ]
+    assert kid.distance(*rows) == pytest.approx(official_kid, rel=1e-3, abs=1e-6)
+    assert np.isfinite(expected)

@@ -30,7 +30,7 @@ FOLDER: Final = "features"
 SETS: Final = f"{FOLDER}/sets.json"
 LARGEST: Final = 1 << 33
 """Most bytes of a file of features."""
-Rows = Float32[np.ndarray, "_ d"]
+Rows = Float32[np.ndarray, "_ _"]
 
 
 class StoredSet(BaseModel, extra="forbid", frozen=True):
