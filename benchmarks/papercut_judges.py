@@ -32,7 +32,7 @@ from brushbench.imaging.pictures import to_picture
 from brushbench.metrics.distances import Frechet
 from brushbench.metrics.sets import PaperCutFD
 from brushbench.reports.resampling import resampled
-from brushbench.reports.set_values import interval
+from brushbench.reports.set_values import bootstrap_interval
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
 
@@ -96,7 +96,7 @@ class Judges:
         every = np.ones(len(images))
         value = weighted(every, every)
         draws = [weighted(row, row) for block in resampled(len(images), SEED, DRAWS) for row in block]
-        low, high = interval(value, np.array(draws))
+        low, high = bootstrap_interval(value, np.array(draws))
         seen = self._judge.labels(images)[:, : len(KINDS["object"])].argmax(dim=1)
         return [
             f"{float(self._cosine(self._scenes, images).mean()):.1f}",

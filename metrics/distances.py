@@ -21,7 +21,7 @@ CMMD_SCALE = 1000.0
 
 
 @runtime_checkable
-class Weighted(Protocol):
+class Reweighted(Protocol):
     """The distance of two prepared sets."""
 
     def __call__(self, references: Counts, images: Counts) -> float:
@@ -33,12 +33,12 @@ class Weighted(Protocol):
 class Distance(Protocol):
     """Prepares two sets of features."""
 
-    def __call__(self, references: Features, images: Features) -> Weighted:
+    def __call__(self, references: Features, images: Features) -> Reweighted:
         """The distance of these sets as a function of how often each row counts."""
         ...
 
 
-def plain(distance: Distance, references: Features, images: Features) -> float:
+def distance_between(distance: Distance, references: Features, images: Features) -> float:
     """The distance of two sets in which each row counts once."""
     return distance(references, images)(np.ones(len(references)), np.ones(len(images)))
 
@@ -61,7 +61,7 @@ class Frechet:
         self._products = self._references @ self._images.T if few else None
 
     def __call__(self, references: Counts, images: Counts) -> float:
-        """See `Weighted`."""
+        """See `Reweighted`."""
         mean, trace = _moments(self._references, references)
         other, other_trace = _moments(self._images, images)
         shift = float(((mean - other) ** 2).sum())
@@ -127,7 +127,7 @@ class KernelDistance:
         self._scale = scale
 
     def __call__(self, references: Counts, images: Counts) -> float:
-        """See `Weighted`."""
+        """See `Reweighted`."""
         own = self._mean(self._within[0], references) + self._mean(self._within[1], images)
         crossed = float(references @ self._between @ images) / float(references.sum() * images.sum())
         return self._scale * (own - 2 * crossed)

@@ -20,7 +20,7 @@ from brushbench.core.types import Batch
 from brushbench.metrics.alignment import bounding_crop
 from brushbench.metrics.catalogue import CATALOGUE
 from brushbench.metrics.clip import clip_files, clip_of
-from brushbench.metrics.distances import DISTANCES, plain
+from brushbench.metrics.distances import DISTANCES, distance_between
 from brushbench.metrics.features import floor_offset
 from brushbench.metrics.inception import inception_features, inception_file, load_inception
 from brushbench.weights import families, read_family
@@ -85,7 +85,7 @@ class FID:
 
     def distance(self, references: Rows, images: Rows) -> float:
         """The number, as the class describes."""
-        return plain(DISTANCES["fid"], references, images)
+        return distance_between(DISTANCES["fid"], references, images)
 
 
 @final
@@ -133,7 +133,7 @@ class KID:
 
     def distance(self, references: Rows, images: Rows) -> float:
         """The number, as the class describes."""
-        return plain(DISTANCES["kid"], references, images)
+        return distance_between(DISTANCES["kid"], references, images)
 
     @property
     def _fid(self) -> FID:
@@ -185,7 +185,7 @@ class CMMD:
 
     def distance(self, references: Rows, images: Rows) -> float:
         """The number, as the class describes."""
-        return plain(DISTANCES["cmmd"], references, images)
+        return distance_between(DISTANCES["cmmd"], references, images)
 
 
 @final
@@ -233,7 +233,7 @@ class PaperCutFD:
 
     def distance(self, references: Rows, images: Rows) -> float:
         """The number, as the class describes."""
-        return plain(DISTANCES["papercut-fd"], references, images)
+        return distance_between(DISTANCES["papercut-fd"], references, images)
 
     @property
     def _judge(self) -> ConvNextForImageClassification:

@@ -13,7 +13,7 @@ import numpy as np
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.pairing import RunPair, paired_scores
 from brushbench.reports.set_columns import is_of_set, with_sets
-from brushbench.reports.set_values import IN_SET, Prepared, Sets, drawn, interval
+from brushbench.reports.set_values import IN_SET, Prepared, Sets, bootstrap_interval, drawn
 from brushbench.reports.verdicts import FEWEST_OF_ANY
 from brushbench.runs.folder import Run
 from brushbench.runs.scores import Scores, status_column
@@ -88,7 +88,7 @@ def _change(pair: RunPair, info: MetricInfo, sets: Sets, samples: Sequence[str])
         value_a, value_b = a(every, None), b(every, None)
         difference = sign * (value_b - value_a)
         draws = drawn(lambda *counts: sign * (b(*counts) - a(*counts)), [a, b], len(samples))
-        low, high = interval(difference, draws)
+        low, high = bootstrap_interval(difference, draws)
     dataset, split, protocol = pair.place
     where = (dataset, split, protocol, pair.label_a, pair.label_b)
     return SetChange(*where, info, value_a, value_b, difference, low, high, len(samples))

@@ -54,7 +54,7 @@ class SetValue:
         """The value with its 95 % interval, within the metric's range; without ends for fewer than `FEWEST` samples."""
         if not len(self.draws) or self.clusters < FEWEST:
             return Estimate(self.value, math.nan, math.nan, math.nan, math.nan, self.count, self.clusters)
-        low, high = interval(self.value, self.draws)
+        low, high = bootstrap_interval(self.value, self.draws)
         lowest = -math.inf if info.lowest is None else info.lowest
         highest = math.inf if info.highest is None else info.highest
         return Estimate(
@@ -68,7 +68,7 @@ class SetValue:
         )
 
 
-def interval(value: float, draws: Draws) -> tuple[float, float]:
+def bootstrap_interval(value: float, draws: Draws) -> tuple[float, float]:
     """The 95 % interval around a value: as the draws lie around their mean, mirrored."""
     low, high = np.quantile(draws - draws.mean(), [0.025, 0.975])
     return value - float(high), value - float(low)

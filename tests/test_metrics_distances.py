@@ -9,7 +9,7 @@ import pytest
 from scipy import linalg
 
 from brushbench.core.errors import UserError
-from brushbench.metrics.distances import Frechet, cmmd, kid, plain
+from brushbench.metrics.distances import Frechet, cmmd, distance_between, kid
 from brushbench.metrics.ids import inception_discriminative, support_vectors
 
 GOLDEN = Path(__file__).parent / "golden" / "sets"
@@ -37,8 +37,8 @@ def by_sqrtm(real: np.ndarray, fake: np.ndarray) -> float:
 @pytest.mark.parametrize("name", CASES)
 def test_frechet_is_that_of_torch_fidelity(name: str) -> None:
     real, fake = features(name)
-    assert plain(Frechet, real, fake) == pytest.approx(CASES[name]["fid"], abs=1e-6)
-    assert plain(Frechet, fake, real) == pytest.approx(CASES[name]["fid"], abs=1e-6)
+    assert distance_between(Frechet, real, fake) == pytest.approx(CASES[name]["fid"], abs=1e-6)
+    assert distance_between(Frechet, fake, real) == pytest.approx(CASES[name]["fid"], abs=1e-6)
 
 
 @pytest.mark.parametrize("rows", [(300, 250), (30, 40)])
@@ -46,7 +46,7 @@ def test_frechet_is_scipys_root(rows: tuple[int, int]) -> None:
     draw = np.random.default_rng(3)
     mixing = draw.normal(size=(12, 12))
     real, fake = draw.normal(size=(rows[0], 12)) @ mixing + 50, draw.normal(size=(rows[1], 12)) + 50.5
-    assert plain(Frechet, real, fake) == pytest.approx(by_sqrtm(real, fake), rel=1e-9)
+    assert distance_between(Frechet, real, fake) == pytest.approx(by_sqrtm(real, fake), rel=1e-9)
 
 
 @pytest.mark.parametrize("rows", [(40, 40), (4, 5)])
@@ -56,15 +56,15 @@ def test_frechet_of_known_gaussians(rows: tuple[int, int]) -> None:
     real, fake = np.tile(signs, (rows[0], 1)) * [1.0, 2.0], np.tile(signs, (rows[1], 1)) * [3.0, 0.5] + [1.0, 0.0]
     scales = [np.sqrt(len(own) / (len(own) - 1)) for own in (real, fake)]
     first, second = np.array([1.0, 2.0]) * scales[0], np.array([3.0, 0.5]) * scales[1]
-    assert plain(Frechet, real, fake) == pytest.approx(1 + ((first - second) ** 2).sum(), rel=1e-12)
+    assert distance_between(Frechet, real, fake) == pytest.approx(1 + ((first - second) ** 2).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_cmmd_is_the_official_one_in_float64(name: str) -> None:
     real, fake = features(name)
-    assert plain(cmmd, real, fake) == pytest.approx(CASES[name]["cmmd_raw"]["float64"], abs=1e-9)
+    assert distance_between(cmmd, real, fake) == pytest.approx(CASES[name]["cmmd_raw"]["float64"], abs=1e-9)
     official = CASES[name]["cmmd_unit"]
-    found = plain(cmmd, unit(real), unit(fake))
+    found = distance_between(cmmd, unit(real), unit(fake))
     assert found == pytest.approx(official["float64_of_same_float32_rows"], abs=1e-9)
     assert found == pytest.approx(official["float32"], abs=1e-3)
 
@@ -79,7 +79,7 @@ def test_kid_over_the_official_subsets(name: str) -> None:
             draw = np.random.RandomState(settings.get("rng_seed", 2020))
             size = settings["kid_subset_size"]
             found = [
-                plain(kid, *(rows[draw.choice(len(rows), size, replace=False)] for rows in (real, fake)))
+                distance_between(kid, *(rows[draw.choice(len(rows), size, replace=False)] for rows in (real, fake)))
                 for _ in range(settings["kid_subsets"])
             ]
             assert np.mean(found) == pytest.approx(case["mean_if_features_are_float64"], abs=1e-9)
@@ -93,7 +93,7 @@ def test_counts_stand_for_repeated_rows(name: str, distance: Callable[..., Calla
     counts = [draw.integers(0, 3, len(rows)) for rows in (real, fake)]
     repeated = [np.repeat(rows, own, axis=0) for rows, own in zip((real, fake), counts, strict=True)]
     found = distance(real, fake)(*(own.astype(np.float64) for own in counts))
-    assert found == pytest.approx(plain(distance, *repeated), rel=1e-9)
+    assert found == pytest.approx(distance_between(distance, *repeated), rel=1e-9)
 
 
 def test_kid_leaves_out_pairs_of_a_row_with_itself() -> None:
@@ -120,7 +120,7 @@ def test_kid_leaves_out_pairs_of_a_row_with_itself() -> None:
 @pytest.mark.parametrize("distance", [Frechet, cmmd])
 def test_equal_sets_have_no_distance(distance: Callable[..., Callable[..., float]]) -> None:
     real, _ = features("unpaired_200x16_180x16")
-    assert plain(distance, real, real[::-1].copy()) == pytest.approx(0, abs=1e-12)
+    assert distance_between(distance, real, real[::-1].copy()) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["unpaired_200x16_180x16", "paired_150x24"])

@@ -71,7 +71,7 @@ class Features:
         return {name: place for place, name in enumerate(self.ids) if usable[place]}
 
 
-def file_of(name: str) -> str:
+def features_file(name: str) -> str:
     """The file with the features of this name, relative to the run folder."""
     return f"{FOLDER}/{hashlib.sha256(name.encode()).hexdigest()[:16]}.npz"
 
@@ -94,7 +94,7 @@ def write_sets(run: Run, sets: Mapping[str, StoredSet]) -> None:
 
 def read_features(run: Run, name: str) -> Features | None:
     """The features of this name; None if there are none, or if the file is damaged or holds those of another name."""
-    path = run.path / file_of(name)
+    path = run.path / features_file(name)
     if not exists(path):
         return None
     found = capture(_read, path, name)
@@ -125,7 +125,7 @@ def write_features(run: Run, name: str, features: Features) -> None:
         sources=features.sources,
         reasons=np.array(json.dumps(dict(features.reasons))),
     )
-    run.write_file(file_of(name), buffer.getvalue())
+    run.write_file(features_file(name), buffer.getvalue())
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
