@@ -12,13 +12,14 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
             role="reference",
             footnote="autoencoder is the source after a round trip through the VAE, the ceiling of latent methods that "
             "don't blend",
+            ignores_seed=True,
         ),
     ),
     Registered(
         "biharmonic",
         "brushbench.baselines.classical:Biharmonic",
         "biharmonic interpolation (scikit-image)",
-        MethodInfo(role="floor", citation="van der Walt et al. 2014, doi:10.7717/peerj.453"),
+        MethodInfo(role="floor", ignores_seed=True, citation="van der Walt et al. 2014, doi:10.7717/peerj.453"),
     ),
     Registered(
         "blended-latent",
@@ -47,6 +48,7 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
             footnote="copy is the source itself",
             paper_footnote="copy is the source stored as JPEG, like every result: JPEG's ceiling, which fills that "
             "compress well exceed slightly",
+            ignores_seed=True,
         ),
     ),
     Registered(
@@ -65,19 +67,19 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
         "lama",
         "brushbench.baselines.lama:LaMa",
         "LaMa, arXiv:2109.07161: one pass with Fourier convolutions, without captions",
-        MethodInfo(process_wide=True, citation="Suvorov et al., arXiv:2109.07161"),
+        MethodInfo(ignores_seed=True, process_wide=True, citation="Suvorov et al., arXiv:2109.07161"),
     ),
     Registered(
         "mean-fill",
         "brushbench.baselines.classical:MeanFill",
         "the mean colour of the known pixels",
-        MethodInfo(role="floor"),
+        MethodInfo(role="floor", ignores_seed=True),
     ),
     Registered(
         "navier-stokes",
         "brushbench.baselines.classical:NavierStokes",
         "Bertalmio et al. 2001 (OpenCV)",
-        MethodInfo(role="floor", citation="Bertalmio et al. 2001, doi:10.1109/CVPR.2001.990497"),
+        MethodInfo(role="floor", ignores_seed=True, citation="Bertalmio et al. 2001, doi:10.1109/CVPR.2001.990497"),
     ),
     Registered(
         "powerpaint",
@@ -95,6 +97,6 @@ METHODS: tuple[Registered[MethodInfo], ...] = (
         "telea",
         "brushbench.baselines.classical:Telea",
         "fast marching, Telea 2004 (OpenCV)",
-        MethodInfo(role="floor", citation="Telea 2004, doi:10.1080/10867651.2004.10487596"),
+        MethodInfo(role="floor", ignores_seed=True, citation="Telea 2004, doi:10.1080/10867651.2004.10487596"),
     ),
 )

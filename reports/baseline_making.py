@@ -27,7 +27,7 @@ from brushbench.reports.statistics import difference_interval
 from brushbench.runs.features import read_sets
 from brushbench.runs.folder import Run
 from brushbench.runs.looking import changed_images
-from brushbench.runs.record import WEIGHTS
+from brushbench.runs.record import IMPORTED, WEIGHTS, Identity
 from brushbench.runs.scores import read_scores, status_column
 
 SPREAD, RELATIVE = 0.05, 1e-6
@@ -111,7 +111,7 @@ def baseline_of(
     replace the computed ones. Raises `UserError` for unscored runs, for two runs of one method on one split with the
     same seed or with other differences, for reruns of something else, and for metrics that are not scored.
     """
-    chosen = _by_seeds(runs)
+    chosen = by_seeds(runs)
     repeated: dict[RunKey, list[Run]] = {}
     for rerun in reruns:
         if (key := key_of(rerun.record.identity)) not in chosen:
@@ -121,14 +121,14 @@ def baseline_of(
     return with_margins(found, margins) if margins else found
 
 
-def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
+def by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
     """Group the runs by method and split, with one run for each seed."""
     found: dict[RunKey, list[Run]] = {}
     for run in runs:
         same = found.setdefault(key_of(run.record.identity), [])
         for other in same:
             first, second = (each.record.identity for each in (other, run))
-            if first.seed == second.seed or first != second.model_copy(update={"seed": first.seed}):
+            if first.seed == second.seed or first != _under_seed_of(first, second):
                 raise UserError(
                     one_line(
                         f"two runs are {described_key(key_of(first))}: {other.place} and {run.place}; "
@@ -137,6 +137,14 @@ def _by_seeds(runs: Sequence[Run]) -> dict[RunKey, list[Run]]:
                 )
         same.append(run)
     return found
+
+
+def _under_seed_of(first: Identity, second: Identity) -> Identity:
+    """Return the second identity with the seed of the first; images made elsewhere have another digest under it."""
+    own, other = first.method.digests, second.method.digests
+    digests = {**other, IMPORTED: own[IMPORTED]} if IMPORTED in own and IMPORTED in other else other
+    method = second.method.model_copy(update={"digests": digests})
+    return second.model_copy(update={"seed": first.seed, "method": method})
 
 
 def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[str] | None) -> RunBaseline:
@@ -169,7 +177,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
             aligned = numbers([again.get(sample, CHANGED) for sample in samples], info, protocol)
             noise.append(_noise(table[0], aligned))
         deviation = _seed_noise(table)
-        scores = _means(by_seed, table)
+        scores = means_over_seeds(by_seed, table)
         metrics[name] = MetricBaseline(
             version=info.version,
             region=info.region,
@@ -218,7 +226,7 @@ def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray
     return False
 
 
-def _means(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
+def means_over_seeds(by_seed: Sequence[Sequence[Scored]], table: np.ndarray) -> list[Scored]:
     """Return each sample's mean over the seeds that have a score, or the first seed's reason if none has."""
     if len(by_seed) == 1:
         return list(by_seed[0])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from brushbench.core.method_info import ROLES, MethodInfo
 from brushbench.core.registry import dataset_info, method_info
+from brushbench.core.sizes import SIZE
 from brushbench.reports.layout import FEWER as MARK
 from brushbench.reports.mask_sizes import MASK_SIZE
 from brushbench.reports.mean_error import OFFICIAL, is_derived
@@ -48,6 +49,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
         yield f"{seeds}: a sample's scores are averaged first, so intervals and tests are over samples; {COUNTED}"
     if protocol == "paper":
         yield SHARED_NOISE if seeds else ONE_SEED
+    yield from _resized(summary, rows)
     yield from _roles(summary, rows, protocol)
     if rows[FEWER].any():
         yield f"{MARK}: mean lacks samples that other methods have, so not ranked"
@@ -76,6 +78,21 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield from _not_scored(summary)
 
 
+def _resized(summary: Summary, rows: pd.DataFrame) -> Iterator[str]:
+    """Say which rows are of samples that were resized, unless that is what their data set does by default."""
+    sizes: dict[str, list[str]] = {}
+    places = {(str(row["dataset"]), str(row["protocol"]), str(row["method"])) for row in rows.to_dict("records")}
+    for (name, _, protocol, method), record in summary.records.items():
+        size = record.identity.dataset.options.get(SIZE)
+        usual = dataset_info(record.identity.dataset.name).side
+        if (name, protocol, method) in places and size is not None and str(size) != str(usual):
+            sizes.setdefault(str(size), []).append(method)
+    for size, methods in sizes.items():
+        told = size if "x" in size else f"{size}x{size}"
+        whose = "" if len(set(methods)) == len(places) else f" of {', '.join(dict.fromkeys(methods))}"
+        yield f"the samples{whose} are resized to {told} pixels"
+
+
 def counts(rows: pd.DataFrame) -> str:
     """Say how many samples are scored and requested for every method, split and section, as briefly as possible."""
     keys = (SECTION, "split", "method")
@@ -92,6 +109,8 @@ def seeds_note(rows: pd.DataFrame) -> str:
     each = {tuple(map(str, key)): own for key, own in rows.groupby(keys, sort=False)[SEEDS]}
     # A metric may lack a seed.
     seeds = {key: sorted({int(seed) for text in own for seed in text.split(SEPARATOR)}) for key, own in each.items()}
+    # Methods that need one seed alone come last.
+    seeds = dict(sorted(seeds.items(), key=lambda item: -len(item[1])))
     return f"mean over {_briefly({key: _told_seeds(own) for key, own in seeds.items()}, '')}"
 
 

@@ -12,10 +12,13 @@ from brushbench.reports.mask_sizes import MASK_SIZE, MaskShares
 from brushbench.reports.seeds import SEED
 from brushbench.runs.folder import Run
 from brushbench.runs.folders import expand
+from brushbench.runs.record import IMPORTED
 from brushbench.runs.scores import MASK_SHARE, TAG, Scores, note_column, read_scores, status_column
 
 DIGEST = "@"
 """Suffix of the name of whatever a digest identifies."""
+IMAGES = f"{IMPORTED}{DIGEST}"
+"""The digest of images that were made elsewhere."""
 REPEATED = ("run", "dataset", "split", "protocol", "method", "metric")
 """Columns of few different texts, each in very many rows."""
 COLUMNS = ("run", "dataset", "split", "protocol", "method", "sample", "metric", "value", "status", "note")
@@ -171,7 +174,8 @@ def labels_of(runs: Sequence[Run], *, over_seeds: bool = False) -> list[str]:
     """Return method names, with whatever tells the runs of one method on one data set apart, on any split.
 
     Digests are compared between splits with the same kind of masks, as a method may use other weights for another kind.
-    With `over_seeds`, the seed tells no runs apart.
+    With `over_seeds`, the seed tells no runs apart. Images that were made elsewhere have a digest, which is another one
+    under another seed, and so only tells runs of one seed apart.
     """
     facts = [_facts(run) for run in runs]
     keys = [
@@ -186,7 +190,11 @@ def labels_of(runs: Sequence[Run], *, over_seeds: bool = False) -> list[str]:
             name
             for name in own
             if not (over_seeds and name == SEED)
-            and any(other.get(name) != own[name] for other, its in rivals if its == kind or not name.endswith(DIGEST))
+            and any(
+                other.get(name) != own[name]
+                for other, its in rivals
+                if (its == kind or not name.endswith(DIGEST)) and (name != IMAGES or other[SEED] == own[SEED])
+            )
         ]
         labels.append(" ".join([key[0], *(f"{name}={own[name]}" for name in varied)]))
     return labels

@@ -15,8 +15,17 @@ import numpy as np
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.metric_info import IDENTICAL, MetricInfo
-from brushbench.reports.baseline import Baseline, MetricBaseline, RunBaseline, RunKey, changes, described_key, key_of
-from brushbench.reports.baseline_making import capped, numbers, scores_by_metric
+from brushbench.reports.baseline import (
+    Baseline,
+    MetricBaseline,
+    RunBaseline,
+    RunKey,
+    Scored,
+    changes,
+    described_key,
+    key_of,
+)
+from brushbench.reports.baseline_making import by_seeds, capped, means_over_seeds, numbers, scores_by_metric
 from brushbench.reports.statistics import NonInferiority, non_inferiority
 from brushbench.runs.folder import Run
 from brushbench.runs.record import Identity
@@ -90,11 +99,12 @@ def verdict_of(checked: Sequence[Checked]) -> Literal["passed", "failed", "undec
 def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], list[str]]:
     """Compare every run of the baseline with its counterpart; return also the runs that the baseline lacks.
 
-    If a split has one run on either side, these are counterparts whatever their names. Raises `UserError`, with the
-    reason, for runs that cannot be compared: another data set, seed or protocol, another version of a metric, a metric
-    that is not scored, or no run that is in the baseline.
+    Runs that differ only in their seeds are one counterpart: each sample's mean over them is compared. If a split has
+    one method on either side, these are counterparts whatever their names. Raises `UserError`, with the reason, for
+    runs that cannot be compared: another data set, seed or protocol, another version of a metric, a metric that is not
+    scored, or no run that is in the baseline.
     """
-    given = _by_key(runs)
+    given = by_seeds(runs)
     stored = {key_of(run.identity): run for run in baseline.runs}
     for key in stored.keys() - given.keys():
         _check_protocol(key, given, stored)
@@ -107,20 +117,7 @@ def check_runs(runs: Sequence[Run], baseline: Baseline) -> tuple[list[Checked], 
     return checked, [described_key(key) for key in given if key not in stored and key not in names.values()]
 
 
-def _by_key(runs: Sequence[Run]) -> dict[RunKey, Run]:
-    """Index the runs. Raises `UserError` for two runs of one method on one split, as either could be meant."""
-    found: dict[RunKey, Run] = {}
-    for run in runs:
-        key = key_of(run.record.identity)
-        if key in found:
-            raise UserError(
-                one_line(f"two runs are {described_key(key)}: {found[key].place} and {run.place}; give one of them")
-            )
-        found[key] = run
-    return found
-
-
-def _renamed(given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> dict[RunKey, RunKey]:
+def _renamed(given: Mapping[RunKey, Sequence[Run]], stored: Mapping[RunKey, RunBaseline]) -> dict[RunKey, RunKey]:
     """Return the keys in the baseline whose run now has another name."""
     pairs = {}
     for key in stored:
@@ -130,22 +127,22 @@ def _renamed(given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) 
     return pairs
 
 
-def _check_protocol(key: RunKey, given: Mapping[RunKey, Run], stored: Mapping[RunKey, RunBaseline]) -> None:
+def _check_protocol(key: RunKey, given: Mapping[RunKey, Sequence[Run]], stored: Mapping[RunKey, RunBaseline]) -> None:
     for other in given:
         if (other[0], other[1], other[3]) == (key[0], key[1], key[3]) and other not in stored:
             raise UserError(one_line(f"not comparable: {described_key(other)}, but protocol {key[2]} in the baseline"))
 
 
-def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
-    if run is None:
+def _checked(key: RunKey, before: RunBaseline, runs: Sequence[Run] | None) -> Checked:
+    if not runs:
         return Checked(key)
-    _check_identity(key, before, run.record.identity)
-    samples, infos, columns = scores_by_metric(run)
+    for run in runs:
+        _check_identity(key, before, run.record.identity)
+    samples, infos, columns = _scores_over_seeds(key, before, runs)
     lost: dict[str, str] = {}
     added: set[str] = set(samples) - set(before.samples)
     findings = []
     for name, metric in before.metrics.items():
-        _check_metric(key, name, metric, infos)
         after = dict(zip(samples, columns[name], strict=True))
         now = [after.get(sample, NOT_THERE) for sample in before.samples]
         pairs = np.stack([numbers(scores, infos[name], key[2]) for scores in (metric.scores, now)], axis=1)
@@ -162,8 +159,46 @@ def _checked(key: RunKey, before: RunBaseline, run: Run | None) -> Checked:
         found = _finding(name, metric, pairs[finite.all(axis=1)])
         counts = tuple(capped(scores, infos[name], key[2]) for scores in (metric.scores, now))
         findings.append(replace(found, capped=(counts[0], counts[1])))
-    changed = tuple(changes(before.identity, run.record.identity))
+    changed = tuple(changes(before.identity, runs[0].record.identity))
     return Checked(key, tuple(findings), changed, lost, len(added))
+
+
+def _scores_over_seeds(
+    key: RunKey, before: RunBaseline, runs: Sequence[Run]
+) -> tuple[list[str], Mapping[str, MetricInfo], dict[str, list[Scored]]]:
+    """Return samples, metrics and scores of runs under different seeds; a sample needs a score under each of them."""
+    read = [scores_by_metric(run) for run in runs]
+    for _, infos, _ in read:
+        for name, metric in before.metrics.items():
+            _check_metric(key, name, metric, infos)
+    if len(runs) == 1:
+        return read[0]
+    samples = list(dict.fromkeys(sample for own, _, _ in read for sample in own))
+    infos = read[0][1]
+    columns = {}
+    for name in before.metrics:
+        by_seed = [_aligned(samples, own, scores[name]) for own, _, scores in read]
+        means = means_over_seeds(by_seed, np.stack([numbers(each, infos[name], key[2]) for each in by_seed]))
+        lacking = [_lacking(runs, each) for each in zip(*by_seed, strict=True)]
+        columns[name] = [lack or mean for lack, mean in zip(lacking, means, strict=True)]
+    return samples, infos, columns
+
+
+def _aligned(samples: Sequence[str], own: Sequence[str], scores: Sequence[Scored]) -> list[Scored]:
+    known = dict(zip(own, scores, strict=True))
+    return [known.get(sample, NOT_THERE) for sample in samples]
+
+
+def _lacking(runs: Sequence[Run], scores: Sequence[Scored]) -> str:
+    """Return why a sample has no score under some seed; empty if it has one under each."""
+    return next(
+        (
+            f"seed {run.record.identity.seed}: {score}"
+            for run, score in zip(runs, scores, strict=True)
+            if isinstance(score, str) and score != IDENTICAL
+        ),
+        "",
+    )
 
 
 def _finding(name: str, metric: MetricBaseline, pairs: np.ndarray) -> MetricChange:

@@ -31,8 +31,13 @@ def with_names(summary: Summary, names: Names) -> Summary:
     )
 
 
-def run_names(runs: Sequence[Run], names: Names) -> list[str]:
-    """Return what each run is called: the name of its row, with the seed if the row stands for several."""
+def run_names(runs: Sequence[Run], names: Names, *, over_seeds: bool = False) -> list[str]:
+    """Return what each run is called: the name of its row, with the seed if the row stands for several.
+
+    With `over_seeds`, runs that differ only in their seed share the name of their row.
+    """
+    if over_seeds:
+        return [names.of_method(row) for row in labels_of(runs, over_seeds=True)]
     return [
         with_seed(names.of_method(row), run.record.identity.seed)
         if row != label and row in names.texts and label not in names.texts

@@ -121,7 +121,9 @@ class Sets:
             return SetValue(math.nan, np.zeros(0), count, len(ids))
         prepared = [Prepared.of(cast(SetOfRun, found), names, ids) for found, names in parts.values()]
         value = float(np.mean([one(np.ones(len(ids)), None) for one in prepared]))
-        return SetValue(value, drawn(lambda *counts: mean_of(prepared, *counts), prepared, len(ids)), count, len(ids))
+        return SetValue(
+            value, drawn(lambda *counts: mean_over_runs(prepared, *counts), prepared, len(ids)), count, len(ids)
+        )
 
     def note(self, metric: str) -> str:
         """What a reader must know about the values of a metric that were computed so far."""
@@ -166,7 +168,7 @@ class Prepared:
         return self.weighted(references, images)
 
 
-def mean_of(prepared: Sequence[Prepared], counts: Counts, of_references: Counts | None) -> float:
+def mean_over_runs(prepared: Sequence[Prepared], counts: Counts, of_references: Counts | None) -> float:
     """The mean over runs."""
     return float(np.mean([one(counts, of_references) for one in prepared]))
 

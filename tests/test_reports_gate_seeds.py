@@ -56,6 +56,42 @@ def test_an_unchanged_method_passes_under_any_seed_and_a_worse_one_does_not(writ
     assert set(worse) == {"failed"}
 
 
+def test_several_seeds_are_compared_by_their_means(write: Write, brushbench, tmp_path: Path) -> None:
+    baseline = baseline_of([write(seed) for seed in (1, 2, 3)], [], None, {})
+    (checked,), _ = check_runs([write(seed) for seed in (4, 5, 6)], baseline)
+    psnr = next(finding for finding in checked.findings if finding.metric == "psnr")
+    each = {seed: np.array(run_scores(write(seed), "psnr")) for seed in range(1, 7)}
+    change = np.mean([each[4], each[5], each[6]], axis=0) - np.mean([each[1], each[2], each[3]], axis=0)
+    assert psnr.result.mean == pytest.approx(change.mean())
+    assert verdict_of([checked]) == "passed"
+    worse = [write(seed, worse=2 * psnr.baseline.margin) for seed in (4, 5, 6)]
+    assert verdict_of(check_runs(worse, baseline)[0]) == "failed"
+    file = tmp_path / "b.json"
+    assert brushbench("check", *(write(seed).path for seed in (1, 2, 3)), "--write", file)[0] == 0
+    # The same runs in one go: nothing has changed.
+    code, out, err = brushbench("check", *(write(seed).path for seed in (1, 2, 3)), "--against", file)
+    assert code == 0, out + err
+
+
+def test_a_sample_needs_its_score_under_each_seed(write: Write) -> None:
+    baseline = baseline_of([write(seed) for seed in (1, 2)], [], None, {})
+    short = write(3, count=COUNT - 1)
+    (checked,), _ = check_runs([write(4), short], baseline)
+    assert list(checked.lost.values()) == ["seed 3: not scored"]
+    assert verdict_of([checked]) == "failed"
+
+
+def test_seeds_are_refused_beside_a_baseline_of_one_seed_or_beside_other_differences(
+    write: Write, brushbench, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.json"
+    assert brushbench("check", write(1).path, "--write", file)[0] == 0
+    both = brushbench("check", write(1).path, write(2).path, "--against", file)
+    assert_one_line(both, "has seed 2, but the baseline has 1")
+    mixed = brushbench("check", write(1).path, write(1, options={"radius": 3}).path, "--against", file)
+    assert_one_line(mixed, "give one of them, or runs that differ only in their seeds")
+
+
 def run_scores(run: Run, metric: str) -> list[float]:
     from brushbench.runs.scores import read_scores
 

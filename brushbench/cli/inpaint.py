@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from brushbench.cli.options import image_options
+from brushbench.cli.options import image_options, size_named
 from brushbench.cli.results import SOME_FAILED
 from brushbench.cli.screen import SCREEN, Verbosity, verbosity_options
 from brushbench.cli.sections import command, option_in
@@ -23,6 +23,9 @@ _picture, _output = option_in("Picture"), option_in("Output")
 @_picture("--caption", required=True, metavar="TEXT", help="What the inpainted picture shows.")
 @option_in("Method")("--method", required=True, metavar="M", help="Name, or FILE.py:CLASS; see `list methods`.")
 @image_options
+@_picture(
+    "--size", metavar="native|N", help="Inpaint a square of N pixels, or of what the method's models were made for."
+)
 @_output("--output", required=True, metavar="FILE", help="Picture to write: .png, or .jpg, which loses quality.")
 @verbosity_options
 @_output("--force", is_flag=True, help="Replace an existing file.")
@@ -35,7 +38,8 @@ def inpaint_command(image: str, mask: str, caption: str, output: str, force: boo
 
     The picture goes through the code of a run: a size that the method doesn't support is padded by reflection and
     cropped again. The seed of the picture follows from --seed and the image's file name without its suffix, so that
-    the result equals that of a run with --batch-size 1 whose sample has this name as its id.
+    the result equals that of a run with --batch-size 1 whose sample has this name as its id. With --size, the shorter
+    side is scaled to the size, and the middle of the longer one is kept.
     """
     target = _checked(Path(output), (Path(image), Path(mask)), force=force)
     from brushbench.cli.progress import showing_progress
@@ -44,11 +48,12 @@ def inpaint_command(image: str, mask: str, caption: str, output: str, force: boo
         from brushbench.core.options import parse_pairs
         from brushbench.datasets.single import single_sample
         from brushbench.evaluation.inpaint import inpaint
-        from brushbench.evaluation.resolve import load_alone
+        from brushbench.evaluation.resolve import load_alone, resized_alone
         from brushbench.runs.config import RunConfig
 
-        config = RunConfig(**asked | {"options": parse_pairs(asked["options"])})
-        sample = single_sample(Path(image), Path(mask), caption)
+        given = {"options": parse_pairs(asked["options"]), "size": size_named(asked["size"])}
+        config = RunConfig(**asked | given)
+        sample = resized_alone(single_sample(Path(image), Path(mask), caption), config)
         display.loading(one_line(f"loading {config.method}", 200))
         method = load_alone(config)
         display.loading(one_line(f"inpainting {image} with {config.method}", 200))

@@ -3,15 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from brushbench.cli.sections import Decorated, option_in
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from brushbench.core.options import Value
+    from brushbench.evaluation.seeds import Seeds
     from brushbench.runs.config import RunConfig
 
 
 SETS = "fid, kid, cmmd, ..."
+NOT_OF_RUN = ("method", "split", "allow_partial", "log_to", "seeds", "samples")
+"""Options of the commands that aren't those of a single run."""
 
 
 def _stack(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
@@ -31,6 +37,11 @@ data_options = _stack(
     _data("--root", metavar="DIR", help="Folder of the data set. Default: where `doctor` finds it."),
     _data("--data-option", "dataset_options", multiple=True, metavar="K=V", help="An option of the data set."),
     _data("--split", default="inside", show_default=True, metavar="S[,S...]", help="Splits to run."),
+    _data(
+        "--size",
+        metavar="native|N",
+        help="Resize samples to N pixels, or to what the method's models were made for.  [default: as they are]",
+    ),
     _data("--limit", type=int, metavar="N", help="Use only the first N samples."),
     _metric(
         "--protocol",
@@ -106,6 +117,8 @@ method_options = _stack(
     method_choice,
     image_options,
     _computing("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Samples per call."),
+    _method("--seeds", metavar="S,S[,...]", help="Generate every sample under each of these seeds, in OUTPUT/seed=S."),
+    _method("--samples", type=int, metavar="K", help="Short for K seeds: --seed and the next ones."),
     engine_options,
     _computing(
         "--store",
@@ -169,12 +182,40 @@ def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]"
     from brushbench.runs.config import RunConfig, split_names
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])
-    shared = {key: value for key, value in asked.items() if key not in ("method", "split", "allow_partial", "log_to")}
+    shared = {key: value for key, value in asked.items() if key not in NOT_OF_RUN}
     shared["options"] = parse_pairs(asked["options"])
     shared["metric_options"] = metric_options(asked["metrics"], asked["metric_options"], shared.pop("reference", None))
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])
     shared["batch_size"] = _batch_size(asked["batch_size"])
+    shared["size"] = size_named(asked["size"])
     return RunConfig(method=expand_methods(names)[0], **shared), names, splits
+
+
+# None, a number or `native`: what RunConfig takes.
+def size_named(text: str | None) -> Any:
+    """Return the size in a text. Raises `UserError` for a text that is none."""
+    if text is not None and text != "native" and not text.isdecimal():
+        raise UserError(one_line(f"size {text!r}; valid: native, or a number of pixels, such as 512"))
+    return int(text) if text and text.isdecimal() else text
+
+
+# Any: what click has parsed, by option.
+def seeds_asked(asked: dict[str, Any]) -> "Seeds | None":
+    """Return the seeds of `--seeds` or `--samples`; None for the single one of `--seed`.
+
+    Raises `UserError` for invalid seeds, and for options that exclude each other.
+    """
+    from brushbench.evaluation.seeds import parse_seeds, samples
+
+    if asked["seeds"] is None:
+        return None if asked["samples"] is None else samples(asked["samples"], asked["seed"])
+    given = click.get_current_context().get_parameter_source("seed") == ParameterSource.COMMANDLINE
+    if given or asked["samples"] is not None:
+        other = "--seed" if given else "--samples"
+        raise UserError(
+            f"--seeds and {other} are both given; valid: --seeds alone, or --samples with or without --seed"
+        )
+    return parse_seeds(asked["seeds"])
 
 
 def _batch_size(text: str) -> int | str:

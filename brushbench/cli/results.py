@@ -11,6 +11,7 @@ from brushbench.cli.screen import tell
 from brushbench.core.errors import one_line
 from brushbench.core.registry import by_name
 from brushbench.runs.looking import changed_images, looking_once
+from brushbench.runs.seed_folders import home_of, pattern_of
 from brushbench.storage.places import spoken
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 TABLE = "brushbench.reports.commands.report:text_table"
+STYLE = "brushbench.reports.style:Style"
 CONTACT_SHEET = "brushbench.reports.contact_sheet:write_contact_sheet"
 GALLERY, GALLERY_OF = "gallery", "brushbench.reports.commands.gallery:gallery_of"
 """The folder in that of the runs, and what builds it."""
@@ -67,6 +69,11 @@ def add_gallery(runs: "Sequence[Run]", folder: Path, names: object = None) -> No
     click.echo(f"gallery: {by_name(GALLERY_OF)(runs, folder, names)}")
 
 
+def mean_of(seeds: object) -> object:
+    """Return the style of a table with the mean over seeds in one row; None without seeds."""
+    return by_name(STYLE)(seeds="mean") if seeds else None
+
+
 @looking_once()
 def tables(
     runs: "Sequence[Run]",
@@ -82,13 +89,10 @@ def tables(
     generated and this is not allowed.
     """
     failures = list(failure_summary(runs))
-    sheet = by_name(CONTACT_SHEET_NAME)
     if table:
         click.echo(by_name(TABLE)(runs, style) + "\n")
-    for run in runs:
-        click.echo(f"images and scores: {run.place}")
-        if (run.path / sheet).exists():
-            click.echo(f"contact sheet: {spoken(run.path / sheet)}")
+    for line in _places(runs):
+        click.echo(line)
     # A table has this among its notes.
     for run in () if table else runs:
         if count := sum(entry.padded is not None for entry in run.ledger().values()):
@@ -104,6 +108,21 @@ def tables(
     for line in partial:
         click.echo(line, err=True)
     return SOME_FAILED if failures or unscored or changed or partial else 0
+
+
+def _places(runs: "Sequence[Run]") -> Iterator[str]:
+    """Yield where the files of the runs are; the seeds of a method share a line."""
+    sheet = by_name(CONTACT_SHEET_NAME)
+    groups: dict[Path, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(pattern_of(run.path), []).append(run)
+    for pattern, own in groups.items():
+        several = len(own) > 1
+        place = pattern if several else own[0].path
+        seeds = f" (seeds {', '.join(str(home_of(run.path)[1]) for run in own)})" if several else ""
+        yield f"images and scores: {spoken(place)}{seeds}"
+        if any((run.path / sheet).exists() for run in own):
+            yield f"contact sheet{'s' * several}: {spoken(place / sheet)}"
 
 
 def print_changed(runs: "Sequence[Run]") -> bool:

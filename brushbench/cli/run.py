@@ -13,9 +13,10 @@ from brushbench.cli.options import (
     method_options,
     metrics_options,
     partial_option,
+    seeds_asked,
     tracking_option,
 )
-from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, named_metrics, tables
+from brushbench.cli.results import GALLERY, add_contact_sheet, add_gallery, data_line, mean_of, named_metrics, tables
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command, option_in
 from brushbench.cli.study_file import StudyFile, load_study
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from brushbench.cli.progress import Display
     from brushbench.evaluation.methods import LoadedMethod
     from brushbench.evaluation.resolve import Task
+    from brushbench.evaluation.seeds import Seeds
     from brushbench.runs.config import RunConfig
     from brushbench.runs.folder import Run
 
@@ -81,10 +83,11 @@ def _all_jobs(asked: dict[str, Any], *, scored: bool, gallery: bool = False) -> 
         from brushbench.evaluation.grid import ALL, expand_jobs, expand_methods
 
         template, names, splits = asked_for(asked)
+        seeds = seeds_asked(asked)
         jobs = expand_jobs(template, expand_methods(names), splits, lenient=ALL in names)
-        runs = all_done(jobs, display, lenient=ALL in names, scored=scored, log_to=asked["log_to"])
-    requested = named_metrics(template) if scored else ()
-    code = tables(runs, table=scored, requested=requested, allow_partial=asked["allow_partial"])
+        runs = all_done(jobs, display, lenient=ALL in names, scored=scored, log_to=asked["log_to"], seeds=seeds)
+    told = {"requested": named_metrics(template) if scored else (), "allow_partial": asked["allow_partial"]}
+    code = tables(runs, table=scored, **told, style=mean_of(seeds))
     if page:
         add_gallery(runs, page)
     return code
@@ -104,13 +107,15 @@ def all_done(
     headings: Sequence[str] = (),
     scored: bool = True,
     log_to: str | None = None,
+    seeds: "Seeds | None" = None,
 ) -> "list[Run]":
     """Make the runs, showing progress, and draw a contact sheet for each.
 
     Each group of configurations shares one loaded method, or one for each kind of masks that needs its own, and may
     have a heading. A method that cannot be loaded is left out if `lenient`, else an error. All groups share the data
-    set and its options. If not `scored`, images are only generated. Runs are logged to the trackers in `log_to`. What
-    libraries warn of outside the making of a single run becomes a note of every run.
+    set and its options. If not `scored`, images are only generated. Runs are logged to the trackers in `log_to`. With
+    `seeds`, each configuration is made under each of them instead of its own. What libraries warn of outside the making
+    of a single run becomes a note of every run.
     """
     from brushbench.evaluation.evaluate import preflight
     from brushbench.evaluation.resolve import task_of
@@ -123,6 +128,8 @@ def all_done(
             display.loading(_metrics_line(opened.values()))
         tasks = {split: preflight(task) for split, task in opened.items()}
         display.announce(data_line(next(iter(tasks.values()))))
+        if seeds:
+            jobs = _under_seeds(jobs, seeds, tasks, display)
         display.plan([tasks[config.split].requested * (1 + scored) for configs in jobs for config in configs])
         finished = _finished(tasks, jobs, headings, lenient, display, tracking)
         display.loading("drawing contact sheets")
@@ -134,6 +141,20 @@ def all_done(
     for run, _ in finished:
         run.add_notes(notes)
     return [run for run, _ in finished]
+
+
+def _under_seeds(
+    jobs: "Sequence[Sequence[RunConfig]]", seeds: "Seeds", tasks: "Mapping[str, Task]", display: "Display"
+) -> "list[list[RunConfig]]":
+    """Return the configurations under each seed; say which methods draw nothing by chance."""
+    from brushbench.evaluation.seeds import names_ignoring, under_seeds
+
+    if alike := names_ignoring([config for configs in jobs for config in configs]):
+        display.announce(one_line(f"one run instead of {len(seeds.values)}, as no seed changes it: {', '.join(alike)}"))
+    return [
+        [own for config in configs for own in under_seeds(config, seeds, tasks[config.split].dataset)]
+        for configs in jobs
+    ]
 
 
 def _metrics_line(tasks: "Iterable[Task]") -> str:

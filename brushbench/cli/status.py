@@ -16,6 +16,8 @@ from brushbench.cli.sections import choices
 from brushbench.core.capture import Failure, capture
 from brushbench.core.columns import columns
 from brushbench.core.errors import UserError, one_line, unknown
+from brushbench.runs.seed_folders import home_of, pattern_of
+from brushbench.storage.places import spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json")
 HEADS = ("run", "done", "failed", "missing", "per min", "left", "processes", "scored")
+PROCESSES = HEADS.index("processes")
 WORKER_HEADS = ("shard", "host", "process", "since", "state")
 Look = tuple[list["RunStatus"], list[str]]
 """The runs that can be read, and a message for each other run."""
@@ -41,6 +44,7 @@ def status_command(runs: tuple[str, ...], chosen: str, watch: float | None) -> i
     """Say how far runs are and who is at work on them, given run folders or folders that contain them.
 
     It only reads, takes no lock and opens no image, so it can be used at any time on any machine that sees the folder.
+    The seeds that `--seeds` or `--samples` gave a method share a row.
 
     The rate counts the samples whose files were stored in the last 10 minutes, or since the first of the processes at
     work began, if that is shorter; of more than 1000 samples, the last 1000. The time left is the number of missing
@@ -101,8 +105,50 @@ def _until_nothing_is_missing(paths: Sequence[str], seconds: float, show: Callab
 
 
 def _text(found: "Sequence[RunStatus]") -> str:
-    details = [lines for run in found if (lines := list(_details(run, alone=len(found) == 1)))]
-    return "\n\n".join([_fitted([HEADS, *map(_row, found)]), *("\n".join(lines) for lines in details)])
+    groups = seed_groups(found)
+    rows = [_row(own[0]) if len(own) == 1 else _summed_row(pattern, own) for pattern, own in groups.items()]
+    details = [_seed_lines(pattern, own) for pattern, own in groups.items() if len(own) > 1]
+    details += [lines for run in found if (lines := list(_details(run, alone=len(found) == 1)))]
+    return "\n\n".join([_fitted([HEADS, *rows]), *("\n".join(lines) for lines in details)])
+
+
+def seed_groups(found: "Sequence[RunStatus]") -> "dict[Path, list[RunStatus]]":
+    """Group the runs of several seeds of a method, by the place that they share."""
+    homes: dict[Path, list[RunStatus]] = {}
+    for run in found:
+        homes.setdefault(home_of(run.path)[0] / run.path.parent.name / run.path.name, []).append(run)
+    groups = {}
+    for home, own in homes.items():
+        pattern = own[0].path if len(own) == 1 else pattern_of(next(run.path for run in own if run.path != home))
+        groups[pattern] = sorted(own, key=lambda run: run.seed)
+    return groups
+
+
+def _summed_row(pattern: "Path", runs: "Sequence[RunStatus]") -> tuple[str, ...]:
+    """Return the row of a method's seeds together."""
+    rates = [run.per_minute for run in runs if run.per_minute]
+    missing = sum(run.missing for run in runs)
+    states = [_row(run)[PROCESSES] for run in runs]
+    scored = [len(_scored(run)[0]) for run in runs]
+    names = {name for run in runs for name in run.metrics}
+    return (
+        one_line(f"{spoken(pattern)} ({len(runs)} seeds)"),
+        f"{sum(run.done for run in runs)}/{sum(run.requested for run in runs)}",
+        str(sum(run.failed for run in runs)),
+        str(missing),
+        f"{sum(rates):.3g}" if rates else "-",
+        duration(missing / sum(rates) * 60) if rates and missing else "-",
+        ", ".join(dict.fromkeys(state for state in states if state != "-")) or "-",
+        f"{min(scored)} of {len(names)} metrics" if names else "no",
+    )
+
+
+def _seed_lines(pattern: "Path", runs: "Sequence[RunStatus]") -> list[str]:
+    """Say which seeds are done, and how far the others are."""
+    done = [str(run.seed) for run in runs if run.is_complete]
+    others = [f"{run.seed} ({run.done}/{run.requested})" for run in runs if not run.is_complete]
+    told = [f"done: {', '.join(done) or 'none'}", *([f"not done: {', '.join(others)}"] if others else [])]
+    return [one_line(f"seeds of {spoken(pattern)}: {'; '.join(told)}", 2000)]
 
 
 def _details(run: "RunStatus", *, alone: bool) -> Iterator[str]:
@@ -195,6 +241,7 @@ def _state(each: "WorkerStatus") -> str:
 def _record(run: "RunStatus") -> dict[str, object]:
     return {
         "run": run.place,
+        "seed": run.seed,
         "requested": run.requested,
         "done": run.done,
         "failed": run.failed,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from brushbench.cli.options import asked_for
+from brushbench.cli.options import asked_for, seeds_asked
 from brushbench.cli.results import GALLERY, add_gallery, named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
 from brushbench.cli.study_file import StudyFile, naming
@@ -38,7 +38,7 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
         with naming(study.file):
             rows, lenient = _rows(study, asked["method"] if "method" in given else None)
             template, _, splits = asked_for(asked | {"method": rows[0].method})
-            seeds = () if "seed" in given else study.seeds if "seeds" in study.content.run else ()
+            seeds = _seeds(study, asked, given)
             planned = plan_study(template, Study(rows, splits, seeds, _fixed(asked, given), lenient))
         outputs = by_name(PREPARED)(study, rows, splits, seeds)
         jobs = [list(made.configs) for made in planned]
@@ -51,6 +51,17 @@ def run_study(study: StudyFile, asked: dict[str, Any], *, gallery: bool) -> int:
     if page:
         add_gallery(runs, page, outputs.names(runs, planned))
     return code
+
+
+# Any: what click has parsed, by option.
+def _seeds(study: StudyFile, asked: dict[str, Any], given: set[str]) -> tuple[int, ...]:
+    """Return the seeds of the command line, else those of the file; none for a single one in the folders of `run`."""
+    in_file = study.seeds if "seeds" in study.content.run else ()
+    if in_file and not {"seed", "seeds", "samples"} & given:
+        return in_file
+    kept = asked if "samples" in given or "seeds" not in given else asked | {"samples": None}
+    seeds = seeds_asked(kept)
+    return seeds.values if seeds else ()
 
 
 # Any: what click has parsed, by option.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +12,7 @@ from brushbench.cli.option_values import option_values, options_of
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.files import read_toml
 from brushbench.core.plugins.files import plugin_file
-from brushbench.runs.config import split_names
+from brushbench.runs.config import LARGEST_SEED, split_names
 from brushbench.storage.places import folder_here
 from brushbench.storage.urls import url_in
 
@@ -54,6 +54,7 @@ class GalleryPart(_Part):
     output: Text = "gallery"
     link: bool = False
     max_size: int | None = None
+    seeds: Literal["flip", "columns"] = "flip"
     zip: bool = False
 
 
@@ -132,7 +133,8 @@ def read_study(file: Path, command: click.Command) -> StudyFile:
     except ValueError as error:
         raise UserError(one_line(f"{file}: not valid TOML: {error}")) from error
     study = StudyFile(file=file, content=content)
-    return study.model_copy(update={"seeds": _seeds(study), "defaults": _defaults(study, command)})
+    study = study.model_copy(update={"seeds": _seeds(study)})
+    return study.model_copy(update={"defaults": _defaults(study, command)})
 
 
 def _mistake(file: Path, error: ValidationError) -> UserError:
@@ -154,13 +156,18 @@ def _mistake(file: Path, error: ValidationError) -> UserError:
 
 def _seeds(study: StudyFile) -> tuple[int, ...]:
     given = {key: value for key, value in study.content.run.items() if key in ("seed", "seeds")}
+    if "seeds" in given and "samples" in study.content.run:
+        raise UserError(one_line(f"{study.file}: run: seeds and samples are both given; give only one of them"))
     for key, value in given.items():
         seeds = value if isinstance(value, list) and key == "seeds" else [value]
-        if not seeds or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+        whole = [seed for seed in seeds if isinstance(seed, int) and not isinstance(seed, bool)]
+        if not seeds or len(whole) < len(seeds):
             raise UserError(one_line(f"{study.file}: run: {key}: must be a whole number, or for seeds a list of them"))
-        if len(set(seeds)) < len(seeds):
+        if len(set(whole)) < len(whole):
             raise UserError(one_line(f"{study.file}: run: {key}: {seeds} has a seed twice"))
-        return tuple(seeds)
+        if wrong := [seed for seed in whole if not 0 <= seed <= LARGEST_SEED]:
+            raise UserError(one_line(f"{study.file}: run: {key}: {wrong[0]}; valid: 0 to 2**63 - 1"))
+        return tuple(whole)
     return ()
 
 

@@ -13,20 +13,23 @@ from brushbench.cli.options import (
     method_options,
     metrics_options,
     partial_option,
+    seeds_asked,
     tracking_option,
 )
-from brushbench.cli.results import named_metrics, tables
+from brushbench.cli.results import mean_of, named_metrics, tables
 from brushbench.cli.run import all_done, loading_line
 from brushbench.cli.screen import tell, verbosity_options
 from brushbench.cli.sections import command
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.registry import by_name
 from brushbench.runs.looking import looking_once
-from brushbench.storage.places import url_for
+from brushbench.runs.seed_folders import home_of
+from brushbench.storage.places import local, url_for
 
 if TYPE_CHECKING:
     from brushbench.cli.progress import Display
     from brushbench.evaluation.grid import Planned
+    from brushbench.evaluation.seeds import Seeds
     from brushbench.runs.config import RunConfig
     from brushbench.runs.folder import Run
 
@@ -70,17 +73,20 @@ def sweep_command(
     from brushbench.cli.progress import showing_progress
 
     with showing_progress(loading_line(asked)) as display:
-        runs, planned, template = _made(variations, figure, asked, display)
+        seeds = seeds_asked(asked)
+        runs, planned, template = _made(variations, figure, asked, display, seeds)
     with looking_once():
-        code = tables(runs, requested=named_metrics(template), allow_partial=asked["allow_partial"])
-        style = by_name(FIGURE_STYLE)(width or "", font, not no_title)
+        told = {"requested": named_metrics(template), "allow_partial": asked["allow_partial"]}
+        code = tables(runs, **told, style=mean_of(seeds))
+        shared = {"table": mean_of(seeds)} if seeds else {}
+        style = by_name(FIGURE_STYLE)(width or "", font, not no_title, **shared)
         _draw(runs, planned, Path(figure) if figure else _default_file(planned, runs), style)
     return code
 
 
 # Any: what click has parsed, by option.
 def _made(
-    variations: Sequence[str], figure: str | None, asked: dict[str, Any], display: "Display"
+    variations: Sequence[str], figure: str | None, asked: dict[str, Any], display: "Display", seeds: "Seeds | None"
 ) -> "tuple[list[Run], Sequence[Planned], RunConfig]":
     """Make the runs of a sweep; also returns the plan and the configuration that all share."""
     from brushbench.evaluation.grid import blended, parse_variation, plan
@@ -96,18 +102,18 @@ def _made(
     headings = [
         f"{made.method} {' '.join(f'{key}={value}' for key, value in made.setting.items())}" for made in planned
     ]
-    runs = all_done(
-        [made.configs for made in planned], display, lenient=False, headings=headings, log_to=asked["log_to"]
-    )
+    jobs = [made.configs for made in planned]
+    runs = all_done(jobs, display, lenient=False, headings=headings, log_to=asked["log_to"], seeds=seeds)
     return runs, planned, template
 
 
 def _draw(runs: "Sequence[Run]", planned: "Sequence[Planned]", file: Path, style: Any) -> None:
     from brushbench.core.registry import short_name
 
-    owners = [made for made in planned for _ in made.configs]
+    owners = {(local(config.output), short_name(made.method)): made for made in planned for config in made.configs}
     names = {}
-    for run, made in zip(runs, owners, strict=True):
+    for run in runs:
+        made = owners[home_of(run.path)[0], run.path.name]
         (option, value), *others = made.setting.items()
         series = [short_name(made.method), *(f"{key}={other}" for key, other in others), f"by {option}"]
         names[run.place] = by_name(POINT)(" ".join(series), value)

@@ -49,6 +49,8 @@ class DatasetInfo:
     """The family of weights made for it. Empty: each method's default."""
     complement: bool = False
     """Whether the masks of `outside` are the inverted masks of `inside`."""
+    side: int = 0
+    """The sides of all its images by default, if they are squares of one size; 0 otherwise."""
     embedded: bool = False
     """Whether it comes with the suite, without a folder."""
     download: Download | None = None

@@ -9,7 +9,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True, slots=True)
 class MethodInfo:
-    """The facts about one of the suite's own methods; a plug-in's class states only its attribute `role`."""
+    """The facts about one of the suite's own methods; a plug-in's class states its attributes `role` and
+    `ignores_seed`."""
 
     role: Role = "contender"
     """`contender`: it competes. `reference`: it shows what can be reached. `floor`: it shows what needs no model."""
@@ -23,6 +24,9 @@ class MethodInfo:
     """Its name in the tables of the BrushNet paper."""
     citation: str = ""
     """The papers to cite, with arXiv numbers or DOIs."""
+    ignores_seed: bool = False
+    """Whether it draws nothing by chance, so that its images are the same under every seed. A plug-in's class may state
+    an attribute of this name."""
     process_wide: bool = False
     """Whether it changes settings of the whole process while it runs, such as PyTorch's deterministic algorithms.
     Metrics then can't compute in another thread: they could fail, or give other numbers."""

@@ -143,6 +143,13 @@ def role_of_class(name: str, cls: Any) -> Role:
     return cast(Role, role)
 
 
+# Any: the class of a method.
+def ignores_seed(name: str, cls: Any) -> bool:
+    """Tell whether a method's images are the same under every seed, by the catalogue or by its class."""
+    own = method_info(name)
+    return own.ignores_seed if own else getattr(cls, "ignores_seed", False) is True
+
+
 def built_in_version(name: str) -> int:
     """The version of one of the suite's own methods; 1 for any other, as digests identify its code."""
     own = method_info(name)

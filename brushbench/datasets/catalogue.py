@@ -47,6 +47,7 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
             licence="not stated in the files: see the page of Imagen Editor",
             citation="Wang et al., Imagen Editor and EditBench, CVPR 2023, arXiv:2212.06909",
             masks="random",
+            side=512,
             complement=True,
             download=Download(
                 "EditBench",
@@ -72,6 +73,7 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
             licence="Apache-2.0, like the suite",
             citation="this suite",
             weights="papercut",
+            side=128,
             embedded=True,
             primary=("psnr", "mse", "lpips", "papercut-clip"),
             notes=(

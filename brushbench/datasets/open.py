@@ -7,15 +7,20 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
+from brushbench.core.capture import capture
 from brushbench.core.dataset_info import DatasetInfo, MaskKind
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.method_options import stored_options
-from brushbench.core.options import Value, build, checked
+from brushbench.core.options import Value, build, checked, parameters
 from brushbench.core.registry import dataset_info, is_built_in, load_class
+from brushbench.core.sizes import SIZE, checked_size
 from brushbench.core.types import Dataset
 from brushbench.datasets.locate import locate
 from brushbench.datasets.places import looked_in
 from brushbench.datasets.plug_in import open_plug_in
+from brushbench.datasets.resized import resized
+from brushbench.datasets.source import OnDisk
+from brushbench.imaging.images import image_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     """
     found, folder = locate(name, root)
     cls = load_class("dataset", found)
+    size = options.get(SIZE) if resizes(cls) else None
+    options = {key: value for key, value in options.items() if size is None or key != SIZE}
     built = _built_options(found, cls, options)
     if folder is None and dataset_info(found).download:
         raise UserError(
@@ -68,7 +75,26 @@ def open_dataset(name: str | None, root: str | Path | None, split: str, options:
     else:
         data = open_plug_in(found, cls, folder, split, built)
         info = data.info
-    return OpenedDataset(found, folder, data, info, _stored(found, cls, built, options))
+    stored = _stored(found, cls, built, options)
+    if size is None or _has_already(data, info, checked_size(size)):
+        return OpenedDataset(found, folder, data, info, stored)
+    return OpenedDataset(found, folder, resized(data, checked_size(size)), info, {**stored, SIZE: checked_size(size)})
+
+
+# Any: the class of a data set.
+def resizes(cls: Any) -> bool:
+    """Tell whether the suite resizes the samples of a data set, which has no option `size` of its own."""
+    return not hasattr(cls, "Options") or SIZE not in parameters(cls.__name__, cls.Options)
+
+
+def _has_already(data: Dataset, info: DatasetInfo, size: int) -> bool:
+    """Tell whether all images are squares of this size, as far as their files say."""
+    if info.side:
+        return info.side == size
+    if not isinstance(data, OnDisk):
+        return False
+    files = [data.image_file(index) for index in range(len(data))]
+    return all(file is not None and capture(image_size, file) == (size, size) for file in files)
 
 
 def stored_dataset_options(name: str, options: Mapping[str, Value]) -> dict[str, JsonValue]:

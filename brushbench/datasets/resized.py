@@ -1,4 +1,4 @@
-"""Bring samples of any size to one size: the options `size` and `fit` of a folder of one's own."""
+"""Bring samples of any size to one size: `--size`, and the options `size` and `fit` of a folder of one's own."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from pydantic import BeforeValidator
 from torch import Tensor
 
 from brushbench.core.errors import SampleError, UserError
+from brushbench.core.sizes import LARGEST, SMALLEST, checked_size
 from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.source import digest_of_parts, iterate
 from brushbench.imaging.padding import mirrored
 from brushbench.imaging.pictures import resized_image, resized_mask
 
-SMALLEST, LARGEST = 8, 4096
 LANCZOS = Image.Resampling.LANCZOS
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?")
 
@@ -55,6 +55,16 @@ class FolderOptions:
         return int(height or width), int(width)
 
 
+def resized(data: Dataset, size: int) -> "Resized":
+    """A data set whose samples are squares of this size: the shorter side is scaled, and the middle is kept."""
+    return Resized(data, squares(size))
+
+
+def squares(size: int) -> FolderOptions:
+    """The options for squares of a size. Raises `UserError` for a size that isn't valid."""
+    return FolderOptions(size=str(checked_size(size)))
+
+
 @final
 class Resized:
     """A data set with all samples resized to one size: images by a Lanczos filter, masks by nearest neighbours."""
@@ -67,11 +77,11 @@ class Resized:
 
     @property
     def ids(self) -> Sequence[str]:
-        """The ids of the folder's samples."""
+        """The ids, in order."""
         return self._inner.ids
 
     def tags(self) -> Mapping[str, Mapping[str, str]]:
-        """The tags of the folder's samples, by id."""
+        """The tags of every id."""
         return self._inner.tags()
 
     def digest(self) -> str:
@@ -85,12 +95,16 @@ class Resized:
         return iterate(self)
 
     def __getitem__(self, index: int) -> Sample:
-        stored = self._inner[index]
-        image, mask = fitted(stored.image, stored.mask, self._options)
-        if not mask.any():
-            height, width = self._options.target
-            raise SampleError(f"mask is empty at {height}x{width}: there is nothing to inpaint")
-        return Sample(stored.id, image, mask, stored.caption, stored.tags)
+        return resized_sample(self._inner[index], self._options)
+
+
+def resized_sample(sample: Sample, options: FolderOptions) -> Sample:
+    """Resize one sample to the size of the options. Raises `SampleError` if nothing is left of its mask."""
+    image, mask = fitted(sample.image, sample.mask, options)
+    if not mask.any():
+        height, width = options.target
+        raise SampleError(f"mask is empty at {height}x{width}: there is nothing to inpaint")
+    return Sample(sample.id, image, mask, sample.caption, sample.tags)
 
 
 def fitted(

@@ -11,7 +11,7 @@ from brushbench.core.progress import ProgressCallback, silent
 from brushbench.datasets.open import OpenedDataset
 from brushbench.evaluation.cluster.scoring import errand_for
 from brushbench.evaluation.cluster.scoring_work import ScoringOrder
-from brushbench.evaluation.import_images import Imported, import_images
+from brushbench.evaluation.import_images import Imported, find_images, import_images
 from brushbench.evaluation.local import generate_here
 from brushbench.evaluation.methods import LoadedMethod
 from brushbench.evaluation.networks import prepare
@@ -25,6 +25,8 @@ from brushbench.runs.adoption import check_ledger
 from brushbench.runs.config import Engine, RunConfig, split_names
 from brushbench.runs.data import opened_of
 from brushbench.runs.folder import Run
+from brushbench.runs.seed_folders import folder_of
+from brushbench.storage.places import local
 
 
 def run(config: RunConfig, watch: ProgressCallback = silent) -> Run:
@@ -131,7 +133,30 @@ def score_images(
     Returns the run, both sizes of each sample whose image has the wrong one (by id), and the task. The configuration's
     options for inpainting have no effect. Raises `UserError` if no file belongs to a sample.
     """
+    return _scored_images(preflight(task_of(config), keep=True), folder, name, watch)
+
+
+def score_seeds(
+    folders: Mapping[int, Path], name: str, config: RunConfig, watch: ProgressCallback = silent
+) -> list[tuple[Imported, dict[str, str], Task]]:
+    """Score pictures that were made elsewhere under several seeds, as `score_images` does, each seed as a run.
+
+    A run is in the folder that `--seeds` gives its seed. Raises `UserError` before anything is written.
+    """
     task = preflight(task_of(config), keep=True)
+    for folder in folders.values():
+        find_images(folder, task.dataset, config)
+    tasks = {
+        seed: replace(task, config=replace(config, seed=seed, output=folder_of(local(config.output), seed)))
+        for seed in folders
+    }
+    return [_scored_images(tasks[seed], folder, name, watch) for seed, folder in folders.items()]
+
+
+def _scored_images(
+    task: Task, folder: Path, name: str, watch: ProgressCallback
+) -> tuple[Imported, dict[str, str], Task]:
+    config = task.config
     with hearing() as notes:
         imported = import_images(folder, name, task.opened, config)
     imported.run.add_notes([*task.notes, *notes])

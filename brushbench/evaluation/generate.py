@@ -22,6 +22,7 @@ from brushbench.imaging.images import encode_image
 from brushbench.runs.config import Shard
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
+from brushbench.runs.seed_folders import seed_told
 from brushbench.weights.memory import make_room
 
 
@@ -168,7 +169,7 @@ class Generation:
 def stage_of(run: Run) -> str:
     """What is said while a run is generated."""
     identity = run.record.identity
-    return f"generating {identity.method.name}, {identity.dataset.name}/{identity.dataset.split}"
+    return f"generating {identity.method.name}, {identity.dataset.name}/{identity.dataset.split}{seed_told(run.path)}"
 
 
 def decoded_sample(dataset: Dataset, index: int) -> tuple[str, Sample | Failure]:

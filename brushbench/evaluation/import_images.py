@@ -20,10 +20,11 @@ from brushbench.datasets.open import OpenedDataset
 from brushbench.datasets.source import digest_of_parts, images_in
 from brushbench.evaluation.identity import identity_of, provenance_of, run_path
 from brushbench.imaging.images import SUFFIX_OF, encode_image, file_format, is_transparent, read_image
-from brushbench.runs.config import RunConfig
+from brushbench.runs.config import LARGEST_SEED, RunConfig
 from brushbench.runs.folder import Run
 from brushbench.runs.ledger import LedgerEntry
-from brushbench.runs.record import MethodIdentity
+from brushbench.runs.record import IMPORTED, MethodIdentity
+from brushbench.runs.seed_folders import FOLDER
 
 CHUNK = 32
 BLACK, FLAT, SOURCE = "wholly black", "of one colour", "equal to the source"
@@ -62,19 +63,13 @@ def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunCon
 
     Raises `UserError`, before anything is written, if no file belongs to a sample, or if an image has transparency.
     """
-    if not folder.is_dir():
-        raise UserError(one_line(f"no such folder: {folder}; valid: a folder of images named after the samples' ids"))
     check_id(name)
     dataset = opened.data
-    wanted = dataset.ids[: config.limit]
-    found = images_in(folder)
-    images = {sample_id: found.get(one_form(sample_id)) for sample_id in wanted}
-    if not any(images.values()):
-        raise UserError(one_line(f"{folder} has no image for any sample; the first sample's would be {wanted[0]}.png"))
-    _check_opaque(folder, [path for path in images.values() if path])
+    images, found = find_images(folder, dataset, config)
+    wanted = list(images)
     protocol = protocol_named(config.protocol)
     digest = digest_of_parts(part for key, path in images.items() for part in (key.encode(), path))
-    method = MethodIdentity(name=name, options={}, digests={"images": digest})
+    method = MethodIdentity(name=name, options={}, digests={IMPORTED: digest})
     identity = identity_of(config, opened, method, dtype="")
     path, provenance = run_path(config, dataset, name), provenance_of(opened, device="none")
     # A contender whatever its name is: the suite's own method of that name didn't make these images.
@@ -96,6 +91,49 @@ def import_images(folder: Path, name: str, opened: OpenedDataset, config: RunCon
         extra=sorted(path.name for key, path in found.items() if key not in known),
         odd={remark: odd[remark] for remark in REMARKS if remark in odd},
     )
+
+
+def find_images(folder: Path, dataset: Dataset, config: RunConfig) -> tuple[dict[str, Path | None], Mapping[str, Path]]:
+    """Find the image of each requested sample, by id, and all images of the folder, by the form of their names.
+
+    Raises `UserError` if no file belongs to a sample, or if an image has transparency.
+    """
+    if not folder.is_dir():
+        raise UserError(one_line(f"no such folder: {folder}; valid: a folder of images named after the samples' ids"))
+    found = images_in(folder)
+    images = {sample_id: found.get(one_form(sample_id)) for sample_id in dataset.ids[: config.limit]}
+    if not any(images.values()):
+        first = next(iter(images))
+        raise UserError(one_line(f"{folder} has no image for any sample; the first sample's would be {first}.png"))
+    _check_opaque(folder, [path for path in images.values() if path])
+    return images, found
+
+
+def seed_folders_in(folder: Path) -> dict[int, Path]:
+    """The folders of several seeds in a folder of images, by seed: `DIR/1/<id>.png` or `DIR/seed=1/<id>.png`.
+
+    Empty for a folder of images, or one that doesn't exist. Raises `UserError` for seeds beside anything else.
+    """
+    if not folder.is_dir():
+        return {}
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    seeds: dict[int, Path] = {}
+    for path in inside:
+        text = path.name.removeprefix(FOLDER)
+        if text.isascii() and text.isdecimal() and int(text[:20]) <= LARGEST_SEED:
+            if int(text) in seeds:
+                raise UserError(one_line(f"{folder}: {seeds[int(text)].name} and {path.name} are one seed"))
+            seeds[int(text)] = path
+    if not seeds:
+        return {}
+    others = [path.name for path in inside if path not in seeds.values()] + [
+        path.name for path in images_in(folder).values()
+    ]
+    if others:
+        raise UserError(
+            one_line(f"{folder} has {others[0]} beside folders of seeds; valid: a folder for each seed alone")
+        )
+    return dict(sorted(seeds.items()))
 
 
 def _check_opaque(folder: Path, paths: Sequence[Path]) -> None:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from brushbench.core.errors import UserError, one_line
 from brushbench.core.notes import hearing
-from brushbench.core.types import Dataset
+from brushbench.core.sizes import SIZE
+from brushbench.core.types import Dataset, Sample
 from brushbench.datasets.open import OpenedDataset
+from brushbench.datasets.resized import resized_sample, squares
 from brushbench.evaluation.batch_size import automatic_batch
 from brushbench.evaluation.fetch import open_or_fetch
 from brushbench.evaluation.identity import identity_of, identity_of_method, provenance_of, run_path
@@ -16,6 +19,7 @@ from brushbench.runs.config import RunConfig
 from brushbench.runs.record import WEIGHTS, Identity
 from brushbench.storage.places import url_for
 from brushbench.storage.store import Store
+from brushbench.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,30 @@ def task_of(config: RunConfig, *, scored: bool = True, fetch: bool = False) -> T
         Store(url).check()
     fetch = fetch or config.fetch
     with hearing() as notes:
-        opened = open_or_fetch(config.dataset, config.root, config.split, config.dataset_options, fetch=fetch)
+        opened = _opened(config, fetch=fetch)
         setting = setting_of(config, opened)
         selection = select(config.metric_names(), setting, download=fetch or None) if scored else None
     return Task(config, opened, selection, tuple(notes))
+
+
+def _opened(config: RunConfig, *, fetch: bool) -> OpenedDataset:
+    """The data set, with its samples resized if a size is configured."""
+    own = dict(config.dataset_options)
+    sized = own if config.size in (None, "native") else {**own, SIZE: config.size}
+    opened = open_or_fetch(config.dataset, config.root, config.split, sized, fetch=fetch)
+    if config.size != "native":
+        return opened
+    size = native_size_of(config.method, _found(config, opened).weights)
+    config.check_official(size)
+    return open_or_fetch(config.dataset, config.root, config.split, {**own, SIZE: size}, fetch=fetch)
+
+
+def native_size_of(method: str, weights: Weights | None) -> int:
+    """The size of the pictures that a method's models were made for. Raises `UserError` if it is unknown."""
+    if weights is None or (size := weights.size) is None:
+        why = "has no models" if weights is None else "doesn't say for which size its models were made"
+        raise UserError(one_line(f"size=native: {method} {why}; valid: a number of pixels, such as 512"))
+    return size
 
 
 def job_of(task: Task, method: LoadedMethod) -> Job:
@@ -101,7 +125,10 @@ def job_of(task: Task, method: LoadedMethod) -> Job:
 
 def find_configured(task: Task) -> FoundMethod:
     """Find the task's method; unless weights are named, it gets those that suit the data set and its masks."""
-    config, opened = task.config, task.opened
+    return _found(task.config, task.opened)
+
+
+def _found(config: RunConfig, opened: OpenedDataset) -> FoundMethod:
     return find_method(config.method, weights=config.weights, usual=opened.info.weights, masks=opened.masks)
 
 
@@ -118,6 +145,15 @@ def load_alone(config: RunConfig) -> LoadedMethod:
     """Load the configured method for pictures that belong to no data set. Raises `UserError` as `resolve` does."""
     found = find_method(config.method, weights=config.weights)
     return found.load(device=config.device, dtype=config.dtype, options=config.method_options(), compute=config.compute)
+
+
+def resized_alone(sample: Sample, config: RunConfig) -> Sample:
+    """A picture that belongs to no data set, at the configured size. Raises `UserError` if that is unknown."""
+    if config.size is None:
+        return sample
+    found = find_method(config.method, weights=config.weights)
+    size = native_size_of(config.method, found.weights) if config.size == "native" else config.size
+    return resized_sample(sample, squares(size))
 
 
 def setting_of(config: RunConfig, opened: OpenedDataset) -> Setting:

@@ -33,6 +33,7 @@ from brushbench.runs.scores import (
     tag_column,
     write_scores,
 )
+from brushbench.runs.seed_folders import seed_told
 from brushbench.weights.memory import release
 
 CHUNK, GPU_CHUNK = 8, 32
@@ -108,7 +109,7 @@ class Scoring:
     def begin(self, missing: Missing, watch: ProgressCallback) -> Advance:
         """Say that scoring begins; returns what to call as it goes on."""
         method = self._run.record.identity.method.name
-        stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}"
+        stage = f"scoring {method}, {self._dataset.name}/{self._dataset.split}{seed_told(self._run.path)}"
         entries = missing.entries
         return watch(stage, len(entries), len(entries) - sum(len(part.entries) for part in missing.parts))
 

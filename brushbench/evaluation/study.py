@@ -11,6 +11,7 @@ from brushbench.core.method_options import check_options, options_type
 from brushbench.core.options import Value, parameters
 from brushbench.core.registry import load_class, short_name
 from brushbench.evaluation.grid import expand_jobs, safe
+from brushbench.evaluation.seeds import without_seed
 from brushbench.runs.config import RunConfig
 from brushbench.storage.places import local
 
@@ -60,8 +61,9 @@ def plan_study(template: RunConfig, study: Study) -> list[PlannedRow]:
     """Plan the runs without loading a method; options that all rows share go to the methods that have them.
 
     A run is in OUTPUT, as `run` would have it, unless its row has options or the study has seeds: these name a folder
-    below OUTPUT/study, such as `seed=1,scale=0.8`. Raises `UserError` for options that a method doesn't have, for
-    invalid values, and for two rows that are the same run or have one name.
+    below OUTPUT/study, such as `seed=1,scale=0.8`. A method that ignores seeds has the first one alone. Raises
+    `UserError` for options that a method doesn't have, for invalid values, and for two rows that are the same run or
+    have one name.
     """
     methods = list(dict.fromkeys(row.method for row in study.rows))
     shared = expand_jobs(template, methods, study.splits, lenient=study.lenient)
@@ -74,7 +76,8 @@ def plan_study(template: RunConfig, study: Study) -> list[PlannedRow]:
         same = known.setdefault(_identity(config), row)
         if same is not row:
             raise UserError(one_line(f"{row.title()} and {same.title()} are the same run; valid: rows that differ"))
-        places = [(split, seed) for split in study.splits for seed in study.seeds or (template.seed,)]
+        seeds = study.seeds[: 1 if without_seed(row.method) else None] or (template.seed,)
+        places = [(split, seed) for split in study.splits for seed in seeds]
         configs = [
             replace(config, split=split, seed=seed, output=_output(template, setting, seed if study.seeds else None))
             for split, seed in places

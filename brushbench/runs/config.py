@@ -11,11 +11,15 @@ from brushbench.core.metric_info import parted
 from brushbench.core.options import Value
 from brushbench.core.protocol import protocol_named
 from brushbench.core.registry import check_name
+from brushbench.core.sizes import checked_size
 from brushbench.storage.places import url_for
 
 ENGINES = ("local", "ray")
 STORES = ("driver", "shared")
 CLUSTER_ONLY = "workers, store and fetch are options of a cluster; valid with them: engine ray"
+OFFICIAL_SIZE = 512
+"""Pixels of a side of BrushBench's images, for which the official script is written."""
+LARGEST_SEED = 2**63 - 1
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -84,6 +88,9 @@ class RunConfig:
     split: str = "inside"
     dataset_options: Mapping[str, Value] = field(default_factory=dict)
     """The data set's options."""
+    size: int | Literal["native"] | None = None
+    """Pixels of the shorter side to which samples are resized, or `native`: what the method's models were made for.
+    None: the data set's own size. It is stored as the data set's option `size`."""
     weights: str | Path | None = None
     """A family's name, a TOML file, or a folder in diffusers layout. None: the data set's family, or else sd15."""
     options: Mapping[str, Value] = field(default_factory=dict)
@@ -136,11 +143,12 @@ class RunConfig:
             raise UserError(one_line(f"dtype {self.dtype!r}; valid: {', '.join(DTYPES)}"))
         recipe_named(self.compute)
         self._check_engine()
+        self._check_size()
         self._check_output()
         if self.metric_names() == []:
             raise UserError("metrics: the list is empty; name at least one metric, or omit it for the default metrics")
         self.part()
-        if not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed <= LARGEST_SEED:
             raise UserError(f"seed={self.seed}; valid: 0 to 2**63 - 1")
         if self.limit is not None and self.limit < 1:
             raise UserError(f"limit={self.limit}; valid: 1 or more")
@@ -150,6 +158,19 @@ class RunConfig:
             raise UserError("fresh would move the other shards' images away; valid: fresh or a shard, not both")
         if self.max_failures is not None and self.max_failures < 0:
             raise UserError(f"max_failures={self.max_failures}; valid: 0 or more")
+
+    def _check_size(self) -> None:
+        if self.size is None:
+            return
+        if "size" in self.dataset_options:
+            raise UserError("size is given twice; valid: size, or size as an option of the data set")
+        if self.size != "native":
+            self.check_official(checked_size(self.size))
+
+    def check_official(self, size: int) -> None:
+        """Raises `UserError` for a size at which the protocol isn't defined."""
+        if self.protocol == "paper" and size != OFFICIAL_SIZE:
+            raise UserError(f"size={size}: protocol paper is defined for {OFFICIAL_SIZE} pixels only; valid: strict")
 
     def _check_output(self) -> None:
         if (url := url_for(self.output)) is None:

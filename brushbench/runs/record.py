@@ -21,6 +21,8 @@ from brushbench.storage.places import spoken
 SCHEMA_VERSION: Literal[1] = 1
 NAME, NOTES = "run.json", "notes"
 """The file with the record, and the folder with notes that were added where run.json can't be rewritten."""
+IMPORTED = "images"
+"""In the digests of a run whose images were made elsewhere: the digest of these."""
 WEIGHTS = "weights."
 """The prefix, in the provenance, of a method's component whose source is recorded."""
 

@@ -60,6 +60,8 @@ class RunStatus:
     """Samples per minute now; None if no process is at work, or none has finished a sample yet."""
     workers: Sequence[WorkerStatus]
     """All processes, in the order in which they began."""
+    seed: int = 0
+    """The run's seed."""
     metrics: dict[str, int] = field(default_factory=dict)
     """The metrics with scores, each with the number of samples with a score, or a lasting reason for having none."""
 
@@ -126,6 +128,7 @@ class Watched:
             missing=max(0, run.record.asked - len(self._digests)),
             per_minute=_per_minute(run, self._recent, min(starts), newest) if starts else None,
             workers=workers,
+            seed=run.record.identity.seed,
             metrics=_metrics(run, self._digests),
         )
 

@@ -71,6 +71,8 @@ class Family(BaseModel, extra="forbid"):
     """The parts of each method: `base`, its own parts, and replacements for components of the base."""
     masks: dict[MaskKind, dict[str, dict[str, str]]] = {}
     """Replacements for a method's parts, by kind of mask and by method."""
+    size: int | None = None
+    """The size of the pictures that its models were made for, in pixels; None if any size will do, or none is known."""
     defaults: dict[str, str | int | float | bool] = {}
     """Default options of the methods with these models."""
 

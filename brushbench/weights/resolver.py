@@ -33,6 +33,7 @@ from brushbench.weights.family import (
 from brushbench.weights.formats import HALF
 from brushbench.weights.hub import HubFolder
 from brushbench.weights.layouts import Request, reads_of
+from brushbench.weights.native_size import native_size
 from brushbench.weights.repository import Cached
 from brushbench.weights.sources import HUB_ID, Local, Source, digest_of, got, named
 
@@ -112,6 +113,13 @@ class Weights:
     def defaults(self) -> Mapping[str, Value]:
         """Default options for the family's models; empty if the family has no parts for the method."""
         return self._family.defaults if self._family and self._parts() else {}
+
+    @property
+    def size(self) -> int | None:
+        """The size of the pictures that the method's models were made for, in pixels; None if it is unknown."""
+        if self._folder is not None:
+            return native_size(self._folder)
+        return self._family.size if self._family and self._parts() else None
 
     @property
     def family(self) -> str:

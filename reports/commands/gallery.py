@@ -15,6 +15,7 @@ from brushbench.runs.looking import looking_once
 from brushbench.storage.places import folder_here
 
 if TYPE_CHECKING:
+    from brushbench.reports.gallery.build import Seeds
     from brushbench.reports.style import Names, Style
     from brushbench.runs.folder import Run
 
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     "--order", multiple=True, metavar="M,...", help="Methods that come first, in this order; or name, to sort by names."
 )
 @click.option(
+    "--seeds",
+    type=click.Choice(["flip", "columns"]),
+    default="flip",
+    show_default=True,
+    help="Runs that differ only in their seed: one column to flip through, or a column each.",
+)
+@click.option(
     "--style",
     "style_file",
     metavar="FILE.toml",
@@ -49,6 +57,7 @@ def gallery_command(
     root: str | None,
     renames: tuple[str, ...],
     order: tuple[str, ...],
+    seeds: "Seeds",
     style_file: str | None,
 ) -> int:
     """Build a page of all samples with all methods side by side, given run folders or folders that contain them.
@@ -63,9 +72,9 @@ def gallery_command(
         from brushbench.reports.gallery.presented import presented
 
         style = _style(renames, order, style_file)
-        options = GalleryOptions(link, max_size, archive, Path(root) if root else None)
+        options = GalleryOptions(link, max_size, archive, Path(root) if root else None, seeds=seeds)
         found, damaged = given_runs(runs)
-        found, names = presented(found, style)
+        found, names = presented(found, style, over_seeds=seeds == "flip")
         for problem in damaged:
             tell(one_line(f"left out: {problem}"))
         page = build(found, folder, replace(options, names=names), damaged, watch)

@@ -29,7 +29,7 @@ from brushbench.reports.figure_style import FigureStyle
 from brushbench.reports.figures import check_suffix
 from brushbench.reports.formats import render
 from brushbench.reports.frame import labels_of
-from brushbench.reports.gallery.build import GalleryOptions, build
+from brushbench.reports.gallery.build import GalleryOptions, Seeds, build
 from brushbench.reports.gallery.folder import check_folder
 from brushbench.reports.look import BY_NAME
 from brushbench.reports.mean_error import is_derived
@@ -98,9 +98,9 @@ class Outputs:
     style: Style
     """What all tables and figures share; the gallery and the printed table have its names."""
 
-    def names(self, runs: Sequence[Run], planned: Sequence[PlannedRow]) -> Names:
-        """Return what a gallery calls the runs; every seed has a column."""
-        return _named(replace(self.style, seeds="rows"), runs, planned).names((), ())
+    def names(self, runs: Sequence[Run], planned: Sequence[PlannedRow], seeds: Seeds = "flip") -> Names:
+        """Return what a gallery calls the runs, whose seeds share a column or have one each."""
+        return _named(replace(self.style, seeds="mean" if seeds == "flip" else "rows"), runs, planned).names((), ())
 
     def printed_style(self, runs: Sequence[Run], planned: Sequence[PlannedRow], *, over_seeds: bool) -> Style:
         """Return the style of the table that is printed when all runs have ended: the names of the study's rows."""
@@ -117,7 +117,7 @@ class Outputs:
             click.echo(f"{'table' if isinstance(each, TableFile) else 'figure'}: {each.file}")
         if self.gallery:
             folder, options = self.gallery
-            names = self.names(runs, planned)
+            names = self.names(runs, planned, options.seeds)
             with showing_progress() as watch:
                 page = build(runs, folder, replace(options, names=names), watch=watch)
             click.echo(f"gallery: {page}")
@@ -146,7 +146,9 @@ def prepare_study(
     wanted, root = content.gallery, study.defaults.get("root")
     folder = study.beside(wanted.output)
     with naming(f"{study.file}: gallery"):
-        options = GalleryOptions(wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None)
+        options = GalleryOptions(
+            wanted.link, wanted.max_size, wanted.zip, Path(root) if root else None, seeds=wanted.seeds
+        )
         check_folder(folder)
         _check_writable(folder)
     return Outputs(files, (folder, options), style)

@@ -11,11 +11,9 @@ from brushbench.core.files import read_text
 from brushbench.core.registry import short_name
 from brushbench.runs import parts
 from brushbench.runs.folder import Run
-from brushbench.runs.record import DATASET_FILE
+from brushbench.runs.record import DATASET_FILE, IMPORTED
 from brushbench.runs.workers import NAME as WORKERS
 
-IMPORTED = "images"
-"""In the digests of a run whose images were made elsewhere."""
 KEPT = ("--weights", "--device")
 """Options that no identity has, taken from the command that made the run."""
 

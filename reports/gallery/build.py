@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from brushbench.core.errors import UserError, one_line
 from brushbench.core.progress import ProgressCallback, silent
@@ -16,12 +17,14 @@ from brushbench.reports.gallery.page import Head, write_page
 from brushbench.reports.gallery.pictures import Pictures
 from brushbench.reports.gallery.places import Place, places_of
 from brushbench.reports.gallery.rows import PART, Parts, write_rows
+from brushbench.reports.gallery.seeds import seeds_of
 from brushbench.reports.layout import Column, heading
 from brushbench.reports.mask_sizes import MASK_SIZES
 from brushbench.reports.style import Names
 from brushbench.runs.folder import Run
 from brushbench.storage.places import url_of
 
+Seeds = Literal["flip", "columns"]
 STAGE = "gallery"
 SMALLEST = 16
 """Pixels of the longest side that anything can be seen on."""
@@ -41,6 +44,8 @@ class GalleryOptions:
     """The folder of a data set that has moved."""
     names: Names = field(default_factory=Names)
     """What methods and metrics are called, as plain text; empty for their own names."""
+    seeds: Seeds = "flip"
+    """Whether the seeds of a method share a column, to flip through, or have a column each."""
 
     def __post_init__(self) -> None:
         if self.link and self.archive:
@@ -64,8 +69,9 @@ def build(
     """
     if options.link and (far := [run.place for run in runs if url_of(run.path)]):
         raise UserError(one_line(f"--link: a page can't refer to the images in {far[0]}; valid: without --link"))
-    places = places_of(runs, options.root, options.names)
-    tables, reason = tables_of(runs, options.names)
+    over_seeds = options.seeds == "flip"
+    places = places_of(runs, options.root, options.names, over_seeds=over_seeds)
+    tables, reason = tables_of(runs, options.names, over_seeds=over_seeds)
     with opened(target) as folder:
         pictures = Pictures(folder, options.largest, copies=not options.link)
         total = sum(len(place.indices) * (1 + len(place.runs)) for place in places)
@@ -125,6 +131,7 @@ def _about(pictures: Pictures, columns: Mapping[str, Column], places: Sequence[P
         "sizes": sizes,
         "part": PART,
         "usual": usual,
+        "seeds": seeds_of(places),
         "suffix": pictures.suffix(),
     }
     return pictures.folder.put_script("about", "all", about)

@@ -18,6 +18,7 @@ from brushbench.reports.gallery.again import again
 from brushbench.reports.gallery.folder import DATA, Json, key_of
 from brushbench.reports.gallery.pictures import Pictures, full_name
 from brushbench.reports.gallery.places import Place
+from brushbench.reports.gallery.seeds import is_of_any_seed
 from brushbench.reports.roles import role_of
 from brushbench.reports.sample_scores import NOT_SCORED, sample_scores
 from brushbench.runs.folder import Run
@@ -50,8 +51,11 @@ def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Call
     record = f"{DATA}/{RUN}-{key}.json"
     folder.put(record, read_bytes(run.path / "run.json"))
     about = {
+        "key": key,
         "place": place.key,
         "method": label,
+        "seed": str(run.record.identity.seed),
+        "any_seed": is_of_any_seed(place, label, run),
         "role": role_of(run),
         "path": run.place,
         "asked": run.record.asked,
@@ -62,7 +66,7 @@ def write_run(place: Place, label: str, run: Run, pictures: Pictures, tell: Call
         "full": _full(run, shown, pictures),
         "missing": {str(row): [each.status, each.reason] for row, each in enumerate(shown) if not each.key},
         "scores": dict(_scores(run, place.ids)),
-        "more": folder.put_script(MORE, key, _more(place, label, run)),
+        "more": folder.put_script(MORE, key, _more(place, label, key, run)),
     }
     return folder.put_script(RUN, key, about)
 
@@ -121,11 +125,12 @@ def _scores(run: Run, ids: Sequence[str]) -> Iterator[tuple[str, Json]]:
         yield name, {"values": base64.b64encode(values.tobytes()).decode(), "statuses": told, "notes": noted}
 
 
-def _more(place: Place, label: str, run: Run) -> Json:
+def _more(place: Place, label: str, key: str, run: Run) -> Json:
     """Return what only the detail needs: options, seeds, commands, and the tracebacks of what failed."""
     identity = run.record.identity
     protocol, command = protocol_named(identity.protocol), again(run, len(place.opened.data))
     return {
+        "key": key,
         "place": place.key,
         "method": label,
         "options": {key: str(value) for key, value in identity.method.options.items()},

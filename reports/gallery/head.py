@@ -14,6 +14,7 @@ from brushbench.reports.layout import Table
 from brushbench.reports.mean_error import MSE, NAME, is_derived
 from brushbench.reports.renaming import run_names
 from brushbench.reports.roles import role_of
+from brushbench.reports.seeds import with_seed
 from brushbench.reports.style import Names, Style
 from brushbench.reports.tables import TableOptions, make_report
 from brushbench.runs.folder import Run
@@ -37,12 +38,14 @@ def banners(places: Sequence[Place], damaged: Sequence[str]) -> list[Banner]:
     return found + [Banner("data", f"{note}.") for name in names for note in dataset_info(name).notes]
 
 
-def tables_of(runs: Sequence[Run], names: Names) -> tuple[Sequence[Table], str]:
+def tables_of(runs: Sequence[Run], names: Names, *, over_seeds: bool = False) -> tuple[Sequence[Table], str]:
     """Return the report's tables, whose rows are called as the columns of the grid; without any, the reason."""
-    called = dict(zip(labels_of(runs), run_names(runs, names), strict=True))
+    labels = labels_of(runs, over_seeds=over_seeds)
+    called = dict(zip(labels, run_names(runs, names, over_seeds=over_seeds), strict=True))
     renames = {label: [name] for label, name in called.items() if name != label}
     renames |= {name: [names.of(name)] for name in metrics_of(runs) if name in names.texts}
-    report = capture(make_report, runs, TableOptions(style=Style(shared={"rename": renames})))
+    style = Style(shared={"rename": renames}, seeds="mean" if over_seeds else "rows")
+    report = capture(make_report, runs, TableOptions(style=style))
     if isinstance(report, Failure):
         if not report.by_user:
             raise UserError(report.error)
@@ -77,7 +80,9 @@ class Links:
 
 
 def _partial(place: Place) -> Iterator[str]:
-    for label, run in place.runs:
+    columns = [label for label, _ in place.runs]
+    for column, run in place.runs:
+        label = with_seed(column, run.record.identity.seed) if columns.count(column) > 1 else column
         statuses = run.statuses()
         done = list(statuses.values()).count("done")
         failed = len(statuses) - done

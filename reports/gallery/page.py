@@ -12,7 +12,21 @@ from brushbench.reports.layout import Table
 
 SOURCE = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("gallery", "dom", "store", "numbers", "state", "order", "usual", "charts", "cells", "header", "grid", "panel"),
+    *(
+        "gallery",
+        "dom",
+        "store",
+        "seeds",
+        "numbers",
+        "state",
+        "order",
+        "usual",
+        "charts",
+        "cells",
+        "header",
+        "grid",
+        "panel",
+    ),
     *("stage", "facts", "detail", "figure", "blind", "keys"),
 )
 """In the order in which they are run: each uses what stands before it."""

@@ -26,7 +26,7 @@ class Place:
     split: str
     opened: OpenedDataset
     runs: tuple[tuple[str, Run], ...]
-    """Each with the name of its column."""
+    """Each with the name of its column, which several seeds may share."""
     indices: tuple[int, ...]
     """Places in the data set of the samples that any of the runs has something of."""
 
@@ -43,28 +43,36 @@ class Place:
         return [names[index] for index in self.indices]
 
 
-def places_of(runs: Sequence[Run], root: str | Path | None = None, names: Names | None = None) -> list[Place]:
+def places_of(
+    runs: Sequence[Run], root: str | Path | None = None, names: Names | None = None, *, over_seeds: bool = False
+) -> list[Place]:
     """Group the runs. `root` is the folder of a data set that isn't where it was when the runs were made.
 
-    A run is called by its label, unless `names` has another name for it.
+    A run is called by its label, unless `names` has another name for it. With `over_seeds`, runs that differ only in
+    their seed share a name, and a column.
 
     Raises `UserError` for a data set that can't be opened or has changed, and for two runs that would share a column.
     """
     groups: dict[tuple[str, str, DatasetIdentity], list[tuple[str, Run]]] = {}
-    labels = run_names(runs, names or Names())
+    labels = run_names(runs, names or Names(), over_seeds=over_seeds)
     for run, label, dataset in zip(runs, labels, datasets_of(runs), strict=True):
         identity = run.record.identity
         groups.setdefault((dataset, identity.protocol, identity.dataset), []).append((label, run))
-    places = [_place(dataset, protocol, own, root) for (dataset, protocol, _), own in groups.items()]
+    places = [
+        _place(dataset, protocol, own, root, over_seeds=over_seeds) for (dataset, protocol, _), own in groups.items()
+    ]
     return _distinct(places)
 
 
-def _place(dataset: str, protocol: str, own: Sequence[tuple[str, Run]], root: str | Path | None) -> Place:
-    labels: dict[str, Run] = {}
+def _place(
+    dataset: str, protocol: str, own: Sequence[tuple[str, Run]], root: str | Path | None, *, over_seeds: bool
+) -> Place:
+    known: dict[tuple[str, int], Run] = {}
     for label, run in own:
-        if label in labels:
-            raise UserError(one_line(f"two runs are {label} on {dataset}: {labels[label].place} and {run.place}"))
-        labels[label] = run
+        key = label, run.record.identity.seed if over_seeds else 0
+        if key in known:
+            raise UserError(one_line(f"two runs are {label} on {dataset}: {known[key].place} and {run.place}"))
+        known[key] = run
     opened = _opened(own[0][1], root)
     begun = {name for _, run in own for name in run.statuses()}
     indices = tuple(index for index, name in enumerate(opened.data.ids) if name in begun)

@@ -8,12 +8,12 @@ from brushbench.reports.style import Names, Style, chosen
 from brushbench.runs.folder import Run
 
 
-def presented(runs: Sequence[Run], style: Style) -> tuple[list[Run], Names]:
+def presented(runs: Sequence[Run], style: Style, *, over_seeds: bool = False) -> tuple[list[Run], Names]:
     """Return the runs in the order of the columns, and the names of methods and metrics.
 
     Raises `UserError` for names that do not occur.
     """
-    labels = labels_of(runs)
+    labels = labels_of(runs, over_seeds=over_seeds)
     methods = list(dict.fromkeys([*labels, *(label.partition(" ")[0] for label in labels)]))
     names = style.names([*methods, *metrics_of(runs)], methods)
     order = chosen("method of --order", style.order, [*methods, BY_NAME])

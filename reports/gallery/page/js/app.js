@@ -2,9 +2,9 @@
 
 /** Starts the page when all data are there, and draws again what a change of the state concerns. */
 (() => {
-  const { state, store, order, grid, charts, panel, detail, figure, blind, keys, columns } = Gallery;
+  const { state, store, numbers, order, grid, charts, panel, detail, figure, blind, keys, columns } = Gallery;
   /** Changes after which other rows are shown, or in another order. */
-  const ROWS = ["sort", "metric", "a", "b", "reverse", "dataset", "protocol", "split", "mask", "words", "status", "wins", "tags", "range", "region"];
+  const ROWS = ["sort", "metric", "a", "b", "reverse", "dataset", "protocol", "split", "mask", "words", "status", "wins", "tags", "range", "region", "draw"];
   /** Changes after which the same rows look different. */
   const LOOKS = ["ref", "columns", "hidden", "pins", "chips", "size", "selected"];
   let rows = [];
@@ -20,7 +20,14 @@
     charts.draw(candidates);
   }
 
+  /** Use the scores and images of the seed that the state names. */
+  function useSeed() {
+    store.under(state.now.draw);
+    numbers.forget();
+  }
+
   function update(changed) {
+    if (changed.has("draw")) useSeed();
     if (has(changed, ROWS)) drawRows(changed);
     else if (has(changed, LOOKS)) grid.draw(rows, true);
     if (changed.has("theme")) recolour();
@@ -34,6 +41,7 @@
 
   store.finish();
   state.start(columns.usual());
+  useSeed();
   for (const part of [grid, charts, panel, Gallery.stage, detail, figure, blind, keys]) part.start();
   state.listen(update);
   panel.draw(store.rows.length);

@@ -34,7 +34,7 @@
     const row = openRow();
     if (!row) return close();
     const own = ++drawn;
-    const runs = [...row.place.runs.values()];
+    const runs = [...row.place.runs.keys()].map((method) => store.runOf(row, method));
     const loading = runs.map((run) => store.load(run.more));
     const [outline] = await Promise.all([row.error ? "" : store.outlineOf(row), ...loading]);
     // Meanwhile another sample may have been asked for.
@@ -65,6 +65,8 @@
     byId("blink").setAttribute("aria-pressed", String(blink));
     byId("slider").value = state.now.slider;
     byId("detail-select").setAttribute("aria-pressed", String(selected.includes(grid.nameOf(row))));
+    dom.fillSelect(byId("detail-draw"), Gallery.seeds.choices(), state.now.draw);
+    byId("detail-draw-label").hidden = !store.seeds.length;
     const options = facts.methodsOf(row).map((method, at) => [method, `${at + 1} ${method}`]);
     for (const name of ["a", "b"]) dom.fillSelect(byId(`detail-${name}`), options, stage.pair()[name]);
   }
@@ -123,6 +125,7 @@
     group("parts", "part", same(Gallery.PARTS));
     group("gains", "gain", [["1", "×1"], ["4", "×4"], ["16", "×16"]]);
     for (const name of ["a", "b"]) byId(`detail-${name}`).addEventListener("change", (event) => state.change({ [SIDES[name]]: event.target.value }));
+    byId("detail-draw").addEventListener("change", (event) => state.change({ draw: event.target.value, range: [], region: [] }));
     byId("slider").addEventListener("input", () => state.change({ slider: Number(byId("slider").value) }));
     const clicks = {
       previous: () => step(-1), next: () => step(1), blink: toggleBlink, crop: stage.crop,

@@ -33,14 +33,14 @@
 
   /** How one image was made, and how to make it again. */
   function made(row, method) {
-    const run = row.place.runs.get(method);
+    const run = store.runOf(row, method);
     const { details } = run;
     const failure = details.tracebacks[row.at];
     const image = store.image(row, method);
     const options = Object.entries(details.options);
     const facts = [["seed of this image", details.seeds[row.at]], ...Object.entries(details.facts)].filter(([, value]) => value);
     return el("details", { class: "made", open: image.status !== "done" },
-      el("summary", {}, el("strong", { text: method }), ` ${image.reason}`),
+      el("summary", {}, el("strong", { text: method }), store.seeds.length ? ` seed ${run.seed} ` : "", ` ${image.reason}`),
       failure ? el("pre", { class: "traceback", tabindex: "0", text: failure }) : "",
       el("h4", { text: "Options" }), options.length ? pairs(options) : el("p", { class: "note", text: "none" }),
       el("h4", { text: "How it was made" }), pairs(facts),

@@ -2,7 +2,7 @@
 
 /** The keyboard. */
 (() => {
-  const { dom, state, detail, grid, stage, blind } = Gallery;
+  const { dom, state, seeds, detail, grid, stage, blind } = Gallery;
   const PAN = 40;
   const SLIDE = 2;
 
@@ -12,6 +12,8 @@
   const DETAIL = {
     j: () => detail.step(1),
     k: () => detail.step(-1),
+    n: () => seeds.step(1),
+    p: () => seeds.step(-1),
     m: () => detail.cycleOverlay(),
     b: () => detail.toggleBlink(),
     s: () => state.change({ mode: "slider" }),
@@ -31,6 +33,8 @@
   const GRID = {
     j: () => move(1, 0),
     k: () => move(-1, 0),
+    n: () => seeds.step(1),
+    p: () => seeds.step(-1),
     x: () => grid.rows[grid.current()] && grid.toggleSelected(grid.rows[grid.current()]),
     Enter: () => openFocused(),
     Home: () => grid.focus(0, grid.focused.column),
@@ -72,7 +76,7 @@
       move(arrow[1], arrow[0]);
       return true;
     }
-    const isPlain = ["j", "k"].includes(event.key);
+    const isPlain = ["j", "k", "n", "p"].includes(event.key);
     if (!inCells && !isPlain) return false;
     return GRID[event.key] && (GRID[event.key]() ?? true);
   }

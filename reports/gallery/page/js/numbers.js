@@ -129,8 +129,11 @@
     return Number(text) === 0 ? text.replace("-", "") : text;
   }
 
+  /** Forget what was computed, as the scores are those of another seed. */
+  const forget = () => made.clear();
+
   Gallery.numbers = {
-    deviationOf, disagreementOfMethods, disagreementOfMetrics, improvement, isOutlier, percentile, printed, sign,
+    deviationOf, disagreementOfMethods, disagreementOfMetrics, forget, improvement, isOutlier, percentile, printed, sign,
     standardised,
   };
 })();

@@ -11,6 +11,7 @@
     metric: () => Object.entries(store.metrics).map(([name, { heading }]) => [name, heading]),
     a: () => store.methods.map((name) => [name, name]),
     b: () => store.methods.map((name) => [name, name]),
+    draw: () => Gallery.seeds.choices(),
     ref: () => store.methods.map((name) => [name, name]),
     dataset: () => any(placesBy("dataset")),
     protocol: () => any(placesBy("protocol")),
@@ -22,7 +23,7 @@
     theme: () => [["", "as the system"], ["light", "light"], ["dark", "dark"]],
   };
   /** What the brushed part of a chart depends on. */
-  const CHARTED = ["sort", "metric", "a", "b"];
+  const CHARTED = ["sort", "metric", "a", "b", "draw"];
 
   const any = (options) => [["", "any"], ...options];
   const placesBy = (name) => [...new Set([...store.places.values()].map((place) => place[name]))].map((each) => [each, each]);
@@ -37,7 +38,7 @@
     fillSelect(select, SELECTS[name](), state.now[name]);
     select.addEventListener("change", () => changed(name, select.value));
     // A choice of one is none.
-    if (["dataset", "protocol", "split"].includes(name)) select.closest("label").hidden = select.options.length < 3;
+    if (["dataset", "protocol", "split", "draw"].includes(name)) select.closest("label").hidden = select.options.length < 3;
   }
 
   function tagSelect([name, values]) {

@@ -14,12 +14,13 @@
  * @property {number[]} range of the histogram, empty for all
  * @property {number[]} region of the scatter: left, right, low, high
  * @property {string[]} columns in their order; the first `pins` are pinned
+ * @property {string} draw the seed of all runs; empty for the mean over seeds
  * @property {string} open `place:id` of the sample in the detail
  * @property {string} left the detail's A where it isn't that of the grid, whose order must stay; `right` its B
  */
 (() => {
   const TEXTS = ["sort", "metric", "a", "b", "ref", "dataset", "protocol", "split", "mask", "words", "status", "wins",
-    "size", "open", "left", "right", "mode", "overlay", "part", "theme", "pick"];
+    "size", "open", "left", "right", "mode", "overlay", "part", "theme", "pick", "draw"];
   const FLAGS = ["reverse", "blink", "blind"];
   const COUNTS = ["gain", "slider", "seed", "pins", "trial"];
   const LISTS = ["columns", "hidden", "chips", "selected"];

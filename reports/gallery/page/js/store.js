@@ -22,9 +22,13 @@
  * @typedef {Object} Place a data set, protocol and split
  * @property {string} key
  * @property {Row[]} rows
- * @property {Map<string, Run>} runs by method
+ * @property {Run[]} all the runs of every seed
+ * @property {Map<string, Run>} runs by method, those of the chosen seed
  *
  * @typedef {Object} Run what there is of one method on a place
+ * @property {string} key
+ * @property {string} seed
+ * @property {boolean} any_seed whether it stands for every seed
  * @property {string[]} images keys of pictures, by row
  * @property {Object<string, string[]>} missing status and reason, by row
  * @property {Object<string, {values: Float64Array, statuses: Object, notes: Object}>} scores by metric
@@ -40,13 +44,14 @@
     /** The metric that is looked at first, as in `brushbench compare`. */ usual: "",
     /** What the names of full sources end in. */ suffix: ".png",
     tags: new Map(),
+    /** Seeds to flip through, in rising order; empty if every method has one run. @type {string[]} */ seeds: [],
   };
   const waiting = new Map();
   const columns = new Map();
 
   Gallery.data.about = ({ places, ...about }) => {
     Object.assign(store, about);
-    for (const place of places) store.places.set(place.key, { ...place, rows: [], runs: new Map(), outlines: null });
+    for (const place of places) store.places.set(place.key, { ...place, rows: [], all: [], runs: new Map(), outlines: null });
   };
 
   Gallery.data.rows = ({ place, rows }) => {
@@ -56,7 +61,7 @@
 
   Gallery.data.run = (run) => {
     for (const scores of Object.values(run.scores)) scores.values = decoded(scores.values);
-    store.places.get(run.place).runs.set(run.method, run);
+    store.places.get(run.place).all.push(run);
   };
 
   Gallery.data.masks = ({ place, masks }) => {
@@ -64,8 +69,8 @@
     own.outlines = Object.assign(own.outlines ?? Object.create(null), masks);
   };
 
-  Gallery.data.more = ({ place, method, ...more }) => {
-    store.places.get(place).runs.get(method).details = more;
+  Gallery.data.more = ({ place, key, ...more }) => {
+    store.places.get(place).all.find((run) => run.key === key).details = more;
   };
 
   /** @param {string} text 64-bit numbers in base64 @returns {Float64Array} */
@@ -76,8 +81,21 @@
     return new Float64Array(bytes.buffer);
   }
 
+  /** Let every method have its run of a seed; for an empty one, the mean of its scores over all seeds. */
+  function under(seed) {
+    columns.clear();
+    for (const place of store.places.values()) place.runs = Gallery.seeds.runsUnder(place, seed);
+  }
+
+  /** The run whose image is shown: over all seeds, the first one that has an image. @returns {Run|undefined} */
+  function runOf(row, method) {
+    const run = row.place.runs.get(method);
+    return run?.seeds?.find((each) => each.images[row.at]) ?? run?.seeds?.[0] ?? run;
+  }
+
   /** Number the rows and class their masks, when all data are there. */
   function finish() {
+    under("");
     for (const place of store.places.values()) {
       place.rows.forEach((row, at) => Object.assign(row, { at, number: store.rows.push(row) - 1 }));
     }
@@ -132,8 +150,8 @@
    * @returns {{thumb?: string, full?: string, status: string, reason: string}}
    */
   function image(row, method) {
-    const run = row.place.runs.get(method);
-    if (!run) return { status: "absent", reason: "no run" };
+    const run = runOf(row, method);
+    if (!run) return { status: "absent", reason: row.place.all.some((each) => each.method === method) ? "no run with this seed" : "no run" };
     const key = run.images[row.at];
     if (!key) {
       const [status, reason] = run.missing[row.at];
@@ -173,5 +191,5 @@
     return row.place.outlines[row.id] ?? "";
   }
 
-  Gallery.store = Object.assign(store, { finish, given, image, load, outlineOf, values });
+  Gallery.store = Object.assign(store, { finish, given, image, load, outlineOf, runOf, under, values });
 })();

@@ -38,7 +38,7 @@
       columns: [...FIXED, ...store.methods.map(columnOf)], hidden: [], pins: 1, size: "medium", pick: "",
       chips: metrics.slice(0, SHOWN_METRICS), selected: [],
       open: "", left: "", right: "", mode: "slider", overlay: "none", part: "whole", gain: 1, slider: 50, blink: false, view: [],
-      blind: false, seed: 1, trial: 0, theme: "",
+      blind: false, draw: "", seed: 1, trial: 0, theme: "",
     };
   }
 
@@ -50,6 +50,7 @@
     };
     for (const name of ["a", "b", "ref"]) keep(name, store.methods);
     for (const name of ["left", "right"]) keep(name, ["", ...store.methods]);
+    keep("draw", ["", ...store.seeds]);
     keep("metric", Object.keys(store.metrics));
     keep("sort", Object.keys(Gallery.order.SORTS));
     keep("mode", Gallery.MODES.map(([name]) => name));
