@@ -13,7 +13,7 @@ from brushbench import Batch, MetricInfo
 class ColourGap:
     """How far the mean colour of all inpainted pictures is from that of their sources, in levels."""
 
-    region: Literal["painted", "whole"] = "painted"
+    region: Literal["known", "painted", "whole"] = "painted"
 
     @property
     def info(self) -> MetricInfo:
@@ -23,7 +23,7 @@ class ColourGap:
 
     def features(self, batch: Batch, images: torch.Tensor) -> torch.Tensor:
         """The mean colour of each image, float [n, 3]; NaN where the region is empty, which leaves the image out."""
-        counted = batch.masks if self.region == "painted" else torch.ones_like(batch.masks)
+        counted = {"known": ~batch.masks, "painted": batch.masks, "whole": torch.ones_like(batch.masks)}[self.region]
         return (images * counted).double().sum(dim=(2, 3)) / counted.sum(dim=(2, 3))
 
     def distance(self, references: np.ndarray, images: np.ndarray) -> float:

@@ -200,3 +200,28 @@ def test_an_interval_mirrors_the_draws_around_the_value() -> None:
     low, high = bootstrap_interval(5.0, draws)
     assert (low, high) == pytest.approx((5 - (20 - 11), 5 - (10 - 11)))
     assert SetValue(5.0, draws, 9, 9).estimate(load_set_metric("papercut-fd").info).low == 0, "no less than the least"
+
+
+WRONG = """
+from brushbench import MetricInfo
+
+
+class Wrong:
+    info = MetricInfo("wrong", "", higher_is_better=False, region="whole", version="1", scope="set")
+
+    def features(self, batch, images):
+        means = images.double().mean(dim=(2, 3))
+        return means - means.mean(dim=0)
+
+    def distance(self, references, images):
+        return float(images[0, 0])
+"""
+
+
+def test_validate_finds_features_and_distances_that_break_the_contract(brushbench, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG, encoding="utf-8")
+    code, out, err = brushbench("validate", f"{file}:Wrong")
+    assert code == 1
+    assert "features depend on the other images in the batch" in out + err
+    assert "distance() depends on the order of the rows" in out + err
