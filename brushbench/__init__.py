@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from brushbench.datasets.open import load_dataset
     from brushbench.evaluation.evaluate import run, score
     from brushbench.evaluation.methods import load_method
-    from brushbench.evaluation.select_metrics import load_metric
+    from brushbench.evaluation.select_metrics import load_metric, load_set_metric
     from brushbench.imaging import masks
     from brushbench.reports.frame import frame
     from brushbench.runs.config import RunConfig
@@ -34,6 +34,7 @@ __all__ = [
     "load_dataset",
     "load_method",
     "load_metric",
+    "load_set_metric",
     "masks",
     "run",
     "score",
@@ -51,6 +52,7 @@ _HOMES = {
     "load_dataset": "brushbench.datasets.open",
     "load_method": "brushbench.evaluation.methods",
     "load_metric": "brushbench.evaluation.select_metrics",
+    "load_set_metric": "brushbench.evaluation.select_metrics",
     "run": "brushbench.evaluation.evaluate",
     "score": "brushbench.evaluation.evaluate",
 }

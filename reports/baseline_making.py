@@ -24,6 +24,7 @@ from brushbench.reports.baseline import (
 )
 from brushbench.reports.counting import counted, is_capped
 from brushbench.reports.statistics import difference_interval
+from brushbench.runs.features import read_sets
 from brushbench.runs.folder import Run
 from brushbench.runs.looking import changed_images
 from brushbench.runs.record import IMPORTED, WEIGHTS, Identity
@@ -154,6 +155,7 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
     samples, infos, columns = read[0]
     for run, (others, other_infos, _) in zip(runs, read, strict=True):
         _check_alike(first, samples, run, others)
+        _check_scope(run, wanted)
         for name in wanted or infos:
             if name not in other_infos:
                 raise unknown(f"metric of {run.place}", name, other_infos)
@@ -201,6 +203,16 @@ def _run_baseline(runs: Sequence[Run], reruns: Sequence[Run], wanted: Sequence[s
 def _check_alike(first: Run, samples: Sequence[str], run: Run, others: Sequence[str]) -> None:
     if list(others) != list(samples):
         raise UserError(one_line(f"{run.place} has other samples than {first.place}; give runs of the same samples"))
+
+
+def _check_scope(run: Run, wanted: Sequence[str] | None) -> None:
+    """Raise `UserError` for a requested set metric, and warn of one that isn't requested."""
+    names = [name for name in read_sets(run) if wanted is None or name in wanted]
+    told = f"{', '.join(names)}: one number for all images, while a baseline compares image by image"
+    if names and wanted is not None:
+        raise UserError(one_line(f"{told}; valid: metrics that score each image, or `brushbench compare`"))
+    if names:
+        _LOG.warning("%s; left out of the baseline", told)
 
 
 def _has_scores(run: Run, name: str, scores: Sequence[Scored], table: np.ndarray, *, requested: bool) -> bool:

@@ -16,6 +16,7 @@ from jaxtyping import Shaped
 from brushbench.core.errors import UserError, one_line, unknown
 from brushbench.core.metric_info import MetricInfo
 from brushbench.reports.pairing import RunPair, common, differing, paired, paired_scores, pairs_of_both_splits, shared
+from brushbench.reports.set_comparison import SetChange, set_changes
 from brushbench.reports.statistics import (
     ALPHA,
     Clusters,
@@ -125,6 +126,8 @@ class Comparison:
     seed: int
     draws: int
     """Number of draws of the bootstrap."""
+    sets: tuple[SetChange, ...] = ()
+    """The changes of set metrics, each of which has one number for all samples."""
 
 
 Part = tuple[RunPair, Scores, Scores]
@@ -155,9 +158,11 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
         tested = [_Tested.of(parts, name) for name in names]
         results = paired_bootstraps([(one.improved, one.clusters) for one in tested], seed=seed, draws=draws)
         changes += _corrected([one.change(*found) for one, found in zip(tested, results, strict=True)])
-    if not changes:
+    sets, not_compared = set_changes(pairs)
+    remarks += not_compared
+    if not changes and not sets:
         raise UserError(one_line(f"the runs share no metric. {'; '.join(remarks)}"))
-    return Comparison(tuple(changes), tuple(pairs), tuple(dict.fromkeys(remarks)), seed, draws)
+    return Comparison(tuple(changes), tuple(pairs), tuple(dict.fromkeys(remarks)), seed, draws, tuple(sets))
 
 
 def _corrected(changes: Sequence[Change]) -> Iterator[Change]:

@@ -15,11 +15,22 @@ from brushbench.reports.formats.escaping import each_word, markdown, plain, word
 from brushbench.reports.formats.records import csv_of
 from brushbench.reports.layout import Column, heading
 from brushbench.reports.pairing import RunPair
-from brushbench.reports.verdicts import floor_of, primary
+from brushbench.reports.set_comparison import SetChange
+from brushbench.reports.set_values import DRAWS
+from brushbench.reports.verdicts import FEWEST_OF_ANY, floor_of, primary
 
 P_VALUES = "p bootstrap: raw, corrected", "p Wilcoxon: raw, corrected"
 HEADINGS = ("metric", "A", "B", "change (positive = better)", "95 % interval", *P_VALUES, "B is")
 COUNTS = ("better/same/worse", "only A/only B", "detectable")
+SET_HEADINGS = ("metric of the set", "A", "B", "change (positive = better)", "95 % interval", "B is", "images")
+FIELDS = (
+    *("dataset", "split", "protocol", "a", "b", "metric", "higher_is_better", "scale", "mean_a", "mean_b"),
+    *("positive_is", "compared", "difference", "low", "high", "ratio", "ratio_low", "ratio_high"),
+    *("p_bootstrap", "p_wilcoxon", "p_bootstrap_holm", "p_wilcoxon_holm", "family", "verdict", "no_verdict"),
+    *("better", "same", "worse", "detectable", "n_shared", "n_only_a", "n_only_b", "n_neither"),
+    *("n_capped_a", "n_capped_b"),
+)
+"""The fields of a record, in CSV and JSON."""
 Value = str | int | float | bool | None
 
 
@@ -66,19 +77,43 @@ def _told(comparison: Comparison, style: str, escape: Callable[[str], str]) -> s
             disable_numparse=True,
         )
         parts.append(f"{escape(title)}\n\n{table}")
+    for title, rows in groups_of_sets(comparison):
+        table = tabulate(
+            [set_row(change, escape) for change in rows], SET_HEADINGS, tablefmt=style, disable_numparse=True
+        )
+        parts.append(f"{escape(title)}\n\n{table}")
     notes = "\n".join(f"* {escape(note)}" if style == "pipe" else escape(note) for note in comparison_notes(comparison))
     return "\n\n".join([*parts, notes])
 
 
 def groups_of(comparison: Comparison) -> list[tuple[str, list[Change]]]:
     """Return the changes of each pair of runs, with the title of their table."""
-    found = []
-    for _, changes in groupby(comparison.changes, key=lambda one: (one.dataset, one.split, one.protocol, one.a, one.b)):
-        own = list(changes)
-        first = own[0]
-        title = f"A: {first.a}, B: {first.b}; {first.dataset}, {first.split}, protocol {first.protocol}"
-        found.append((title, own))
-    return found
+    return [(title, list(own)) for title, own in groupby(comparison.changes, key=_title)]
+
+
+def groups_of_sets(comparison: Comparison) -> list[tuple[str, list[SetChange]]]:
+    """Return the changes of set metrics of each pair of runs, with the title of their table."""
+    return [(title, list(own)) for title, own in groupby(comparison.sets, key=_title)]
+
+
+def _title(one: Change | SetChange) -> str:
+    return f"A: {one.a}, B: {one.b}; {one.dataset}, {one.split}, protocol {one.protocol}"
+
+
+def set_row(change: SetChange, escape: Callable[[str], str]) -> list[str]:
+    """Return the cells of one set metric, below `SET_HEADINGS`."""
+    column = Column(change.split, "", change.info)
+    told = _number(change.difference, column)
+    interval = f"[{_number(change.low, column)}, {_number(change.high, column)}]"
+    return [
+        escape(heading(change.info, column.name, place=True)),
+        _number(change.value_a, column),
+        _number(change.value_b, column),
+        told if told.startswith("-") else f"+{told}",
+        _known(interval, change.low),
+        f"({change.verdict})" if change.verdict in ("better", "worse") else change.verdict or "-",
+        str(change.count),
+    ]
 
 
 def comparison_row(change: Change, escape: Callable[[str], str]) -> list[str]:
@@ -137,6 +172,8 @@ def _p(value: float) -> str:
 
 def comparison_notes(comparison: Comparison) -> list[str]:
     """Return the notes below all tables."""
+    if not comparison.changes:
+        return [*_set_notes(comparison), *comparison.remarks]
     changes = comparison.changes
     notes = [
         "change: B minus A, signed so that positive is better, over the samples scored on both sides; "
@@ -153,7 +190,16 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     if any(change.neither for change in changes):
         each = {f"{one.info.name} {one.neither}": None for one in changes if one.neither}
         notes.append(f"scored on neither side: {', '.join(each)}")
-    return [*notes, *comparison.remarks]
+    return [*notes, *_set_notes(comparison), *comparison.remarks]
+
+
+def _set_notes(comparison: Comparison) -> Iterator[str]:
+    if comparison.sets:
+        yield (
+            "metric of the set: one number for all images that both sides have, and the 95 % interval of its change by "
+            f"a paired bootstrap over images, {DRAWS} draws; outside the family, not corrected; no verdict below "
+            f"{FEWEST_OF_ANY} images"
+        )
 
 
 def _ratio_notes(changes: Sequence[Change]) -> Iterator[str]:
@@ -188,7 +234,32 @@ def _by_reason(changes: Sequence[Change]) -> dict[str, list[str]]:
 
 
 def _records(comparison: Comparison) -> list[dict[str, Value]]:
-    return [_record(one) for one in comparison.changes]
+    return [*map(_record, comparison.changes), *map(_set_record, comparison.sets)]
+
+
+def _set_record(one: SetChange) -> dict[str, Value]:
+    """Return the fields of `_record` for a set metric; those that only samples have are null."""
+    return {
+        **dict.fromkeys(FIELDS),
+        "dataset": one.dataset,
+        "split": one.split,
+        "protocol": one.protocol,
+        "a": one.a,
+        "b": one.b,
+        "metric": one.info.name,
+        "higher_is_better": one.info.higher_is_better,
+        "scale": one.info.scale,
+        "mean_a": _finite(one.value_a),
+        "mean_b": _finite(one.value_b),
+        "positive_is": "better",
+        "compared": "set",
+        "difference": _finite(one.difference),
+        "low": _finite(one.low),
+        "high": _finite(one.high),
+        "family": 0,
+        "verdict": one.verdict,
+        "n_shared": one.count,
+    }
 
 
 def _record(one: Change) -> dict[str, Value]:

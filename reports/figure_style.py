@@ -122,7 +122,11 @@ def shown_of(runs: Sequence[Run], style: FigureStyle) -> Shown:
     over_seeds = is_over_seeds(style.table.seeds)
     summary = summarise(runs, "", style.table.rows, style.table.splits, over_seeds=over_seeds)
     look = look_of(summary, style.table)
-    metrics = {name: info for name, info in summary.metrics.items() if name in set(summary.tidy["metric"])}
+    metrics = {
+        name: info
+        for name, info in summary.metrics.items()
+        if info.scope == "image" and name in set(summary.tidy["metric"])
+    }
     wanted = chosen("metric", style.metrics, list(metrics)) or list(metrics)
     summary = with_names(summary, look.names)
     order = {method: place for place, method in enumerate(dict.fromkeys(look.ordered(summary.rows)["method"]))}

@@ -63,6 +63,7 @@ def footnotes(summary: Summary, rows: pd.DataFrame, table: str) -> Iterator[str]
     yield from dataset_info(dataset.partition("@")[0]).notes
     if "papercut-clip" in set(rows["metric"]):
         yield STAND_IN
+    yield from (note for metric, note in summary.set_notes.items() if metric in set(rows["metric"]))
     for name, versions in summary.versions.items():
         if name in set(rows["metric"]):
             yield f"{name}: mixed versions ({', '.join(versions)}), whose numbers may differ; score the runs again"

@@ -27,6 +27,8 @@ from brushbench.reports.roles import role_of
 from brushbench.reports.run_notes import RunNote, notes_of
 from brushbench.reports.seeds import SEED, SEEDS, STRATUM, check_distinct, sample_means, sample_values, seeds_in
 from brushbench.reports.selection import selected
+from brushbench.reports.set_columns import is_of_set, with_sets
+from brushbench.reports.set_values import IN_SET, Sets
 from brushbench.reports.statistics import Estimate, balanced
 from brushbench.reports.storage import SplitKey, Stored, stored_of, together
 from brushbench.runs.folder import Run
@@ -78,6 +80,8 @@ class Summary:
     """The tag whose values are the sections; empty for a single section without a name."""
     stored: Mapping[SplitKey, Stored] = field(default_factory=dict)
     """Formats and sizes of each run's images."""
+    set_notes: Mapping[str, str] = field(default_factory=dict)
+    """What a reader must know about each set metric."""
     run_notes: tuple[RunNote, ...] = ()
     """What a reader must know about how the images were made."""
 
@@ -96,7 +100,8 @@ def summarise(
     that differ only in their seed are one row, the mean over samples and seeds (`seeds`). Raises `UserError` if
     two runs would share a row, if none is scored, or if there is no such tag, method or split.
     """
-    everything, all_scores = runs, scores_of(runs)
+    everything, sets = runs, Sets(runs)
+    all_scores = [with_sets(run, own, sets) for run, own in zip(runs, scores_of(runs), strict=True)]
     tidy = frame_of(runs, all_scores, over_seeds=over_seeds, described=bool(by))
     if tidy.empty:
         raise UserError("none of these runs is scored; run `brushbench score RUN` first")
@@ -115,7 +120,7 @@ def summarise(
     tidy = _as_counted(tidy, metrics)
     asked = {run.place: run.record.asked for run in runs} if not by else {}
     places_of = _by_place(everything, labels_of(everything, over_seeds=over_seeds), labels)
-    rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, by), metrics)
+    rows, with_derived = with_psnr_of_mean(_means(tidy, metrics, asked, sets, by), metrics)
     return Summary(
         rows=rows,
         tidy=tidy,
@@ -131,6 +136,7 @@ def summarise(
             place: together(stored_of(everything[one], all_scores[one]) for one in own)
             for place, own in places_of.items()
         },
+        set_notes={name: sets.note(name) for name, info in metrics.items() if is_of_set(info)},
         run_notes=tuple(note for note in notes_of(everything, over_seeds=over_seeds) if note.method in labels),
     )
 
@@ -219,16 +225,29 @@ def _as_counted(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo]) -> pd.Dat
     return tidy.assign(**{"value": values, CAPPED: capped})
 
 
-def _means(tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], by: str) -> pd.DataFrame:
+def _means(
+    tidy: pd.DataFrame, metrics: Mapping[str, MetricInfo], asked: Mapping[str, int], sets: Sets, by: str
+) -> pd.DataFrame:
     records = []
     for key, scores in tidy[[*KEYS, *BEHIND]].groupby(KEYS, sort=False, observed=True):
         place = dict(zip(KEYS, map(str, key), strict=True))
-        estimate = table_interval(sample_values(scores), None, metrics[place["metric"]], place["protocol"])
+        info = metrics[place["metric"]]
+        if is_of_set(info):
+            estimate = sets.value(info.name, _in_set(scores)).estimate(info)
+        else:
+            estimate = table_interval(sample_values(scores), None, info, place["protocol"])
         records.append({**place, **_numbers(scores, estimate, asked)})
     rows = pd.DataFrame(records, columns=[*KEYS, *NUMBERS])
     rows = rows.assign(**{FEWER: _fewer(rows, tidy)})
     # Sections are ordered by name, the unnamed one last; without a tag the order is that of the runs.
     return rows.sort_values(SECTION, key=_section_order, kind="stable") if by else rows
+
+
+def _in_set(scores: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the samples that count in a set, by run."""
+    counting = scores[scores["status"].to_numpy(object) == IN_SET]
+    found = counting.groupby(counting["run"].astype("str"), sort=False)["sample"]
+    return {str(run): list(map(str, samples)) for run, samples in found}
 
 
 def _section_order(sections: pd.Series) -> pd.Series:
@@ -239,7 +258,7 @@ def _section_order(sections: pd.Series) -> pd.Series:
 def _fewer(rows: pd.DataFrame, tidy: pd.DataFrame) -> list[bool]:
     """Tell for each row whether its mean lacks a sample that one of the contenders has in its column."""
     keys = [*GROUP, SECTION, "metric"]
-    kept = tidy["value"].notna() & tidy["method"].isin(set(rows["method"]))
+    kept = (tidy["value"].notna() | (tidy["status"] == IN_SET)) & tidy["method"].isin(set(rows["method"]))
     columns = tidy.loc[kept, keys].groupby(keys, sort=False, observed=True)
     column = columns.ngroup().to_numpy()
     sample = (
@@ -278,7 +297,7 @@ def _numbers(scores: pd.DataFrame, estimate: Estimate, asked: Mapping[str, int])
         "low": estimate.low,
         "high": estimate.high,
         "standard_error": estimate.standard_error,
-        "n_scored": int(scores["value"].notna().sum()) if estimate.count else 0,
+        "n_scored": int((scores["value"].notna() | (scores["status"] == IN_SET)).sum()) if estimate.count else 0,
         "n_asked": sum(max(int(count), asked.get(str(run), 0)) for run, count in rows.items() if count),
         "n_capped": int(scores[CAPPED].sum()),
         "n_identical": int(identical.sum()),

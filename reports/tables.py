@@ -23,6 +23,7 @@ from brushbench.reports.mean_error import is_derived
 from brushbench.reports.published_columns import Beside, measured
 from brushbench.reports.renaming import with_names
 from brushbench.reports.seeds import has_several, is_over_seeds
+from brushbench.reports.set_columns import is_of_set
 from brushbench.reports.style import Names, Notes, Style, separated
 from brushbench.reports.summary import FEWER, SECTION, Summary, both_splits, summarise
 from brushbench.runs.folder import Run
@@ -205,7 +206,7 @@ class _Maker:
             means = dict(zip(ranked["method"], ranked["mean"], strict=True))
             if not self.wanted.significant:
                 marks = by_rank(means, column)
-            elif len(means) > 1 and not is_derived(column.info.name):
+            elif len(means) > 1 and not is_derived(column.info.name) and not is_of_set(column.info):
                 marks = by_significance(means, column, self._scores(place, own))
             else:
                 marks = {}

@@ -96,6 +96,7 @@ def varied_of(summary: Summary) -> list[Varied]:
         varied
         for (dataset, split, protocol, method, metric), rows in _groups(summary.tidy, places)
         if not is_derived(metric)
+        and summary.metrics[metric].scope == "image"
         and (varied := _varied((dataset, split, protocol, method), summary.metrics[metric], rows))
     ]
     if not found:

@@ -34,7 +34,8 @@ def train(parts: tuple[str, ...], work: str, output: str | None, **numbers: int 
 
     Run the same command again to resume. Sheets in the part's folder show its progress.
 
-    Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2.
+    Parts: vae, clip, base, inpainting, brushnet, brushnet_random, controlnet, powerpaint, powerpaint_v2,
+    judge.
     """
     from brushbench.baselines.papercut.recipe import PARTS, SCENES, TrainingContext, check_weights, train_part
 

@@ -66,11 +66,12 @@ def is_empty(seed: int) -> bool:
     return seed % EVERY_EMPTY == EVERY_EMPTY - 1
 
 
-def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
-    """Draw the scenes that aren't in the folder yet, and read all of them."""
-    assert count <= FIRST_SEED
+def draw_corpus(folder: Path, count: int, watch: ProgressCallback, first: int = 0) -> Corpus:
+    """Draw the scenes from seed `first` on that aren't in the folder yet, and read all of them."""
+    last = first + count
+    assert last <= FIRST_SEED
     folder.mkdir(parents=True, exist_ok=True)
-    ranges = [range(start, min(start + PART, count)) for start in range(0, count, PART)]
+    ranges = [range(start, min(start + PART, last)) for start in range(first, last, PART)]
     missing = [seeds for seeds in ranges if not _file(folder, seeds).exists()]
     if missing:
         advance = watch("drawing scenes", len(ranges), len(ranges) - len(missing))
@@ -80,7 +81,7 @@ def draw_corpus(folder: Path, count: int, watch: ProgressCallback) -> Corpus:
     return Corpus(
         torch.from_numpy(np.concatenate([part["images"] for part in parts])),
         torch.from_numpy(np.concatenate([part["masks"] for part in parts])),
-        tuple(training_scene(seed) for seed in range(count)),
+        tuple(training_scene(seed) for seed in range(first, last)),
     )
 
 

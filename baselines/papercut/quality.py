@@ -1,23 +1,20 @@
 """Evaluate the family on the test scenes with the suite's own methods and metrics."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast, final
+from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool
 from tabulate import tabulate
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from brushbench.baselines.papercut.diffusion import GUIDANCE, STEPS, text_to_image
 from brushbench.baselines.papercut.files import load_family
 from brushbench.baselines.papercut.inpainting import FOLDER
-from brushbench.baselines.papercut.world.objects import OBJECTS
-from brushbench.baselines.papercut.world.scene import COLOURS, PLACES, plain_captions
+from brushbench.baselines.papercut.recognition import KINDS, Images, Recognition
 from brushbench.baselines.sd_inpainting import StableDiffusionInpainting, StableDiffusionInpaintingOptions
 from brushbench.baselines.stable_diffusion import to_unit
 from brushbench.core.progress import ProgressCallback
@@ -29,24 +26,8 @@ from brushbench.evaluation.select_metrics import load_metric
 
 SHIPPED = Path(__file__).parent / "weights"
 BATCH = 20
-CHUNK = 256
-"""Number of captions encoded at a time."""
 CHOICES = 50
 SEED = 1234
-KINDS: dict[str, list[str]] = {"object": list(OBJECTS), "colour": list(COLOURS), "place": list(PLACES)}
-Images = UInt8[Tensor, "n 3 h w"]
-
-
-class Judge(Protocol):
-    """The family's CLIP, as its metric provides it."""
-
-    def image_features(self, images: Images) -> Float64[Tensor, "n c"]:
-        """The features of images, normalised to length 1."""
-        ...
-
-    def text_features(self, captions: Sequence[str]) -> Float64[Tensor, "n c"]:
-        """The features of captions, normalised to length 1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +43,21 @@ class Line:
 class Quality:
     """Evaluates a family, in a folder as training writes it, on the first `limit` test scenes.
 
-    The family's CLIP decides what a picture shows: of all objects (or colours, or places), the one whose captions fit
-    best, given the other two. The features of all wordings of a choice are averaged: Radford et al., arXiv:2103.00020,
-    section 3.1.4. A generated picture is right if this agrees with its caption.
+    The family's CLIP decides what a picture shows (`Recognition`); a generated one is right if it agrees with its
+    caption.
     """
 
     def __init__(self, weights: Path, limit: int, watch: ProgressCallback) -> None:
         self._weights = weights
         self._watch = watch
         self._limit = limit
-        self._judge = cast(Judge, load_metric("papercut-clip", checkpoint=str(weights / "clip")))
         self._sd = load_family(weights)
         samples = self._samples("inside")
         self._facts = [sample.tags for sample in samples]
         self._held_out = torch.tensor([facts["combination"] == "held out" for facts in self._facts])
-        self._told = torch.tensor(
-            [[values.index(facts[kind]) for kind, values in KINDS.items()] for facts in self._facts]
-        )
         self._scenes = Batch.of(samples)
-        self._choices = self._features_of_choices()
+        self._recognition = Recognition(weights, samples)
+        self._judge = self._recognition.judge
 
     def lines(self) -> Iterator[Line]:
         """All rows of the table, each as soon as it is ready."""
@@ -161,24 +138,10 @@ class Quality:
 
     def _recognised(self, images: Images) -> dict[str, str]:
         """Cells with the percentage of scenes recognised, and in brackets of scenes with held-out combinations."""
-        features = self._judge.image_features(images)
-        cells = {}
-        for axis, kind in enumerate(KINDS):
-            one, two = (self._told[:, place] for place in range(len(KINDS)) if place != axis)
-            offered = self._choices.movedim(axis, 2)[one, two]
-            right = torch.einsum("nc,nkc->nk", features, offered).argmax(dim=1) == self._told[:, axis]
-            cells[f"{kind}, %"] = f"{_percent(right)} ({_percent(right[self._held_out])})"
-        return cells
-
-    def _features_of_choices(self) -> Float64[Tensor, "objects colours places c"]:
-        captions = [
-            plain_captions((thing, colour, place)) for thing, colour, place in itertools.product(*KINDS.values())
-        ]
-        flat = list(itertools.chain.from_iterable(captions))
-        parts = [flat[start : start + CHUNK] for start in range(0, len(flat), CHUNK)]
-        read = torch.cat([self._judge.text_features(part) for part in parts])
-        means = read.reshape(len(captions), -1, read.shape[1]).mean(dim=1)
-        return normalize(means, dim=1).reshape(*map(len, KINDS.values()), -1)
+        return {
+            f"{kind}, %": f"{_percent(right)} ({_percent(right[self._held_out])})"
+            for kind, right in self._recognition.right(images).items()
+        }
 
 
 def table(lines: Sequence[Line]) -> str:

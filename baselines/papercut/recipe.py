@@ -12,7 +12,7 @@ from tabulate import tabulate
 from transformers import CLIPTokenizer
 
 from brushbench.baselines.checkpoints import load_model, load_tokenizer
-from brushbench.baselines.papercut import brushnet, clip, controlnet, diffusion, inpainting, powerpaint, vae
+from brushbench.baselines.papercut import brushnet, clip, controlnet, diffusion, inpainting, judge, powerpaint, vae
 from brushbench.baselines.papercut.corpus import Corpus, draw_corpus
 from brushbench.baselines.papercut.files import runtime, save_scheduler
 from brushbench.baselines.papercut.latents import EncodedCorpus
@@ -39,6 +39,10 @@ class TrainingContext:
     def corpus(self) -> Corpus:
         """The training scenes."""
         return draw_corpus(self.work / "scenes", self.scenes, self.watch)
+
+    def judge_corpus(self) -> Corpus:
+        """As many other scenes, which no model of the family has seen."""
+        return draw_corpus(self.work / "judge_scenes", self.scenes, self.watch, judge.FIRST_SCENE)
 
     def encoded(self) -> EncodedCorpus:
         """The training scenes with their latents. Raises `UserError` without a trained autoencoder."""
@@ -100,6 +104,11 @@ PARTS: dict[str, PlannedPart] = {
         powerpaint.BRANCH_RECIPE,
         lambda shop: powerpaint.BranchPart(shop.encoded(), shop.output),
         "PowerPaint v2's BrushNet and task tokens; needs base",
+    ),
+    "judge": PlannedPart(
+        judge.RECIPE,
+        lambda shop: judge.JudgePart(shop.judge_corpus(), shop.output),
+        "ConvNeXt, the second judge; from scenes of its own",
     ),
 }
 """All parts in the order of training; each one builds on earlier ones."""

@@ -78,9 +78,9 @@ def _plugged_metrics() -> dict[str, MetricInfo | str]:
     if not names:
         return {}
     from brushbench.core.capture import Failure, capture
-    from brushbench.evaluation.select_metrics import load_metric
+    from brushbench.evaluation.select_metrics import load_any
 
-    loaded = {name: capture(load_metric, name) for name in names}
+    loaded = {name: capture(load_any, name, {}) for name in names}
     return {name: each.error if isinstance(each, Failure) else each.info for name, each in loaded.items()}
 
 

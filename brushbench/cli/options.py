@@ -1,6 +1,6 @@
 """The options that commands share, and how they are parsed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +10,14 @@ from brushbench.cli.sections import Decorated, option_in
 from brushbench.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
+    from brushbench.core.options import Value
     from brushbench.evaluation.seeds import Seeds
     from brushbench.runs.config import RunConfig
+
+
+SETS = "fid, kid, cmmd, ..."
+NOT_OF_RUN = ("method", "split", "allow_partial", "log_to", "seeds", "samples")
+"""Options of the commands that aren't those of a single run."""
 
 
 def _stack(*decorators: Callable[[Decorated], Decorated]) -> Callable[[Decorated], Decorated]:
@@ -138,24 +144,47 @@ metrics_options = _stack(
         metavar="M.K=V",
         help="An option of a metric, such as lpips.net=alex; see `list metrics NAME`.",
     ),
+    _metric(
+        "--reference",
+        metavar="DIR",
+        help="Pictures to compare the images with in metrics of sets (fid, ...). Default: their own sources.",
+    ),
 )
 
 
-NOT_OF_RUN = ("method", "split", "allow_partial", "log_to", "seeds", "samples")
-"""Options of the commands that aren't those of a single run."""
+def metric_options(names: str | None, pairs: Sequence[str], reference: str | None) -> "dict[str, dict[str, Value]]":
+    """Return the options of metrics by name, with the references of all set metrics that are named.
+
+    Raises `UserError` for pairs of another form, and for references without such a metric.
+    """
+    from brushbench.core.metric_info import parted
+    from brushbench.core.options import parameters, parse_metric_pairs
+    from brushbench.core.registry import load_class
+    from brushbench.runs.config import split_names
+
+    found = parse_metric_pairs(pairs)
+    if reference is None:
+        return found
+    bases = [parted(name)[0] for name in split_names(names or "")]
+    sets = [base for base in bases if "reference" in parameters(base, load_class("metric", base))]
+    if not sets:
+        raise UserError(f"--reference has no effect without a metric of sets; valid with it: --metrics {SETS}")
+    for base in sets:
+        found.setdefault(base, {}).setdefault("reference", reference)
+    return found
 
 
 # Any: what click has parsed, by option.
 def asked_for(asked: dict[str, Any]) -> "tuple[RunConfig, list[str], list[str]]":
     """Return the configuration that all runs share, with the first method; the methods as named; and the splits."""
-    from brushbench.core.options import parse_metric_pairs, parse_pairs
+    from brushbench.core.options import parse_pairs
     from brushbench.evaluation.grid import expand_methods
     from brushbench.runs.config import RunConfig, split_names
 
     names, splits = split_names(asked["method"]), split_names(asked["split"])
     shared = {key: value for key, value in asked.items() if key not in NOT_OF_RUN}
     shared["options"] = parse_pairs(asked["options"])
-    shared["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    shared["metric_options"] = metric_options(asked["metrics"], asked["metric_options"], shared.pop("reference", None))
     shared["dataset_options"] = parse_pairs(asked["dataset_options"])
     shared["batch_size"] = _batch_size(asked["batch_size"])
     shared["size"] = size_named(asked["size"])

@@ -39,10 +39,10 @@ def columns_of(names: "Iterable[str]", options: "Mapping[str, Mapping[str, Value
     """Return the names of metrics in the table of scores; a metric from a file has a name of its own."""
     from brushbench.core.metric_info import parted
     from brushbench.core.plugins.files import plugin_file
-    from brushbench.evaluation.select_metrics import load_metric
+    from brushbench.evaluation.select_metrics import load_any
 
     return [
-        load_metric(name, **options.get(base, {})).info.name if plugin_file(base := parted(name)[0]) else name
+        load_any(name, options.get(base, {})).info.name if plugin_file(base := parted(name)[0]) else name
         for name in names
     ]
 

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from brushbench.cli.options import (
     data_options,
     engine_options,
+    metric_options,
     metrics_options,
     partial_option,
     size_named,
@@ -46,14 +47,14 @@ if TYPE_CHECKING:
 @verbosity_options
 def score_command(runs: tuple[str, ...], images: str | None, name: str, allow_partial: bool, **asked: Any) -> int:
     """Score run folders, or images made elsewhere (--images), and print a table."""
-    from brushbench.core.options import parse_metric_pairs, parse_pairs
+    from brushbench.core.options import parse_pairs
     from brushbench.runs.config import split_names
 
     if bool(runs) == bool(images):
         raise UserError("score needs either run folders or --images DIR")
     if runs:
         _check_only_of_runs()
-    asked["metric_options"] = parse_metric_pairs(asked["metric_options"])
+    asked["metric_options"] = metric_options(asked["metrics"], asked["metric_options"], asked.pop("reference"))
     asked["dataset_options"] = parse_pairs(asked["dataset_options"])
     asked["size"] = size_named(asked["size"])
     log_to: str | None = asked.pop("log_to")
@@ -133,12 +134,23 @@ def _score_runs(
 def _check_only_of_runs() -> None:
     """Raise `UserError` for an option without effect on a run folder, which has its own options."""
     context = click.get_current_context()
-    valid = ("runs", "root", "metrics", "metric_options", "engine", "workers", "fetch", "allow_partial", "log_to")
+    valid = (
+        "runs",
+        "root",
+        "metrics",
+        "metric_options",
+        "reference",
+        "engine",
+        "workers",
+        "fetch",
+        "allow_partial",
+        "log_to",
+    )
     options = [option for option in context.command.params if option.name not in (*valid, "images", "help")]
     for option in options:
         source = context.get_parameter_source(str(option.name))
         if source not in (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
             raise UserError(
                 f"{option.opts[0]} has no effect on a RUN, which has its own options; valid with it: --root, "
-                "--metrics, --metric-option, --engine, --workers, --fetch, --allow-partial, --log-to"
+                "--metrics, --metric-option, --reference, --engine, --workers, --fetch, --allow-partial, --log-to"
             )

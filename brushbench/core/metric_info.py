@@ -10,6 +10,7 @@ REGIONS: tuple[Region, ...] = get_args(Region)
 ScoredRegion = Region | Literal["border"]
 """The regions that a metric can score, including the pixels along the border of the mask."""
 Compared = Literal["difference", "ratio"]
+Scope = Literal["image", "set"]
 IDENTICAL = "identical"
 NOTHING = "nothing to score"
 HOLDING = ("", IDENTICAL, NOTHING)
@@ -46,6 +47,8 @@ class MetricInfo:
     """The largest possible value, where intervals end; None if there is none."""
     compared: Compared = "difference"
     """How two methods are compared: by the mean difference, or by the ratio of the geometric means."""
+    scope: Scope = "image"
+    """Whether each image has a score, or only a set of images has one."""
 
     def same_numbers(self, other: "MetricInfo") -> bool:
         """Tell whether both give the same number for the same pixels."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 
 from brushbench.core.errors import UserError
@@ -125,6 +126,44 @@ class Metric(Protocol):
 
     def __call__(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float64[Tensor, " n"]:
         """One number per image. A number that isn't finite means *not scored*: see `metric_info.unscored`."""
+        ...
+
+
+@runtime_checkable
+class SetMetric(Protocol):
+    """Compares a set of images with a set of references by what a network sees in them; gives one number for both."""
+
+    @property
+    def info(self) -> MetricInfo:
+        """Name, unit, direction, region, version; its scope is `set`."""
+        ...
+
+    def features(self, batch: Batch, images: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """The features of each image, which depend on no other. A row that isn't finite is left out of the set."""
+        ...
+
+    def distance(self, references: Float64[np.ndarray, "m d"], images: Float64[np.ndarray, "n d"]) -> float:
+        """The number, from the features of both sets, of at least two images each; it doesn't depend on their order."""
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A set metric whose features other metrics compute as well."""
+
+    @property
+    def network(self) -> str:
+        """Name of the features, with the digest of the weights and the region: equal names stand for equal features."""
+        ...
+
+
+@runtime_checkable
+class Referring(Protocol):
+    """A set metric that can be given references other than the data set's own images."""
+
+    @property
+    def reference(self) -> str | None:
+        """Folder of pictures; None for the data set's images of the same samples."""
         ...
 
 

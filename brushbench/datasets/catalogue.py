@@ -79,6 +79,9 @@ DATASETS: tuple[Registered[DatasetInfo], ...] = (
             notes=(
                 "papercut is a toy benchmark with tiny models of its own: do not compare its numbers with published "
                 "results",
+                "papercut's parts weren't trained equally, in steps of 32 scenes: sd-inpainting 1500 on objects, their "
+                "complements and strokes; brushnet 2000 on objects and complements, or 800 on strokes; controlnet 1000 "
+                "on all three; powerpaint 150, version 2 300",
             ),
         ),
     ),

@@ -20,6 +20,7 @@ from brushbench.evaluation.ray import generate_on_cluster, score_on_cluster, tok
 from brushbench.evaluation.resolve import Task, find_configured, job_of, load_configured, setting_of, task_of
 from brushbench.evaluation.score import Scoring, nothing_ahead
 from brushbench.evaluation.select_metrics import Selection, Setting, select
+from brushbench.evaluation.set_scoring import SetScoring
 from brushbench.runs.adoption import check_ledger
 from brushbench.runs.config import Engine, RunConfig, split_names
 from brushbench.runs.data import opened_of
@@ -78,9 +79,17 @@ class Chosen:
 
 
 def _score(run: Run, chosen: Chosen, engine: Engine, watch: ProgressCallback, ahead: Ahead | None = None) -> Scoring:
-    """Score a run here, or with the workers of a cluster."""
+    """Score a run here, or with the workers of a cluster; the features that set metrics compare are computed here."""
+    scoring = _score_images(run, chosen, engine, watch, ahead)
+    if chosen.selection.sets:
+        SetScoring(run, chosen.opened.data, chosen.selection.sets)(watch)
+    return scoring
+
+
+def _score_images(run: Run, chosen: Chosen, engine: Engine, watch: ProgressCallback, ahead: Ahead | None) -> Scoring:
     data, selection = chosen.opened.data, chosen.selection
-    if engine.name == "local":
+    # Without a score to compute, there is nothing to hand out.
+    if engine.name == "local" or not selection.metrics:
         scoring = Scoring(run, data, selection, ahead=ahead.take if ahead else nothing_ahead)
         scoring(watch)
         return scoring
@@ -165,6 +174,5 @@ def preflight(task: Task, *, keep: bool = False) -> Task:
     """
     with hearing() as notes:
         if task.selection:
-            metrics = {metric.info.name: metric for metric in task.selection.metrics}
-            prepare(metrics, keep=keep or may_overlap(task))
+            prepare(task.selection.networks, keep=keep or may_overlap(task))
     return replace(task, notes=[*task.notes, *notes])

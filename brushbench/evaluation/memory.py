@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import psutil
 import torch
 
-from brushbench.core.types import Metric
+from brushbench.core.types import Metric, SetMetric
 from brushbench.weights.memory import is_loaded
 from brushbench.weights.metrics import sources_of
 from brushbench.weights.runtime import device_named
@@ -43,12 +43,12 @@ def total_bytes(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).total_memory
 
 
-def device_of(metrics: Iterable[Metric]) -> torch.device:
+def device_of(metrics: Iterable[Metric | SetMetric]) -> torch.device:
     """The device on which the networks of these metrics compute."""
     return device_named(next((metric.device for metric in metrics if isinstance(metric, Placed)), "auto"))
 
 
-def stages(metrics: Mapping[str, Metric], free: Free = free_bytes) -> list[list[str]]:
+def stages(metrics: Mapping[str, Metric | SetMetric], free: Free = free_bytes) -> list[list[str]]:
     """Group the metrics' names for computing one group after another; one group if all networks fit.
 
     Metrics that share weights are in the same group, and metrics without weights are in the first. `free` returns the
@@ -85,6 +85,6 @@ def blocks(chunks: Iterable[T], size: Callable[[T], int], limit: int) -> Iterato
         yield block
 
 
-def _files(metric: Metric) -> set[Path]:
+def _files(metric: Metric | SetMetric) -> set[Path]:
     """The weight files of a metric that are on this machine."""
     return {file.resolve() for source in sources_of(metric) for file in source.files() if file.suffix in WEIGHTS}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from brushbench.core.capture import Failure, capture
 from brushbench.core.errors import UserError, one_line
-from brushbench.core.types import Metric
+from brushbench.core.types import Metric, SetMetric
 from brushbench.evaluation.memory import Free, free_bytes, stages
 from brushbench.weights.memory import release
 from brushbench.weights.metrics import Networked
@@ -13,7 +13,7 @@ _SOUND: set[tuple[str, str]] = set()
 """Metrics, with their options and versions, whose networks have been loaded in this process."""
 
 
-def prepare(metrics: Mapping[str, Metric], *, keep: bool, free: Free = free_bytes) -> None:
+def prepare(metrics: Mapping[str, Metric | SetMetric], *, keep: bool, free: Free = free_bytes) -> None:
     """Load the network of each of these metrics. Raises `UserError` for one that can't be loaded.
 
     With `keep`, the networks stay in memory if there is room for all of them, as they are needed next. Otherwise those
@@ -44,5 +44,5 @@ def _load(name: str, metric: Networked) -> None:
 
 
 def _key(metric: Networked) -> tuple[str, str]:
-    version = metric.info.version if isinstance(metric, Metric) else ""
+    version = metric.info.version if isinstance(metric, Metric | SetMetric) else ""
     return repr(metric), version

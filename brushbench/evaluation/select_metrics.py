@@ -10,7 +10,7 @@ from brushbench.core.metric_info import REGIONS, parted
 from brushbench.core.options import Value, build, parameters
 from brushbench.core.plugins.metrics import checked_metric
 from brushbench.core.registry import check_name, is_built_in, load_class
-from brushbench.core.types import Metric
+from brushbench.core.types import Metric, SetMetric
 from brushbench.weights.metrics import unavailable_reason
 from brushbench.weights.runtime import device_named
 
@@ -22,6 +22,17 @@ USUAL_WITH: dict[MaskKind, tuple[str, ...]] = {"segmentation": (), "random": ("s
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenSet:
+    """A set metric, with what it is loaded from again when its number is computed."""
+
+    metric: SetMetric
+    name: str
+    """Its name as requested."""
+    options: Mapping[str, Value]
+    """Its options as given."""
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The metrics to score with, and those that are left out."""
 
@@ -29,7 +40,15 @@ class Selection:
     unscored: dict[str, str]
     """Usual metrics that can't be computed here, each with the reason."""
     names: tuple[str, ...] = ()
-    """The metrics' names as requested, from which another machine can select the same ones."""
+    """The names of these metrics as requested, from which another machine can select the same ones."""
+    sets: tuple[ChosenSet, ...] = ()
+    """The set metrics, which need no score of a single image."""
+
+    @property
+    def networks(self) -> dict[str, Metric | SetMetric]:
+        """All metrics by name, also those of sets: whatever may have a network to load."""
+        every: list[Metric | SetMetric] = [*self.metrics, *(each.metric for each in self.sets)]
+        return {metric.info.name: metric for metric in every}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +95,27 @@ def select(names: Sequence[str] | None, setting: Setting, *, download: bool | No
     metrics: list[Metric] = []
     loaded: list[str] = []
     unscored: dict[str, str] = {}
+    columns: list[str] = []
+    sets: list[ChosenSet] = []
     for name, base in zip(chosen, bases, strict=True):
         metric = _loaded(name, setting)
+        columns.append(metric.info.name)
         by_name = names is not None or base in setting.options
         if reason := unavailable_reason(metric, download=by_name if download is None else download):
             if by_name:
                 raise UserError(one_line(f"metric {name}: {reason}", 1000))
             unscored[metric.info.name] = reason
+        elif isinstance(metric, SetMetric):
+            sets.append(ChosenSet(metric, name, setting.options.get(base, {})))
         else:
             metrics.append(metric)
             loaded.append(name)
-    columns = [metric.info.name for metric in metrics]
     if len(set(columns)) != len(columns):
         raise UserError(one_line(f"metrics: one is named twice in {', '.join(names or ())}"))
-    return Selection(tuple(metrics), unscored, tuple(loaded))
+    return Selection(tuple(metrics), unscored, tuple(loaded), tuple(sets))
 
 
-def _loaded(name: str, setting: Setting) -> Metric:
+def _loaded(name: str, setting: Setting) -> Metric | SetMetric:
     base = parted(name)[0]
     cls = load_class("metric", base)
     known = parameters(base, cls)
@@ -106,15 +129,36 @@ def _loaded(name: str, setting: Setting) -> Metric:
 def load_metric(name: str, **options: Value) -> Metric:
     """Load a metric by name or by `path/to/file.py:Class`, optionally with a region, as in `psnr@painted`.
 
-    Raises `UserError` for an unknown name or option.
+    Raises `UserError` for an unknown name or option, and for a metric of sets: see `load_set_metric`.
 
     >>> metric = load_metric("psnr", protocol="paper")
     """
+    metric = load_any(name, options)
+    if isinstance(metric, SetMetric):
+        raise UserError(one_line(f"metric {name!r} gives a number for a set of images; valid: load_set_metric"))
+    return metric
+
+
+def load_set_metric(name: str, **options: Value) -> SetMetric:
+    """Load a set metric by name or by `path/to/file.py:Class`, optionally with a region, as in `fid@painted`.
+
+    Raises `UserError` for an unknown name or option, and for a metric that scores each image: see `load_metric`.
+
+    >>> fid = load_set_metric("fid")
+    """
+    metric = load_any(name, options)
+    if not isinstance(metric, SetMetric):
+        raise UserError(one_line(f"metric {name!r} scores each image; valid: load_metric"))
+    return metric
+
+
+def load_any(name: str, options: Mapping[str, Value]) -> Metric | SetMetric:
+    """Load a metric of either kind. Raises `UserError` for an unknown name or option."""
     return _built(name, load_class("metric", parted(name)[0]), options)
 
 
 # Any: the class of a metric.
-def _built(name: str, cls: Any, options: Mapping[str, Value]) -> Metric:
+def _built(name: str, cls: Any, options: Mapping[str, Value]) -> Metric | SetMetric:
     base, region = parted(name)
     if region or base != name:
         if region not in REGIONS:
@@ -123,4 +167,4 @@ def _built(name: str, cls: Any, options: Mapping[str, Value]) -> Metric:
             raise UserError(one_line(f"metric {base!r} has no regions; valid: its name without @{region}"))
         options = {**options, "region": region}
     metric = build(base, cls, options)
-    return cast(Metric, metric) if is_built_in("metric", base) else checked_metric(name, cls, metric)
+    return cast(Metric | SetMetric, metric) if is_built_in("metric", base) else checked_metric(name, cls, metric)

@@ -42,7 +42,7 @@ from brushbench.runs.run_files import RunFiles, append
 from brushbench.runs.stored_images import StoredImages
 from brushbench.storage.places import local, spoken
 
-FOLDERS = ("images", "errors", ".partial", ".owners", *parts.FOLDERS)
+FOLDERS = ("images", "errors", "features", ".partial", ".owners", *parts.FOLDERS)
 """The folders in a run folder."""
 REMEDY = "Use another --output, or --fresh to start over"
 

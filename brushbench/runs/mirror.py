@@ -23,7 +23,7 @@ from brushbench.storage.store import Entry, Store
 IMAGES = "images/"
 SMALL = ("run.json", "samples.jsonl", "images.sha256", "workers.jsonl", "scores.parquet", "contact_sheet.png")
 """The files of a run folder that are read when the run is opened."""
-FOLDERS = (*parts.FOLDERS, "errors", ".owners")
+FOLDERS = (*parts.FOLDERS, "errors", "features", ".owners")
 """The folders whose files are read when the run is opened."""
 
 

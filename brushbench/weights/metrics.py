@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from brushbench.core.capture import Failure, capture, plugged
 from brushbench.core.errors import UserError
 from brushbench.core.metric_info import MetricInfo, ScoredRegion
-from brushbench.core.types import Metric
+from brushbench.core.types import Metric, SetMetric
 from brushbench.weights.sources import Source, digest_of_files
 
 ABSENT = "its weights are not on this machine; `brushbench doctor` tells how to get them"
@@ -33,14 +33,14 @@ class Networked(Protocol):
         ...
 
 
-def sources_of(metric: Metric) -> Sequence[Source]:
+def sources_of(metric: Metric | SetMetric) -> Sequence[Source]:
     """Return the sources of everything that a metric loads."""
     # A plug-in may have an option called `weights`.
     weights = metric.weights if isinstance(metric, Weighted) else None
     return plugged(f"metric {metric.info.name}: weights()", weights) if callable(weights) else ()
 
 
-def unavailable_reason(metric: Metric, *, download: bool) -> str:
+def unavailable_reason(metric: Metric | SetMetric, *, download: bool) -> str:
     """Say why a metric's weights can't be used on this machine; empty if they can.
 
     With `download`, missing weights are downloaded; without it, that they are missing is the reason.

@@ -5,7 +5,16 @@ import sys
 from rich.console import Console
 
 from brushbench.reports.comparison import Change, Comparison
-from brushbench.reports.comparison_tables import COUNTS, HEADINGS, comparison_notes, comparison_row, groups_of
+from brushbench.reports.comparison_tables import (
+    COUNTS,
+    HEADINGS,
+    SET_HEADINGS,
+    comparison_notes,
+    comparison_row,
+    groups_of,
+    groups_of_sets,
+    set_row,
+)
 from brushbench.reports.formats.escaping import words
 from brushbench.reports.formats.grid import Shade, Slot, grids_within
 from brushbench.reports.formats.terminal import print_grids, print_sentences, without_spaces
@@ -23,6 +32,11 @@ def terminal_comparison(comparison: Comparison, console: Console | None = None) 
         for title, changes in groups_of(comparison):
             print_sentences(console, [words(title)])
             print_grids(console, grids_within(HEADS, [_slots(change) for change in changes], console.width))
+            console.print()
+        for title, own in groups_of_sets(comparison):
+            print_sentences(console, [words(title)])
+            rows = [[Slot(cell) for cell in set_row(change, words)] for change in own]
+            print_grids(console, grids_within(SET_HEADINGS, rows, console.width))
             console.print()
         print_sentences(console, [words(note) for note in comparison_notes(comparison)])
     return without_spaces(captured.get())

@@ -7,7 +7,7 @@ from brushbench.core.dataset_info import DatasetInfo
 from brushbench.core.metric_info import REGIONS, MetricInfo, parted
 from brushbench.core.options import checked, parameters
 from brushbench.core.registry import load_class
-from brushbench.core.types import Batch, Metric, Noting
+from brushbench.core.types import Batch, Metric, Noting, SetMetric
 from brushbench.evaluation.parts import notes_of_metric
 from brushbench.evaluation.select_metrics import Setting, select
 from brushbench.evaluation.validation.findings import Asked, Violation, default_findings, tried
@@ -20,6 +20,7 @@ from brushbench.evaluation.validation.probe import (
     probe,
     with_other_neighbours,
 )
+from brushbench.evaluation.validation.set_metrics import set_metric_violations
 from brushbench.weights.metrics import Networked
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-6
@@ -41,13 +42,13 @@ def metric_violations(asked: Asked) -> list[Violation]:
         metric = tried(found, "loading", when, _loaded, name, asked)
         if metric is None:
             return found
-        found += _called(metric, when)
+        found += set_metric_violations(metric, when) if isinstance(metric, SetMetric) else _called(metric, when)
     return list(dict.fromkeys(found))
 
 
-def _loaded(name: str, asked: Asked) -> Metric:
+def _loaded(name: str, asked: Asked) -> Metric | SetMetric:
     setting = Setting("strict", DatasetInfo(), device=asked.device, options={parted(name)[0]: asked.options})
-    (metric,) = select([name], setting).metrics
+    (metric,) = select([name], setting).networks.values()
     return metric
 
 
