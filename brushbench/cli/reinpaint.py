@@ -61,11 +61,11 @@ def reinpaint_command(runs: tuple[str, ...], root: str | None, **asked: Any) -> 
     loading = one_line(f"loading PyTorch, to inpaint {', '.join(runs)} again", 200)
     with showing_progress(loading) as watch:
         from brushbench.evaluation.patches import Patches
-        from brushbench.evaluation.reinpaint import Again, reinpaint
+        from brushbench.evaluation.reinpaint import ReinpaintOptions, reinpaint
         from brushbench.runs.folders import expand
 
         patches = Patches(asked.pop("count"), asked.pop("where"), asked.pop("share"))
-        again = Again(patches=patches, **asked)
+        again = ReinpaintOptions(patches=patches, **asked)
         found = expand(runs)
         watch.plan([run.record.asked for run in found])
         names = []

@@ -37,7 +37,7 @@ BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReinpaintOptions:
     """What inpaints again, and how. Raises `UserError` for invalid values."""
 
     method: str | None = None
@@ -66,7 +66,7 @@ class Again:
 
 
 def reinpaint(
-    run: Run, asked: Again, root: str | Path | None, watch: ProgressCallback, tell: Callable[[str], None]
+    run: Run, asked: ReinpaintOptions, root: str | Path | None, watch: ProgressCallback, tell: Callable[[str], None]
 ) -> str:
     """Inpaint the images of a run again, store how much changes among its scores, and return the metric's name.
 
@@ -88,7 +88,7 @@ def reinpaint(
     return metric.name
 
 
-def _metric(run: Run, opened: OpenedDataset, asked: Again) -> Reinpainting:
+def _metric(run: Run, opened: OpenedDataset, asked: ReinpaintOptions) -> Reinpainting:
     identity = run.record.identity
     setting = Setting(identity.protocol, opened.info, opened.data.split, asked.device, asked.metric_options)
     distance = select([asked.distance], setting).metrics[0]
@@ -109,7 +109,7 @@ def _metric(run: Run, opened: OpenedDataset, asked: Again) -> Reinpainting:
     )
 
 
-def _own_method(run: Run, opened: OpenedDataset, asked: Again) -> LoadedMethod:
+def _own_method(run: Run, opened: OpenedDataset, asked: ReinpaintOptions) -> LoadedMethod:
     """The method of the run with its options. Raises `UserError` if it can't be had as it was then."""
     identity, place = run.record.identity, run.place
     then = identity.method
@@ -130,7 +130,7 @@ def _own_method(run: Run, opened: OpenedDataset, asked: Again) -> LoadedMethod:
     return method
 
 
-def _load(name: str, opened: OpenedDataset, asked: Again) -> LoadedMethod:
+def _load(name: str, opened: OpenedDataset, asked: ReinpaintOptions) -> LoadedMethod:
     found = find_method(name, weights=asked.weights, usual=opened.info.weights, masks=opened.masks)
     return found.load(device=asked.device, dtype=asked.dtype, options=asked.options)
 
