@@ -21,7 +21,7 @@ def checked_metric(name: str, cls: Any, metric: Any) -> Metric | SetMetric:
     what = f"metric {name!r}"
     of_sets = all(callable(getattr(metric, name, None)) for name in ("features", "distance"))
     if not callable(metric) and not of_sets:
-        told = "has neither __call__(batch, images) nor features(batch, images) and distance(references, images)"
+        told = "has no __call__(batch, images), nor features(batch, images) and distance(references, images)"
         raise UserError(one_line(f"{what} {told}"))
     info = plugged(f"{what}: info", lambda: getattr(metric, "info", None))
     if not isinstance(info, MetricInfo):
