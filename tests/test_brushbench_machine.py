@@ -205,6 +205,9 @@ def test_an_ended_run_keeps_what_is_painted(
         # The other images never come, so that only a second signal ends the wait for them.
         while running.is_alive and "interrupt again" not in (running.folder / "stderr").read_text():
             time.sleep(0.02)
+        # What is painted is recorded meanwhile, however busy the machine is.
+        while running.is_alive and not Run.open(run).intact():
+            time.sleep(0.02)
         running.send(number)
     code, out, err = running.result()
     assert (code, out) == (130, ""), err
