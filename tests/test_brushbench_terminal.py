@@ -242,7 +242,10 @@ def test_help_without_arguments_is_the_whole_help(brushbench) -> None:
     ("command", "parts"),
     [
         (("run",), ["--protocol [strict|paper]", "--device [auto|cpu|cuda|cuda:N|mps]", "--dtype [auto|float32|"]),
-        (("report",), ["--format [text|markdown|latex|csv|json|html]", "--table [summary|paper|ablation|components]"]),
+        (
+            ("report",),
+            ["--format [text|markdown|latex|csv|json|html]", "--table [summary|paper|ablation|components|means|"],
+        ),
         (("compare",), ["--format [text|markdown|csv|json]"]),
         (("check",), ["--format [text|markdown|json|junit]"]),
         (("inpaint",), ["--device [auto|cpu|cuda|cuda:N|mps]"]),
