@@ -106,7 +106,7 @@ def _sources(file: Path) -> dict[Path, str]:
     return {path: file_digest(path) for path in files if path.is_file()}
 
 
-def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
+def _neighbours(folder: Path, modules: Mapping[str, object]) -> dict[str, object]:
     """The modules that the files of a folder have imported from it."""
     foreign = _foreign[folder]
     return {
@@ -114,7 +114,7 @@ def _neighbours(folder: Path, modules: Mapping[str, ModuleType]) -> dict[str, Mo
     }
 
 
-def _is_in(folder: Path, module: ModuleType) -> bool:
+def _is_in(folder: Path, module: object) -> bool:
     # An entry of sys.modules may be any object, even one that makes up each attribute it is asked for.
     stated = getattr(module, "__dict__", {})
     places = [stated.get("__file__"), *(stated.get("__path__") or ())]
